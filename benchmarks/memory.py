@@ -1,0 +1,51 @@
+"""Does a long run's memory grow? Trains for a while and prints the resident size as it goes.
+
+``python benchmarks/memory.py --seconds 3600 [-- options of fastpg.train]``
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def resident_megabytes(pid):
+    """Resident memory of a process and all below it, in MB (Linux)."""
+    children, total = [pid], 0.0
+    while children:
+        current = children.pop()
+        try:
+            status = Path(f"/proc/{current}/smaps_rollup").read_text()
+            tasks = list(Path(f"/proc/{current}/task").iterdir())
+            for task in tasks:
+                children += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
+        # proportional size: shared pages count once over all processes
+        total += next(int(row.split()[1]) for row in status.splitlines() if row.startswith("Pss:"))
+    return total / 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--every", type=float, default=30)
+    parser.add_argument("train", nargs="*")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "fastpg.train", "--run-dir", f"{folder}/run"]
+        limits = ["--episodes", "None", "--max-seconds", str(arguments.seconds)]
+        process = subprocess.Popen(
+            [*command, *limits, *arguments.train], stdout=subprocess.DEVNULL, env=dict(os.environ)
+        )
+        began = time.monotonic()
+        while process.poll() is None:
+            time.sleep(arguments.every)
+            print(f"{time.monotonic() - began:7.0f} s {resident_megabytes(process.pid):8.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,355 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, embedsignature=False
+"""Extension module fastpg.kernels._cython: the Cython backend's loops.
+
+Each op is a pair: ``c_name``, declared in fastpg/kernels/_cython.pxd, to cimport and to call
+without the GIL; and ``name``, the same from Python, which releases the GIL meanwhile. Shapes are
+not checked here: fastpg.kernels.ops.Backend does that. Loops worth a copy per instruction set are
+in the two headers, the others below.
+"""
+
+from libc.math cimport sqrt
+from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint64_t
+
+cdef enum:
+    RETURN_TILE = 64  # environments whose running sums are kept on the stack
+
+cdef extern from "fastpg_rows.h" nogil:
+    void fastpg_view_rgb(const uint8_t *frame, int find, uint8_t *view)
+    void fastpg_view_palette(const uint8_t *frame, const uint8_t *red, int find, uint8_t *view)
+    int64_t fastpg_frame_difference(
+        const uint8_t *current, const uint8_t *previous, int64_t frames, int64_t size,
+        uint16_t *indices, int8_t *signs, int64_t room, int64_t *offsets)
+    int64_t fastpg_frame_stack(
+        const uint8_t *current, const uint8_t *previous, int64_t frames, int64_t size,
+        uint16_t *indices, int8_t *signs, int64_t room, int64_t *offsets)
+    void fastpg_subtract(const uint8_t *current, const uint8_t *previous, int64_t size, float *x)
+    void fastpg_rmsprop(
+        const float *gradient, float rate, float keep, float take, float epsilon, int64_t size,
+        float *weights, float *cache)
+    void fastpg_philox(
+        const uint64_t *streams, const uint64_t *steps, uint64_t seed, int64_t size,
+        float *uniforms)
+
+cdef extern from "fastpg_policy.h" nogil:
+    void fastpg_forward(
+        const uint16_t *indices, const int8_t *signs, const int64_t *offsets, const float *w1,
+        const float *w2, int64_t samples, int64_t units, int64_t outputs, float *hidden,
+        float *probabilities)
+    void fastpg_forward_dense(
+        const float *x, const float *w1, const float *w2, int64_t samples, int64_t inputs,
+        int64_t units, int64_t outputs, float *hidden, float *probabilities)
+    void fastpg_backward(
+        const uint16_t *indices, const int8_t *signs, const int64_t *offsets,
+        const float *hidden, const float *probabilities, const uint8_t *actions,
+        const float *advantages, const float *w2, int64_t samples, int64_t units,
+        int64_t outputs, float *dw1, float *dw2)
+    void fastpg_backward_dense(
+        const float *x, const float *hidden, const float *probabilities, const uint8_t *actions,
+        const float *advantages, const float *w2, int64_t samples, int64_t inputs,
+        int64_t units, int64_t outputs, float *dw1, float *dw2)
+
+
+cdef void c_preprocess(
+    const uint8_t[:, :, :, ::1] frames, bint find_background, uint8_t[:, ::1] views
+) noexcept nogil:
+    cdef Py_ssize_t n
+    for n in range(frames.shape[0]):
+        fastpg_view_rgb(&frames[n, 0, 0, 0], find_background, &views[n, 0])
+
+
+def preprocess(
+    const uint8_t[:, :, :, ::1] frames, bint find_background, uint8_t[:, ::1] views
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.preprocess`."""
+    with nogil:
+        c_preprocess(frames, find_background, views)
+
+
+cdef void c_preprocess_palette(
+    const uint8_t[:, :, ::1] frames, const uint8_t[::1] red, bint find_background,
+    uint8_t[:, ::1] views
+) noexcept nogil:
+    cdef Py_ssize_t n
+    for n in range(frames.shape[0]):
+        fastpg_view_palette(&frames[n, 0, 0], &red[0], find_background, &views[n, 0])
+
+
+def preprocess_palette(
+    const uint8_t[:, :, ::1] frames, const uint8_t[::1] red, bint find_background,
+    uint8_t[:, ::1] views
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
+    with nogil:
+        c_preprocess_palette(frames, red, find_background, views)
+
+
+cdef int64_t c_frame_difference(
+    const uint8_t[:, ::1] current, const uint8_t[:, ::1] previous, uint16_t[::1] indices,
+    int8_t[::1] signs, int64_t[::1] offsets
+) noexcept nogil:
+    return fastpg_frame_difference(
+        &current[0, 0], &previous[0, 0], current.shape[0], current.shape[1],
+        &indices[0], &signs[0], indices.shape[0], &offsets[0],
+    )
+
+
+def frame_difference(
+    const uint8_t[:, ::1] current, const uint8_t[:, ::1] previous, uint16_t[::1] indices,
+    int8_t[::1] signs, int64_t[::1] offsets
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_difference`."""
+    cdef int64_t needed
+    with nogil:
+        needed = c_frame_difference(current, previous, indices, signs, offsets)
+    return needed
+
+
+cdef int64_t c_frame_stack(
+    const uint8_t[:, ::1] current, const uint8_t[:, ::1] previous, uint16_t[::1] indices,
+    int8_t[::1] signs, int64_t[::1] offsets
+) noexcept nogil:
+    return fastpg_frame_stack(
+        &current[0, 0], &previous[0, 0], current.shape[0], current.shape[1],
+        &indices[0], &signs[0], indices.shape[0], &offsets[0],
+    )
+
+
+def frame_stack(
+    const uint8_t[:, ::1] current, const uint8_t[:, ::1] previous, uint16_t[::1] indices,
+    int8_t[::1] signs, int64_t[::1] offsets
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_stack`."""
+    cdef int64_t needed
+    with nogil:
+        needed = c_frame_stack(current, previous, indices, signs, offsets)
+    return needed
+
+
+cdef void c_frame_difference_dense(
+    const uint8_t[:, ::1] current, const uint8_t[:, ::1] previous, float[:, ::1] x
+) noexcept nogil:
+    fastpg_subtract(&current[0, 0], &previous[0, 0], x.shape[0] * x.shape[1], &x[0, 0])
+
+
+def frame_difference_dense(
+    const uint8_t[:, ::1] current, const uint8_t[:, ::1] previous, float[:, ::1] x
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`."""
+    with nogil:
+        c_frame_difference_dense(current, previous, x)
+
+
+cdef void c_discounted_returns(
+    const float[:, ::1] rewards, const uint8_t[:, ::1] dones, double gamma, bint cut_at_rewards,
+    float[:, ::1] returns
+) noexcept nogil:
+    cdef Py_ssize_t first = 0, n, t, last
+    cdef double[RETURN_TILE] running
+    cdef bint cut
+    while first < rewards.shape[1]:
+        last = min(first + RETURN_TILE, rewards.shape[1])
+        for n in range(last - first):
+            running[n] = 0.0
+        for t in range(rewards.shape[0] - 1, -1, -1):
+            for n in range(first, last):
+                cut = dones[t, n] or (cut_at_rewards and rewards[t, n] != 0)
+                running[n - first] = rewards[t, n] + (0.0 if cut else gamma * running[n - first])
+                returns[t, n] = <float>running[n - first]
+        first = last
+
+
+def discounted_returns(
+    const float[:, ::1] rewards, const uint8_t[:, ::1] dones, double gamma, bint cut_at_rewards,
+    float[:, ::1] returns
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.discounted_returns`."""
+    with nogil:
+        c_discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
+
+
+cdef void c_standardize(
+    const float[::1] values, const int64_t[::1] offsets, float[::1] standardized
+) noexcept nogil:
+    cdef Py_ssize_t s, i, begin, end
+    cdef double mean, variance, difference
+    cdef bint equal
+    for s in range(offsets.shape[0] - 1):
+        begin, end = offsets[s], offsets[s + 1]
+        mean, variance, equal = 0.0, 0.0, True
+        for i in range(begin, end):
+            mean += values[i]
+            equal = equal and values[i] == values[begin]
+        if equal:
+            for i in range(begin, end):
+                standardized[i] = 0.0
+            continue
+        mean /= end - begin
+        for i in range(begin, end):
+            difference = values[i] - mean
+            variance += difference * difference
+        variance = sqrt(variance / (end - begin))
+        for i in range(begin, end):
+            standardized[i] = <float>((values[i] - mean) / variance)
+
+
+def standardize(
+    const float[::1] values, const int64_t[::1] offsets, float[::1] standardized
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.standardize`."""
+    with nogil:
+        c_standardize(values, offsets, standardized)
+
+
+cdef void c_policy_forward(
+    const uint16_t[::1] indices, const int8_t[::1] signs, const int64_t[::1] offsets,
+    const float[:, ::1] w1, const float[:, ::1] w2, float[:, ::1] hidden,
+    float[:, ::1] probabilities
+) noexcept nogil:
+    fastpg_forward(
+        &indices[0], &signs[0], &offsets[0], &w1[0, 0], &w2[0, 0],
+        hidden.shape[0], hidden.shape[1], w2.shape[0], &hidden[0, 0], &probabilities[0, 0],
+    )
+
+
+def policy_forward(
+    const uint16_t[::1] indices, const int8_t[::1] signs, const int64_t[::1] offsets,
+    const float[:, ::1] w1, const float[:, ::1] w2, float[:, ::1] hidden,
+    float[:, ::1] probabilities
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_forward`."""
+    with nogil:
+        c_policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities)
+
+
+cdef void c_policy_forward_dense(
+    const float[:, ::1] x, const float[:, ::1] w1, const float[:, ::1] w2, float[:, ::1] hidden,
+    float[:, ::1] probabilities
+) noexcept nogil:
+    fastpg_forward_dense(
+        &x[0, 0], &w1[0, 0], &w2[0, 0],
+        x.shape[0], x.shape[1], w1.shape[1], w2.shape[0], &hidden[0, 0], &probabilities[0, 0],
+    )
+
+
+def policy_forward_dense(
+    const float[:, ::1] x, const float[:, ::1] w1, const float[:, ::1] w2, float[:, ::1] hidden,
+    float[:, ::1] probabilities
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_forward_dense`."""
+    with nogil:
+        c_policy_forward_dense(x, w1, w2, hidden, probabilities)
+
+
+cdef void c_policy_backward(
+    const uint16_t[::1] indices, const int8_t[::1] signs, const int64_t[::1] offsets,
+    const float[:, ::1] hidden, const float[:, ::1] probabilities, const uint8_t[::1] actions,
+    const float[::1] advantages, const float[:, ::1] w2, bint accumulate, float[:, ::1] dw1,
+    float[:, ::1] dw2
+) noexcept nogil:
+    if not accumulate:
+        dw1[:, :] = 0
+        dw2[:, :] = 0
+    fastpg_backward(
+        &indices[0], &signs[0], &offsets[0], &hidden[0, 0], &probabilities[0, 0],
+        &actions[0], &advantages[0], &w2[0, 0],
+        hidden.shape[0], hidden.shape[1], w2.shape[0], &dw1[0, 0], &dw2[0, 0],
+    )
+
+
+def policy_backward(
+    const uint16_t[::1] indices, const int8_t[::1] signs, const int64_t[::1] offsets,
+    const float[:, ::1] hidden, const float[:, ::1] probabilities, const uint8_t[::1] actions,
+    const float[::1] advantages, const float[:, ::1] w2, bint accumulate, float[:, ::1] dw1,
+    float[:, ::1] dw2
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward`."""
+    with nogil:
+        c_policy_backward(
+            indices, signs, offsets, hidden, probabilities, actions, advantages, w2, accumulate,
+            dw1, dw2,
+        )
+
+
+cdef void c_policy_backward_dense(
+    const float[:, ::1] x, const float[:, ::1] hidden, const float[:, ::1] probabilities,
+    const uint8_t[::1] actions, const float[::1] advantages, const float[:, ::1] w2,
+    bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
+) noexcept nogil:
+    if not accumulate:
+        dw1[:, :] = 0
+        dw2[:, :] = 0
+    fastpg_backward_dense(
+        &x[0, 0], &hidden[0, 0], &probabilities[0, 0], &actions[0], &advantages[0], &w2[0, 0],
+        x.shape[0], x.shape[1], hidden.shape[1], w2.shape[0], &dw1[0, 0], &dw2[0, 0],
+    )
+
+
+def policy_backward_dense(
+    const float[:, ::1] x, const float[:, ::1] hidden, const float[:, ::1] probabilities,
+    const uint8_t[::1] actions, const float[::1] advantages, const float[:, ::1] w2,
+    bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward_dense`."""
+    with nogil:
+        c_policy_backward_dense(
+            x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2,
+        )
+
+
+cdef void c_rmsprop_update(
+    const float[::1] gradient, double learning_rate, double decay, double epsilon,
+    float[::1] weights, float[::1] cache
+) noexcept nogil:
+    fastpg_rmsprop(
+        &gradient[0], <float>learning_rate, <float>decay, <float>(1.0 - decay), <float>epsilon,
+        gradient.shape[0], &weights[0], &cache[0],
+    )
+
+
+def rmsprop_update(
+    const float[::1] gradient, double learning_rate, double decay, double epsilon,
+    float[::1] weights, float[::1] cache
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.rmsprop_update`."""
+    with nogil:
+        c_rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache)
+
+
+cdef void c_counter_uniforms(
+    const uint64_t[::1] streams, const uint64_t[::1] steps, uint64_t seed, float[::1] uniforms
+) noexcept nogil:
+    fastpg_philox(&streams[0], &steps[0], seed, streams.shape[0], &uniforms[0])
+
+
+def counter_uniforms(
+    const uint64_t[::1] streams, const uint64_t[::1] steps, uint64_t seed, float[::1] uniforms
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.counter_uniforms`."""
+    with nogil:
+        c_counter_uniforms(streams, steps, seed, uniforms)
+
+
+cdef void c_sample_actions(
+    const float[:, ::1] probabilities, const float[::1] uniforms, uint8_t[::1] actions
+) noexcept nogil:
+    cdef Py_ssize_t n, a, outputs = probabilities.shape[1]
+    cdef float cumulative
+    cdef uint8_t action
+    for n in range(probabilities.shape[0]):
+        if outputs == 1:
+            actions[n] = uniforms[n] < probabilities[n, 0]
+            continue
+        cumulative, action = 0, 0
+        for a in range(outputs - 1):
+            cumulative += probabilities[n, a]
+            action += uniforms[n] >= cumulative
+        actions[n] = action
+
+
+def sample_actions(
+    const float[:, ::1] probabilities, const float[::1] uniforms, uint8_t[::1] actions
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.sample_actions`."""
+    with nogil:
+        c_sample_actions(probabilities, uniforms, actions)

@@ -1,0 +1,265 @@
+/* The two-layer policy network's loops: sparse and dense, forward and backward.
+ *
+ * Rules of fastpg_rows.h. A sample's sum over its pixels keeps their order; tiles of h stay in
+ * registers meanwhile. Widths are compile-time constants in each inlined copy, so that compilers
+ * unroll and vectorise them: full tiles first, then eights, then single columns.
+ */
+#ifndef FASTPG_POLICY_H
+#define FASTPG_POLICY_H
+
+#include "fastpg_rows.h"
+
+#define FASTPG_LANES 8         /* reference.SUM_LANES */
+#define FASTPG_TILE 64         /* columns of h at a time */
+#define FASTPG_DENSE_TILE 32   /* fewer, as several samples share the registers */
+#define FASTPG_DENSE_SAMPLES 4
+#define FASTPG_DENSE_DEPTH 128 /* rows of w1 at a time: 128 * 200 floats stay in the L2 cache */
+#define FASTPG_BLOCK 32        /* samples whose dhidden a backward block holds */
+#define FASTPG_LINE 16         /* floats of a cache line */
+
+/* Run `call(at, width)` over columns 0 .. size-1 in tiles of `tile`, 8 and 1. */
+#define FASTPG_FOR_TILES(size, tile, call)                                  \
+    do {                                                                    \
+        int64_t at_ = 0;                                                    \
+        for (; at_ + (tile) <= (size); at_ += (tile)) call(at_, (tile));    \
+        for (; at_ + 8 <= (size); at_ += 8) call(at_, 8);                   \
+        for (; at_ < (size); at_++) call(at_, 1);                           \
+    } while (0)
+
+/* ---- forward -------------------------------------------------------------------------------- */
+
+FASTPG_INLINE float fastpg_logit(const float *hidden, const float *w2, int64_t units)
+{
+    float lanes[FASTPG_LANES] = {0};
+    int64_t h = 0;
+    for (; h + FASTPG_LANES <= units; h += FASTPG_LANES)
+        for (int j = 0; j < FASTPG_LANES; j++) lanes[j] += hidden[h + j] * w2[h + j];
+    for (int j = 0; h + j < units; j++) lanes[j] += hidden[h + j] * w2[h + j];
+    for (int half = FASTPG_LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+    return lanes[0];
+}
+
+/* One sample's probabilities: sigmoid or softmax in double, rounded once. */
+FASTPG_INLINE void fastpg_heads(
+    const float *hidden, const float *w2, int64_t units, int64_t outputs, float *probabilities)
+{
+    for (int64_t a = 0; a < outputs; a++)
+        probabilities[a] = fastpg_logit(hidden, w2 + a * units, units);
+    if (outputs == 1) {
+        probabilities[0] = (float)(1.0 / (1.0 + exp(-(double)probabilities[0])));
+        return;
+    }
+    double highest = -INFINITY, sum = 0.0;
+    for (int64_t a = 0; a < outputs; a++)
+        if (probabilities[a] > highest) highest = probabilities[a];
+    for (int64_t a = 0; a < outputs; a++) sum += exp(probabilities[a] - highest);
+    for (int64_t a = 0; a < outputs; a++)
+        probabilities[a] = (float)(exp(probabilities[a] - highest) / sum);
+}
+
+/* hidden[j] = max(0, sum_k signs[k] * w1[indices[k], j]) for one tile; NaN stays NaN. */
+FASTPG_INLINE void fastpg_forward_tile(
+    const uint16_t *indices, const int8_t *signs, int64_t count, const float *w1, int64_t units,
+    float *hidden, const int width)
+{
+    float sums[FASTPG_TILE] = {0};
+    for (int64_t k = 0; k < count; k++) {
+        const float *row = w1 + indices[k] * units;
+        const float sign = signs[k];
+        for (int j = 0; j < width; j++) sums[j] += sign * row[j];
+    }
+    for (int j = 0; j < width; j++) hidden[j] = sums[j] < 0.0f ? 0.0f : sums[j];
+}
+
+FASTPG_CLONES static void fastpg_forward(
+    const uint16_t *indices, const int8_t *signs, const int64_t *offsets, const float *w1,
+    const float *w2, int64_t samples, int64_t units, int64_t outputs, float *hidden,
+    float *probabilities)
+{
+    for (int64_t b = 0; b < samples; b++) {
+        const int64_t begin = offsets[b], count = offsets[b + 1] - begin;
+        float *sums = hidden + b * units;
+#define FASTPG_CALL(at, width)                                                                \
+    fastpg_forward_tile(indices + begin, signs + begin, count, w1 + (at), units, sums + (at), width)
+        FASTPG_FOR_TILES(units, FASTPG_TILE, FASTPG_CALL);
+#undef FASTPG_CALL
+        fastpg_heads(sums, w2, units, outputs, probabilities + b * outputs);
+    }
+}
+
+/* hidden[s, j] += sum_d x[s, d] * w1[d, j] over `depth` rows, for a tile of samples and columns. */
+FASTPG_INLINE void fastpg_dense_tile(
+    const float *FASTPG_RESTRICT x, int64_t inputs, const float *FASTPG_RESTRICT w1, int64_t units,
+    int64_t depth, float *FASTPG_RESTRICT hidden, const int samples, const int width)
+{
+    float sums[FASTPG_DENSE_SAMPLES][FASTPG_DENSE_TILE];
+    for (int s = 0; s < samples; s++)
+        for (int j = 0; j < width; j++) sums[s][j] = hidden[s * units + j];
+    for (int64_t d = 0; d < depth; d++)
+        for (int s = 0; s < samples; s++) {
+            const float value = x[s * inputs + d];
+            for (int j = 0; j < width; j++) sums[s][j] += value * w1[d * units + j];
+        }
+    for (int s = 0; s < samples; s++)
+        for (int j = 0; j < width; j++) hidden[s * units + j] = sums[s][j];
+}
+
+FASTPG_INLINE void fastpg_dense_rows(
+    const float *x, int64_t inputs, const float *w1, int64_t units, int64_t depth, float *hidden,
+    const int samples)
+{
+#define FASTPG_CALL(at, width)                                                                \
+    fastpg_dense_tile(x, inputs, w1 + (at), units, depth, hidden + (at), samples, width)
+    FASTPG_FOR_TILES(units, FASTPG_DENSE_TILE, FASTPG_CALL);
+#undef FASTPG_CALL
+}
+
+/* Blocks of w1's rows outside, samples inside: w1 comes from memory once a call. */
+FASTPG_CLONES static void fastpg_forward_dense(
+    const float *x, const float *w1, const float *w2, int64_t samples, int64_t inputs,
+    int64_t units, int64_t outputs, float *hidden, float *probabilities)
+{
+    const int group = FASTPG_DENSE_SAMPLES;
+    memset(hidden, 0, (size_t)(samples * units) * sizeof(float));
+    for (int64_t d = 0; d < inputs; d += FASTPG_DENSE_DEPTH) {
+        const int64_t left = inputs - d;
+        const int64_t depth = left < FASTPG_DENSE_DEPTH ? left : FASTPG_DENSE_DEPTH;
+        const float *rows = w1 + d * units;
+        int64_t b = 0;
+        for (; b + group <= samples; b += group)
+            fastpg_dense_rows(x + b * inputs + d, inputs, rows, units, depth, hidden + b * units, 4);
+        for (; b < samples; b++)
+            fastpg_dense_rows(x + b * inputs + d, inputs, rows, units, depth, hidden + b * units, 1);
+    }
+    for (int64_t b = 0; b < samples; b++) {
+        float *sums = hidden + b * units;
+        for (int64_t h = 0; h < units; h++) sums[h] = sums[h] < 0.0f ? 0.0f : sums[h];
+        fastpg_heads(sums, w2, units, outputs, probabilities + b * outputs);
+    }
+}
+
+/* ---- backward ------------------------------------------------------------------------------- */
+
+/* What the loops know of one sample's decision. */
+typedef struct {
+    const float *hidden, *probabilities;
+    float advantage;
+    uint8_t action;
+} fastpg_decision;
+
+FASTPG_INLINE fastpg_decision fastpg_decide(
+    int64_t b, const float *hidden, const float *probabilities, const uint8_t *actions,
+    const float *advantages, int64_t units, int64_t outputs)
+{
+    fastpg_decision decision;
+    decision.hidden = hidden + b * units;
+    decision.probabilities = probabilities + b * outputs;
+    decision.advantage = advantages[b];
+    decision.action = actions[b];
+    return decision;
+}
+
+FASTPG_INLINE float fastpg_dlogit(const fastpg_decision *decision, int64_t a, int64_t outputs)
+{
+    const int taken = outputs == 1 ? decision->action : decision->action == a;
+    return decision->advantage * ((float)taken - decision->probabilities[a]);
+}
+
+/* Columns at .. at+width-1: add to dw2, and give dhidden. */
+FASTPG_INLINE void fastpg_dhidden_tile(
+    const fastpg_decision *decision, const float *w2, int64_t units, int64_t outputs, int64_t at,
+    const int width, float *FASTPG_RESTRICT dw2, float *FASTPG_RESTRICT dhidden)
+{
+    const float *hidden = decision->hidden + at;
+    for (int j = 0; j < width; j++) dhidden[j] = 0.0f;
+    for (int64_t a = 0; a < outputs; a++) {
+        const float dlogit = fastpg_dlogit(decision, a, outputs);
+        const float *weights = w2 + a * units + at;
+        float *gradient = dw2 + a * units + at;
+        for (int j = 0; j < width; j++) {
+            gradient[j] += dlogit * hidden[j];
+            dhidden[j] += dlogit * weights[j];
+        }
+    }
+    for (int j = 0; j < width; j++) dhidden[j] = hidden[j] > 0.0f ? dhidden[j] : 0.0f;
+}
+
+FASTPG_INLINE void fastpg_backward_tile(
+    const uint16_t *indices, const int8_t *signs, int64_t count, const fastpg_decision *decision,
+    const float *w2, int64_t units, int64_t outputs, int64_t at, const int width, float *dw1,
+    float *dw2)
+{
+    float dhidden[FASTPG_TILE];
+    fastpg_dhidden_tile(decision, w2, units, outputs, at, width, dw2, dhidden);
+    for (int64_t k = 0; k < count; k++) {
+        float *FASTPG_RESTRICT row = dw1 + indices[k] * units + at;
+        const float sign = signs[k];
+        for (int j = 0; j < width; j++) row[j] += sign * dhidden[j];
+    }
+}
+
+FASTPG_CLONES static void fastpg_backward(
+    const uint16_t *indices, const int8_t *signs, const int64_t *offsets, const float *hidden,
+    const float *probabilities, const uint8_t *actions, const float *advantages, const float *w2,
+    int64_t samples, int64_t units, int64_t outputs, float *dw1, float *dw2)
+{
+    for (int64_t b = 0; b < samples; b++) {
+        const int64_t begin = offsets[b], count = offsets[b + 1] - begin;
+        const fastpg_decision decision =
+            fastpg_decide(b, hidden, probabilities, actions, advantages, units, outputs);
+#define FASTPG_CALL(at, width)                                                          \
+    fastpg_backward_tile(indices + begin, signs + begin, count, &decision, w2, units, outputs, \
+                         at, width, dw1, dw2)
+        FASTPG_FOR_TILES(units, FASTPG_TILE, FASTPG_CALL);
+#undef FASTPG_CALL
+    }
+}
+
+/* dw1[d, tile] += sum_s x[s, d] * dhidden[s, tile] for a block of samples; a cache line of each
+ * sample's inputs is copied at a time, as a stride of D floats would evict it between uses. */
+FASTPG_INLINE void fastpg_dense_dw1_tile(
+    const float *x, int64_t inputs, int64_t samples, const float (*dhidden)[FASTPG_TILE],
+    int64_t units, const int width, float *dw1)
+{
+    float lines[FASTPG_BLOCK][FASTPG_LINE];
+    for (int64_t d = 0; d < inputs; d += FASTPG_LINE) {
+        const int64_t left = inputs - d;
+        const int64_t count = left < FASTPG_LINE ? left : FASTPG_LINE;
+        for (int64_t s = 0; s < samples; s++)
+            memcpy(lines[s], x + s * inputs + d, (size_t)count * sizeof(float));
+        for (int64_t i = 0; i < count; i++) {
+            float sums[FASTPG_TILE];
+            float *row = dw1 + (d + i) * units;
+            for (int j = 0; j < width; j++) sums[j] = row[j];
+            for (int64_t s = 0; s < samples; s++)
+                for (int j = 0; j < width; j++) sums[j] += lines[s][i] * dhidden[s][j];
+            for (int j = 0; j < width; j++) row[j] = sums[j];
+        }
+    }
+}
+
+FASTPG_CLONES static void fastpg_backward_dense(
+    const float *x, const float *hidden, const float *probabilities, const uint8_t *actions,
+    const float *advantages, const float *w2, int64_t samples, int64_t inputs, int64_t units,
+    int64_t outputs, float *dw1, float *dw2)
+{
+    float dhidden[FASTPG_BLOCK][FASTPG_TILE];
+    for (int64_t b = 0; b < samples; b += FASTPG_BLOCK) {
+        const int64_t left = samples - b, block = left < FASTPG_BLOCK ? left : FASTPG_BLOCK;
+#define FASTPG_CALL(at, width)                                                                 \
+    do {                                                                                       \
+        for (int64_t s = 0; s < block; s++) {                                                  \
+            const fastpg_decision decision = fastpg_decide(                                    \
+                b + s, hidden, probabilities, actions, advantages, units, outputs);            \
+            fastpg_dhidden_tile(&decision, w2, units, outputs, at, width, dw2, dhidden[s]);    \
+        }                                                                                      \
+        fastpg_dense_dw1_tile(x + b * inputs, inputs, block,                                   \
+                              (const float(*)[FASTPG_TILE])dhidden, units, width, dw1 + (at)); \
+    } while (0)
+        FASTPG_FOR_TILES(units, FASTPG_TILE, FASTPG_CALL);
+#undef FASTPG_CALL
+    }
+}
+
+#endif

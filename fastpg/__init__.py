@@ -1,0 +1,25 @@
+"""fastpg: train a policy network on Atari Pong from its raw pixels, fast.
+
+Importing the package is cheap: everything compiled is imported on first use.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+try:
+    __version__ = version("fastpg")
+except PackageNotFoundError:  # a source tree that is not installed
+    __version__ = "0+unknown"
+
+_PUBLIC = {"kernels": "fastpg.kernels", "envs": "fastpg.envs", "checkpoint": "fastpg.checkpoint"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return import_module(_PUBLIC[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

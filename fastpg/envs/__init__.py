@@ -1,0 +1,36 @@
+"""Atari games: single, and many at once as Gymnasium vector environments.
+
+Names are imported on first use: importing this package loads no emulator and no compiler.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastpg.envs.ale_game import AleGame as AleGame
+    from fastpg.envs.ale_vector import AleVectorEnv as AleVectorEnv
+    from fastpg.envs.palette import PALETTE_RGB as PALETTE_RGB
+    from fastpg.envs.rules import Rules as Rules
+    from fastpg.envs.workers import SharedArray as SharedArray
+    from fastpg.envs.workers import WorkerError as WorkerError
+    from fastpg.envs.workers import WorkerPool as WorkerPool
+
+_PUBLIC = {
+    "AleGame": "fastpg.envs.ale_game",
+    "AleVectorEnv": "fastpg.envs.ale_vector",
+    "PALETTE_RGB": "fastpg.envs.palette",
+    "Rules": "fastpg.envs.rules",
+    "SharedArray": "fastpg.envs.workers",
+    "WorkerError": "fastpg.envs.workers",
+    "WorkerPool": "fastpg.envs.workers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,118 @@
+"""The rules a game is played under, as ale-py registers them with Gymnasium."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from numbers import Real
+from typing import Any
+
+import ale_py
+import gymnasium
+
+_ENTRY_POINT = "ale_py.env:AtariEnv"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a game is played; equal rules and equal seeds give equal games.
+
+    Attributes:
+        game: name of the ROM in ale-py, such as ``"pong"``.
+        frameskip: emulator frames per step, or a half-open range (low, high) drawn from each step.
+        repeat_action_probability: chance, each frame, that the game keeps the action of the frame
+            before ("sticky actions").
+        max_num_frames_per_episode: frames after which an episode is truncated; 0 for no limit.
+        full_action_space: all 18 actions instead of those the game knows.
+        noop_max: largest number of frames without action after a reset, drawn from 1 to it; 0 for
+            none.
+    """
+
+    game: str
+    frameskip: int | tuple[int, int] = 4
+    repeat_action_probability: float = 0.25
+    max_num_frames_per_episode: int = 108_000
+    full_action_space: bool = False
+    noop_max: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises:
+            ValueError: a value is out of its range; the message names it.
+        """
+        if isinstance(self.frameskip, list):  # as JSON gives it
+            object.__setattr__(self, "frameskip", tuple(self.frameskip))
+        if not _is_frameskip(self.frameskip):
+            raise _bad("frameskip", "an int above 0 or (low, high) with 0 < low < high", self)
+        if not (
+            isinstance(self.repeat_action_probability, Real)
+            and 0 <= self.repeat_action_probability <= 1
+        ):
+            raise _bad("repeat_action_probability", "0 to 1", self)
+        if not _is_int(self.max_num_frames_per_episode, 0):
+            raise _bad("max_num_frames_per_episode", "an int of at least 0", self)
+        if not isinstance(self.full_action_space, bool):
+            raise _bad("full_action_space", "True or False", self)
+        if not _is_int(self.noop_max, 0):
+            raise _bad("noop_max", "an int of at least 0", self)
+
+
+def rules(
+    env_id: str,
+    *,
+    frameskip: int | tuple[int, int] | None = None,
+    repeat_action_probability: float | None = None,
+    max_num_frames_per_episode: int | None = None,
+    full_action_space: bool | None = None,
+    noop_max: int | None = None,
+) -> Rules:
+    """The rules that ale-py registers for a Gymnasium id; what is not None replaces them.
+
+    Args:
+        env_id: any Atari id of ale-py: ``"Pong-v0"``, ``"PongNoFrameskip-v4"``, ``"ALE/Pong-v5"``.
+        frameskip: see :class:`Rules`, as are the others.
+        repeat_action_probability: see :class:`Rules`.
+        max_num_frames_per_episode: see :class:`Rules`.
+        full_action_space: see :class:`Rules`.
+        noop_max: see :class:`Rules`; 0 if None, as no id has it.
+
+    Raises:
+        ValueError: ale-py registers no such id (the message names near ones), or a bad value.
+    """
+    values = dict(_registered(env_id))
+    given = {
+        "frameskip": frameskip,
+        "repeat_action_probability": repeat_action_probability,
+        "max_num_frames_per_episode": max_num_frames_per_episode,
+        "full_action_space": full_action_space,
+        "noop_max": noop_max,
+    }
+    values.update({name: value for name, value in given.items() if value is not None})
+    return Rules(**values)
+
+
+def _registered(env_id: str) -> dict[str, Any]:
+    gymnasium.register_envs(ale_py)
+    atari = {
+        name: spec.kwargs
+        for name, spec in gymnasium.registry.items()
+        if spec.entry_point == _ENTRY_POINT
+    }
+    if env_id not in atari:
+        near = get_close_matches(str(env_id), atari, n=4, cutoff=0.5)
+        hint = f"; near are {', '.join(near)}" if near else ""
+        raise ValueError(f"env_id: expected an Atari id of ale-py, got {env_id!r}{hint}")
+    return atari[env_id]
+
+
+def _is_int(value: Any, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _is_frameskip(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return len(value) == 2 and _is_int(value[0], 1) and _is_int(value[1], value[0] + 1)
+    return _is_int(value, 1)
+
+
+def _bad(name: str, expected: str, rules: Rules) -> ValueError:
+    return ValueError(f"{name}: expected {expected}, got {getattr(rules, name)!r}")

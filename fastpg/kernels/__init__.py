@@ -1,0 +1,66 @@
+"""Compiled kernels for policy gradients on 80x80 pictures, in several backends.
+
+``from fastpg.kernels import discounted_returns`` gives an op on NumPy arrays, computed by the
+``numba`` backend; ``get_backend("cython").discounted_returns`` by another. All backends have the
+ops of :class:`fastpg.kernels.ops.Backend`, with equal names, parameters and results.
+
+The loops themselves, for embedding: :mod:`fastpg.kernels.numba_cpu` (callable from your own
+``@njit`` functions) and ``fastpg.kernels._cython`` (``cimport`` it, see :func:`get_include`).
+"""
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastpg.kernels.spec import BY_NAME
+
+if TYPE_CHECKING:
+    from fastpg.kernels.ops import Backend
+
+DEFAULT_BACKEND = "numba"
+
+_LOOPS = {
+    "reference": "fastpg.kernels.reference",
+    "numba": "fastpg.kernels.numba_cpu",
+    "cython": "fastpg.kernels.cython_cpu",
+}
+
+
+class BackendUnavailable(RuntimeError):
+    """A backend cannot run here; the message says why and what to do."""
+
+
+def names() -> tuple[str, ...]:
+    """Names of all backends, whether or not they can run here."""
+    return tuple(_LOOPS)
+
+
+@cache
+def get_backend(name: str = DEFAULT_BACKEND) -> "Backend":
+    """Return a backend's ops by its name.
+
+    Raises:
+        ValueError: there is no such backend.
+        BackendUnavailable: it cannot run here.
+    """
+    from fastpg.kernels.ops import Backend
+
+    if name not in _LOOPS:
+        raise ValueError(f"backend: expected one of {', '.join(names())}, got {name!r}")
+    return Backend(name, import_module(_LOOPS[name]))
+
+
+def get_include() -> str:
+    """Folder to give to Cython as ``include_path`` so that ``cimport fastpg.kernels._cython`` works."""
+    return str(Path(__file__).resolve().parents[2])
+
+
+def __getattr__(name: str) -> Any:
+    if name in BY_NAME:
+        return getattr(get_backend(), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *BY_NAME])

@@ -1,0 +1,106 @@
+"""Checks of array arguments against the kernel table, with errors that name the argument."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastpg.kernels.spec import BY_NAME, Array, Op
+
+_DTYPES = {
+    name: np.dtype(name)
+    for op in BY_NAME.values()
+    for _, _, name in (*op.inputs, *op.outputs)
+}
+
+
+def checked(
+    op: Op,
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    empty: Callable[..., Any] = np.empty,
+    **sizes: int,
+) -> list[Any]:
+    """Check every array of a call; return the outputs, those given as None newly allocated.
+
+    ``sizes`` gives dimension letters that no input fixes (the capacity K of a sparse result).
+
+    Raises:
+        TypeError: an argument is no array or has another dtype.
+        ValueError: an argument has another shape or layout.
+    """
+    for declared, array in zip(op.inputs, inputs, strict=True):
+        _check(declared, array, sizes)
+    results = []
+    for declared, array in zip(op.outputs, outputs, strict=True):
+        if array is None and not op.in_place:
+            shape = tuple(_expected(d, sizes) for d in declared.dims)
+            array = empty(shape, _DTYPES[declared.dtype])
+        else:
+            _check(declared, array, sizes)
+            if not array.flags.writeable:
+                raise ValueError(f"{declared.name}: expected a writeable array, got a read-only one")
+        results.append(array)
+    return results
+
+
+def _expected(dim: str | int, sizes: dict[str, int]) -> int | None:
+    """Size that a dimension must have, or None while its letter is free."""
+    if isinstance(dim, int):
+        return dim
+    if dim.endswith("+1"):
+        known = sizes.get(dim[0])
+        return None if known is None else known + 1
+    return sizes.get(dim)
+
+
+def _check(declared: Array, array: Any, sizes: dict[str, int]) -> None:
+    try:
+        dtype, shape = array.dtype, array.shape
+    except AttributeError:
+        raise TypeError(f"{_wanted(declared, sizes)}, got {type(array).__name__}") from None
+    if dtype != _DTYPES[declared.dtype]:
+        raise TypeError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
+    if len(shape) != len(declared.dims):
+        raise ValueError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
+    for dim, size in zip(declared.dims, shape, strict=True):
+        expected = _expected(dim, sizes)
+        if expected is None:
+            assert isinstance(dim, str)
+            size = size - 1 if dim.endswith("+1") else size
+            if size < 0:
+                raise ValueError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
+            sizes[dim[0]] = size
+        elif expected != size:
+            raise ValueError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{declared.name}: expected a C-contiguous array, got strides {array.strides}")
+
+
+def _wanted(declared: Array, sizes: dict[str, int]) -> str:
+    dims = ", ".join(str(d) for d in declared.dims) + ("," if len(declared.dims) == 1 else "")
+    known = {str(d) for d in declared.dims if isinstance(d, str) and d[0] in sizes}
+    where = ", ".join(f"{d} = {_expected(d, sizes)}" for d in sorted(known))
+    return f"{declared.name}: expected ({dims}) {declared.dtype}" + (f" with {where}" if where else "")
+
+
+def _describe(array: Any) -> str:
+    return f"{tuple(array.shape)} {array.dtype}"
+
+
+def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:
+    """Refuse sparse rows that a loop without bounds checks would follow out of its arrays."""
+    if offsets[0] != 0 or offsets[-1] > indices.shape[0] or np.any(offsets[1:] < offsets[:-1]):
+        raise ValueError(
+            f"offsets: expected to rise from 0 to at most {indices.shape[0]} (the size of indices), "
+            f"got {offsets[:3]}..{offsets[-1]}"
+        )
+    used = indices[: offsets[-1]]
+    if used.size and used.max() >= size:
+        raise ValueError(f"indices: expected below D = {size}, got {used.max()}")
+
+
+def check_finite_scalar(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a scalar outside [low, high] (NaN included)."""
+    if not low <= value <= high:
+        raise ValueError(f"{name}: expected a number from {low} to {high}, got {value}")

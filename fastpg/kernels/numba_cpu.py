@@ -1,0 +1,258 @@
+"""The numba backend: loops compiled on first use, callable from your own ``@njit`` functions.
+
+Pictures and updates are here, the network is in :mod:`fastpg.kernels._numba_policy`. Parameters are
+those of :class:`fastpg.kernels.ops.Backend`, outputs last and always given; nothing is checked.
+"""
+
+import numpy as np
+from numba import carray
+
+from fastpg.kernels._jit import jit, stack_float64
+from fastpg.kernels._numba_policy import (
+    policy_backward,
+    policy_backward_dense,
+    policy_forward,
+    policy_forward_dense,
+)
+from fastpg.kernels._scalar import (
+    ZERO,
+    mean_square,
+    philox_uniform,
+    return_step,
+    rmsprop_weight,
+)
+
+__all__ = [
+    "counter_uniforms",
+    "discounted_returns",
+    "frame_difference",
+    "frame_difference_dense",
+    "frame_stack",
+    "policy_backward",
+    "policy_backward_dense",
+    "policy_forward",
+    "policy_forward_dense",
+    "preprocess",
+    "preprocess_palette",
+    "rmsprop_update",
+    "sample_actions",
+    "standardize",
+]
+
+SIDE = 80
+PIXELS = SIDE * SIDE
+CENTRE = PIXELS // 2 + SIDE // 2
+FIRST_ROW = 35
+BLOCK = 64
+ENVIRONMENTS = 64  # whose running sums are kept on the stack
+
+
+@jit
+def preprocess(frames, find_background, views):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.preprocess`."""
+    for n in range(frames.shape[0]):
+        view = views[n]
+        for row in range(SIDE):
+            pixels, out = frames[n, FIRST_ROW + 2 * row], view[row * SIDE : (row + 1) * SIDE]
+            for j in range(SIDE):
+                out[j] = pixels[2 * j, 0]
+        _binarize(view, find_background)
+
+
+@jit
+def preprocess_palette(frames, red, find_background, views):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
+    for n in range(frames.shape[0]):
+        view = views[n]
+        for row in range(SIDE):
+            pixels, out = frames[n, FIRST_ROW + 2 * row], view[row * SIDE : (row + 1) * SIDE]
+            for j in range(SIDE):
+                out[j] = red[pixels[2 * j]]
+        _binarize(view, find_background)
+
+
+@jit
+def _binarize(view, find_background):
+    first, second = np.uint8(144), np.uint8(109)
+    if find_background:
+        if _is_majority(view, view[0]):
+            first = view[0]
+        elif _is_majority(view, view[CENTRE]):
+            first = view[CENTRE]
+        else:
+            first = _mode(view)
+        second = first
+    for i in range(view.shape[0]):
+        value = view[i]
+        view[i] = (value != first) & (value != second) & (value != 0)
+
+
+@jit
+def _is_majority(values, candidate):
+    """Whether more than half of the values are this one: then it is the mode, with no histogram."""
+    equal = 0
+    for row in range(SIDE):
+        part = values[row * SIDE : (row + 1) * SIDE]
+        for j in range(SIDE):
+            equal += part[j] == candidate
+    return equal > PIXELS // 2
+
+
+@jit
+def _mode(values):
+    """The most frequent value, of equals the lowest, by counting one value after the other.
+
+    A histogram would need memory; a count of 6,400 bytes is 100 vector instructions, and only
+    values that occur are counted.
+    """
+    best, most, left = 0, 0, values.shape[0]
+    for candidate in range(256):
+        if left <= most:
+            break
+        count = 0
+        for i in range(values.shape[0]):
+            count += values[i] == candidate
+        left -= count
+        if count > most:
+            best, most = candidate, count
+    return np.uint8(best)
+
+
+@jit
+def frame_difference(current, previous, indices, signs, offsets):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_difference`; returns the room needed."""
+    used = 0
+    offsets[0] = 0
+    for n in range(current.shape[0]):
+        used = _compress(current[n], previous[n], 0, indices, signs, used)
+        offsets[n + 1] = used
+    return used
+
+
+@jit
+def frame_stack(current, previous, indices, signs, offsets):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_stack`; returns the room needed."""
+    used = 0
+    offsets[0] = 0
+    for n in range(current.shape[0]):
+        used = _compress(current[n], None, 0, indices, signs, used)
+        used = _compress(previous[n], None, current.shape[1], indices, signs, used)
+        offsets[n + 1] = used
+    return used
+
+
+@jit
+def _compress(current, previous, base, indices, signs, used):
+    """Append a row's pixels that differ; most blocks of 64 are equal, then most of 8."""
+    size = current.shape[0]
+    whole = size - size % BLOCK
+    for d in range(0, whole, BLOCK):
+        if _differs(current, previous, d, BLOCK):
+            for e in range(d, d + BLOCK, 8):
+                if _differs(current, previous, e, 8):
+                    used = _append(current, previous, e, e + 8, base, indices, signs, used)
+    return _append(current, previous, whole, size, base, indices, signs, used)
+
+
+@jit
+def _differs(current, previous, begin, count):
+    now = current[begin : begin + count]
+    found = np.uint8(0)
+    if previous is None:
+        for j in range(count):
+            found |= now[j]
+    else:
+        before = previous[begin : begin + count]
+        for j in range(count):
+            found |= now[j] ^ before[j]
+    return found != 0
+
+
+@jit
+def _append(current, previous, begin, end, base, indices, signs, used):
+    for d in range(begin, end):
+        sign = np.int8(current[d]) if previous is None else np.int8(current[d] - previous[d])
+        if sign != 0:
+            if used < indices.shape[0]:
+                indices[used] = base + d
+                signs[used] = sign
+            used += 1
+    return used
+
+
+@jit
+def frame_difference_dense(current, previous, x):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`."""
+    for n in range(x.shape[0]):
+        now, before, out = current[n], previous[n], x[n]
+        for d in range(out.shape[0]):
+            out[d] = np.float32(np.int32(now[d]) - np.int32(before[d]))
+
+
+@jit
+def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.discounted_returns`."""
+    running = carray(stack_float64(ENVIRONMENTS), (ENVIRONMENTS,))
+    for first in range(0, rewards.shape[1], ENVIRONMENTS):
+        last = min(first + ENVIRONMENTS, rewards.shape[1])
+        for i in range(last - first):
+            running[i] = 0.0
+        for t in range(rewards.shape[0] - 1, -1, -1):
+            reward, done, out = rewards[t, first:last], dones[t, first:last], returns[t, first:last]
+            for i in range(last - first):
+                running[i] = return_step(reward[i], done[i], cut_at_rewards, gamma * running[i])
+                out[i] = running[i]
+
+
+@jit
+def standardize(values, offsets, standardized):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.standardize`."""
+    for s in range(offsets.shape[0] - 1):
+        x, out = values[offsets[s] : offsets[s + 1]], standardized[offsets[s] : offsets[s + 1]]
+        mean, equal = 0.0, True
+        for i in range(x.shape[0]):
+            mean += np.float64(x[i])
+            equal &= x[i] == x[0]
+        if equal:
+            out[:] = ZERO
+            continue
+        mean /= x.shape[0]
+        variance = 0.0
+        for i in range(x.shape[0]):
+            variance += (np.float64(x[i]) - mean) * (np.float64(x[i]) - mean)
+        deviation = np.sqrt(variance / x.shape[0])
+        for i in range(x.shape[0]):
+            out[i] = (np.float64(x[i]) - mean) / deviation
+
+
+@jit
+def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.rmsprop_update`."""
+    rate, keep, take = np.float32(learning_rate), np.float32(decay), np.float32(1.0 - decay)
+    small = np.float32(epsilon)
+    for i in range(gradient.shape[0]):
+        cache[i] = mean_square(cache[i], gradient[i], keep, take)
+        weights[i] = rmsprop_weight(weights[i], cache[i], gradient[i], rate, small)
+
+
+@jit
+def counter_uniforms(streams, steps, seed, uniforms):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.counter_uniforms`."""
+    key = np.uint64(seed)
+    for n in range(uniforms.shape[0]):
+        uniforms[n] = philox_uniform(streams[n], steps[n], key)
+
+
+@jit
+def sample_actions(probabilities, uniforms, actions):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.sample_actions`."""
+    outputs = probabilities.shape[1]
+    for n in range(actions.shape[0]):
+        if outputs == 1:
+            actions[n] = uniforms[n] < probabilities[n, 0]
+            continue
+        cumulative, action = ZERO, 0
+        for a in range(outputs - 1):
+            cumulative += probabilities[n, a]
+            action += uniforms[n] >= cumulative
+        actions[n] = action

@@ -1,0 +1,200 @@
+"""The meaning of every op, in plain NumPy.
+
+Written to be read and compared with, not to be fast. Sums run in the stated order, so that the
+compiled backends can be asked for the same bits where the kernel table says tolerance 0.
+"""
+
+import numpy as np
+
+ROWS = slice(35, 195, 2)
+COLUMNS = slice(0, 160, 2)
+BLOG_BACKGROUNDS = (144, 109)
+SUM_LANES = 8
+
+
+def preprocess(frames, find_background, views):
+    """See :meth:`fastpg.kernels.ops.Backend.preprocess`."""
+    for n, frame in enumerate(frames):
+        _view(frame[ROWS, COLUMNS, 0].ravel(), find_background, views[n])
+
+
+def preprocess_palette(frames, red, find_background, views):
+    """See :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
+    for n, frame in enumerate(frames):
+        _view(red[frame[ROWS, COLUMNS]].ravel(), find_background, views[n])
+
+
+def _view(values, find_background, view):
+    if find_background:
+        backgrounds = (np.bincount(values, minlength=256).argmax(), 0)
+    else:
+        backgrounds = (*BLOG_BACKGROUNDS, 0)
+    view[:] = ~np.isin(values, backgrounds)
+
+
+def frame_difference(current, previous, indices, signs, offsets):
+    """See :meth:`fastpg.kernels.ops.Backend.frame_difference`. Returns the room needed."""
+    return _compress(current.astype(np.int8) - previous.astype(np.int8), indices, signs, offsets)
+
+
+def frame_stack(current, previous, indices, signs, offsets):
+    """See :meth:`fastpg.kernels.ops.Backend.frame_stack`. Returns the room needed."""
+    return _compress(np.hstack([current, previous]).astype(np.int8), indices, signs, offsets)
+
+
+def _compress(x, indices, signs, offsets):
+    rows, columns = np.nonzero(x)
+    offsets[0] = 0
+    offsets[1:] = np.cumsum(np.count_nonzero(x, axis=1))
+    room = indices.shape[0]
+    indices[: columns.size] = columns[:room]
+    signs[: columns.size] = x[rows, columns][:room]
+    return columns.size
+
+
+def frame_difference_dense(current, previous, x):
+    """See :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`."""
+    np.subtract(current, previous, out=x, dtype=np.float32)
+
+
+def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
+    """See :meth:`fastpg.kernels.ops.Backend.discounted_returns`."""
+    running = np.zeros(rewards.shape[1])
+    for t in reversed(range(rewards.shape[0])):
+        cut = dones[t] | ((rewards[t] != 0) if cut_at_rewards else False)
+        running = rewards[t] + np.where(cut, 0.0, gamma * running)
+        returns[t] = running
+
+
+def standardize(values, offsets, standardized):
+    """See :meth:`fastpg.kernels.ops.Backend.standardize`."""
+    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+        x = values[begin:end].astype(np.float64)
+        if x.size == 0 or x.min() == x.max():
+            standardized[begin:end] = 0.0
+            continue
+        deviation = x - np.cumsum(x)[-1] / x.size
+        variance = np.cumsum(deviation * deviation)[-1] / x.size
+        standardized[begin:end] = deviation / np.sqrt(variance)
+
+
+def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
+    """See :meth:`fastpg.kernels.ops.Backend.policy_forward`.
+
+    A logit's sum over h runs in SUM_LANES partial sums (h mod SUM_LANES), joined at the end by
+    halves: the order that a vector unit has, stated so that all backends can keep it.
+    """
+    for b in range(hidden.shape[0]):
+        row = slice(offsets[b], offsets[b + 1])
+        terms = w1[indices[row]] * signs[row, None].astype(np.float32)
+        hidden[b] = np.maximum(_sum_in_order(terms), 0)
+    _heads(hidden, w2, probabilities)
+
+
+def policy_forward_dense(x, w1, w2, hidden, probabilities):
+    """See :meth:`fastpg.kernels.ops.Backend.policy_forward_dense`."""
+    hidden[:] = np.maximum(x.astype(np.float64) @ w1.astype(np.float64), 0)
+    _heads(hidden, w2, probabilities)
+
+
+def _heads(hidden, w2, probabilities):
+    samples, outputs = probabilities.shape
+    padded = -hidden.shape[1] % SUM_LANES
+    for b in range(samples):
+        terms = np.pad(hidden[b] * w2, ((0, 0), (0, padded))).reshape(outputs, -1, SUM_LANES)
+        lanes = _sum_in_order(terms.swapaxes(0, 1))
+        while lanes.shape[1] > 1:
+            half = lanes.shape[1] // 2
+            lanes = lanes[:, :half] + lanes[:, half:]
+        logits = lanes[:, 0].astype(np.float64)
+        if outputs == 1:
+            with np.errstate(over="ignore"):  # a logit under -709 has the probability 0
+                probabilities[b] = 1.0 / (1.0 + np.exp(-logits))
+        else:
+            exponentials = np.exp(logits - logits.max())
+            probabilities[b] = exponentials / np.cumsum(exponentials)[-1]
+
+
+def _sum_in_order(terms):
+    """Sum over the first axis, one term after the other, which np.sum does not promise."""
+    total = np.zeros(terms.shape[1:], np.float32)
+    for term in terms:
+        total += term
+    return total
+
+
+def policy_backward(
+    indices, signs, offsets, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
+):
+    """See :meth:`fastpg.kernels.ops.Backend.policy_backward`. Samples add up in index order."""
+    if not accumulate:
+        dw1[:] = 0
+        dw2[:] = 0
+    for b in range(hidden.shape[0]):
+        dhidden = _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2)
+        for k in range(offsets[b], offsets[b + 1]):
+            dw1[indices[k]] += np.float32(signs[k]) * dhidden
+
+
+def policy_backward_dense(
+    x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
+):
+    """See :meth:`fastpg.kernels.ops.Backend.policy_backward_dense`."""
+    if not accumulate:
+        dw1[:] = 0
+        dw2[:] = 0
+    dhidden = np.zeros(hidden.shape)
+    for b in range(hidden.shape[0]):
+        dhidden[b] = _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2)
+    dw1 += (x.astype(np.float64).T @ dhidden).astype(np.float32)
+
+
+def _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2):
+    outputs = w2.shape[0]
+    taken = actions[b] if outputs == 1 else np.arange(outputs) == actions[b]
+    dlogits = advantages[b] * (np.float32(taken) - probabilities[b])
+    dw2 += dlogits[:, None] * hidden[b]
+    dhidden = _sum_in_order(dlogits[:, None] * w2)
+    return np.where(hidden[b] > 0, dhidden, np.float32(0))
+
+
+def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
+    """See :meth:`fastpg.kernels.ops.Backend.rmsprop_update`."""
+    rate, keep, take = np.float32(learning_rate), np.float32(decay), np.float32(1.0 - decay)
+    cache[:] = keep * cache + take * (gradient * gradient)
+    weights += rate * gradient / (np.sqrt(cache) + np.float32(epsilon))
+
+
+def counter_uniforms(streams, steps, seed, uniforms):
+    """See :meth:`fastpg.kernels.ops.Backend.counter_uniforms`."""
+    for n in range(streams.shape[0]):
+        step, stream = int(steps[n]), int(streams[n])
+        counter = [step & 0xFFFFFFFF, step >> 32, stream & 0xFFFFFFFF, stream >> 32]
+        word = philox4x32(counter, [int(seed) & 0xFFFFFFFF, int(seed) >> 32])[0]
+        uniforms[n] = (word >> 8) * 2.0**-24
+
+
+def philox4x32(counter, key):
+    """Ten rounds of Philox 4x32: four 32-bit words from a counter of four and a key of two."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        product0, product1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (
+            (product1 >> 32) ^ c1 ^ k0,
+            product1 & 0xFFFFFFFF,
+            (product0 >> 32) ^ c3 ^ k1,
+            product0 & 0xFFFFFFFF,
+        )
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def sample_actions(probabilities, uniforms, actions):
+    """See :meth:`fastpg.kernels.ops.Backend.sample_actions`."""
+    outputs = probabilities.shape[1]
+    if outputs == 1:
+        actions[:] = uniforms < probabilities[:, 0]
+        return
+    cumulative = np.cumsum(probabilities[:, :-1], axis=1, dtype=np.float32)
+    actions[:] = np.count_nonzero(uniforms[:, None] >= cumulative, axis=1)

@@ -1,0 +1,153 @@
+"""The kernel table: one row per op, with its arrays' dimension letters, dtypes and tolerance.
+
+Letters: T steps, N environments, D inputs, H hidden units, A outputs of the network, B samples,
+K non-zero inputs of all samples together, S segments, M elements. ``"B+1"`` is B plus one; a number
+is that number. Everything here is data: the checks (:mod:`fastpg.kernels._checks`), the tests of
+every backend and the benchmarks all read it.
+"""
+
+from typing import NamedTuple
+
+
+class Array(NamedTuple):
+    """One array argument: its name, its dimensions and the dtype that it must have."""
+
+    name: str
+    dims: tuple[str | int, ...]
+    dtype: str
+
+
+class Op(NamedTuple):
+    """One row of the table.
+
+    ``tolerance`` is the largest relative difference from the reference that a CPU backend may
+    show; 0 means the same bits. ``why`` says where that figure comes from. ``in_place`` names the
+    outputs that are read as well as written, so that they have no default.
+    """
+
+    name: str
+    inputs: tuple[Array, ...]
+    scalars: tuple[str, ...]
+    outputs: tuple[Array, ...]
+    tolerance: float
+    why: str
+    in_place: bool = False
+
+
+VIEW_PIXELS = 80 * 80
+
+_CSR = (
+    Array("indices", ("K",), "uint16"),
+    Array("signs", ("K",), "int8"),
+    Array("offsets", ("B+1",), "int64"),
+)
+_X = Array("x", ("B", "D"), "float32")
+_W1 = Array("w1", ("D", "H"), "float32")
+_W2 = Array("w2", ("A", "H"), "float32")
+_HIDDEN = Array("hidden", ("B", "H"), "float32")
+_PROBABILITIES = Array("probabilities", ("B", "A"), "float32")
+_VIEWS = Array("views", ("N", VIEW_PIXELS), "uint8")
+_TWO_VIEWS = (Array("current", ("N", "D"), "uint8"), Array("previous", ("N", "D"), "uint8"))
+_SPARSE_VIEWS = (
+    Array("indices", ("K",), "uint16"),
+    Array("signs", ("K",), "int8"),
+    Array("offsets", ("N+1",), "int64"),
+)
+_SCORE = (
+    _HIDDEN,
+    _PROBABILITIES,
+    Array("actions", ("B",), "uint8"),
+    Array("advantages", ("B",), "float32"),
+    _W2,
+)
+_GRADIENTS = (Array("dw1", ("D", "H"), "float32"), Array("dw2", ("A", "H"), "float32"))
+
+_INTEGERS = "integers: every backend gives the same"
+_SAME_ORDER = "float32 sums in one stated order, without contraction: every CPU backend rounds alike"
+_DENSE_ORDER = "the reference sums over D in float64, the backends in float32: sqrt(D) * 6e-8 * 10"
+
+OPS: tuple[Op, ...] = (
+    Op(
+        "preprocess",
+        (Array("frames", ("N", 210, 160, 3), "uint8"),),
+        ("find_background",),
+        (_VIEWS,),
+        0.0,
+        _INTEGERS,
+    ),
+    Op(
+        "preprocess_palette",
+        (Array("frames", ("N", 210, 160), "uint8"), Array("red", (256,), "uint8")),
+        ("find_background",),
+        (_VIEWS,),
+        0.0,
+        _INTEGERS,
+    ),
+    Op("frame_difference", _TWO_VIEWS, (), _SPARSE_VIEWS, 0.0, _INTEGERS),
+    Op(
+        "frame_difference_dense",
+        _TWO_VIEWS,
+        (),
+        (Array("x", ("N", "D"), "float32"),),
+        0.0,
+        "-1, 0 and 1 are exact",
+    ),
+    Op("frame_stack", _TWO_VIEWS, (), _SPARSE_VIEWS, 0.0, _INTEGERS),
+    Op(
+        "discounted_returns",
+        (Array("rewards", ("T", "N"), "float32"), Array("dones", ("T", "N"), "bool")),
+        ("gamma", "cut_at_rewards"),
+        (Array("returns", ("T", "N"), "float32"),),
+        0.0,
+        "the recursion runs in float64 in every backend, rounded once",
+    ),
+    Op(
+        "standardize",
+        (Array("values", ("B",), "float32"), Array("offsets", ("S+1",), "int64")),
+        (),
+        (Array("standardized", ("B",), "float32"),),
+        0.0,
+        "sums run in float64 in index order in every backend, rounded once",
+    ),
+    Op("policy_forward", (*_CSR, _W1, _W2), (), (_HIDDEN, _PROBABILITIES), 0.0, _SAME_ORDER),
+    Op("policy_forward_dense", (_X, _W1, _W2), (), (_HIDDEN, _PROBABILITIES), 2e-4, _DENSE_ORDER),
+    Op("policy_backward", (*_CSR, *_SCORE), ("accumulate",), _GRADIENTS, 0.0, _SAME_ORDER),
+    Op(
+        "policy_backward_dense",
+        (_X, *_SCORE),
+        ("accumulate",),
+        _GRADIENTS,
+        2e-4,
+        "the reference sums over B in float64, the backends in float32",
+    ),
+    Op(
+        "rmsprop_update",
+        (Array("gradient", ("M",), "float32"),),
+        ("learning_rate", "decay", "epsilon"),
+        (Array("weights", ("M",), "float32"), Array("cache", ("M",), "float32")),
+        0.0,
+        "float32 per element, IEEE square root and division, no contraction",
+        in_place=True,
+    ),
+    Op(
+        "counter_uniforms",
+        (Array("streams", ("N",), "uint64"), Array("steps", ("N",), "uint64")),
+        ("seed",),
+        (Array("uniforms", ("N",), "float32"),),
+        0.0,
+        _INTEGERS,
+    ),
+    Op(
+        "sample_actions",
+        (
+            Array("probabilities", ("N", "A"), "float32"),
+            Array("uniforms", ("N",), "float32"),
+        ),
+        (),
+        (Array("actions", ("N",), "uint8"),),
+        0.0,
+        "compares float32 sums in one stated order",
+    ),
+)
+
+BY_NAME: dict[str, Op] = {op.name: op for op in OPS}

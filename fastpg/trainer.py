@@ -1,0 +1,260 @@
+"""A training run: its players, its learner, its records on disk."""
+
+import json
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from fastpg.algorithms.reinforce import Reinforce
+from fastpg.checkpoint import Checkpoint, save
+from fastpg.config import TrainConfig
+from fastpg.envs.ale_game import AleGame
+from fastpg.envs.rules import Rules
+from fastpg.envs.workers import SharedArray, WorkerPool
+from fastpg.kernels import get_backend
+from fastpg.metrics import MetricsFile, Progress, Row, ScoreWindow, TensorBoard
+from fastpg.policy import Policy, RMSProp
+from fastpg.recording import Episode
+from fastpg.rollout import EpisodePlayer, Played, PlayerSetup, action_table, input_size, rehearsal
+
+_STARTED = perf_counter()
+
+# Weights, games and actions draw from different streams of one seed.
+_WEIGHTS, _GAMES = 0, 1
+
+
+class Diverged(RuntimeError):
+    """The weights are no longer finite; the message names the last good checkpoint."""
+
+
+class Trainer:
+    """Plays batches of whole episodes with the policy, learns from each, keeps the books.
+
+    All episodes of a batch are fixed when it begins and are played to their end by the weights that
+    they will update. Which worker plays a game changes nothing: games and actions draw from
+    generators of their own, and the batch is summed in the order of its episodes' numbers.
+    """
+
+    def __init__(
+        self, config: TrainConfig, rules: Rules, run_dir: Path, saved: Checkpoint | None = None
+    ):
+        self.config, self.rules, self.run_dir = config, rules, run_dir
+        self.counters = {"update": 0, "episodes": 0, "agent_steps": 0, "emulator_frames": 0}
+        self.seconds = {"total": 0.0, "emulation": 0.0, "forward": 0.0, "learning": 0.0}
+        self.scores = ScoreWindow()
+        self.states: list[bytes] = []
+        self._saved_update: int | None = None
+        self.games = config.num_envs or config.episodes_per_batch
+        self.outputs, self.actions = action_table(rules.game, len(AleGame(rules).action_meanings))
+        self._build_learner()
+        if saved is not None:
+            self._restore(saved)
+        self.pool = self._start_players()
+        self._open_records(saved)
+        self._warm_up()
+        self.seconds_startup = perf_counter() - _STARTED
+        self._resumed_at = self.seconds["total"]
+        self._began = self._batch_began = perf_counter()
+
+    def __enter__(self) -> "Trainer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.terminate()
+        self.progress.__exit__(None, None, None)
+        self.metrics.close()
+        if self.tensorboard is not None:
+            self.tensorboard.close()
+
+    # ---- the algorithm ------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Whether one of the run's limits is reached."""
+        config, counters, mean = self.config, self.counters, self.scores.mean
+        limits = (
+            (config.episodes, counters["episodes"]),
+            (config.agent_steps, counters["agent_steps"]),
+            (config.max_seconds, self.seconds["total"]),
+        )
+        return any(limit is not None and count >= limit for limit, count in limits) or (
+            config.stop_at_score is not None and mean is not None and mean >= config.stop_at_score
+        )
+
+    def play(self) -> list[Played]:
+        """Play the next batch on all workers."""
+        self._batch_began = perf_counter()
+        first, batch = self.counters["episodes"], self.config.episodes_per_batch
+        plans = [
+            [list(range(first + game, first + batch, self.games)) for game in own]
+            for own in self._games_of_workers()
+        ]
+        return self.pool.call("play", [(plan,) for plan in plans])
+
+    def learn(self, played: Sequence[Played]) -> None:
+        """Update the weights with a batch, and write it into the books."""
+        began = perf_counter()
+        episodes = sorted(
+            (episode for part in played for episode in part.episodes),
+            key=lambda episode: episode.number,
+        )
+        self.algorithm.update(self.optimizer, episodes)
+        if not (np.isfinite(self.policy.w1).all() and np.isfinite(self.policy.w2).all()):
+            raise Diverged(
+                f"the weights are no longer finite after update {self.counters['update'] + 1}; "
+                f"lower --learning-rate; the last good checkpoint is in {self.run_dir}"
+            )
+        self._keep_states(played)
+        self._count(episodes, played, perf_counter() - began)
+        if self.counters["update"] % self.config.checkpoint_every == 0:
+            self.save()
+
+    # ---- setting up ---------------------------------------------------------------------------
+
+    def _build_learner(self) -> None:
+        config = self.config
+        size = input_size(config.input)
+        self.shared = SharedArray(((size + self.outputs) * config.hidden,), "float32")
+        w1 = self.shared.array[: size * config.hidden].reshape(size, config.hidden)
+        w2 = self.shared.array[size * config.hidden :].reshape(self.outputs, config.hidden)
+        self.policy = Policy(w1, w2, get_backend(config.backend))
+        self.policy.initialize(self._seed(_WEIGHTS))
+        self.optimizer = RMSProp(self.policy, config.learning_rate, config.decay)
+        self.algorithm = Reinforce(config.gamma, config.cut_at_rewards, config.standardize)
+
+    def _seed(self, *key: int) -> int:
+        return int(np.random.SeedSequence([self.config.seed, *key]).generate_state(1)[0])
+
+    def _games_of_workers(self) -> list[list[int]]:
+        threads = self.config.threads or len(os.sched_getaffinity(0))
+        workers = min(threads, self.games)
+        return [list(range(worker, self.games, workers)) for worker in range(workers)]
+
+    def _start_players(self) -> WorkerPool:
+        config = self.config
+        factories = []
+        for own in self._games_of_workers():
+            setup = PlayerSetup(
+                rules=self.rules,
+                seeds=tuple(self._seed(_GAMES, game) for game in own),
+                seed=config.seed,
+                backend=config.backend,
+                input=config.input,
+                find_background=config.background == "frame",
+                hidden=config.hidden,
+                outputs=self.outputs,
+                action_table=self.actions,
+            )
+            states = [self.states[game] for game in own] if self.states else None
+            factories.append(partial(EpisodePlayer, setup, self.shared, states))
+        return WorkerPool(factories, inline=len(factories) == 1)
+
+    def _warm_up(self) -> None:
+        """Compile what learning needs, so that no update's time has compilation in it."""
+        if self.config.backend == "numba":
+            shapes = (self.policy.w1.shape[0], 1), (self.outputs, 1)
+            small = Policy(*(np.zeros(shape, np.float32) for shape in shapes), self.policy.backend)
+            self.algorithm.update(RMSProp(small, 0.0, 0.0), [rehearsal(self.config.input)])
+
+    # ---- the books ----------------------------------------------------------------------------
+
+    def _open_records(self, saved: Checkpoint | None) -> None:
+        path = self.run_dir / "metrics.jsonl"
+        if saved is None:
+            self.metrics = MetricsFile(path)
+        else:
+            self.metrics = MetricsFile.resume(path, saved.update)
+        text = json.dumps(self.config.to_json(), indent=2)
+        (self.run_dir / "config.json").write_text(text + "\n")
+        self.tensorboard = (
+            TensorBoard(self.run_dir, saved and saved.update) if self.config.track else None
+        )
+        limits = {name: getattr(self.config, name) for name in ("episodes", "agent_steps")}
+        self.progress = Progress({**limits, "seconds": self.config.max_seconds})
+        self.progress.__enter__()
+
+    def _keep_states(self, played: Sequence[Played]) -> None:
+        """What the games' generators are, between two batches: all that a resumed run needs."""
+        states = [b""] * self.games
+        for own, part in zip(self._games_of_workers(), played, strict=True):
+            for game, state in zip(own, part.states, strict=True):
+                states[game] = state
+        self.states = states
+
+    def _count(
+        self, episodes: Sequence[Episode], played: Sequence[Played], seconds_learning: float
+    ) -> None:
+        steps = sum(len(episode.actions) for episode in episodes)
+        frames = sum(episode.emulator_frames for episode in episodes)
+        for episode in episodes:
+            self.scores.add(episode.score)
+        for name, count in (
+            ("update", 1),
+            ("episodes", len(episodes)),
+            ("agent_steps", steps),
+            ("emulator_frames", frames),
+        ):
+            self.counters[name] += count
+        self.seconds["emulation"] += sum(part.seconds_emulation for part in played) / len(played)
+        self.seconds["forward"] += sum(part.seconds_forward for part in played) / len(played)
+        self.seconds["learning"] += seconds_learning
+        now = perf_counter()
+        self.seconds["total"] = self._resumed_at + now - self._began
+        batch_seconds = now - self._batch_began
+        row = Row(
+            **self.counters,
+            seconds=self.seconds["total"],
+            seconds_startup=self.seconds_startup,
+            mean_score_100=self.scores.mean,
+            mean_score_batch=sum(episode.score for episode in episodes) / len(episodes),
+            mean_length_batch=steps / len(episodes),
+            agent_steps_per_second=steps / batch_seconds,
+            emulator_frames_per_second=frames / batch_seconds,
+            seconds_emulation=self.seconds["emulation"],
+            seconds_forward=self.seconds["forward"],
+            seconds_learning=self.seconds["learning"],
+        )
+        self.metrics.write(row)
+        self.progress.show(row)
+        if self.tensorboard is not None:
+            self.tensorboard.write(row)
+
+    def save(self) -> None:
+        """Write a checkpoint, unless the newest one has this update already."""
+        if not self.states or self._saved_update == self.counters["update"]:
+            return
+        tensors = {
+            "w1": self.policy.w1,
+            "w2": self.policy.w2,
+            "cache_w1": self.optimizer.cache_w1,
+            "cache_w2": self.optimizer.cache_w2,
+            "scores": self.scores.array(),
+        }
+        for game, state in enumerate(self.states):
+            tensors[f"game_{game}"] = np.frombuffer(state, np.uint8)
+        state = {
+            "config": self.config.to_json(),
+            "counters": self.counters,
+            "seconds": self.seconds,
+        }
+        update = self.counters["update"]
+        save(self.run_dir, update, tensors, state, keep=self.config.keep_checkpoints)
+        self._saved_update = update
+
+    def _restore(self, saved: Checkpoint) -> None:
+        for name, target in (
+            ("w1", self.policy.w1),
+            ("w2", self.policy.w2),
+            ("cache_w1", self.optimizer.cache_w1),
+            ("cache_w2", self.optimizer.cache_w2),
+        ):
+            target[:] = saved.tensors[name]
+        self.scores = ScoreWindow.from_array(saved.tensors["scores"])
+        self.states = [saved.tensors[f"game_{game}"].tobytes() for game in range(self.games)]
+        self.counters.update(saved.state["counters"])
+        self.seconds.update(saved.state["seconds"])
+        self._saved_update = saved.update

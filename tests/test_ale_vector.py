@@ -1,0 +1,200 @@
+"""The vector environment: equal to Gymnasium's SyncVectorEnv over its own environments."""
+
+import os
+import signal
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from fastpg.envs import PALETTE_RGB, AleVectorEnv, WorkerError
+from fastpg.kernels import get_backend
+
+MODES = list(AutoresetMode)
+
+
+def sync(env_id, count, mode=AutoresetMode.NEXT_STEP, **kwargs):
+    gymnasium.logger.min_level = gymnasium.logger.ERROR  # that Pong-v0 is old
+
+    def one():
+        return gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+
+    return SyncVectorEnv([one] * count, autoreset_mode=mode)
+
+
+def assert_same(ours, theirs):
+    """Equal values, types and keys, through all of an info dictionary."""
+    if isinstance(theirs, dict):
+        # ale-py's environments also tell the seeds that they derived
+        assert set(ours) == {key for key in theirs if key.strip("_") != "seeds"}
+        for key in ours:
+            assert_same(ours[key], theirs[key])
+    elif theirs.dtype == object:
+        for a, b in zip(ours, theirs, strict=True):
+            assert (a is None) == (b is None)
+            np.testing.assert_array_equal(a, b)
+    else:
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def assert_same_step(ours, theirs):
+    for a, b in zip(ours, theirs, strict=True):
+        assert_same(a, b)
+
+
+def run_beside(ours, theirs, steps, seed):
+    """Both with equal actions; returns how many episodes ended, and resets them if need be."""
+    assert_same_step(ours.reset(seed=seed), theirs.reset(seed=seed))
+    rng, ends = np.random.default_rng(2), 0
+    for _ in range(steps):
+        actions = rng.integers(ours.single_action_space.n, size=ours.num_envs)
+        result = ours.step(actions)
+        assert_same_step(result, theirs.step(actions))
+        over = result[2] | result[3]
+        ends += over.sum()
+        if over.any() and ours.autoreset_mode is AutoresetMode.DISABLED:
+            with pytest.raises(AssertionError, match="are over"):
+                ours.step(actions)
+            options = {"reset_mask": over}
+            assert_same_step(ours.reset(options=options), theirs.reset(options=dict(options)))
+    return ends
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_equal_to_gymnasium_through_episode_ends(mode, threads):
+    cases = [
+        ("ALE/Breakout-v5", {}, 300),
+        ("Pong-v0", {"max_num_frames_per_episode": 101}, 200),
+    ]
+    for env_id, kwargs, steps in cases:
+        theirs = sync(env_id, 3, mode, **kwargs)
+        with_mode = {"autoreset_mode": mode, "num_threads": threads}
+        ours = AleVectorEnv(env_id, 3, **with_mode, **kwargs)
+        assert ours.metadata["autoreset_mode"] is mode
+        for name in ("single_observation_space", "observation_space"):
+            assert getattr(ours, name) == getattr(theirs, name)
+        for name in ("single_action_space", "action_space"):
+            assert getattr(ours, name) == getattr(theirs, name)
+        assert run_beside(ours, theirs, steps, 17) >= 3
+        ours.close()
+        theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs"),
+    [("Pong-v0", {}), ("ALE/Pong-v5", {}), ("PongNoFrameskip-v4", {"frameskip": 4})],
+)
+def test_whole_pong_episodes(env_id, kwargs):
+    theirs = sync(env_id, 2, **kwargs)
+    ours = AleVectorEnv(env_id, 2, num_threads=2, **kwargs)
+    assert run_beside(ours, theirs, 1500, [3, 40]) >= 2
+    ours.close()
+
+
+def test_masked_reset_with_seeds():
+    theirs, ours = sync("Pong-v0", 3), AleVectorEnv("Pong-v0", 3, num_threads=1)
+    assert_same_step(ours.reset(seed=[5, 6, 7]), theirs.reset(seed=[5, 6, 7]))
+    for mask in ([True, False, True], [False, True, False]):
+        actions = np.array([1, 2, 3])
+        for _ in range(20):
+            assert_same_step(ours.step(actions), theirs.step(actions))
+        options = {"reset_mask": np.array(mask)}
+        results = ours.reset(seed=9, options=options), theirs.reset(seed=9, options={**options})
+        assert_same_step(*results)
+        assert_same_step(ours.step(actions), theirs.step(actions))
+    ours.close()
+
+
+def test_observation_types_show_the_same_game():
+    kernels = get_backend("reference")
+    seen, finals = {}, {}
+    for kind in ("rgb", "grayscale", "palette", "ram", "pong80"):
+        env = AleVectorEnv(
+            "ALE/Pong-v5",
+            2,
+            num_threads=1,
+            obs_type=kind,
+            backend="reference",
+            autoreset_mode="SameStep",
+            max_num_frames_per_episode=400,
+        )
+        env.reset(seed=4)
+        for _ in range(100):
+            seen[kind], _, _, truncations, infos = env.step([2, 3])
+        assert truncations.all()
+        finals[kind] = np.stack(infos["final_obs"])
+        assert env.observation_space.contains(seen[kind])
+        env.close()
+    for group in (seen, finals):
+        np.testing.assert_array_equal(PALETTE_RGB[group["palette"]], group["rgb"])
+        np.testing.assert_array_equal(kernels.preprocess(group["rgb"]), group["pong80"])
+        assert group["pong80"].any()
+    assert seen["ram"].shape == (2, 128)
+    theirs = sync("ALE/Pong-v5", 2, obs_type="grayscale")
+    ours = AleVectorEnv("ALE/Pong-v5", 2, num_threads=1, obs_type="grayscale")
+    assert run_beside(ours, theirs, 50, 1) == 0
+
+
+def test_copy():
+    for copy in (True, False):
+        env = AleVectorEnv("Pong-v0", 1, copy=copy, obs_type="palette")
+        first, _ = env.reset(seed=1)
+        kept = first.copy()
+        for _ in range(20):
+            last, *_ = env.step([0])
+        assert (last is first) != copy
+        assert np.array_equal(first, kept) == copy
+        env.close()
+
+
+def test_wrong_use():
+    env = AleVectorEnv("Pong-v0", 2, num_threads=1)
+    with pytest.raises(gymnasium.error.ResetNeeded, match=r"expected reset\(\)"):
+        env.step([0, 0])
+    with pytest.raises(ValueError, match="seed: expected 2 of them, got 3"):
+        env.reset(seed=[1, 2, 3])
+    with pytest.raises(ValueError, match="seed: expected ints of at least 0"):
+        env.reset(seed=-1)
+    for mask in (np.zeros(2, bool), np.ones(3, bool), np.ones(2, int)):
+        with pytest.raises(ValueError, match=r"reset_mask: expected \(2,\) bool"):
+            env.reset(options={"reset_mask": mask})
+    env.reset(options={"reset_mask": np.array([False, True])})
+    with pytest.raises(gymnasium.error.ResetNeeded, match=r"games \[0\]"):
+        env.step([0, 0])
+    env.reset()
+    for actions in ([0, 6], [-1, 0], [0], [[0, 0]], [0.0, 1.0], 1):
+        with pytest.raises(ValueError, match=r"actions: expected \(2,\) integers of 0 to 5, got"):
+            env.step(actions)
+    env.close()
+    env.close()
+    for use in (env.reset, lambda: env.step([0, 0])):
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_envs": 0}, "num_envs: expected at least 1, got 0"),
+        ({"num_threads": -1}, "num_threads: expected at least 0, got -1"),
+        ({"obs_type": "x"}, "obs_type: expected one of rgb, .*, got 'x'"),
+        ({"frameskip": 0}, "frameskip: expected"),
+        ({"autoreset_mode": "x"}, "'x' is not a valid AutoresetMode"),
+        ({"obs_type": "pong80", "backend": "x"}, "backend: expected one of"),
+    ],
+)
+def test_bad_values(values, message):
+    with pytest.raises(ValueError, match=message):
+        AleVectorEnv("Pong-v0", **values)
+
+
+def test_a_killed_worker_is_an_error():
+    env = AleVectorEnv("Pong-v0", 2, num_threads=2)
+    env.reset(seed=1)
+    os.kill(env._pool._pool.members[0].process.pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match=r"worker 0 of 2 died with exit code -9 \(SIGKILL\)"):
+        env.step([0, 0])
+    env.close()
