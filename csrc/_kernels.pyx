@@ -11,9 +11,6 @@ in the two headers, the others below.
 from libc.math cimport sqrt
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint64_t
 
-cdef enum:
-    RETURN_TILE = 64  # environments whose running sums are kept on the stack
-
 cdef extern from "fastpg_rows.h" nogil:
     void fastpg_view_rgb(const uint8_t *frame, int find, uint8_t *view)
     void fastpg_view_palette(const uint8_t *frame, const uint8_t *red, int find, uint8_t *view)
@@ -24,6 +21,9 @@ cdef extern from "fastpg_rows.h" nogil:
         const uint8_t *current, const uint8_t *previous, int64_t frames, int64_t size,
         uint16_t *indices, int8_t *signs, int64_t room, int64_t *offsets)
     void fastpg_subtract(const uint8_t *current, const uint8_t *previous, int64_t size, float *x)
+    void fastpg_returns(
+        const float *rewards, const uint8_t *dones, double gamma, int cut_at_rewards,
+        int64_t steps, int64_t environments, float *returns)
     void fastpg_rmsprop(
         const float *gradient, float rate, float keep, float take, float epsilon, int64_t size,
         float *weights, float *cache)
@@ -144,19 +144,10 @@ cdef void c_discounted_returns(
     const float[:, ::1] rewards, const uint8_t[:, ::1] dones, double gamma, bint cut_at_rewards,
     float[:, ::1] returns
 ) noexcept nogil:
-    cdef Py_ssize_t first = 0, n, t, last
-    cdef double[RETURN_TILE] running
-    cdef bint cut
-    while first < rewards.shape[1]:
-        last = min(first + RETURN_TILE, rewards.shape[1])
-        for n in range(last - first):
-            running[n] = 0.0
-        for t in range(rewards.shape[0] - 1, -1, -1):
-            for n in range(first, last):
-                cut = dones[t, n] or (cut_at_rewards and rewards[t, n] != 0)
-                running[n - first] = rewards[t, n] + (0.0 if cut else gamma * running[n - first])
-                returns[t, n] = <float>running[n - first]
-        first = last
+    fastpg_returns(
+        &rewards[0, 0], &dones[0, 0], gamma, cut_at_rewards,
+        rewards.shape[0], rewards.shape[1], &returns[0, 0],
+    )
 
 
 def discounted_returns(

@@ -248,6 +248,31 @@ FASTPG_CLONES static void fastpg_subtract(
     for (int64_t i = 0; i < size; i++) x[i] = (float)(current[i] - previous[i]);
 }
 
+/* ---- returns -------------------------------------------------------------------------------- */
+
+#define FASTPG_ENVIRONMENTS 64 /* whose running sums are kept on the stack */
+
+FASTPG_CLONES static void fastpg_returns(
+    const float *FASTPG_RESTRICT rewards, const uint8_t *FASTPG_RESTRICT dones, double gamma,
+    int cut_at_rewards, int64_t steps, int64_t environments, float *FASTPG_RESTRICT returns)
+{
+    double running[FASTPG_ENVIRONMENTS];
+    for (int64_t first = 0; first < environments; first += FASTPG_ENVIRONMENTS) {
+        const int64_t left = environments - first;
+        const int64_t count = left < FASTPG_ENVIRONMENTS ? left : FASTPG_ENVIRONMENTS;
+        for (int64_t i = 0; i < count; i++) running[i] = 0.0;
+        for (int64_t t = steps - 1; t >= 0; t--) {
+            const int64_t at = t * environments + first;
+            for (int64_t i = 0; i < count; i++) {
+                const float reward = rewards[at + i];
+                const int cut = (dones[at + i] != 0) | ((cut_at_rewards != 0) & (reward != 0.0f));
+                running[i] = reward + (cut ? 0.0 : gamma * running[i]);
+                returns[at + i] = (float)running[i];
+            }
+        }
+    }
+}
+
 /* ---- elements ------------------------------------------------------------------------------- */
 
 FASTPG_CLONES static void fastpg_rmsprop(

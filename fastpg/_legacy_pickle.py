@@ -42,12 +42,11 @@ class FloatArray:
         self.array = _array_of(data, dtype, shape, "F" if fortran else "C")
 
 
-def _array_of(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> Array:
+def _array_of(data: Any, dtype: Any, shape: Any, order: Any) -> Array:
     if not isinstance(dtype, _FloatDtype) or not isinstance(data, str | bytes | bytearray):
         raise pickle.UnpicklingError("refused an array that is not bytes of a float dtype")
     raw = data.encode("latin1") if isinstance(data, str) else data  # str: Python 2's bytes
-    flat = np.frombuffer(raw, dtype.dtype)
-    return flat.reshape(shape).transpose(axes) if order == "K" else flat.reshape(shape, order=order)
+    return np.frombuffer(raw, dtype.dtype).reshape(shape, order=order)
 
 
 def _from_buffer(*args: Any) -> FloatArray:

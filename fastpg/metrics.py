@@ -66,9 +66,6 @@ class ScoreWindow:
         self.size = size
         self._scores: deque[float] = deque(maxlen=size)
 
-    def __len__(self) -> int:
-        return len(self._scores)
-
     def add(self, score: float) -> None:
         """Append the score of an episode that has just finished."""
         self._scores.append(float(score))
@@ -164,7 +161,6 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """The rows of a ``metrics.jsonl``, without a last line that a crash has torn.
 
     Raises:
-        OSError: the file cannot be read.
         ValueError: a line before the last is not a row.
     """
     return [row for _, row in _lines(Path(path))]

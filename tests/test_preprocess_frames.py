@@ -13,20 +13,20 @@ KERNELS = get_backend("reference")
 RED = np.ascontiguousarray(PALETTE_RGB[:, 0])
 
 
-def pictures(source):
+def pictures(game):
     palette, rgb = np.zeros((210, 160), np.uint8), np.zeros((210, 160, 3), np.uint8)
-    if isinstance(source, AleGame):
-        source.screen(palette)
-        source.rgb(rgb)
-    else:
-        source.getScreen(palette)
-        source.getScreenRGB(rgb)
+    game.screen(palette)
+    game.rgb(rgb)
     return palette, rgb
+
+
+def backgrounds(palette):
+    return [np.bincount(p[35:195].ravel(), minlength=256).argmax() for p in palette]
 
 
 @pytest.fixture(scope="module")
 def episode():
-    """(palette, rgb) of an episode and of the first steps of the next; frame skip 1 at first."""
+    """(palette, rgb) of an episode and of the first steps of the next."""
     game, rng = AleGame(rules("ALE/Pong-v5", frameskip=(1, 9))), np.random.default_rng(0)
     game.reset(6)
     shown, ended = [pictures(game)], False
@@ -43,8 +43,8 @@ def episode():
 
 def test_the_episode_has_both_backgrounds(episode):
     palette, rgb = episode
-    most = [np.bincount(p.ravel(), minlength=256).argmax() for p in palette]
-    assert {34, 228} <= set(most) | set(np.unique(palette[0]))
+    assert set(backgrounds(palette)) == {34, 228}
+    assert RED[[34, 228]].tolist() == [144, 109]
     np.testing.assert_array_equal(PALETTE_RGB[palette], rgb)
 
 
@@ -63,3 +63,33 @@ def test_the_background_found_is_that_of_the_constants(episode):
     differing = np.flatnonzero((found != constants).any(axis=1))
     assert differing.size == 0, differing
     assert found.sum(axis=1).max() < 200
+
+
+def test_views_when_the_colours_change():
+    # Pong counts frames in RAM 8 and 9, from 327 on. When the count passes 65,536 the colours begin
+    # to change, each 256 frames. An idle game is lost long before: so set the count forward.
+    ale = ALEInterface()
+    ale.setFloat("repeat_action_probability", 0.0)
+    ale.loadROM(get_rom_path("pong"))
+    before, after = [], []
+    for _ in range(200):
+        ale.act(0)
+    low, high = ale.getRAM()[8:10].tolist()
+    assert 256 * high + low == 327 + 200
+    ale.setRAM(9, 255)
+    while len(after) < 2000 and not ale.game_over():
+        ale.act(0)
+        counted_through = ale.getRAM()[9] < 128
+        (after if counted_through else before).append(ale.getScreen())
+    assert len(after) == 2000
+    before, after = np.stack(before), np.stack(after[::5])
+    assert set(backgrounds(before)) == {34}
+    assert len(set(backgrounds(after))) > 6
+    before, after = (
+        [KERNELS.preprocess_palette(p, RED, find).sum(axis=1) for find in (False, True)]
+        for p in (before, after)
+    )
+    np.testing.assert_array_equal(*before)
+    constants, found = after
+    assert (constants > 5000).mean() > 0.9
+    assert found.max() < 100
