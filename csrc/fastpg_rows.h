@@ -15,6 +15,7 @@
 #if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__has_attribute)
 #if __has_attribute(target_clones) && (!defined(__clang__) || __clang_major__ >= 14)
 #define FASTPG_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#define FASTPG_HAS_CLONES
 #endif
 #endif
 #ifndef FASTPG_CLONES

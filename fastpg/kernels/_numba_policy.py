@@ -114,17 +114,10 @@ def policy_backward(
         dw1[:] = ZERO
         dw2[:] = ZERO
     for b in range(hidden.shape[0]):
+        advantage, row, action = advantages[b], probabilities[b], actions[b]
         for first in range(0, units, TILE):
             last = min(first + TILE, units)
-            _dhidden(
-                hidden[b, first:last],
-                probabilities[b],
-                actions[b],
-                advantages[b],
-                w2[:, first:last],
-                dw2[:, first:last],
-                dhidden,
-            )
+            _dhidden(hidden[b], row, action, advantage, w2, first, last, dw2, dhidden)
             for k in range(offsets[b], offsets[b + 1]):
                 _add_scaled(np.float32(signs[k]), dhidden, dw1[indices[k]][first:last])
 
@@ -135,54 +128,54 @@ def policy_backward_dense(
 ):
     """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward_dense`."""
     samples, units = hidden.shape
+    dhidden = carray(stack_float32(GROUP_TILE), (GROUP, TILE))
     if not accumulate:
         dw1[:] = ZERO
         dw2[:] = ZERO
-    for b in range(0, samples, GROUP):
+    for begin in range(0, samples, GROUP):
+        end = min(begin + GROUP, samples)
         for first in range(0, units, TILE):
             last = min(first + TILE, units)
-            _dense_group(
-                x[b : b + GROUP],
-                hidden[b : b + GROUP, first:last],
-                probabilities[b : b + GROUP],
-                actions[b : b + GROUP],
-                advantages[b : b + GROUP],
-                w2[:, first:last],
-                dw1[:, first:last],
-                dw2[:, first:last],
-            )
+            for b in range(begin, end):
+                advantage, row, action, out = (
+                    advantages[b],
+                    probabilities[b],
+                    actions[b],
+                    dhidden[b - begin],
+                )
+                _dhidden(hidden[b], row, action, advantage, w2, first, last, dw2, out)
+            _add_group(x[begin:end], dhidden, first, last, dw1)
 
 
 @jit
-def _dense_group(x, hidden, probabilities, actions, advantages, w2, dw1, dw2):
-    """GROUP samples or fewer, TILE hidden units or fewer."""
-    dhidden = carray(stack_float32(GROUP_TILE), (GROUP, TILE))
-    samples = x.shape[0]
-    for s in range(samples):
-        _dhidden(hidden[s], probabilities[s], actions[s], advantages[s], w2, dw2, dhidden[s])
+def _add_group(x, dhidden, first, last, dw1):
+    """dw1[d, first:last] += sum_s x[s, d] * dhidden[s], for GROUP samples or fewer."""
     for d in range(dw1.shape[0]):
-        total = dw1[d]
-        if samples == GROUP:
+        total = dw1[d][first:last]
+        if x.shape[0] == GROUP:
             x0, x1, x2, x3 = x[0, d], x[1, d], x[2, d], x[3, d]
             d0, d1, d2, d3 = dhidden[0], dhidden[1], dhidden[2], dhidden[3]
             for h in range(total.shape[0]):
                 total[h] = (((total[h] + x0 * d0[h]) + x1 * d1[h]) + x2 * d2[h]) + x3 * d3[h]
         else:
-            for s in range(samples):
+            for s in range(x.shape[0]):
                 _add_scaled(x[s, d], dhidden[s], total)
 
 
 @jit
-def _dhidden(hidden, probabilities, action, advantage, w2, dw2, dhidden):
-    """One sample's part of dw2, and its dhidden; on one tile of hidden units."""
-    units, outputs = hidden.shape[0], w2.shape[0]
+def _dhidden(hidden, probabilities, action, advantage, w2, first, last, dw2, dhidden):
+    """One sample's part of dw2, and its dhidden, on the hidden units first .. last - 1.
+
+    Rows are cut, not the matrices: a part of each row is contiguous, and known to be.
+    """
+    active, units, outputs = hidden[first:last], last - first, w2.shape[0]
     for h in range(units):
         dhidden[h] = ZERO
     for a in range(outputs):
         derivative = dlogit(advantage, probabilities[a], action, a, outputs)
-        weights, gradient = w2[a], dw2[a]
+        weights, gradient = w2[a][first:last], dw2[a][first:last]
         for h in range(units):
-            gradient[h] += derivative * hidden[h]
+            gradient[h] += derivative * active[h]
             dhidden[h] += derivative * weights[h]
     for h in range(units):
-        dhidden[h] = dhidden[h] if hidden[h] > ZERO else ZERO
+        dhidden[h] = dhidden[h] if active[h] > ZERO else ZERO

@@ -43,7 +43,6 @@ SIDE = 80
 PIXELS = SIDE * SIDE
 CENTRE = PIXELS // 2 + SIDE // 2
 FIRST_ROW = 35
-BLOCK = 64
 ENVIRONMENTS = 64  # whose running sums are kept on the stack
 
 
@@ -61,14 +60,50 @@ def preprocess(frames, find_background, views):
 
 @jit
 def preprocess_palette(frames, red, find_background, views):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
+    """Loop of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`.
+
+    A palette index that more than half of the pixels have settles the background, and leaves
+    only the other pixels to look up.
+    """
     for n in range(frames.shape[0]):
-        view = views[n]
+        frame, view = frames[n], views[n]
+        common = frame[FIRST_ROW, 0]
+        if find_background and _mark_others(frame, common, view) < PIXELS // 2:
+            _look_up_marked(frame, red, red[common], view)
+            continue
         for row in range(SIDE):
-            pixels, out = frames[n, FIRST_ROW + 2 * row], view[row * SIDE : (row + 1) * SIDE]
+            pixels, out = frame[FIRST_ROW + 2 * row], view[row * SIDE : (row + 1) * SIDE]
             for j in range(SIDE):
                 out[j] = red[pixels[2 * j]]
         _binarize(view, find_background)
+
+
+@jit
+def _mark_others(frame, index, view):
+    """View = whether each pixel differs from this palette index; returns how many do."""
+    others = 0
+    for row in range(SIDE):
+        pixels, out = frame[FIRST_ROW + 2 * row], view[row * SIDE : (row + 1) * SIDE]
+        count = np.uint8(0)  # at most 80, so bytes can count
+        for j in range(SIDE):
+            out[j] = pixels[2 * j] != index
+            count = np.uint8(count + out[j])
+        others += count
+    return others
+
+
+@jit
+def _look_up_marked(frame, red, background, view):
+    """Replace the marks by whether the marked pixel's red is neither 0 nor the background's."""
+    marks = view.view(np.uint64)
+    for i in range(marks.shape[0]):
+        if marks[i] == np.uint64(0):
+            continue
+        row, column = 8 * i // SIDE, 8 * i % SIDE
+        pixels, out = frame[FIRST_ROW + 2 * row], view[8 * i : 8 * i + 8]
+        for j in range(8):
+            value = red[pixels[2 * (column + j)]]
+            out[j] = (value != background) & (value != 0)
 
 
 @jit
@@ -93,8 +128,10 @@ def _is_majority(values, candidate):
     equal = 0
     for row in range(SIDE):
         part = values[row * SIDE : (row + 1) * SIDE]
+        count = np.uint8(0)  # at most 80, so bytes can count
         for j in range(SIDE):
-            equal += part[j] == candidate
+            count = np.uint8(count + (part[j] == candidate))
+        equal += count
     return equal > PIXELS // 2
 
 
@@ -143,40 +180,32 @@ def frame_stack(current, previous, indices, signs, offsets):
 
 @jit
 def _compress(current, previous, base, indices, signs, used):
-    """Append a row's pixels that differ; most blocks of 64 are equal, then most of 8."""
+    """Append a row's pixels that differ; most words of 8 are equal.
+
+    Words may lie at any address: the processors that numba knows load them all the same.
+    """
     size = current.shape[0]
-    whole = size - size % BLOCK
-    for d in range(0, whole, BLOCK):
-        if _differs(current, previous, d, BLOCK):
-            for e in range(d, d + BLOCK, 8):
-                if _differs(current, previous, e, 8):
-                    used = _append(current, previous, e, e + 8, base, indices, signs, used)
-    return _append(current, previous, whole, size, base, indices, signs, used)
+    whole = size - size % 8
+    now = current[:whole].view(np.uint64)
+    before = now if previous is None else previous[:whole].view(np.uint64)
+    for i in range(now.shape[0]):
+        word = now[i] if previous is None else now[i] ^ before[i]
+        if word != np.uint64(0):
+            used = _append(current, previous, 8 * i, 8, base, indices, signs, used)
+    return _append(current, previous, whole, size - whole, base, indices, signs, used)
 
 
 @jit
-def _differs(current, previous, begin, count):
-    now = current[begin : begin + count]
-    found = np.uint8(0)
-    if previous is None:
-        for j in range(count):
-            found |= now[j]
-    else:
-        before = previous[begin : begin + count]
-        for j in range(count):
-            found |= now[j] ^ before[j]
-    return found != 0
-
-
-@jit
-def _append(current, previous, begin, end, base, indices, signs, used):
-    for d in range(begin, end):
-        sign = np.int8(current[d]) if previous is None else np.int8(current[d] - previous[d])
-        if sign != 0:
-            if used < indices.shape[0]:
-                indices[used] = base + d
-                signs[used] = sign
-            used += 1
+def _append(current, previous, begin, count, base, indices, signs, used):
+    """Write every pixel, keep those that are not 0, while there is room for all: no branches."""
+    now, room = current[begin : begin + count], indices.shape[0]
+    fits = used + count <= room
+    for j in range(count):
+        sign = np.int8(now[j]) if previous is None else np.int8(now[j] - previous[begin + j])
+        if fits or (sign != 0 and used < room):
+            indices[used] = base + begin + j
+            signs[used] = sign
+        used += sign != 0
     return used
 
 

@@ -129,7 +129,7 @@ class Backend:
 
     def _sparse(self, name, current, previous, indices, signs, offsets):
         room = indices if indices is not None else signs
-        capacity = 2 * current.size if room is None else room.shape[0]
+        capacity = 2 * np.size(current) if room is None else np.size(room)
         results = checked(
             BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity
         )

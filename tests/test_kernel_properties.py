@@ -1,0 +1,110 @@
+"""Properties that every backend's ops have, whatever the numbers."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from fastpg.kernels import get_backend, names
+
+pytestmark = pytest.mark.parametrize("backend", names())
+quick = settings(max_examples=25, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def views(draw_shape):
+    return hnp.arrays(np.uint8, draw_shape, elements=st.integers(0, 1))
+
+
+@quick
+@given(shape=st.tuples(st.integers(0, 3), st.integers(1, 200)), data=st.data())
+def test_sparse_rows_rebuild_the_dense_difference(backend, shape, data):
+    kernels = get_backend(backend)
+    current, previous = data.draw(views(shape)), data.draw(views(shape))
+    indices, signs, offsets = kernels.frame_difference(current, previous)
+    rebuilt = np.zeros(shape, np.float32)
+    rebuilt[np.repeat(np.arange(shape[0]), np.diff(offsets)), indices] = signs
+    np.testing.assert_array_equal(rebuilt, kernels.frame_difference_dense(current, previous))
+    assert all((np.diff(row.astype(int)) > 0).all() for row in np.split(indices, offsets[1:-1]))
+
+
+@quick
+@given(seed=seeds, hidden=st.integers(1, 40), outputs=st.integers(1, 4))
+def test_sparse_and_dense_network_agree(backend, seed, hidden, outputs):
+    kernels, rng = get_backend(backend), np.random.default_rng(seed)
+    current, previous = (rng.random((2, 5, 60)) < 0.2).astype(np.uint8)
+    rows = kernels.frame_difference(current, previous)
+    x = kernels.frame_difference_dense(current, previous)
+    w1, w2 = (rng.normal(size=s).astype("f4") for s in ((60, hidden), (outputs, hidden)))
+    sparse, dense = kernels.policy_forward(*rows, w1, w2), kernels.policy_forward_dense(x, w1, w2)
+    decision = rng.integers(0, max(outputs, 2), 5).astype("u1"), rng.normal(size=5).astype("f4")
+    gradients = [
+        backward(*inputs, *sparse, *decision, w2, np.empty_like(w1), np.empty_like(w2))
+        for backward, inputs in (
+            (kernels.policy_backward, rows),
+            (kernels.policy_backward_dense, (x,)),
+        )
+    ]
+    for a, b in zip((*sparse, *gradients[0]), (*dense, *gradients[1]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@quick
+@given(seed=seeds, steps=st.integers(0, 60), gamma=st.floats(0, 1))
+def test_returns_are_linear_in_the_rewards(backend, seed, steps, gamma):
+    kernels, rng = get_backend(backend), np.random.default_rng(seed)
+    first, second = rng.integers(-3, 4, (2, steps, 2)).astype(np.float32)
+    dones = rng.random((steps, 2)) < 0.1
+    parts = [kernels.discounted_returns(r, dones, gamma) for r in (first, second)]
+    both = kernels.discounted_returns(first + 2 * second, dones, gamma)
+    np.testing.assert_allclose(both, parts[0] + 2 * parts[1], rtol=1e-5, atol=1e-4)
+
+
+@quick
+@given(seed=seeds, size=st.integers(2, 400), scale=st.floats(1e-3, 1e3), shift=st.floats(-99, 99))
+def test_standardized_values_have_mean_0_and_deviation_1(backend, seed, size, scale, shift):
+    values = (np.random.default_rng(seed).normal(size=size) * scale + shift).astype(np.float32)
+    standardized = get_backend(backend).standardize(values, np.array([0, size]))
+    if values.min() == values.max():
+        assert not standardized.any()
+        return
+    assert abs(standardized.mean(dtype=float)) < 1e-5
+    assert abs(standardized.std(dtype=float) - 1) < 1e-5
+
+
+@quick
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    streams=hnp.arrays(np.uint64, st.integers(1, 50)),
+    order=seeds,
+)
+def test_uniforms_depend_on_nothing_but_seed_stream_and_step(backend, seed, streams, order):
+    kernels, rng = get_backend(backend), np.random.default_rng(order)
+    steps = rng.integers(0, 2**64, streams.size, dtype=np.uint64)
+    together = kernels.counter_uniforms(streams, steps, seed)
+    assert (together >= 0).all()
+    assert (together < 1).all()
+    shuffled = rng.permutation(streams.size)
+    alone = [kernels.counter_uniforms(streams[[i]], steps[[i]], seed)[0] for i in shuffled]
+    np.testing.assert_array_equal(alone, together[shuffled])
+
+
+def test_uniforms_are_uniform(backend):
+    streams, steps = (g.ravel().astype(np.uint64) for g in np.mgrid[:100, :1000])
+    uniforms = get_backend(backend).counter_uniforms(streams[:20000], steps[:20000], 1)
+    counts = np.histogram(uniforms, 20, (0, 1))[0]
+    assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-square, 19 degrees, p = 0.001
+
+
+@quick
+@given(seed=seeds, outputs=st.integers(1, 6))
+def test_actions_follow_the_cumulative_probabilities(backend, seed, outputs):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(max(outputs, 2)))[:outputs].astype(np.float32)
+    grid = ((np.arange(4000) + 0.5) / 4000).astype(np.float32)
+    sample = get_backend(backend).sample_actions
+    actions = sample(np.tile(probabilities, (4000, 1)), grid)
+    shares = np.bincount(actions, minlength=max(outputs, 2)) / 4000
+    expected = [1 - probabilities[0], probabilities[0]] if outputs == 1 else probabilities
+    np.testing.assert_allclose(shares, expected, atol=1 / 1000)

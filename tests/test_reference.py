@@ -1,0 +1,218 @@
+"""The reference itself: numbers worked by hand, published vectors, finite differences."""
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from fastpg.kernels import get_backend
+from fastpg.kernels.reference import philox4x32
+
+REFERENCE = get_backend("reference")
+
+
+def f32(*values):
+    return np.array(values, np.float32)
+
+
+# ---- pictures -------------------------------------------------------------------------------
+
+
+def test_preprocess_crops_samples_and_finds_the_background():
+    frames = np.full((1, 210, 160, 3), 144, np.uint8)
+    frames[0, 35, 0, 0] = 200  # view pixel 0
+    frames[0, 37, 158, 0] = 1  # row 1, column 79
+    frames[0, 193, 2, 0] = 0  # black is background too
+    frames[0, 36] = frames[0, 195:] = frames[0, :35] = 7  # not sampled
+    frames[..., 1:] = 99  # nor are green and blue
+    (view,) = REFERENCE.preprocess(frames)
+    assert np.flatnonzero(view).tolist() == [0, 159]
+
+
+def test_preprocess_of_the_article_takes_144_and_109():
+    frames = np.full((1, 210, 160, 3), 50, np.uint8)
+    frames[0, 35, :6, 0] = [144, 0, 109, 0, 1, 0]
+    (view,) = REFERENCE.preprocess(frames, find_background=False)
+    assert view[:3].tolist() == [0, 0, 1]
+    assert view[3:].all()
+
+
+def test_equally_frequent_backgrounds_take_the_lowest():
+    frames = np.zeros((1, 210, 160), np.uint8)
+    frames[0, 35:195:4], frames[0, 37:195:4] = 1, 2
+    red = np.zeros(256, np.uint8)
+    red[1:3] = 90, 30
+    view = REFERENCE.preprocess_palette(frames, red)[0].reshape(80, 80)
+    assert view[::2].all()
+    assert not view[1::2].any()
+
+
+def test_frame_difference_and_stack_of_five_pixels():
+    current = np.array([[0, 1, 1, 0, 0], [0, 0, 0, 0, 1]], np.uint8)
+    previous = np.array([[1, 1, 0, 0, 0], [0, 0, 0, 0, 1]], np.uint8)
+    indices, signs, offsets = REFERENCE.frame_difference(current, previous)
+    assert (indices.tolist(), signs.tolist(), offsets.tolist()) == ([0, 2], [-1, 1], [0, 2, 2])
+    indices, signs, offsets = REFERENCE.frame_stack(current, previous)
+    assert indices.tolist() == [1, 2, 5, 6, 4, 9]
+    assert signs.tolist() == [1] * 6
+    assert offsets.tolist() == [0, 4, 6]
+    x = REFERENCE.frame_difference_dense(current, previous)
+    assert x.tolist() == [[-1, 0, 1, 0, 0], [0, 0, 0, 0, 0]]
+
+
+# ---- returns --------------------------------------------------------------------------------
+
+
+def column(values, dtype=np.float32):
+    return np.array(values, dtype)[:, None]
+
+
+def test_returns_by_hand():
+    rewards, dones = column([1, 0, 2, 0, 4]), column([0, 0, 1, 0, 0], bool)
+    returns = REFERENCE.discounted_returns(rewards, dones, 0.5)
+    assert returns[:, 0].tolist() == [1 + 0.5 * 1, 0.5 * 2, 2, 0.5 * 4, 4]
+    cut = REFERENCE.discounted_returns(rewards, dones, 0.5, cut_at_rewards=True)
+    assert cut[:, 0].tolist() == [1, 1, 2, 2, 4]
+
+
+def test_returns_are_those_of_a_linear_filter():
+    rewards = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
+    returns = REFERENCE.discounted_returns(rewards, np.zeros(rewards.shape, bool), 0.99)
+    expected = lfilter([1], [1, -0.99], rewards[::-1].astype(float), axis=0)[::-1]
+    np.testing.assert_allclose(returns, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_simple_protocol_gives_each_decision_its_points_outcome():
+    rewards = column([0, 0, -1, 0, 1, 0, 0, 0, -1])
+    dones = column([0] * 8 + [1], bool)
+    returns = REFERENCE.discounted_returns(rewards, dones, 1.0, cut_at_rewards=True)
+    assert returns[:, 0].tolist() == [-1, -1, -1, 1, 1, -1, -1, -1, -1]
+
+
+def test_standardize_by_hand():
+    values = f32(1, 3, 5, 5, 5, 7)
+    standardized = REFERENCE.standardize(values, np.array([0, 2, 2, 5, 6]))
+    assert standardized.tolist() == [-1, 1, 0, 0, 0, 0]
+
+
+# ---- the network ----------------------------------------------------------------------------
+
+ROWS = (
+    np.array([0, 2, 1], np.uint16),
+    np.array([1, -1, 1], np.int8),
+    np.array([0, 2, 3]),
+)
+W1 = f32([1, 2], [3, -4], [-1, 5])
+
+
+def test_forward_by_hand_with_one_output():
+    hidden, probabilities = REFERENCE.policy_forward(*ROWS, W1, f32([0.5, 7]))
+    assert hidden.tolist() == [[2, 0], [3, 0]]  # [1 + 1, 2 - 5], [3, -4], below 0 cut
+    np.testing.assert_allclose(probabilities[:, 0], 1 / (1 + np.exp([-1.0, -1.5])), rtol=1e-7)
+
+
+def test_forward_by_hand_with_two_outputs():
+    _, probabilities = REFERENCE.policy_forward(*ROWS, W1, f32([0.5, 0], [1.0, 0]))
+    odds = np.exp([1.0, 1.5])  # differences of the logits: 2 - 1 and 3 - 1.5
+    np.testing.assert_allclose(probabilities[:, 1] / probabilities[:, 0], odds, rtol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_backward_by_hand():
+    hidden, probabilities = f32([2, 0], [3, 0]), f32([0.75], [0.5])
+    actions, advantages = np.array([1, 0], np.uint8), f32(2, 4)
+    dw1, dw2 = np.ones((3, 2), np.float32), np.ones((1, 2), np.float32)
+    REFERENCE.policy_backward(
+        *ROWS, hidden, probabilities, actions, advantages, f32([0.5, 7]), dw1, dw2
+    )
+    # dlogits: 2 (1 - 0.75) = 0.5 and 4 (0 - 0.5) = -2; the second unit is off in both samples.
+    assert dw2.tolist() == [[0.5 * 2 - 2 * 3, 0]]
+    assert dw1.tolist() == [[0.25, 0], [-1, 0], [-0.25, 0]]
+    REFERENCE.policy_backward(
+        *ROWS, hidden, probabilities, actions, advantages, f32([0.5, 7]), dw1, dw2, True
+    )
+    assert dw2.tolist() == [[-10, 0]]
+    assert dw1.tolist() == [[0.5, 0], [-2, 0], [-0.5, 0]]
+
+
+def log_likelihood(x, w1, w2, actions, advantages):
+    """sum_b advantages[b] * log pi(actions[b] | x[b]), in float64."""
+    logits = np.maximum(x @ w1, 0) @ w2.T
+    if w2.shape[0] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    log_pi = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return (advantages * log_pi[np.arange(len(x)), actions]).sum()
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_gradient_equals_finite_differences(outputs, sparse):
+    rng = np.random.default_rng(outputs)
+    x = rng.choice([-1, 0, 1], (6, 9)).astype(np.float32)
+    w1, w2 = (rng.normal(size=s).astype(np.float32) for s in ((9, 5), (outputs, 5)))
+    actions = rng.integers(0, max(outputs, 2), 6).astype(np.uint8)
+    advantages = rng.normal(size=6).astype(np.float32)
+    samples, pixels = np.nonzero(x)
+    rows = (
+        pixels.astype(np.uint16),
+        x[samples, pixels].astype(np.int8),
+        np.searchsorted(samples, np.arange(7)),
+    )
+    inputs, suffix = (rows, "") if sparse else ((x,), "_dense")
+    forward = getattr(REFERENCE, f"policy_forward{suffix}")(*inputs, w1, w2)
+    dw1, dw2 = getattr(REFERENCE, f"policy_backward{suffix}")(
+        *inputs, *forward, actions, advantages, w2, np.empty_like(w1), np.empty_like(w2)
+    )
+    weights = [w.astype(np.float64) for w in (w1, w2)]
+    for gradient, varied in ((dw1, weights[0]), (dw2, weights[1])):
+        for at in np.ndindex(varied.shape):
+            ends = []
+            for step in (1e-6, -2e-6):
+                varied[at] += step
+                ends.append(log_likelihood(x.astype(float), *weights, actions, advantages))
+            varied[at] += 1e-6
+            np.testing.assert_allclose(gradient[at], (ends[0] - ends[1]) / 2e-6, atol=1e-5)
+
+
+def test_rmsprop_step_by_hand():
+    weights, cache = f32(1, 2), f32(4, 0)
+    REFERENCE.rmsprop_update(f32(2, 0), 0.5, 0.75, weights, cache, epsilon=1.0)
+    # cache: 0.75 * 4 + 0.25 * 4 = 4; weight: 1 + 0.5 * 2 / (2 + 1)
+    assert cache.tolist() == [4, 0]
+    np.testing.assert_allclose(weights, [4 / 3, 2], rtol=1e-7)
+
+
+# ---- actions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [
+        ("00000000 " * 4, "00000000 " * 2, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+        ("ffffffff " * 4, "ffffffff " * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+        (
+            "243f6a88 85a308d3 13198a2e 03707344",
+            "a4093822 299f31d0",
+            "d16cfe09 94fdcceb 5001e420 24126ea1",
+        ),
+    ],
+)
+def test_philox_known_answers(counter, key, expected):
+    """Random123's kat_vectors, philox4x32 with 10 rounds; and the same through the op."""
+    counter, key, expected = ([int(w, 16) for w in s.split()] for s in (counter, key, expected))
+    assert list(philox4x32(counter, key)) == expected
+    step, stream, seed = (
+        low | high << 32 for low, high in (counter[:2], counter[2:], key)
+    )
+    for backend in ("reference", "numba", "cython"):
+        (uniform,) = get_backend(backend).counter_uniforms(
+            np.array([stream], np.uint64), np.array([step], np.uint64), seed
+        )
+        assert uniform == (expected[0] >> 8) / 2**24
+
+
+def test_sampled_actions_by_hand():
+    uniforms = f32(0, 0.25, 0.5, 0.999)
+    up = REFERENCE.sample_actions(np.full((4, 1), 0.5, np.float32), uniforms)
+    assert up.tolist() == [1, 1, 0, 0]
+    three = REFERENCE.sample_actions(np.tile(f32(0.25, 0.5, 0.25), (4, 1)), uniforms)
+    assert three.tolist() == [0, 1, 1, 2]
