@@ -11,8 +11,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* One copy of a loop per instruction set, picked when the module loads: needs ifunc, hence glibc. */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__has_attribute)
+/* One copy of a loop per instruction set, picked when the module loads: needs ifunc, hence glibc.
+ * CFLAGS=-DFASTPG_CLONES= builds a single copy, as other systems have. */
+#if !defined(FASTPG_CLONES) && defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && \
+    defined(__has_attribute)
 #if __has_attribute(target_clones) && (!defined(__clang__) || __clang_major__ >= 14)
 #define FASTPG_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #define FASTPG_HAS_CLONES

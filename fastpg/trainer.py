@@ -1,7 +1,6 @@
 """A training run: its players, its learner, its records on disk."""
 
 import json
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from fastpg.checkpoint import Checkpoint, save
 from fastpg.config import TrainConfig
 from fastpg.envs.ale_game import AleGame
 from fastpg.envs.rules import Rules
-from fastpg.envs.workers import SharedArray, WorkerPool
+from fastpg.envs.workers import SharedArray, WorkerPool, available_cores
 from fastpg.kernels import get_backend
 from fastpg.metrics import MetricsFile, Progress, Row, ScoreWindow, TensorBoard
 from fastpg.policy import Policy, RMSProp
@@ -130,7 +129,7 @@ class Trainer:
         return int(np.random.SeedSequence([self.config.seed, *key]).generate_state(1)[0])
 
     def _games_of_workers(self) -> list[list[int]]:
-        threads = self.config.threads or len(os.sched_getaffinity(0))
+        threads = self.config.threads or available_cores()
         workers = min(threads, self.games)
         return [list(range(worker, self.games, workers)) for worker in range(workers)]
 

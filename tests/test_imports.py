@@ -25,7 +25,9 @@ HEAVY = ("numba", "llvmlite", "numpy", "gymnasium", "ale_py", "scipy", "cv2", "m
 
 def test_import_brings_in_nothing_heavy():
     code = "import fastpg, sys; dir(fastpg); print(*sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     loaded = set(answer.stdout.split())
     assert loaded.isdisjoint(HEAVY)
     assert "fastpg.kernels._cython" not in loaded
@@ -33,7 +35,9 @@ def test_import_brings_in_nothing_heavy():
 
 def test_reference_backend_needs_no_compiler():
     code = "import fastpg.kernels as k, sys; k.get_backend('reference'); print(*sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert set(answer.stdout.split()).isdisjoint({"numba", "fastpg.kernels._cython"})
 
 

@@ -1,11 +1,12 @@
 """Every backend against the reference, over all cases, and the checks in front of them."""
 
 import inspect
+import sys
+from functools import cache
 from importlib import import_module
 
 import numpy as np
 import pytest
-
 
 from fastpg.kernels import BackendUnavailable, get_backend, names, reference
 from fastpg.kernels.ops import Backend
@@ -93,6 +94,7 @@ def call(backend, case: Case, **changes):
     return getattr(get_backend(backend), case.op.name)(**arguments)
 
 
+@cache
 def usual(name: str) -> Case:
     """The op's first case that is large enough for any array to be spoiled."""
     big = (c for c in cases(name) if all(v.size > 1 for v in arrays(c).values()) and fits(c))
@@ -217,7 +219,7 @@ def test_sparse_rows_that_lead_out_of_the_arrays_are_refused(op, fault):
 
 def test_actions_that_do_not_exist_are_refused():
     made = case("policy_backward", B=3, D=20, H=8, A=3, pixels=5)
-    with pytest.raises(ValueError, match="^actions: expected below 3, got 3"):
+    with pytest.raises(ValueError, match=r"^actions: expected below 3, got 3"):
         call("cython", made, actions=np.full(3, 3, np.uint8))
 
 
@@ -236,9 +238,7 @@ def test_unknown_backend_is_refused():
 
 
 def test_unbuilt_extension_says_why_and_what_to_do(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "fastpg.kernels._cython", None)
     monkeypatch.delitem(sys.modules, "fastpg.kernels.cython_cpu", raising=False)
-    with pytest.raises(BackendUnavailable, match="not built.*pip install"):
+    with pytest.raises(BackendUnavailable, match=r"not built.*pip install"):
         import_module("fastpg.kernels.cython_cpu")

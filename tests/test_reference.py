@@ -200,9 +200,7 @@ def test_philox_known_answers(counter, key, expected):
     """Random123's kat_vectors, philox4x32 with 10 rounds; and the same through the op."""
     counter, key, expected = ([int(w, 16) for w in s.split()] for s in (counter, key, expected))
     assert list(philox4x32(counter, key)) == expected
-    step, stream, seed = (
-        low | high << 32 for low, high in (counter[:2], counter[2:], key)
-    )
+    step, stream, seed = (low | high << 32 for low, high in (counter[:2], counter[2:], key))
     for backend in ("reference", "numba", "cython"):
         (uniform,) = get_backend(backend).counter_uniforms(
             np.array([stream], np.uint64), np.array([step], np.uint64), seed

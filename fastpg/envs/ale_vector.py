@@ -1,6 +1,5 @@
 """Many Atari games at once on ale-py, over worker processes, as a Gymnasium vector environment."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 from fastpg.envs.ale_game import RAM_SIZE, SCREEN_SHAPE, AleGame
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import Rules, rules
-from fastpg.envs.workers import SharedArray, WorkerPool
+from fastpg.envs.workers import SharedArray, WorkerPool, available_cores
 
 INFO_KEYS = ("lives", "episode_frame_number", "frame_number")
 
@@ -361,10 +360,3 @@ class _Views:
     def of(self, screens: np.ndarray) -> np.ndarray:
         """Views (K, 6400) of (K, 210, 160) palette screens."""
         return self._kernels.preprocess_palette(screens, self._red)
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -259,6 +259,13 @@ class WorkerPool:
         return WorkerError(text)
 
 
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 # ---- the parent's side ----------------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ def get_backend(name: str = DEFAULT_BACKEND) -> "Backend":
 
 
 def get_include() -> str:
-    """Folder to give to Cython as ``include_path`` so that ``cimport fastpg.kernels._cython`` works."""
+    """Folder for Cython's ``include_path``, so that ``cimport fastpg.kernels._cython`` works."""
     return str(Path(__file__).resolve().parents[2])
 
 

@@ -8,9 +8,7 @@ import numpy as np
 from fastpg.kernels.spec import BY_NAME, Array, Op
 
 _DTYPES = {
-    name: np.dtype(name)
-    for op in BY_NAME.values()
-    for _, _, name in (*op.inputs, *op.outputs)
+    name: np.dtype(name) for op in BY_NAME.values() for _, _, name in (*op.inputs, *op.outputs)
 }
 
 
@@ -39,7 +37,9 @@ def checked(
         else:
             _check(declared, array, sizes)
             if not array.flags.writeable:
-                raise ValueError(f"{declared.name}: expected a writeable array, got a read-only one")
+                raise ValueError(
+                    f"{declared.name}: expected a writeable array, got a read-only one"
+                )
         results.append(array)
     return results
 
@@ -74,14 +74,17 @@ def _check(declared: Array, array: Any, sizes: dict[str, int]) -> None:
         elif expected != size:
             raise ValueError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
     if not array.flags.c_contiguous:
-        raise ValueError(f"{declared.name}: expected a C-contiguous array, got strides {array.strides}")
+        raise ValueError(
+            f"{declared.name}: expected a C-contiguous array, got strides {array.strides}"
+        )
 
 
 def _wanted(declared: Array, sizes: dict[str, int]) -> str:
     dims = ", ".join(str(d) for d in declared.dims) + ("," if len(declared.dims) == 1 else "")
     known = {str(d) for d in declared.dims if isinstance(d, str) and d[0] in sizes}
     where = ", ".join(f"{d} = {_expected(d, sizes)}" for d in sorted(known))
-    return f"{declared.name}: expected ({dims}) {declared.dtype}" + (f" with {where}" if where else "")
+    sizes_known = f" with {where}" if where else ""
+    return f"{declared.name}: expected ({dims}) {declared.dtype}{sizes_known}"
 
 
 def _describe(array: Any) -> str:
@@ -92,8 +95,8 @@ def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:
     """Refuse sparse rows that a loop without bounds checks would follow out of its arrays."""
     if offsets[0] != 0 or offsets[-1] > indices.shape[0] or np.any(offsets[1:] < offsets[:-1]):
         raise ValueError(
-            f"offsets: expected to rise from 0 to at most {indices.shape[0]} (the size of indices), "
-            f"got {offsets[:3]}..{offsets[-1]}"
+            f"offsets: expected to rise from 0 to at most {indices.shape[0]} (the size of "
+            f"indices), got {offsets[:3]}..{offsets[-1]}"
         )
     used = indices[: offsets[-1]]
     if used.size and used.max() >= size:

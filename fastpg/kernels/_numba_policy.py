@@ -7,9 +7,8 @@ Rows of the weights are added four at a time, so that the sum is loaded and stor
 import math
 
 import numpy as np
-from numba import carray
 
-from fastpg.kernels._jit import jit, stack_float32
+from fastpg.kernels._jit import carray, jit, stack_float32
 from fastpg.kernels._scalar import ZERO, dlogit, relu, sigmoid
 
 LANES = 8  # reference.SUM_LANES
@@ -123,9 +122,7 @@ def policy_backward(
 
 
 @jit
-def policy_backward_dense(
-    x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
-):
+def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2):
     """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward_dense`."""
     samples, units = hidden.shape
     dhidden = carray(stack_float32(GROUP_TILE), (GROUP, TILE))

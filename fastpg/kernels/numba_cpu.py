@@ -5,9 +5,8 @@ those of :class:`fastpg.kernels.ops.Backend`, outputs last and always given; not
 """
 
 import numpy as np
-from numba import carray
 
-from fastpg.kernels._jit import jit, stack_float64
+from fastpg.kernels._jit import carray, jit, stack_float64
 from fastpg.kernels._numba_policy import (
     policy_backward,
     policy_backward_dense,
@@ -88,7 +87,7 @@ def _mark_others(frame, index, view):
         for j in range(SIDE):
             out[j] = pixels[2 * j] != index
             count = np.uint8(count + out[j])
-        others += count
+        others += int(count)
     return others
 
 
@@ -131,7 +130,7 @@ def _is_majority(values, candidate):
         count = np.uint8(0)  # at most 80, so bytes can count
         for j in range(SIDE):
             count = np.uint8(count + (part[j] == candidate))
-        equal += count
+        equal += int(count)
     return equal > PIXELS // 2
 
 

@@ -1,8 +1,8 @@
-"""The public kernels: each op checks its arguments, allocates what was left out, and launches a loop.
+"""The public kernels: an op checks its arguments, allocates what was left out, launches a loop.
 
 The arithmetic is in the backends (:mod:`~fastpg.kernels.reference`,
-:mod:`~fastpg.kernels.numba_cpu`, :mod:`~fastpg.kernels.cython_cpu`): each is a set of loops with one
-function per op, all arguments given, nothing checked and nothing allocated. This class is the
+:mod:`~fastpg.kernels.numba_cpu`, :mod:`~fastpg.kernels.cython_cpu`): each is a set of loops with
+one function per op, all arguments given, nothing checked and nothing allocated. This class is the
 same door in front of each of them, so that names, parameters, errors and documentation are one.
 """
 
@@ -130,9 +130,7 @@ class Backend:
     def _sparse(self, name, current, previous, indices, signs, offsets):
         room = indices if indices is not None else signs
         capacity = 2 * np.size(current) if room is None else np.size(room)
-        results = checked(
-            BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity
-        )
+        results = checked(BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity)
         widest = current.shape[1] * (2 if name == "frame_stack" else 1)
         if widest > 65536:
             raise ValueError(f"current: uint16 indices reach 65536 pixels a row, got {widest}")
@@ -171,10 +169,10 @@ class Backend:
     ) -> Array:
         """Discounted sums of the rewards to come.
 
-        R[t] = r[t] + gamma * R[t + 1] for t = T-1, .., 0 with R[T] = 0; the sum is cut (R[t] = r[t])
-        where ``dones[t]``, and, with ``cut_at_rewards``, where r[t] is not 0: in Pong a point ends
-        the credit. With gamma = 1 and that cut, every decision of a won point has +1, of a lost one
-        -1.
+        R[t] = r[t] + gamma * R[t + 1] for t = T-1, .., 0 with R[T] = 0; the sum is cut
+        (R[t] = r[t]) where ``dones[t]``, and, with ``cut_at_rewards``, where r[t] is not 0: in
+        Pong a point ends the credit. With gamma = 1 and that cut, every decision of a won point
+        has +1, of a lost one -1.
 
         Args:
             rewards: (T, N) float32: reward after each step.
@@ -359,7 +357,8 @@ class Backend:
         check_finite_scalar("learning_rate", learning_rate, 0.0, 1e30)
         check_finite_scalar("decay", decay, 0.0, 1.0)
         check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
-        flat = [_flat(a, n) for a, n in ((gradient, "gradient"), (weights, "weights"), (cache, "cache"))]
+        named = ((gradient, "gradient"), (weights, "weights"), (cache, "cache"))
+        flat = [_flat(array, name) for array, name in named]
         checked(BY_NAME["rmsprop_update"], flat[:1], flat[1:])
         self.loops.rmsprop_update(flat[0], learning_rate, decay, epsilon, flat[1], flat[2])
 
@@ -410,7 +409,9 @@ class Backend:
         inputs = (probabilities, uniforms)
         (actions,) = checked(BY_NAME["sample_actions"], inputs, (actions,))
         if probabilities.shape[1] > 255:
-            raise ValueError(f"probabilities: expected at most 255 actions, got {probabilities.shape[1]}")
+            raise ValueError(
+                f"probabilities: expected at most 255 actions, got {probabilities.shape[1]}"
+            )
         self.loops.sample_actions(probabilities, uniforms, actions)
         return actions
 

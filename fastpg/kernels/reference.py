@@ -4,6 +4,8 @@ Written to be read and compared with, not to be fast. Sums run in the stated ord
 compiled backends can be asked for the same bits where the kernel table says tolerance 0.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 ROWS = slice(35, 195, 2)
@@ -26,9 +28,9 @@ def preprocess_palette(frames, red, find_background, views):
 
 def _view(values, find_background, view):
     if find_background:
-        backgrounds = (np.bincount(values, minlength=256).argmax(), 0)
+        backgrounds = [int(np.bincount(values, minlength=256).argmax()), 0]
     else:
-        backgrounds = (*BLOG_BACKGROUNDS, 0)
+        backgrounds = [*BLOG_BACKGROUNDS, 0]
     view[:] = ~np.isin(values, backgrounds)
 
 
@@ -68,7 +70,7 @@ def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
 
 def standardize(values, offsets, standardized):
     """See :meth:`fastpg.kernels.ops.Backend.standardize`."""
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in pairwise(offsets):
         x = values[begin:end].astype(np.float64)
         if x.size == 0 or x.min() == x.max():
             standardized[begin:end] = 0.0
@@ -136,9 +138,7 @@ def policy_backward(
             dw1[indices[k]] += np.float32(signs[k]) * dhidden
 
 
-def policy_backward_dense(
-    x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
-):
+def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2):
     """See :meth:`fastpg.kernels.ops.Backend.policy_backward_dense`."""
     if not accumulate:
         dw1[:] = 0

@@ -63,7 +63,10 @@ _SCORE = (
 _GRADIENTS = (Array("dw1", ("D", "H"), "float32"), Array("dw2", ("A", "H"), "float32"))
 
 _INTEGERS = "integers: every backend gives the same"
-_SAME_ORDER = "float32 sums in one stated order, without contraction: every CPU backend rounds alike"
+_SAME_ORDER = (
+    "float32 sums in one stated order, without contraction: CPU backends round alike; exp is the C "
+    "library's or NumPy's, in float64, rounded once"
+)
 _DENSE_ORDER = "the reference sums over D in float64, the backends in float32: sqrt(D) * 6e-8 * 10"
 
 OPS: tuple[Op, ...] = (
