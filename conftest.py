@@ -1,4 +1,4 @@
-"""``pytest --benchmark`` runs the benchmarks instead of the tests; a path on the command line wins."""
+"""``pytest --benchmark`` runs benchmarks/ instead of tests/; a path on the command line wins."""
 
 import pytest
 

@@ -20,7 +20,7 @@ from fastpg.trainer import Diverged, Trainer
 
 # What NoFrameskip means to those who train on it: the frame skip and the random start that it
 # leaves to wrappers. The other rules say all of theirs in their registration.
-NO_FRAMESKIP = {"frameskip": 4, "noop_max": 30}
+NO_FRAMESKIP_SKIP, NO_FRAMESKIP_NOOPS = 4, 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,15 +63,16 @@ def parse(argv: Sequence[str]) -> tuple[TrainConfig, Checkpoint | None]:
 
 def resolve_rules(config: TrainConfig) -> Rules:
     """The game's rules by name, with what was set apart from them."""
-    given = {
-        "frameskip": config.frameskip,
-        "repeat_action_probability": config.repeat_action_probability,
-        "noop_max": config.noop_max,
-    }
-    named = NO_FRAMESKIP if "NoFrameskip" in config.env else {}
+    skip, noops = config.frameskip, config.noop_max
+    if "NoFrameskip" in config.env:
+        skip = NO_FRAMESKIP_SKIP if skip is None else skip
+        noops = NO_FRAMESKIP_NOOPS if noops is None else noops
     try:
         return named_rules(
-            config.env, **(named | {k: v for k, v in given.items() if v is not None})
+            config.env,
+            frameskip=skip,
+            repeat_action_probability=config.repeat_action_probability,
+            noop_max=noops,
         )
     except ValueError as error:
         raise ConfigError(f"--env {config.env}: {error}") from None

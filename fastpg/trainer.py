@@ -155,8 +155,9 @@ class Trainer:
     def _warm_up(self) -> None:
         """Compile what learning needs, so that no update's time has compilation in it."""
         if self.config.backend == "numba":
-            shapes = (self.policy.w1.shape[0], 1), (self.outputs, 1)
-            small = Policy(*(np.zeros(shape, np.float32) for shape in shapes), self.policy.backend)
+            w1 = np.zeros((self.policy.w1.shape[0], 1), np.float32)
+            w2 = np.zeros((self.outputs, 1), np.float32)
+            small = Policy(w1, w2, self.policy.backend)
             self.algorithm.update(RMSProp(small, 0.0, 0.0), [rehearsal(self.config.input)])
 
     # ---- the books ----------------------------------------------------------------------------
@@ -169,9 +170,9 @@ class Trainer:
             self.metrics = MetricsFile.resume(path, saved.update)
         text = json.dumps(self.config.to_json(), indent=2)
         (self.run_dir / "config.json").write_text(text + "\n")
-        self.tensorboard = (
-            TensorBoard(self.run_dir, saved and saved.update) if self.config.track else None
-        )
+        self.tensorboard = None
+        if self.config.track:
+            self.tensorboard = TensorBoard(self.run_dir, saved.update if saved else None)
         limits = {name: getattr(self.config, name) for name in ("episodes", "agent_steps")}
         self.progress = Progress({**limits, "seconds": self.config.max_seconds})
         self.progress.__enter__()
@@ -233,8 +234,8 @@ class Trainer:
             "cache_w2": self.optimizer.cache_w2,
             "scores": self.scores.array(),
         }
-        for game, state in enumerate(self.states):
-            tensors[f"game_{game}"] = np.frombuffer(state, np.uint8)
+        for game, generators in enumerate(self.states):
+            tensors[f"game_{game}"] = np.frombuffer(generators, np.uint8)
         state = {
             "config": self.config.to_json(),
             "counters": self.counters,
