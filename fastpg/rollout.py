@@ -1,11 +1,11 @@
 """Playing whole episodes with a policy, and recording what is needed to learn from them.
 
-An :class:`EpisodePlayer` lives in each worker process. It steps its games together, so that each
-kernel call serves all of them, and hands back episodes; the weights are read from shared memory.
+A :class:`Player` lives in each worker process and plays slices of episodes, of any game, with
+weights from shared memory; :func:`play_batch` shares the slices out.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -14,25 +14,19 @@ import numpy as np
 from fastpg.envs.ale_game import AleGame
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import Rules
-from fastpg.envs.workers import SharedArray
+from fastpg.envs.workers import SharedArray, WorkerPool
 from fastpg.kernels import get_backend
 from fastpg.policy import Frames, Inputs, SparseRows
-from fastpg.recording import FRAME_SHAPE, Episode, FrameStore, Recording, SparseStore
+from fastpg.recording import FRAME_SHAPE, Episode, Growing, concatenate_inputs
 
 VIEW_PIXELS = 6400
 
+# Long enough that handing a game over (0.3 ms) does not show, short enough that all workers end
+# at nearly the same time.
+SLICE_STEPS = 256
+
 # Pong's two decisions, as in the article: output 0 is DOWN and 1 is UP, as ale-py numbers them.
 PONG_ACTIONS = (3, 2)
-
-
-@dataclass(frozen=True)
-class Played:
-    """What a worker hands back: its episodes, its games' generators, where its time went."""
-
-    episodes: list[Episode]
-    states: list[bytes]
-    seconds_emulation: float
-    seconds_forward: float
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,6 @@ class PlayerSetup:
     """All that a player must know, picklable."""
 
     rules: Rules
-    seeds: tuple[int, ...]
     seed: int
     backend: str
     input: str
@@ -48,6 +41,97 @@ class PlayerSetup:
     hidden: int
     outputs: int
     action_table: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """An episode to begin (``steps`` 0) or to go on with, in any worker.
+
+    ``state`` is the game's; ``memory`` what the policy has before it: see ``_Decision``.
+    """
+
+    game: int
+    number: int
+    state: bytes
+    steps: int = 0
+    memory: Any = None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some steps of an episode, the job to go on with, and where the time went."""
+
+    job: Job
+    over: bool
+    inputs: Inputs
+    actions: np.ndarray
+    rewards: np.ndarray
+    emulator_frames: int
+    seconds_emulation: float
+    seconds_forward: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Finished episodes in the order of their numbers, and the games' states after them."""
+
+    episodes: list[Episode]
+    states: list[bytes]
+    seconds_emulation: float
+    seconds_forward: float
+
+
+def play_batch(pool: WorkerPool, plans: Sequence[Sequence[int]], states: Sequence[bytes]) -> Batch:
+    """Play whole episodes on all workers, which share them in slices.
+
+    Of all episodes that wait the one with the fewest steps goes on next, so that all near their
+    ends together and no worker stands idle for long. A game's state travels with its slices; who
+    plays a slice changes nothing.
+
+    Args:
+        pool: of :class:`Player`.
+        plans: numbers of the episodes that each game plays, one after the other.
+        states: one per game, between two episodes.
+    """
+    remaining = [list(numbers) for numbers in plans]
+    after = list(states)
+    waiting = [Job(g, own.pop(0), after[g]) for g, own in enumerate(remaining) if own]
+    slices: dict[int, list[Slice]] = {}
+    idle, running = list(range(len(pool))), 0
+    while waiting or running:
+        while idle and waiting:
+            job = min(waiting, key=lambda job: (job.steps, job.number))
+            waiting.remove(job)
+            pool.submit(idle.pop(), "play", job)
+            running += 1
+        worker, played = pool.next_result()
+        idle.append(worker)
+        running -= 1
+        game = played.job.game
+        slices.setdefault(played.job.number, []).append(played)
+        if not played.over:
+            waiting.append(played.job)
+            continue
+        after[game] = played.job.state
+        if remaining[game]:
+            waiting.append(Job(game, remaining[game].pop(0), after[game]))
+    parts = [part for own in slices.values() for part in own]
+    return Batch(
+        [_join(number, slices[number]) for number in sorted(slices)],
+        after,
+        sum(part.seconds_emulation for part in parts),
+        sum(part.seconds_forward for part in parts),
+    )
+
+
+def _join(number: int, slices: Sequence[Slice]) -> Episode:
+    return Episode(
+        number,
+        concatenate_inputs([part.inputs for part in slices]),
+        np.concatenate([part.actions for part in slices]),
+        np.concatenate([part.rewards for part in slices]),
+        sum(part.emulator_frames for part in slices),
+    )
 
 
 def action_table(game: str, action_count: int) -> tuple[int, tuple[int, ...]]:
@@ -73,193 +157,184 @@ def rehearsal(kind: str) -> Episode:
     return Episode(0, blank, np.zeros(2, np.uint8), np.zeros(2, np.float32), 0)
 
 
-@dataclass
-class _Seat:
-    """One game and the episodes that it has still to play."""
+class Player:
+    """A worker's emulator and policy: plays any game's next slice."""
 
-    game: AleGame
-    numbers: list[int] = field(default_factory=list)
-    steps: int = 0
-    frames_before: int = 0
-
-
-class EpisodePlayer:
-    """Plays whole episodes on its own games, stepping them together."""
-
-    def __init__(
-        self, setup: PlayerSetup, weights: SharedArray, states: Sequence[bytes] | None = None
-    ):
-        """Set up the games.
+    def __init__(self, setup: PlayerSetup, weights: SharedArray):
+        """Set up, and compile every kernel before the first frame is played.
 
         Args:
             setup: what to play and how.
             weights: w1 (D, H) and then w2 (A, H) float32, flat; written by the learner alone.
-            states: go on after these :attr:`Played.states`, instead of from the setup's seeds.
         """
         self.setup = setup
-        self.kernels = get_backend(setup.backend).loops
-        first = input_size(setup.input) * setup.hidden
-        self.w1 = weights.array[:first].reshape(-1, setup.hidden)
-        self.w2 = weights.array[first:].reshape(setup.outputs, setup.hidden)
-        self.seats = [_Seat(AleGame(setup.rules)) for _ in setup.seeds]
-        for place, (seat, seed) in enumerate(zip(self.seats, setup.seeds, strict=True)):
-            seat.game.reset(seed=seed)
-            if states is not None:
-                seat.game.restore(states[place])
-        self.frames = np.zeros((len(self.seats), *FRAME_SHAPE), np.uint8)
-        self.encoder = _ENCODERS[setup.input](self)
-        # compile every kernel before the first frame is played
-        zeros = np.zeros(len(self.seats), np.uint64)
-        self._decide(len(self.seats), [], zeros, zeros, Recording(self.encoder.new_store()))
+        self.game = AleGame(setup.rules)
+        self.decide = _DECISIONS[setup.input](setup, weights.array)
+        self.decide.go_on(0, 0, None)
+        self.decide()
 
-    def play(self, plan: Sequence[Sequence[int]]) -> Played:
-        """Play, on each own game, the episodes with the given numbers, one after the other."""
-        recording = Recording(self.encoder.new_store())
-        seconds = {"emulation": 0.0, "forward": 0.0}
-        began = perf_counter()
-        active = [seat for seat, numbers in zip(self.seats, plan, strict=True) if numbers]
-        for seat, numbers in zip(self.seats, plan, strict=True):
-            seat.numbers = list(numbers)
-        fresh = [self._begin(seat, k) for k, seat in enumerate(active)]
-        while active:
+    def first_states(self, seeds: Sequence[int]) -> list[bytes]:
+        """States of new games with the given seeds."""
+        states = []
+        for seed in seeds:
+            self.game.reset(seed=seed)
+            states.append(self.game.state())
+        return states
+
+    def play(self, job: Job) -> Slice:
+        """Play up to SLICE_STEPS steps, to the end of the episode at most."""
+        began, deciding = perf_counter(), 0.0
+        game, decide, table = self.game, self.decide, self.setup.action_table
+        game.restore(job.state)
+        frames_before = game.emulated_frames
+        if job.steps == 0:
+            game.reset()
+            game.screen(decide.screen)
+        decide.go_on(job.number, job.steps, job.memory)
+        show, step, screen = game.screen, game.step, decide.screen
+        actions: list[int] = []
+        rewards: list[float] = []
+        over = False
+        while not over and len(actions) < SLICE_STEPS:
             now = perf_counter()
-            seconds["emulation"] += now - began
-            streams = np.array([seat.numbers[0] for seat in active], np.uint64)
-            steps = np.array([seat.steps for seat in active], np.uint64)
-            actions = self._decide(len(active), fresh, streams, steps, recording)
-            began = perf_counter()
-            seconds["forward"] += began - now
-            active, fresh = self._step(active, actions, recording)
-        return Played(
-            recording.episodes(),
-            [seat.game.state() for seat in self.seats],
-            seconds["emulation"],
-            seconds["forward"],
+            action = decide()
+            deciding += perf_counter() - now
+            reward, terminated, truncated = step(table[action])
+            over = terminated or truncated
+            show(screen)
+            actions.append(action)
+            rewards.append(reward)
+        steps = job.steps + len(actions)
+        memory = None if over else decide.memory()
+        return Slice(
+            Job(job.game, job.number, game.state(), steps, memory),
+            over,
+            decide.inputs(),
+            np.array(actions, np.uint8),
+            np.array(rewards, np.float32),
+            game.emulated_frames - frames_before,
+            perf_counter() - began - deciding,
+            deciding,
         )
 
-    def _begin(self, seat: _Seat, place: int) -> int:
-        """Start the seat's next episode; its first picture goes to ``place``."""
-        seat.frames_before = seat.game.emulated_frames
-        seat.game.reset()
-        seat.game.screen(self.frames[place])
-        seat.steps = 0
-        return place
 
-    def _decide(
-        self,
-        count: int,
-        fresh: list[int],
-        streams: np.ndarray,
-        steps: np.ndarray,
-        recording: Recording,
-    ) -> np.ndarray:
-        """Sample an action for each of the first ``count`` pictures, and record the inputs."""
-        kernels, outputs = self.kernels, self.setup.outputs
-        probabilities = np.empty((count, outputs), np.float32)
-        hidden = np.empty((count, self.setup.hidden), np.float32)
-        uniforms = np.empty(count, np.float32)
-        actions = np.empty(count, np.uint8)
-        inputs = self.encoder.encode(count, fresh, recording)
-        if isinstance(inputs, Frames):
-            kernels.policy_forward_dense(inputs.dense(), self.w1, self.w2, hidden, probabilities)
-        else:
-            rows = (inputs.indices, inputs.signs, inputs.offsets)
-            kernels.policy_forward(*rows, self.w1, self.w2, hidden, probabilities)
-        kernels.counter_uniforms(streams, steps, np.uint64(self.setup.seed), uniforms)
-        kernels.sample_actions(probabilities, uniforms, actions)
-        recording.add(streams, actions)
-        return actions
+class _Decision:
+    """From a picture to an action; keeps the inputs of the episode.
 
-    def _step(
-        self, active: list[_Seat], actions: np.ndarray, recording: Recording
-    ) -> tuple[list[_Seat], list[int]]:
-        """Step every active game; return those that go on and the places of new episodes."""
-        table = self.setup.action_table
-        rewards, leaving, fresh = [], [], []
-        for place, (seat, action) in enumerate(zip(active, actions.tolist(), strict=True)):
-            reward, terminated, truncated = seat.game.step(table[action])
-            rewards.append(reward)
-            seat.steps += 1
-            if terminated or truncated:
-                number = seat.numbers.pop(0)
-                recording.finish(number, seat.game.emulated_frames - seat.frames_before)
-                if seat.numbers:
-                    fresh.append(self._begin(seat, place))
-                else:
-                    leaving.append(place)
-            else:
-                seat.game.screen(self.frames[place])
-        recording.add_rewards(rewards)
-        if leaving:
-            staying = [place for place in range(len(active)) if place not in leaving]
-            self.frames[: len(staying)] = self.frames[staying]
-            self.encoder.keep(staying)
-            fresh = [staying.index(place) for place in fresh]
-            active = [active[place] for place in staying]
-        return active, fresh
+    Called once an agent step between two runs of the emulator, on cold caches: what can be made
+    ahead of time is.
+    """
+
+    def __init__(self, setup: PlayerSetup, weights: np.ndarray):
+        self.kernels = get_backend(setup.backend).loops
+        first = input_size(setup.input) * setup.hidden
+        self.w1 = weights[:first].reshape(-1, setup.hidden)
+        self.w2 = weights[first:].reshape(setup.outputs, setup.hidden)
+        self.hidden = np.empty((1, setup.hidden), np.float32)
+        self.probabilities = np.empty((1, setup.outputs), np.float32)
+        self.action = np.empty(1, np.uint8)
+        self.seed = np.uint64(setup.seed)
+        self.frame = np.zeros((1, *FRAME_SHAPE), np.uint8)
+        self.screen = self.frame[0]
+
+    def go_on(self, number: int, step: int, memory: Any) -> None:
+        """Forget the inputs; the next action is that of this step of this episode.
+
+        ``memory`` is what :meth:`memory` gave after the step before, None at step 0.
+        """
+        self.number, self.step = number, step
+        self.uniforms: np.ndarray | None = None
+        if memory is not None:
+            self.screen[:] = memory[0]
+
+    def memory(self) -> tuple[np.ndarray, ...]:
+        """What the next decision needs besides the weights: the picture in ``screen``."""
+        return (self.screen.copy(),)
+
+    def sample(self) -> int:
+        """Draw an action with the probabilities of the last forward."""
+        if self.uniforms is None:
+            self.uniforms = np.empty(SLICE_STEPS, np.float32)
+            self.first_step = self.step
+            steps = np.arange(self.step, self.step + SLICE_STEPS, dtype=np.uint64)
+            streams = np.full(SLICE_STEPS, self.number, np.uint64)
+            self.kernels.counter_uniforms(streams, steps, self.seed, self.uniforms)
+        place = self.step - self.first_step
+        uniform = self.uniforms[place : place + 1]
+        self.kernels.sample_actions(self.probabilities, uniform, self.action)
+        self.step += 1
+        return self.action.item()
 
 
-class _SparseEncoder:
-    """Pictures -> 80x80 views -> sparse pixels, written straight into the recording."""
+class _SparseDecision(_Decision):
+    """Picture -> 80x80 view -> signed sparse pixels, written straight into the episode's record."""
 
-    loop_name = "frame_difference"
-
-    def __init__(self, player: EpisodePlayer):
-        self.frames = player.frames
-        self.find_background = player.setup.find_background
-        self.preprocess = player.kernels.preprocess_palette
-        self.compress = getattr(player.kernels, self.loop_name)
+    def __init__(self, setup: PlayerSetup, weights: np.ndarray):
+        super().__init__(setup, weights)
+        self.find_background = setup.find_background
+        stacked = setup.input == "stack"
+        self.compress = self.kernels.frame_stack if stacked else self.kernels.frame_difference
+        self.most_pixels = (2 if stacked else 1) * VIEW_PIXELS
         self.red = np.ascontiguousarray(PALETTE_RGB[:, 0])
-        self.views = np.zeros((2, len(self.frames), VIEW_PIXELS), np.uint8)
-        self.offsets = np.zeros(len(self.frames) + 1, np.int64)
+        self.current = np.zeros((1, VIEW_PIXELS), np.uint8)
+        self.previous = np.zeros((1, VIEW_PIXELS), np.uint8)
+        self.offsets = np.zeros(2, np.int64)
 
-    def encode(self, count: int, fresh: list[int], recording: Recording) -> SparseRows:
-        """Inputs of the first ``count`` pictures; an episode's first has itself before it."""
-        current, previous = self.views[0, :count], self.views[1, :count]
-        self.preprocess(self.frames[:count], self.red, self.find_background, current)
-        for place in fresh:
-            previous[place] = current[place]
-        offsets = self.offsets[: count + 1]
-        indices, signs = recording.store.room(2 * current.size)
-        used = self.compress(current, previous, indices, signs, offsets)
-        recording.store.append(offsets)
-        self.views = self.views[::-1]
-        return SparseRows(indices[:used], signs[:used], offsets)
+    def go_on(self, number: int, step: int, memory: Any) -> None:
+        super().go_on(number, step, memory)
+        if memory is not None:
+            self.previous[:] = memory[1]
+        self.indices, self.signs = Growing(np.uint16), Growing(np.int8)
+        self.ends = [0]
 
-    def keep(self, places: list[int]) -> None:
-        """Close the gaps that finished games leave."""
-        self.views[1, : len(places)] = self.views[1, places]
+    def memory(self) -> tuple[np.ndarray, ...]:
+        """The picture, and the view before it."""
+        return *super().memory(), self.previous.copy()
 
-    def new_store(self) -> SparseStore:
-        """Where a recording keeps its inputs."""
-        return SparseStore()
+    def __call__(self) -> int:
+        """Return the action for the picture in ``screen``."""
+        kernels, offsets = self.kernels, self.offsets
+        kernels.preprocess_palette(self.frame, self.red, self.find_background, self.current)
+        if self.step == 0:  # the first picture has itself before it
+            self.previous[:] = self.current
+        indices, signs = self.indices.room(self.most_pixels), self.signs.room(self.most_pixels)
+        used = self.compress(self.current, self.previous, indices, signs, offsets)
+        self.current, self.previous = self.previous, self.current
+        kernels.policy_forward(
+            indices, signs, offsets, self.w1, self.w2, self.hidden, self.probabilities
+        )
+        self.indices.size += used
+        self.signs.size += used
+        self.ends.append(self.indices.size)
+        return self.sample()
 
-
-class _StackEncoder(_SparseEncoder):
-    loop_name = "frame_stack"
-
-
-class _RawEncoder:
-    """Whole pictures, as palette indices."""
-
-    def __init__(self, player: EpisodePlayer):
-        self.frames = player.frames
-
-    def encode(self, count: int, fresh: list[int], recording: Recording) -> Frames:
-        """Inputs of the first ``count`` pictures."""
-        recording.store.append(self.frames[:count])
-        return Frames(self.frames[:count], PALETTE_RGB)
-
-    def keep(self, places: list[int]) -> None:
-        """Nothing stands between two pictures here."""
-
-    def new_store(self) -> FrameStore:
-        """Where a recording keeps its inputs."""
-        return FrameStore(PALETTE_RGB)
+    def inputs(self) -> SparseRows:
+        """Inputs of the episode so far."""
+        ends = np.array(self.ends, np.int64)
+        return SparseRows(self.indices.used.copy(), self.signs.used.copy(), ends)
 
 
-_ENCODERS: dict[str, Any] = {
-    "difference": _SparseEncoder,
-    "stack": _StackEncoder,
-    "raw": _RawEncoder,
+class _RawDecision(_Decision):
+    """Every number of the picture, kept as palette indices."""
+
+    def go_on(self, number: int, step: int, memory: Any) -> None:
+        super().go_on(number, step, memory)
+        self.frames = Growing(np.uint8, FRAME_SHAPE)
+
+    def __call__(self) -> int:
+        """Return the action for the picture in ``screen``."""
+        self.frames.extend(self.frame)
+        x = Frames(self.frame, PALETTE_RGB).dense()
+        self.kernels.policy_forward_dense(x, self.w1, self.w2, self.hidden, self.probabilities)
+        return self.sample()
+
+    def inputs(self) -> Frames:
+        """Inputs of the episode so far."""
+        return Frames(self.frames.used, PALETTE_RGB)
+
+
+_DECISIONS: dict[str, Any] = {
+    "difference": _SparseDecision,
+    "stack": _SparseDecision,
+    "raw": _RawDecision,
 }

@@ -90,9 +90,9 @@ def train(config: TrainConfig, saved: Checkpoint | None = None) -> int:
     run_dir = prepare_run_dir(config, saved)
     with Interruptible() as interrupt, Trainer(config, rules, run_dir, saved) as trainer:
         while not trainer.finished and not interrupt.requested:
-            played = interrupt.run(trainer.play)
-            if played is not None:
-                trainer.learn(played)
+            batch = interrupt.run(trainer.play)
+            if batch is not None:
+                trainer.learn(batch)
         trainer.save()
     ended = "interrupted" if interrupt.requested else "done"
     print(f"{ended}: {run_dir}; go on with: python -m fastpg.train --resume {run_dir}")

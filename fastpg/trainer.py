@@ -1,7 +1,6 @@
 """A training run: its players, its learner, its records on disk."""
 
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -17,8 +16,15 @@ from fastpg.envs.workers import SharedArray, WorkerPool, available_cores
 from fastpg.kernels import get_backend
 from fastpg.metrics import MetricsFile, Progress, Row, ScoreWindow, TensorBoard
 from fastpg.policy import Policy, RMSProp
-from fastpg.recording import Episode
-from fastpg.rollout import EpisodePlayer, Played, PlayerSetup, action_table, input_size, rehearsal
+from fastpg.rollout import (
+    Batch,
+    Player,
+    PlayerSetup,
+    action_table,
+    input_size,
+    play_batch,
+    rehearsal,
+)
 
 _STARTED = perf_counter()
 
@@ -48,11 +54,14 @@ class Trainer:
         self.states: list[bytes] = []
         self._saved_update: int | None = None
         self.games = config.num_envs or config.episodes_per_batch
+        self.cores = min(config.threads or available_cores(), self.games)
         self.outputs, self.actions = action_table(rules.game, len(AleGame(rules).action_meanings))
         self._build_learner()
         if saved is not None:
             self._restore(saved)
         self.pool = self._start_players()
+        if saved is None:
+            self.states = self._new_games()
         self._open_records(saved)
         self._warm_up()
         self.seconds_startup = perf_counter() - _STARTED
@@ -84,31 +93,25 @@ class Trainer:
             config.stop_at_score is not None and mean is not None and mean >= config.stop_at_score
         )
 
-    def play(self) -> list[Played]:
+    def play(self) -> Batch:
         """Play the next batch on all workers."""
         self._batch_began = perf_counter()
-        first, batch = self.counters["episodes"], self.config.episodes_per_batch
-        plans = [
-            [list(range(first + game, first + batch, self.games)) for game in own]
-            for own in self._games_of_workers()
-        ]
-        return self.pool.call("play", [(plan,) for plan in plans])
+        first, last = self.counters["episodes"], self.config.episodes_per_batch
+        last += first
+        plans = [list(range(first + game, last, self.games)) for game in range(self.games)]
+        return play_batch(self.pool, plans, self.states)
 
-    def learn(self, played: Sequence[Played]) -> None:
+    def learn(self, batch: Batch) -> None:
         """Update the weights with a batch, and write it into the books."""
         began = perf_counter()
-        episodes = sorted(
-            (episode for part in played for episode in part.episodes),
-            key=lambda episode: episode.number,
-        )
-        self.algorithm.update(self.optimizer, episodes)
+        self.algorithm.update(self.optimizer, batch.episodes)
         if not (np.isfinite(self.policy.w1).all() and np.isfinite(self.policy.w2).all()):
             raise Diverged(
                 f"the weights are no longer finite after update {self.counters['update'] + 1}; "
                 f"lower --learning-rate; the last good checkpoint is in {self.run_dir}"
             )
-        self._keep_states(played)
-        self._count(episodes, played, perf_counter() - began)
+        self.states = batch.states
+        self._count(batch, perf_counter() - began)
         if self.counters["update"] % self.config.checkpoint_every == 0:
             self.save()
 
@@ -128,29 +131,27 @@ class Trainer:
     def _seed(self, *key: int) -> int:
         return int(np.random.SeedSequence([self.config.seed, *key]).generate_state(1)[0])
 
-    def _games_of_workers(self) -> list[list[int]]:
-        threads = self.config.threads or available_cores()
-        workers = min(threads, self.games)
-        return [list(range(worker, self.games, workers)) for worker in range(workers)]
-
     def _start_players(self) -> WorkerPool:
         config = self.config
-        factories = []
-        for own in self._games_of_workers():
-            setup = PlayerSetup(
-                rules=self.rules,
-                seeds=tuple(self._seed(_GAMES, game) for game in own),
-                seed=config.seed,
-                backend=config.backend,
-                input=config.input,
-                find_background=config.background == "frame",
-                hidden=config.hidden,
-                outputs=self.outputs,
-                action_table=self.actions,
-            )
-            states = [self.states[game] for game in own] if self.states else None
-            factories.append(partial(EpisodePlayer, setup, self.shared, states))
-        return WorkerPool(factories, inline=len(factories) == 1)
+        setup = PlayerSetup(
+            rules=self.rules,
+            seed=config.seed,
+            backend=config.backend,
+            input=config.input,
+            find_background=config.background == "frame",
+            hidden=config.hidden,
+            outputs=self.outputs,
+            action_table=self.actions,
+        )
+        factory = partial(Player, setup, self.shared)
+        return WorkerPool([factory] * self.cores, inline=self.cores == 1)
+
+    def _new_games(self) -> list[bytes]:
+        """States of this run's games before their first episodes."""
+        seeds = [self._seed(_GAMES, game) for game in range(self.games)]
+        shares = [seeds[worker :: self.cores] for worker in range(self.cores)]
+        parts = self.pool.call("first_states", [(share,) for share in shares])
+        return [parts[game % self.cores][game // self.cores] for game in range(self.games)]
 
     def _warm_up(self) -> None:
         """Compile what learning needs, so that no update's time has compilation in it."""
@@ -177,17 +178,8 @@ class Trainer:
         self.progress = Progress({**limits, "seconds": self.config.max_seconds})
         self.progress.__enter__()
 
-    def _keep_states(self, played: Sequence[Played]) -> None:
-        """What the games' generators are, between two batches: all that a resumed run needs."""
-        states = [b""] * self.games
-        for own, part in zip(self._games_of_workers(), played, strict=True):
-            for game, state in zip(own, part.states, strict=True):
-                states[game] = state
-        self.states = states
-
-    def _count(
-        self, episodes: Sequence[Episode], played: Sequence[Played], seconds_learning: float
-    ) -> None:
+    def _count(self, batch: Batch, seconds_learning: float) -> None:
+        episodes = batch.episodes
         steps = sum(len(episode.actions) for episode in episodes)
         frames = sum(episode.emulator_frames for episode in episodes)
         for episode in episodes:
@@ -199,8 +191,8 @@ class Trainer:
             ("emulator_frames", frames),
         ):
             self.counters[name] += count
-        self.seconds["emulation"] += sum(part.seconds_emulation for part in played) / len(played)
-        self.seconds["forward"] += sum(part.seconds_forward for part in played) / len(played)
+        self.seconds["emulation"] += batch.seconds_emulation / self.cores
+        self.seconds["forward"] += batch.seconds_forward / self.cores
         self.seconds["learning"] += seconds_learning
         now = perf_counter()
         self.seconds["total"] = self._resumed_at + now - self._began
@@ -225,7 +217,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint, unless the newest one has this update already."""
-        if not self.states or self._saved_update == self.counters["update"]:
+        if self._saved_update == self.counters["update"]:
             return
         tensors = {
             "w1": self.policy.w1,

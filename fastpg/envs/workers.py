@@ -179,15 +179,8 @@ class WorkerPool:
         if any(member.busy for member in self._pool.members):
             raise RuntimeError("collect() the results of the last start() first")
         payloads = [pickle.dumps((method, values)) for values in args]  # may fail: before any send
-        for i, (member, payload) in enumerate(zip(self._pool.members, payloads, strict=True)):
-            try:
-                member.busy = method
-                member.connection.send_bytes(payload)
-            except OSError:
-                raise self._death(i) from None
-            except BaseException:  # Ctrl-C, perhaps with half a message sent
-                self.terminate()
-                raise
+        for i, payload in enumerate(payloads):
+            self._send_call(i, method, payload)
 
     def collect(self) -> list[Any]:
         """Wait for all workers' results of the last :meth:`start`, in the workers' order.
@@ -204,17 +197,52 @@ class WorkerPool:
             outcome, self._inline.outcome = self._inline.outcome, None
             outcomes = [outcome]
         else:
-            try:
-                outcomes = self._receive_all()
-            except BaseException:  # Ctrl-C, perhaps with half a message read
-                self.terminate()
-                raise
+            outcomes = self._receive_all()
         if None in outcomes:
             raise RuntimeError("collect: expected start() before it")
-        for i, (error, result) in enumerate(outcomes):  # type: ignore[misc]
-            if error:
-                raise WorkerError(f"worker {i} of {len(self)} failed:\n{error}") from result
-        return [result for _, result in outcomes]  # type: ignore[misc]
+        return [self._result(i, *outcome) for i, outcome in enumerate(outcomes)]  # type: ignore[misc]
+
+    def submit(self, worker: int, method: str, *args: Any) -> None:
+        """Run a method of one worker's object; returns at once (inline: when it has run).
+
+        Args:
+            worker: its number; it must not be running anything.
+            method: its name.
+            args: its arguments.
+
+        Raises:
+            RuntimeError: the pool is closed, or the worker's last result was not taken.
+            WorkerError: the worker has died; the pool is closed then.
+        """
+        self._check_open()
+        if self._inline:
+            if self._inline.outcome:
+                raise RuntimeError("take the worker's last result first")
+            self._inline.outcome = _attempt(_invoke, self._inline.host, method, args)
+            return
+        if self._pool.members[worker].busy:
+            raise RuntimeError("take the worker's last result first")
+        self._send_call(worker, method, pickle.dumps((method, args)))
+
+    def next_result(self) -> tuple[int, Any]:
+        """Wait for the first of the submitted calls to end: (worker, result).
+
+        Raises:
+            RuntimeError: nothing was submitted, or the pool is closed.
+            WorkerError: as of :meth:`collect`.
+        """
+        self._check_open()
+        if self._inline:
+            if not self._inline.outcome:
+                raise RuntimeError("next_result: expected submit() before it")
+            (error, result), self._inline.outcome = self._inline.outcome, None
+            return 0, self._result(0, error, result)
+        members = self._pool.members
+        running = {member.connection: i for i, member in enumerate(members) if member.busy}
+        if not running:
+            raise RuntimeError("next_result: expected submit() before it")
+        worker = running[self._interruptible(connection.wait, list(running))[0]]
+        return worker, self._result(worker, *self._receive_one(worker))
 
     def close(self) -> None:
         """End the workers; those in the midst of a call are not waited for. May be repeated."""
@@ -237,17 +265,42 @@ class WorkerPool:
     def _receive_all(self) -> list[tuple[str | None, Any] | None]:
         members = self._pool.members
         outcomes: list[tuple[str | None, Any] | None] = [None] * len(members)
-        waiting: dict[Any, int] = {m.connection: i for i, m in enumerate(members) if m.busy}
+        waiting = {member.connection: i for i, member in enumerate(members) if member.busy}
         while waiting:
             # a worker's death ends its side of the pipe, which wakes this like a result does
-            for ready in connection.wait(list(waiting)):
+            for ready in self._interruptible(connection.wait, list(waiting)):
                 i = waiting.pop(ready)
-                try:
-                    outcomes[i] = _receive(members[i].connection)
-                except (EOFError, OSError):
-                    raise self._death(i) from None
-                members[i].busy = None
+                outcomes[i] = self._receive_one(i)
         return outcomes
+
+    def _send_call(self, i: int, method: str, payload: bytes) -> None:
+        member = self._pool.members[i]
+        member.busy = method
+        try:
+            self._interruptible(member.connection.send_bytes, payload)
+        except OSError:
+            raise self._death(i) from None
+
+    def _receive_one(self, i: int) -> tuple[str | None, Any]:
+        member = self._pool.members[i]
+        try:
+            outcome = self._interruptible(_receive, member.connection)
+        except (EOFError, OSError):
+            raise self._death(i) from None
+        member.busy = None
+        return outcome
+
+    def _interruptible(self, function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return function(*args)
+        except KeyboardInterrupt:  # perhaps with half a message sent or read
+            self.terminate()
+            raise
+
+    def _result(self, i: int, error: str | None, result: Any) -> Any:
+        if error:
+            raise WorkerError(f"worker {i} of {len(self)} failed:\n{error}") from result
+        return result
 
     def _death(self, i: int) -> WorkerError:
         member = self._pool.members[i]
