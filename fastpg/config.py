@@ -41,8 +41,9 @@ class TrainConfig:
     emulator: Literal["ale"] = "ale"
     """Who emulates the Atari 2600: ale is ale-py."""
 
-    backend: Literal["numba", "cython", "reference"] = "numba"
-    """Kernels: numba and cython are compiled and give the same bits, reference is plain NumPy."""
+    backend: Literal["numba", "cython", "reference"] = "cython"
+    """Kernels: cython (compiled at installation) and numba (when first run) give the same bits,
+    reference is plain NumPy."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the kernels run."""

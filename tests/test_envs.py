@@ -10,6 +10,7 @@ import pytest
 from ale_py import ALEInterface
 
 from fastpg.envs import PALETTE_RGB, AleGame, Rules, WorkerPool
+from fastpg.envs.ale_game import StickyActions
 from fastpg.envs.ale_vector import INFO_KEYS
 from fastpg.envs.rules import rules
 
@@ -272,6 +273,42 @@ def test_state_continues_bit_for_bit_in_another_process(env_id, kwargs):
         player.game.reset()
         pool.call("restore", [(state,)])
         assert pool.call("episode", [(3,)]) == [player.episode(3)]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs"),
+    [("Pong-v0", {"noop_max": 30}), ("ALE/Breakout-v5", {"repeat_action_probability": 0.1})],
+)
+def test_state_in_the_midst_of_an_episode(env_id, kwargs):
+    played = rules(env_id, **kwargs)
+    rng = np.random.default_rng(0)
+    straight, others = AleGame(played), [AleGame(played), AleGame(played)]
+    straight.reset(seed=8)
+    actions = rng.integers(0, len(straight.action_meanings), 600).tolist()
+    state = straight.state()
+    for t, action in enumerate(actions):
+        if t % 60 == 0:  # hand over to the other copy
+            others.reverse()
+            others[0].restore(state)
+        ended = straight.step(action)
+        assert others[0].step(action) == ended
+        for what in ("screen", "ram"):
+            np.testing.assert_array_equal(look(others[0], what), look(straight, what))
+        assert others[0].emulated_frames == straight.emulated_frames
+        if any(ended[1:]):
+            straight.reset()
+            others[0].reset()
+        if t % 60 == 59:
+            state = others[0].state()
+
+
+def test_sticky_actions_draw_as_the_standard_generator_does():
+    # std::mt19937 seeded with 5489 begins 3499211612, 581869302, 3890346734, 3586334585
+    for probability, first, second in ((0.8147, "a", "b"), (0.8148, None, "b"), (0.95, None, None)):
+        hold = StickyActions(probability, 5489)
+        assert hold("a") == first
+        assert hold("b") == second
+    assert StickyActions(1.0, -1)("a") is None
 
 
 def test_bad_states():

@@ -163,6 +163,30 @@ def test_workers_ignore_interrupts(pool):
     assert pool.call("interrupt") == ["still here"] * 2
 
 
+def test_results_of_single_calls_come_as_they_are_ready(pool):
+    pool.submit(0, "sleep", 0.5)
+    pool.submit(1, "add", 5)
+    with pytest.raises(RuntimeError, match="last result"):
+        pool.submit(1, "add", 6)
+    assert pool.next_result() == (1, 205)
+    pool.submit(1, "fail", KeyError("lost"))
+    with pytest.raises(WorkerError, match="worker 1 of 2 failed"):
+        pool.next_result()
+    assert pool.next_result()[0] == 0
+    with pytest.raises(RuntimeError, match="expected submit"):
+        pool.next_result()
+
+
+def test_single_calls_inline():
+    with WorkerPool([partial(Host, 3)], inline=True) as here:
+        here.submit(0, "add", 4)
+        with pytest.raises(RuntimeError, match="last result"):
+            here.submit(0, "add", 4)
+        assert here.next_result() == (0, 7)
+        with pytest.raises(RuntimeError, match="expected submit"):
+            here.next_result()
+
+
 def test_inline_runs_here():
     with WorkerPool([partial(Host, 7)], inline=True) as pool:
         assert pool.call("pid") == [os.getpid()]

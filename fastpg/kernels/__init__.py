@@ -1,7 +1,7 @@
 """Compiled kernels for policy gradients on 80x80 pictures, in several backends.
 
 ``from fastpg.kernels import discounted_returns`` gives an op on NumPy arrays, computed by the
-``numba`` backend; ``get_backend("cython").discounted_returns`` by another. All backends have the
+``cython`` backend; ``get_backend("numba").discounted_returns`` by another. All backends have the
 ops of :class:`fastpg.kernels.ops.Backend`, with equal names, parameters and results.
 
 The loops themselves, for embedding: :mod:`fastpg.kernels.numba_cpu` (callable from your own
@@ -18,7 +18,7 @@ from fastpg.kernels.spec import BY_NAME
 if TYPE_CHECKING:
     from fastpg.kernels.ops import Backend
 
-DEFAULT_BACKEND = "numba"
+DEFAULT_BACKEND = "cython"
 
 _LOOPS = {
     "reference": "fastpg.kernels.reference",
