@@ -77,7 +77,8 @@ class TrainConfig:
     """Whole episodes played for one update."""
 
     episodes: int | None = 8000
-    """Stop after this many episodes; None: no such limit."""
+    """Stop after this many episodes; None: no such limit. All limits are looked at after each
+    batch, so that they may be passed by up to one."""
 
     agent_steps: int | None = None
     """Stop after this many decisions of the agent."""
@@ -156,8 +157,10 @@ def check(config: TrainConfig) -> None:
     for name in ("gamma", "decay", "repeat_action_probability"):
         _between(config, name, 0.0, 1.0)
     _between(config, "learning_rate", 0.0, 1e3)
-    _between(config, "max_seconds", 0.0, float("inf"))
-    _between(config, "stop_at_score", float("-inf"), float("inf"))
+    _between(config, "max_seconds", 0.0, 1e12)
+    _between(config, "stop_at_score", -1e12, 1e12)
+    if config.hidden > 1 << 16:
+        raise ConfigError(f"--hidden: expected at most {1 << 16}, got {config.hidden}")
     if config.seed >= 1 << 32:
         raise ConfigError(f"--seed: expected below 2**32, got {config.seed}")
     if config.num_envs is not None and config.num_envs > config.episodes_per_batch:

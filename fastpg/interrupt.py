@@ -1,4 +1,4 @@
-"""Stopping on Ctrl-C or SIGTERM at once, but never in the middle of an update."""
+"""Stopping on Ctrl-C, SIGTERM or a closed terminal: at once, but not in the midst of an update."""
 
 import signal
 from collections.abc import Callable
@@ -9,7 +9,9 @@ Result = TypeVar("Result")
 
 
 class Interruptible:
-    """Holds SIGINT and SIGTERM back, except while :meth:`run` runs something that may be dropped.
+    """Holds signals to stop back, except while :meth:`run` runs something that may be dropped.
+
+    A second signal is not held back: it raises KeyboardInterrupt wherever the program is.
 
     Attributes:
         requested: whether a signal has come.
@@ -21,8 +23,10 @@ class Interruptible:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Interruptible":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                number = getattr(signal, name)
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -30,8 +34,8 @@ class Interruptible:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        if self._may_drop:
+        again, self.requested = self.requested, True
+        if self._may_drop or again:
             self._may_drop = False
             raise KeyboardInterrupt
 

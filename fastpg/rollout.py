@@ -1,7 +1,7 @@
 """Playing whole episodes with a policy, and recording what is needed to learn from them.
 
-A :class:`Player` lives in each worker process and plays slices of episodes, of any game, with
-weights from shared memory; :func:`play_batch` shares the slices out.
+A :class:`RolloutWorker` lives in each worker process and plays fragments of episodes, of any game,
+with weights from shared memory; :func:`play_batch` shares the fragments out.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ VIEW_PIXELS = 6400
 
 # Long enough that handing a game over (0.3 ms) does not show, short enough that all workers end
 # at nearly the same time.
-SLICE_STEPS = 256
+FRAGMENT_STEPS = 256
 
 # Pong's two decisions, as in the article: output 0 is DOWN and 1 is UP, as ale-py numbers them.
 PONG_ACTIONS = (3, 2)
 
 
 @dataclass(frozen=True)
-class PlayerSetup:
+class RolloutSetup:
     """All that a player must know, picklable."""
 
     rules: Rules
@@ -58,7 +58,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Slice:
+class Fragment:
     """Some steps of an episode, the job to go on with, and where the time went."""
 
     job: Job
@@ -82,21 +82,21 @@ class Batch:
 
 
 def play_batch(pool: WorkerPool, plans: Sequence[Sequence[int]], states: Sequence[bytes]) -> Batch:
-    """Play whole episodes on all workers, which share them in slices.
+    """Play whole episodes on all workers, which share them in fragments.
 
     Of all episodes that wait the one with the fewest steps goes on next, so that all near their
-    ends together and no worker stands idle for long. A game's state travels with its slices; who
-    plays a slice changes nothing.
+    ends together and no worker stands idle for long. A game's state travels with its fragments; who
+    plays a fragment changes nothing.
 
     Args:
-        pool: of :class:`Player`.
+        pool: of :class:`RolloutWorker`.
         plans: numbers of the episodes that each game plays, one after the other.
         states: one per game, between two episodes.
     """
     remaining = [list(numbers) for numbers in plans]
     after = list(states)
     waiting = [Job(g, own.pop(0), after[g]) for g, own in enumerate(remaining) if own]
-    slices: dict[int, list[Slice]] = {}
+    fragments: dict[int, list[Fragment]] = {}
     idle, running = list(range(len(pool))), 0
     while waiting or running:
         while idle and waiting:
@@ -108,29 +108,27 @@ def play_batch(pool: WorkerPool, plans: Sequence[Sequence[int]], states: Sequenc
         idle.append(worker)
         running -= 1
         game = played.job.game
-        slices.setdefault(played.job.number, []).append(played)
+        fragments.setdefault(played.job.number, []).append(played)
         if not played.over:
             waiting.append(played.job)
             continue
         after[game] = played.job.state
         if remaining[game]:
             waiting.append(Job(game, remaining[game].pop(0), after[game]))
-    parts = [part for own in slices.values() for part in own]
-    return Batch(
-        [_join(number, slices[number]) for number in sorted(slices)],
-        after,
-        sum(part.seconds_emulation for part in parts),
-        sum(part.seconds_forward for part in parts),
-    )
+    parts = [part for own in fragments.values() for part in own]
+    seconds = [(part.seconds_emulation, part.seconds_forward) for part in parts]
+    del parts  # whole pictures take room: let them go as they are joined
+    episodes = [_join(number, fragments.pop(number)) for number in sorted(fragments)]
+    return Batch(episodes, after, sum(s[0] for s in seconds), sum(s[1] for s in seconds))
 
 
-def _join(number: int, slices: Sequence[Slice]) -> Episode:
+def _join(number: int, fragments: Sequence[Fragment]) -> Episode:
     return Episode(
         number,
-        concatenate_inputs([part.inputs for part in slices]),
-        np.concatenate([part.actions for part in slices]),
-        np.concatenate([part.rewards for part in slices]),
-        sum(part.emulator_frames for part in slices),
+        concatenate_inputs([part.inputs for part in fragments]),
+        np.concatenate([part.actions for part in fragments]),
+        np.concatenate([part.rewards for part in fragments]),
+        sum(part.emulator_frames for part in fragments),
     )
 
 
@@ -157,10 +155,10 @@ def rehearsal(kind: str) -> Episode:
     return Episode(0, blank, np.zeros(2, np.uint8), np.zeros(2, np.float32), 0)
 
 
-class Player:
-    """A worker's emulator and policy: plays any game's next slice."""
+class RolloutWorker:
+    """A worker's emulator and policy: plays any game's next fragment."""
 
-    def __init__(self, setup: PlayerSetup, weights: SharedArray):
+    def __init__(self, setup: RolloutSetup, weights: SharedArray):
         """Set up, and compile every kernel before the first frame is played.
 
         Args:
@@ -177,12 +175,13 @@ class Player:
         """States of new games with the given seeds."""
         states = []
         for seed in seeds:
-            self.game.reset(seed=seed)
-            states.append(self.game.state())
+            game = AleGame(self.setup.rules)
+            game.reset(seed=seed)
+            states.append(game.state())
         return states
 
-    def play(self, job: Job) -> Slice:
-        """Play up to SLICE_STEPS steps, to the end of the episode at most."""
+    def play(self, job: Job) -> Fragment:
+        """Play up to FRAGMENT_STEPS steps, to the end of the episode at most."""
         began, deciding = perf_counter(), 0.0
         game, decide, table = self.game, self.decide, self.setup.action_table
         game.restore(job.state)
@@ -195,7 +194,7 @@ class Player:
         actions: list[int] = []
         rewards: list[float] = []
         over = False
-        while not over and len(actions) < SLICE_STEPS:
+        while not over and len(actions) < FRAGMENT_STEPS:
             now = perf_counter()
             action = decide()
             deciding += perf_counter() - now
@@ -206,7 +205,7 @@ class Player:
             rewards.append(reward)
         steps = job.steps + len(actions)
         memory = None if over else decide.memory()
-        return Slice(
+        return Fragment(
             Job(job.game, job.number, game.state(), steps, memory),
             over,
             decide.inputs(),
@@ -225,7 +224,7 @@ class _Decision:
     ahead of time is.
     """
 
-    def __init__(self, setup: PlayerSetup, weights: np.ndarray):
+    def __init__(self, setup: RolloutSetup, weights: np.ndarray):
         self.kernels = get_backend(setup.backend).loops
         first = input_size(setup.input) * setup.hidden
         self.w1 = weights[:first].reshape(-1, setup.hidden)
@@ -254,10 +253,10 @@ class _Decision:
     def sample(self) -> int:
         """Draw an action with the probabilities of the last forward."""
         if self.uniforms is None:
-            self.uniforms = np.empty(SLICE_STEPS, np.float32)
+            self.uniforms = np.empty(FRAGMENT_STEPS, np.float32)
             self.first_step = self.step
-            steps = np.arange(self.step, self.step + SLICE_STEPS, dtype=np.uint64)
-            streams = np.full(SLICE_STEPS, self.number, np.uint64)
+            steps = np.arange(self.step, self.step + FRAGMENT_STEPS, dtype=np.uint64)
+            streams = np.full(FRAGMENT_STEPS, self.number, np.uint64)
             self.kernels.counter_uniforms(streams, steps, self.seed, self.uniforms)
         place = self.step - self.first_step
         uniform = self.uniforms[place : place + 1]
@@ -269,7 +268,7 @@ class _Decision:
 class _SparseDecision(_Decision):
     """Picture -> 80x80 view -> signed sparse pixels, written straight into the episode's record."""
 
-    def __init__(self, setup: PlayerSetup, weights: np.ndarray):
+    def __init__(self, setup: RolloutSetup, weights: np.ndarray):
         super().__init__(setup, weights)
         self.find_background = setup.find_background
         stacked = setup.input == "stack"

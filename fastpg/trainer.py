@@ -1,6 +1,5 @@
 """A training run: its players, its learner, its records on disk."""
 
-import json
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -9,7 +8,7 @@ import numpy as np
 
 from fastpg.algorithms.reinforce import Reinforce
 from fastpg.checkpoint import Checkpoint, save
-from fastpg.config import TrainConfig
+from fastpg.config import ConfigError, TrainConfig
 from fastpg.envs.ale_game import AleGame
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import SharedArray, WorkerPool, available_cores
@@ -18,17 +17,16 @@ from fastpg.metrics import MetricsFile, Progress, Row, ScoreWindow, TensorBoard
 from fastpg.policy import Policy, RMSProp
 from fastpg.rollout import (
     Batch,
-    Player,
-    PlayerSetup,
+    RolloutSetup,
+    RolloutWorker,
     action_table,
     input_size,
     play_batch,
     rehearsal,
 )
+from fastpg.run_dir import METRICS
 
-_STARTED = perf_counter()
-
-# Weights, games and actions draw from different streams of one seed.
+# Weights and games draw from different streams of one seed.
 _WEIGHTS, _GAMES = 0, 1
 
 
@@ -45,14 +43,30 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainConfig, rules: Rules, run_dir: Path, saved: Checkpoint | None = None
+        self,
+        config: TrainConfig,
+        rules: Rules,
+        run_dir: Path,
+        saved: Checkpoint | None,
+        started: float,
     ):
+        """Start the workers and open the records.
+
+        Args:
+            config: settings of the run.
+            rules: those of its game.
+            run_dir: folder to write.
+            saved: checkpoint to go on from, or None.
+            started: ``perf_counter()`` at which the start-up began.
+        """
         self.config, self.rules, self.run_dir = config, rules, run_dir
         self.counters = {"update": 0, "episodes": 0, "agent_steps": 0, "emulator_frames": 0}
         self.seconds = {"total": 0.0, "emulation": 0.0, "forward": 0.0, "learning": 0.0}
         self.scores = ScoreWindow()
         self.states: list[bytes] = []
         self._saved_update: int | None = None
+        self._whole = saved is not None  # whether weights, states and counters fit together
+        self._shown = True
         self.games = config.num_envs or config.episodes_per_batch
         self.cores = min(config.threads or available_cores(), self.games)
         self.outputs, self.actions = action_table(rules.game, len(AleGame(rules).action_meanings))
@@ -64,9 +78,9 @@ class Trainer:
             self.states = self._new_games()
         self._open_records(saved)
         self._warm_up()
-        self.seconds_startup = perf_counter() - _STARTED
         self._resumed_at = self.seconds["total"]
         self._began = self._batch_began = perf_counter()
+        self.seconds_startup = self._began - started
 
     def __enter__(self) -> "Trainer":
         return self
@@ -96,14 +110,15 @@ class Trainer:
     def play(self) -> Batch:
         """Play the next batch on all workers."""
         self._batch_began = perf_counter()
-        first, last = self.counters["episodes"], self.config.episodes_per_batch
-        last += first
+        first = self.counters["episodes"]
+        last = first + self.config.episodes_per_batch
         plans = [list(range(first + game, last, self.games)) for game in range(self.games)]
         return play_batch(self.pool, plans, self.states)
 
     def learn(self, batch: Batch) -> None:
         """Update the weights with a batch, and write it into the books."""
         began = perf_counter()
+        self._whole = False
         self.algorithm.update(self.optimizer, batch.episodes)
         if not (np.isfinite(self.policy.w1).all() and np.isfinite(self.policy.w2).all()):
             raise Diverged(
@@ -111,7 +126,10 @@ class Trainer:
                 f"lower --learning-rate; the last good checkpoint is in {self.run_dir}"
             )
         self.states = batch.states
-        self._count(batch, perf_counter() - began)
+        row = self._count(batch, perf_counter() - began)
+        self._whole = True
+        self.metrics.write(row)
+        self._show(row)
         if self.counters["update"] % self.config.checkpoint_every == 0:
             self.save()
 
@@ -133,7 +151,7 @@ class Trainer:
 
     def _start_players(self) -> WorkerPool:
         config = self.config
-        setup = PlayerSetup(
+        setup = RolloutSetup(
             rules=self.rules,
             seed=config.seed,
             backend=config.backend,
@@ -143,7 +161,7 @@ class Trainer:
             outputs=self.outputs,
             action_table=self.actions,
         )
-        factory = partial(Player, setup, self.shared)
+        factory = partial(RolloutWorker, setup, self.shared)
         return WorkerPool([factory] * self.cores, inline=self.cores == 1)
 
     def _new_games(self) -> list[bytes]:
@@ -164,13 +182,14 @@ class Trainer:
     # ---- the books ----------------------------------------------------------------------------
 
     def _open_records(self, saved: Checkpoint | None) -> None:
-        path = self.run_dir / "metrics.jsonl"
+        path = self.run_dir / METRICS
         if saved is None:
             self.metrics = MetricsFile(path)
         else:
-            self.metrics = MetricsFile.resume(path, saved.update)
-        text = json.dumps(self.config.to_json(), indent=2)
-        (self.run_dir / "config.json").write_text(text + "\n")
+            try:
+                self.metrics = MetricsFile.resume(path, saved.update)
+            except ValueError as error:
+                raise ConfigError(f"--resume: {error}") from None
         self.tensorboard = None
         if self.config.track:
             self.tensorboard = TensorBoard(self.run_dir, saved.update if saved else None)
@@ -178,7 +197,7 @@ class Trainer:
         self.progress = Progress({**limits, "seconds": self.config.max_seconds})
         self.progress.__enter__()
 
-    def _count(self, batch: Batch, seconds_learning: float) -> None:
+    def _count(self, batch: Batch, seconds_learning: float) -> Row:
         episodes = batch.episodes
         steps = sum(len(episode.actions) for episode in episodes)
         frames = sum(episode.emulator_frames for episode in episodes)
@@ -197,7 +216,7 @@ class Trainer:
         now = perf_counter()
         self.seconds["total"] = self._resumed_at + now - self._began
         batch_seconds = now - self._batch_began
-        row = Row(
+        return Row(
             **self.counters,
             seconds=self.seconds["total"],
             seconds_startup=self.seconds_startup,
@@ -210,14 +229,19 @@ class Trainer:
             seconds_forward=self.seconds["forward"],
             seconds_learning=self.seconds["learning"],
         )
-        self.metrics.write(row)
-        self.progress.show(row)
+
+    def _show(self, row: Row) -> None:
         if self.tensorboard is not None:
             self.tensorboard.write(row)
+        if self._shown:
+            try:
+                self.progress.show(row)
+            except (BrokenPipeError, SystemExit):  # rich leaves when nobody reads any more
+                self._shown = False
 
     def save(self) -> None:
-        """Write a checkpoint, unless the newest one has this update already."""
-        if self._saved_update == self.counters["update"]:
+        """Write a checkpoint, unless there is one of this update, or none whole to write."""
+        if not self._whole or self._saved_update == self.counters["update"]:
             return
         tensors = {
             "w1": self.policy.w1,

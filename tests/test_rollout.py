@@ -1,4 +1,4 @@
-"""Playing in slices: who plays which part of an episode changes nothing of it."""
+"""Playing in fragments: who plays which part of an episode changes nothing of it."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import rules
 from fastpg.kernels import get_backend
 from fastpg.recording import Growing
-from fastpg.rollout import PONG_ACTIONS, Player, PlayerSetup, input_size, play_batch
+from fastpg.rollout import PONG_ACTIONS, RolloutSetup, RolloutWorker, input_size, play_batch
 
 HIDDEN = 4
 
@@ -20,17 +20,17 @@ def make_pool(kind, workers=1):
     weights = SharedArray(((input_size(kind) + 1) * HIDDEN,), "float32")
     weights.array[:] = np.random.default_rng(0).standard_normal(weights.array.size) / 80
     short = rules("Pong-v0", max_num_frames_per_episode=900)
-    setup = PlayerSetup(short, 7, "cython", kind, True, HIDDEN, 1, PONG_ACTIONS)
-    factories = [partial(Player, setup, weights)] * workers
+    setup = RolloutSetup(short, 7, "cython", kind, True, HIDDEN, 1, PONG_ACTIONS)
+    factories = [partial(RolloutWorker, setup, weights)] * workers
     return WorkerPool(factories, inline=workers == 1), weights.array
 
 
 @pytest.mark.parametrize("kind", ["difference", "stack", "raw"])
-def test_slices_and_workers_change_nothing(monkeypatch, kind):
+def test_fragments_and_workers_change_nothing(monkeypatch, kind):
     batches = []
     for workers, steps in ((1, 10_000), (1, 37), (2, None)):
         if steps:
-            monkeypatch.setattr(rollout, "SLICE_STEPS", steps)
+            monkeypatch.setattr(rollout, "FRAGMENT_STEPS", steps)
         with make_pool(kind, workers)[0] as pool:
             states = pool.call("first_states", [([1, 2],)] * workers)[0]
             batches.append(play_batch(pool, [[0, 2], [1]], states))

@@ -1,8 +1,10 @@
 """The training command: same seed same weights, resumed or not; clear errors; learning itself."""
 
+import inspect
 import json
 import os
-import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from fastpg.config import RESUMABLE, ConfigError, TrainConfig, check, preset
 from fastpg.kernels import get_backend
 from fastpg.metrics import read_metrics
 from fastpg.policy import Policy, RMSProp
-from fastpg.train import main
+from fastpg.train import main, resolve_rules
 
 SMALL = "--episodes-per-batch 2 --hidden 8 --backend cython --checkpoint-every 1".split()
 
@@ -59,10 +61,19 @@ def test_another_seed_gives_other_weights(tmp_path, uninterrupted):
     assert not np.array_equal(other.tensors["w1"], uninterrupted.tensors["w1"])
 
 
-def test_resumed_run_equals_uninterrupted_one(tmp_path, uninterrupted):
-    run(tmp_path / "run", "--episodes", "4", "--threads", "2")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["--env", "PongNoFrameskip-v4", "--num-envs", "1", "--input", "stack"],
+        ["--env", "ALE/Breakout-v5", "--noop-max", "5", "--standardize", "batch"],
+    ],
+)
+def test_resumed_run_equals_uninterrupted_one(tmp_path, settings):
+    straight = run(tmp_path / "straight", "--episodes", "8", "--threads", "1", *settings)
+    run(tmp_path / "run", "--episodes", "4", "--threads", "2", *settings)
     assert main(["--resume", str(tmp_path / "run"), "--episodes", "8", "--threads", "1"]) == 0
-    assert_same(checkpoint.load(tmp_path / "run"), uninterrupted)
+    assert_same(checkpoint.load(tmp_path / "run"), straight)
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert [row["update"] for row in rows] == [1, 2, 3, 4]
 
@@ -80,9 +91,10 @@ def test_branch_from_an_older_checkpoint_leaves_the_run_alone(tmp_path, capsys):
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
     """Train in a process of its own."""
-    command = [sys.executable, "-m", "fastpg.train", *arguments]
+    command = [sys.executable, "-m", "fastpg.train"]
     if "--resume" not in arguments:
         command += [*SMALL, "--run-dir", str(folder)]
+    command += arguments
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -97,37 +109,79 @@ def wait_for_update(folder: Path, process: subprocess.Popen, seconds: float = 60
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt_saves_and_resumes(tmp_path, uninterrupted, number):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupt_saves_at_once_and_resumes(tmp_path, uninterrupted, number):
     folder = tmp_path / "run"
     process = start(folder, "--episodes", "1000")
     wait_for_update(folder, process)
+    rows = len(read_metrics(folder / "metrics.jsonl"))
     os.killpg(process.pid, number)  # as a terminal does: the workers get it too
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "--resume" in out
     assert err == ""
-    if checkpoint.load(folder).update < 4:
-        assert main(["--resume", str(folder), "--episodes", "8"]) == 0
-        assert_same(checkpoint.load(folder), uninterrupted)
+    assert len(read_metrics(folder / "metrics.jsonl")) == rows  # it did not play on
+    assert checkpoint.load(folder).update == rows < 4
+    assert main(["--resume", str(folder), "--episodes", "8"]) == 0
+    assert_same(checkpoint.load(folder), uninterrupted)
 
 
-def test_killed_run_resumes_to_the_same_weights(tmp_path, uninterrupted):
-    folder = tmp_path / "run"
-    rng = random.Random(0)
-    process = start(folder, "--episodes", "8", "--threads", "1")
-    wait_for_update(folder, process)
-    for _ in range(3):
-        time.sleep(rng.uniform(0, 0.8))
+def test_run_killed_while_it_saves_resumes_to_the_same_weights(tmp_path):
+    # wide enough that a save takes a while
+    settings = ["--hidden", "128", "--episodes", "8", "--threads", "1"]
+    straight = run(tmp_path / "straight", *settings)
+    folder, in_midst = tmp_path / "run", 0
+    process = start(folder, *settings)
+    for _ in range(4):
+        deadline = time.monotonic() + 60
+        while not any(folder.glob("checkpoints/.*.tmp-*")) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.0002)
         process.kill()
         process.communicate()
-        checkpoint.load(folder)
-        process = start(folder, "--resume", str(folder))
+        in_midst += any(folder.glob("checkpoints/.*.tmp-*"))
+        fresh = not checkpoint.checkpoints(folder)
+        if fresh:  # killed in its first save
+            shutil.rmtree(folder)
+        process = start(folder, *(settings if fresh else ["--resume", str(folder)]))
     assert process.wait(60) == 0, process.communicate()
     process.communicate()
-    assert_same(checkpoint.load(folder), uninterrupted)
+    assert in_midst >= 2
+    assert not any(folder.glob("checkpoints/.*.tmp-*"))
+    assert_same(checkpoint.load(folder), straight)
     rows = read_metrics(folder / "metrics.jsonl")
     assert [row["update"] for row in rows] == [1, 2, 3, 4]
+
+
+def test_a_dead_worker_ends_the_run_with_what_was_learned(tmp_path):
+    folder = tmp_path / "run"
+    settings = ["--threads", "2", "--checkpoint-every", "1000"]
+    process = start(folder, "--episodes", "1000", *settings)
+    deadline = time.monotonic() + 60
+    while not (folder / "metrics.jsonl").exists() or not read_metrics(folder / "metrics.jsonl"):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [
+        pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert len(workers) == 2
+    os.kill(int(workers[0]), signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert err.count("\n") == 1
+    assert "died with exit code -9" in err
+    assert checkpoint.load(folder).update == read_metrics(folder / "metrics.jsonl")[-1]["update"]
+
+
+def test_a_closed_pipe_does_not_stop_the_run(tmp_path):
+    folder = tmp_path / "run"
+    process = start(folder, "--episodes", "8")
+    process.stdout.close()
+    assert process.wait(60) == 0, process.stderr.read()
+    process.stderr.close()
+    assert checkpoint.load(folder).update == 4
 
 
 def test_metrics_have_the_promised_names(tmp_path):
@@ -166,6 +220,7 @@ def test_tensorboard_events(tmp_path):
         ["--env", "PongNoFrameskip-v4", "--input", "stack"],
         ["--input", "raw", "--hidden", "2", "--episodes-per-batch", "1"],
         ["--preset", "blog", "--standardize", "batch", "--num-envs", "1"],
+        ["--frameskip", "4", "--repeat-action-probability", "0"],
     ],
 )
 def test_other_settings_train(tmp_path, arguments):
@@ -191,6 +246,12 @@ def test_other_settings_train(tmp_path, arguments):
         (["--resume", "nowhere"], "nowhere"),
         (["--run-dir", "a-file/run"], "cannot be written"),
         (["--seed", "-1"], "--seed: expected at least 0"),
+        (["--max-seconds", "inf"], "--max-seconds: expected"),
+        (["--hidden", "100000000000"], "--hidden: expected at most"),
+        (["--backend", "magic"], "--backend"),
+        (["--hiden", "3"], "--hiden"),
+        (["--hidden", "many"], "--hidden"),
+        (["--preset"], "--preset"),
     ],
 )
 def test_wrong_values_end_with_one_clear_line(tmp_path, monkeypatch, capsys, arguments, said):
@@ -204,12 +265,45 @@ def test_wrong_values_end_with_one_clear_line(tmp_path, monkeypatch, capsys, arg
     assert os.listdir() == ["a-file"]
 
 
-def test_unknown_choice_and_option_exit_with_2(capsys):
-    for arguments in (["--backend", "magic"], ["--hiden", "3"], ["--hidden", "many"]):
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        assert caught.value.code == 2
-        assert arguments[0] in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "checkpoints"])
+def test_a_folder_with_anything_of_a_run_is_refused(tmp_path, capsys, name):
+    (tmp_path / name).mkdir() if name == "checkpoints" else (tmp_path / name).write_text("mine")
+    assert main([*SMALL, "--run-dir", str(tmp_path)]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_run_in_progress_cannot_be_resumed_by_another_process(tmp_path, capsys):
+    folder = tmp_path / "run"
+    process = start(folder, "--episodes", "1000")
+    wait_for_update(folder, process)
+    assert main(["--resume", str(folder)]) == 2
+    assert "another process is writing this run" in capsys.readouterr().err
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+def test_resuming_past_a_damaged_checkpoint(tmp_path, uninterrupted, capsys):
+    run(tmp_path / "run", "--episodes", "6", "--threads", "1")
+    *_, good, newest = checkpoint.checkpoints(tmp_path / "run")
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert main(["--resume", str(tmp_path / "run")]) == 2
+    captured = capsys.readouterr().err
+    assert newest.name in captured
+    assert str(good) in captured
+    assert main(["--resume", str(good), "--episodes", "8"]) == 0
+    assert_same(checkpoint.load(tmp_path / "run"), uninterrupted)
+
+
+def test_resuming_a_lone_file_needs_a_folder(tmp_path, capsys, monkeypatch):
+    run(tmp_path / "run", "--episodes", "2")
+    shutil.copy(checkpoint.checkpoints(tmp_path / "run")[0], tmp_path / "best.safetensors")
+    monkeypatch.chdir(tmp_path)
+    assert main(["--resume", "best.safetensors"]) == 2
+    assert "give a new --run-dir" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path / "run" / "checkpoints")
+    assert main(["--resume", "00000001.safetensors", "--episodes", "4"]) == 0
+    assert checkpoint.load(tmp_path / "run").update == 2
 
 
 def test_a_run_is_never_overwritten(tmp_path, capsys):
@@ -227,12 +321,39 @@ def test_resume_refuses_another_run(tmp_path, capsys):
     assert "--hidden: the resumed run has 8, got 9" in capsys.readouterr().err
 
 
-def test_every_option_is_explained(capsys):
-    with pytest.raises(SystemExit):
+def test_every_option_is_explained_with_its_default(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as caught:
         main(["--help"])
-    shown = capsys.readouterr().out
-    for name in TrainConfig.__dataclass_fields__:
+    assert caught.value.code == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    source = inspect.getsource(TrainConfig)
+    meanings = re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', source, re.M | re.S)
+    assert [name for name, _ in meanings] == list(TrainConfig.__dataclass_fields__)
+    for name, meaning in meanings:
         assert f"--{name.replace('_', '-')}" in shown
+        assert " ".join(meaning.split()) in shown
+    assert shown.count("(default: ") == len(meanings)
+
+
+@pytest.mark.parametrize(
+    ("env", "changed", "skip", "sticky", "noops"),
+    [
+        ("Pong-v0", {}, (2, 5), 0.25, 0),
+        ("ALE/Pong-v5", {}, 4, 0.25, 0),
+        ("PongNoFrameskip-v4", {}, 4, 0.0, 30),
+        ("PongNoFrameskip-v4", {"frameskip": 1, "noop_max": 0}, 1, 0.0, 0),
+        ("ALE/Pong-v5", {"frameskip": 2, "repeat_action_probability": 0.0}, 2, 0.0, 0),
+        ("Pong-v0", {"repeat_action_probability": 0.5, "noop_max": 3}, (2, 5), 0.5, 3),
+    ],
+)
+def test_rules_by_name_and_by_option(env, changed, skip, sticky, noops):
+    rules = resolve_rules(replace(preset("pong"), env=env, **changed))
+    assert (rules.frameskip, rules.repeat_action_probability, rules.noop_max) == (
+        skip,
+        sticky,
+        noops,
+    )
 
 
 def test_config_round_trip_and_resumable_names():

@@ -1,6 +1,6 @@
 """Checks of array arguments against the kernel table, with errors that name the argument."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ def checked(
     op: Op,
     inputs: Sequence[Any],
     outputs: Sequence[Any],
-    empty: Callable[..., Any] = np.empty,
     **sizes: int,
 ) -> list[Any]:
     """Check every array of a call; return the outputs, those given as None newly allocated.
@@ -33,7 +32,7 @@ def checked(
     for declared, array in zip(op.outputs, outputs, strict=True):
         if array is None and not op.in_place:
             shape = tuple(_expected(d, sizes) for d in declared.dims)
-            array = empty(shape, _DTYPES[declared.dtype])
+            array = np.empty(shape, _DTYPES[declared.dtype])
         else:
             _check(declared, array, sizes)
             if not array.flags.writeable:
@@ -107,3 +106,31 @@ def check_finite_scalar(name: str, value: float, low: float, high: float) -> Non
     """Refuse a scalar outside [low, high] (NaN included)."""
     if not low <= value <= high:
         raise ValueError(f"{name}: expected a number from {low} to {high}, got {value}")
+
+
+def check_segments(offsets: np.ndarray, size: int) -> None:
+    """Refuse segments that do not cover an array of this size in order."""
+    if offsets[0] != 0 or offsets[-1] != size or np.any(offsets[1:] < offsets[:-1]):
+        raise ValueError(f"offsets: expected to rise from 0 to B = {size}, got {offsets}")
+
+
+def check_actions(actions: np.ndarray, outputs: int) -> None:
+    """Refuse actions that a network with so many outputs does not have."""
+    limit = max(outputs, 2)
+    if actions.size and actions.max() >= limit:
+        raise ValueError(f"actions: expected below {limit}, got {actions.max()}")
+
+
+def check_limit(name: str, what: str, size: int, limit: int) -> None:
+    """Refuse sizes that an output's integers cannot count."""
+    if size > limit:
+        raise ValueError(f"{name}: expected at most {limit} {what}, got {size}")
+
+
+def flat(name: str, array: Any) -> np.ndarray:
+    """View of an array of any shape as (M,), which must not copy it."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name}: expected a float32 array, got {type(array).__name__}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name}: expected a C-contiguous array, got strides {array.strides}")
+    return array.reshape(-1)

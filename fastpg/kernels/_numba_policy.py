@@ -10,8 +10,8 @@ import numpy as np
 
 from fastpg.kernels._jit import carray, jit, stack_float32
 from fastpg.kernels._scalar import ZERO, dlogit, relu, sigmoid
+from fastpg.kernels.spec import SUM_LANES as LANES
 
-LANES = 8  # reference.SUM_LANES
 TILE = 256  # hidden units whose gradient is kept on the stack
 DEPTH = 128  # rows of dense weights at a time: they stay in the L2 cache
 GROUP = 4  # dense samples whose gradients are kept on the stack

@@ -1,43 +1,16 @@
 """The Cython backend: compiled ahead of time, its loops also open to ``cimport``."""
 
 from fastpg.kernels import BackendUnavailable
+from fastpg.kernels.spec import BY_NAME
 
 try:
-    from fastpg.kernels._cython import (
-        counter_uniforms,
-        discounted_returns,
-        frame_difference,
-        frame_difference_dense,
-        frame_stack,
-        policy_backward,
-        policy_backward_dense,
-        policy_forward,
-        policy_forward_dense,
-        preprocess,
-        preprocess_palette,
-        rmsprop_update,
-        sample_actions,
-        standardize,
-    )
+    import fastpg.kernels._cython as _loops
 except ImportError as error:
     raise BackendUnavailable(
         f"the cython backend is not built ({error}); install fastpg with a C compiler present "
         "(`pip install .`, or `pip install -e .` in a checkout), or use the numba backend"
     ) from error
 
-__all__ = [
-    "counter_uniforms",
-    "discounted_returns",
-    "frame_difference",
-    "frame_difference_dense",
-    "frame_stack",
-    "policy_backward",
-    "policy_backward_dense",
-    "policy_forward",
-    "policy_forward_dense",
-    "preprocess",
-    "preprocess_palette",
-    "rmsprop_update",
-    "sample_actions",
-    "standardize",
-]
+__all__ = list(BY_NAME)
+
+globals().update({name: getattr(_loops, name) for name in BY_NAME})

@@ -7,12 +7,10 @@ those of :class:`fastpg.kernels.ops.Backend`, outputs last and always given; not
 import numpy as np
 
 from fastpg.kernels._jit import carray, jit, stack_float64
-from fastpg.kernels._numba_policy import (
-    policy_backward,
-    policy_backward_dense,
-    policy_forward,
-    policy_forward_dense,
-)
+from fastpg.kernels._numba_policy import policy_backward as policy_backward
+from fastpg.kernels._numba_policy import policy_backward_dense as policy_backward_dense
+from fastpg.kernels._numba_policy import policy_forward as policy_forward
+from fastpg.kernels._numba_policy import policy_forward_dense as policy_forward_dense
 from fastpg.kernels._scalar import (
     ZERO,
     mean_square,
@@ -20,28 +18,12 @@ from fastpg.kernels._scalar import (
     return_step,
     rmsprop_weight,
 )
+from fastpg.kernels.spec import BY_NAME, FIRST_ROW, SUM_LANES, VIEW_PIXELS
+from fastpg.kernels.spec import VIEW_SIDE as SIDE
 
-__all__ = [
-    "counter_uniforms",
-    "discounted_returns",
-    "frame_difference",
-    "frame_difference_dense",
-    "frame_stack",
-    "policy_backward",
-    "policy_backward_dense",
-    "policy_forward",
-    "policy_forward_dense",
-    "preprocess",
-    "preprocess_palette",
-    "rmsprop_update",
-    "sample_actions",
-    "standardize",
-]
+__all__ = list(BY_NAME)
 
-SIDE = 80
-PIXELS = SIDE * SIDE
-CENTRE = PIXELS // 2 + SIDE // 2
-FIRST_ROW = 35
+CENTRE = VIEW_PIXELS // 2 + SIDE // 2
 ENVIRONMENTS = 64  # whose running sums are kept on the stack
 
 
@@ -67,7 +49,7 @@ def preprocess_palette(frames, red, find_background, views):
     for n in range(frames.shape[0]):
         frame, view = frames[n], views[n]
         common = frame[FIRST_ROW, 0]
-        if find_background and _mark_others(frame, common, view) < PIXELS // 2:
+        if find_background and _mark_others(frame, common, view) < VIEW_PIXELS // 2:
             _look_up_marked(frame, red, red[common], view)
             continue
         for row in range(SIDE):
@@ -131,7 +113,7 @@ def _is_majority(values, candidate):
         for j in range(SIDE):
             count = np.uint8(count + (part[j] == candidate))
         equal += int(count)
-    return equal > PIXELS // 2
+    return equal > VIEW_PIXELS // 2
 
 
 @jit
@@ -237,20 +219,34 @@ def standardize(values, offsets, standardized):
     """Loop of :meth:`fastpg.kernels.ops.Backend.standardize`."""
     for s in range(offsets.shape[0] - 1):
         x, out = values[offsets[s] : offsets[s + 1]], standardized[offsets[s] : offsets[s + 1]]
-        mean, equal = 0.0, True
+        different = False
         for i in range(x.shape[0]):
-            mean += np.float64(x[i])
-            equal &= x[i] == x[0]
-        if equal:
+            different |= x[i] != x[0]
+        if not different:
             out[:] = ZERO
             continue
-        mean /= x.shape[0]
-        variance = 0.0
-        for i in range(x.shape[0]):
-            variance += (np.float64(x[i]) - mean) * (np.float64(x[i]) - mean)
-        deviation = np.sqrt(variance / x.shape[0])
+        mean = _power_sum(x, 0.0, False) / x.shape[0]
+        deviation = np.sqrt(_power_sum(x, mean, True) / x.shape[0])
         for i in range(x.shape[0]):
             out[i] = (np.float64(x[i]) - mean) / deviation
+
+
+@jit
+def _power_sum(x, mean, squared):
+    """Sum of ``x - mean``, or of its squares, in SUM_LANES partial sums joined by halves."""
+    lanes = carray(stack_float64(SUM_LANES), (SUM_LANES,))
+    for j in range(SUM_LANES):
+        lanes[j] = 0.0
+    whole = x.shape[0] - x.shape[0] % SUM_LANES
+    for i in range(0, whole, SUM_LANES):
+        for j in range(SUM_LANES):
+            difference = np.float64(x[i + j]) - mean
+            lanes[j] += difference * difference if squared else difference
+    for j in range(x.shape[0] - whole):
+        difference = np.float64(x[whole + j]) - mean
+        lanes[j] += difference * difference if squared else difference
+    left, right = lanes[0] + lanes[4], lanes[1] + lanes[5]
+    return (left + (lanes[2] + lanes[6])) + (right + (lanes[3] + lanes[7]))
 
 
 @jit

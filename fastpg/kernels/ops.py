@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.kernels._checks import check_finite_scalar, check_sparse, checked
+from fastpg.kernels._checks import (
+    check_actions,
+    check_finite_scalar,
+    check_limit,
+    check_segments,
+    check_sparse,
+    checked,
+    flat,
+)
 from fastpg.kernels.spec import BY_NAME
 
 Array = np.ndarray
@@ -132,8 +140,7 @@ class Backend:
         capacity = 2 * np.size(current) if room is None else np.size(room)
         results = checked(BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity)
         widest = current.shape[1] * (2 if name == "frame_stack" else 1)
-        if widest > 65536:
-            raise ValueError(f"current: uint16 indices reach 65536 pixels a row, got {widest}")
+        check_limit("current", "pixels a row, as indices are uint16", widest, 65536)
         needed = getattr(self.loops, name)(current, previous, *results)
         if needed > capacity:
             raise ValueError(f"indices: expected room for {needed} pixels, got {capacity}")
@@ -203,12 +210,11 @@ class Backend:
             standardized: (B,) float32: written; allocated if None.
 
         Returns:
-            standardized (B,) float32 (population standard deviation).
+            standardized (B,) float32 (population standard deviation; sums in float64, in the order
+            of csrc/README.md).
         """
         (standardized,) = checked(BY_NAME["standardize"], (values, offsets), (standardized,))
-        size = values.shape[0]
-        if offsets[0] != 0 or offsets[-1] != size or np.any(offsets[1:] < offsets[:-1]):
-            raise ValueError(f"offsets: expected to rise from 0 to B = {size}, got {offsets}")
+        check_segments(offsets, values.shape[0])
         self.loops.standardize(values, offsets, standardized)
         return standardized
 
@@ -307,7 +313,7 @@ class Backend:
         inputs = (indices, signs, offsets, hidden, probabilities, actions, advantages, w2)
         checked(BY_NAME["policy_backward"], inputs, (dw1, dw2))
         check_sparse(indices, offsets, dw1.shape[0])
-        _check_actions(actions, w2.shape[0])
+        check_actions(actions, w2.shape[0])
         self.loops.policy_backward(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -326,7 +332,7 @@ class Backend:
         """:meth:`policy_backward` on dense inputs ``x`` (B, D) float32."""
         inputs = (x, hidden, probabilities, actions, advantages, w2)
         checked(BY_NAME["policy_backward_dense"], inputs, (dw1, dw2))
-        _check_actions(actions, w2.shape[0])
+        check_actions(actions, w2.shape[0])
         self.loops.policy_backward_dense(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -357,10 +363,9 @@ class Backend:
         check_finite_scalar("learning_rate", learning_rate, 0.0, 1e30)
         check_finite_scalar("decay", decay, 0.0, 1.0)
         check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
-        named = ((gradient, "gradient"), (weights, "weights"), (cache, "cache"))
-        flat = [_flat(array, name) for array, name in named]
-        checked(BY_NAME["rmsprop_update"], flat[:1], flat[1:])
-        self.loops.rmsprop_update(flat[0], learning_rate, decay, epsilon, flat[1], flat[2])
+        gradient, *updated = flat("gradient", gradient), flat("weights", weights), flat("cache", cache)
+        checked(BY_NAME["rmsprop_update"], (gradient,), updated)
+        self.loops.rmsprop_update(gradient, learning_rate, decay, epsilon, *updated)
 
     # ---- actions ----------------------------------------------------------------------------
 
@@ -408,23 +413,6 @@ class Backend:
         """
         inputs = (probabilities, uniforms)
         (actions,) = checked(BY_NAME["sample_actions"], inputs, (actions,))
-        if probabilities.shape[1] > 255:
-            raise ValueError(
-                f"probabilities: expected at most 255 actions, got {probabilities.shape[1]}"
-            )
+        check_limit("probabilities", "actions, as they are uint8", probabilities.shape[1], 255)
         self.loops.sample_actions(probabilities, uniforms, actions)
         return actions
-
-
-def _check_actions(actions: Array, outputs: int) -> None:
-    limit = max(outputs, 2)
-    if actions.size and actions.max() >= limit:
-        raise ValueError(f"actions: expected below {limit}, got {actions.max()}")
-
-
-def _flat(array: Any, name: str) -> Array:
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name}: expected a float32 array, got {type(array).__name__}")
-    if not array.flags.c_contiguous:
-        raise ValueError(f"{name}: expected a C-contiguous array, got strides {array.strides}")
-    return array.reshape(-1)

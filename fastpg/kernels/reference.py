@@ -8,10 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 
-ROWS = slice(35, 195, 2)
-COLUMNS = slice(0, 160, 2)
+from fastpg.kernels.spec import FIRST_ROW, SUM_LANES, VIEW_SIDE
+
+ROWS = slice(FIRST_ROW, FIRST_ROW + 2 * VIEW_SIDE, 2)
+COLUMNS = slice(0, 2 * VIEW_SIDE, 2)
 BLOG_BACKGROUNDS = (144, 109)
-SUM_LANES = 8
 
 
 def preprocess(frames, find_background, views):
@@ -75,17 +76,28 @@ def standardize(values, offsets, standardized):
         if x.size == 0 or x.min() == x.max():
             standardized[begin:end] = 0.0
             continue
-        deviation = x - np.cumsum(x)[-1] / x.size
-        variance = np.cumsum(deviation * deviation)[-1] / x.size
+        deviation = x - _sum_in_lanes(x) / x.size
+        variance = _sum_in_lanes(deviation * deviation) / x.size
         standardized[begin:end] = deviation / np.sqrt(variance)
 
 
-def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
-    """See :meth:`fastpg.kernels.ops.Backend.policy_forward`.
+def _sum_in_lanes(terms):
+    """Sum over the last axis in SUM_LANES partial sums (i mod SUM_LANES), joined by halves.
 
-    A logit's sum over h runs in SUM_LANES partial sums (h mod SUM_LANES), joined at the end by
-    halves: the order that a vector unit has, stated so that all backends can keep it.
+    The order that vectors have, stated so that all backends can keep it.
     """
+    *kept, size = terms.shape
+    padding = [(0, 0)] * len(kept) + [(0, -size % SUM_LANES)]
+    rows = np.pad(terms, padding).reshape(*kept, -1, SUM_LANES)
+    lanes = _sum_in_order(np.moveaxis(rows, -2, 0))
+    while lanes.shape[-1] > 1:
+        half = lanes.shape[-1] // 2
+        lanes = lanes[..., :half] + lanes[..., half:]
+    return lanes[..., 0]
+
+
+def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
+    """See :meth:`fastpg.kernels.ops.Backend.policy_forward`."""
     for b in range(hidden.shape[0]):
         row = slice(offsets[b], offsets[b + 1])
         terms = w1[indices[row]] * signs[row, None].astype(np.float32)
@@ -101,14 +113,8 @@ def policy_forward_dense(x, w1, w2, hidden, probabilities):
 
 def _heads(hidden, w2, probabilities):
     samples, outputs = probabilities.shape
-    padded = -hidden.shape[1] % SUM_LANES
     for b in range(samples):
-        terms = np.pad(hidden[b] * w2, ((0, 0), (0, padded))).reshape(outputs, -1, SUM_LANES)
-        lanes = _sum_in_order(terms.swapaxes(0, 1))
-        while lanes.shape[1] > 1:
-            half = lanes.shape[1] // 2
-            lanes = lanes[:, :half] + lanes[:, half:]
-        logits = lanes[:, 0].astype(np.float64)
+        logits = _sum_in_lanes(hidden[b] * w2).astype(np.float64)
         if outputs == 1:
             with np.errstate(over="ignore"):  # a logit under -709 has the probability 0
                 probabilities[b] = 1.0 / (1.0 + np.exp(-logits))
@@ -119,7 +125,7 @@ def _heads(hidden, w2, probabilities):
 
 def _sum_in_order(terms):
     """Sum over the first axis, one term after the other, which np.sum does not promise."""
-    total = np.zeros(terms.shape[1:], np.float32)
+    total = np.zeros(terms.shape[1:], terms.dtype)
     for term in terms:
         total += term
     return total

@@ -1,0 +1,117 @@
+"""The folder that a run writes: one run a folder, one process at a time, nothing overwritten."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from fastpg.checkpoint import FOLDER, Checkpoint, CheckpointError, checkpoints, load
+from fastpg.config import ConfigError, TrainConfig
+
+CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
+
+
+@contextmanager
+def run_folder(config: TrainConfig, saved: Checkpoint | None) -> Iterator[Path]:
+    """Claim the folder of a new or resumed run, for as long as the block lasts.
+
+    A new run that is given up before its first checkpoint leaves no folder behind.
+
+    Raises:
+        ConfigError: it holds another run, is being written by another process, or cannot be
+            written.
+    """
+    resumed = saved is not None and config.run_dir is None
+    run_dir = _resumed_folder(saved) if resumed and saved else _new_folder(config)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock = open(run_dir / LOCK, "a")  # noqa: SIM115 (held while the block lasts)
+    except OSError as error:
+        raise ConfigError(
+            f"--run-dir {run_dir}: cannot be written ({error.strerror}); give another folder"
+        ) from None
+    with lock:
+        if not _locked(lock.fileno()):
+            raise ConfigError(f"--run-dir {run_dir}: another process is writing this run")
+        if not resumed:
+            _refuse_used(run_dir)  # again, now that nobody else can fill it
+        text = json.dumps(config.to_json(), indent=2) + "\n"
+        _replace(run_dir / CONFIG, text)
+        if saved is not None and not resumed:
+            _copy_metrics(saved, run_dir)
+        try:
+            yield run_dir
+        finally:
+            if not checkpoints(run_dir) and not resumed:
+                for name in (CONFIG, METRICS, LOCK):
+                    (run_dir / name).unlink(missing_ok=True)
+                if not any(run_dir.iterdir()):
+                    run_dir.rmdir()
+
+
+def _new_folder(config: TrainConfig) -> Path:
+    if config.run_dir is not None:
+        _refuse_used(config.run_dir)
+        return config.run_dir
+    name = f"{config.env.split('/')[-1]}-{config.preset}-seed{config.seed}"
+    tries = (Path("runs", name + (f"-{k}" if k > 1 else "")) for k in count(1))
+    return next(path for path in tries if not path.exists())
+
+
+def _refuse_used(run_dir: Path) -> None:
+    if any((run_dir / name).exists() for name in (CONFIG, METRICS, FOLDER)):
+        raise ConfigError(
+            f"--run-dir {run_dir}: holds a run already; give another folder, "
+            f"or go on with it by --resume {run_dir}"
+        )
+
+
+def _resumed_folder(saved: Checkpoint) -> Path:
+    path = saved.path.resolve()
+    run_dir = path.parent.parent
+    if path.parent.name != FOLDER:
+        raise ConfigError(f"--resume {saved.path}: is in no run's folder; give a new --run-dir")
+    newer = [p for p in checkpoints(run_dir) if p.name > path.name and _readable(p)]
+    if newer:
+        raise ConfigError(
+            f"--resume {saved.path}: {newer[-1].name} is newer; resume that one, or give a new "
+            f"--run-dir so that it is not overwritten"
+        )
+    return Path(os.path.relpath(run_dir)) if not saved.path.is_absolute() else run_dir
+
+
+def _readable(path: Path) -> bool:
+    try:
+        load(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _copy_metrics(saved: Checkpoint, run_dir: Path) -> None:
+    """Rows up to the checkpoint belong to the branch that starts from it, too."""
+    source = saved.path.resolve().parent.parent / METRICS
+    if source.exists():
+        shutil.copyfile(source, run_dir / METRICS)
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether this process now holds the lock; the system drops it when the process ends."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
