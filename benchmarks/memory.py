@@ -1,10 +1,11 @@
-"""Does a long run's memory grow? Trains for a while and prints the resident size as it goes.
+"""Does a long run's memory grow? Trains for a while, prints the size as it goes; fails on growth.
 
 ``python benchmarks/memory.py --seconds 3600 [-- options of fastpg.train]``
 """
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -41,10 +42,18 @@ def main():
         process = subprocess.Popen(
             [*command, *limits, *arguments.train], stdout=subprocess.DEVNULL, env=dict(os.environ)
         )
-        began = time.monotonic()
+        began, sizes = time.monotonic(), []
         while process.poll() is None:
             time.sleep(arguments.every)
-            print(f"{time.monotonic() - began:7.0f} s {resident_megabytes(process.pid):8.1f} MB")
+            megabytes = resident_megabytes(process.pid)
+            if process.poll() is None:
+                sizes.append(megabytes)
+                print(f"{time.monotonic() - began:7.0f} s {megabytes:8.1f} MB", flush=True)
+    third = len(sizes) // 3
+    if third:
+        first, last = statistics.median(sizes[:third]), statistics.median(sizes[-third:])
+        print(f"median of the first third {first:.1f} MB, of the last {last:.1f} MB")
+        sys.exit(last > 1.05 * first)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,35 @@
+"""Draw learning curves: ``python benchmarks/curve.py RUN [RUN ..] PNG`` (extra ``[plot]``)."""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+from fastpg.metrics import read_metrics
+
+RANDOM_SCORE = -20.3
+
+
+def main():
+    *runs, target = sys.argv[1:]
+    figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+    for run in runs:
+        rows = read_metrics(Path(run, "metrics.jsonl"))
+        rows = [row for row in rows if row["mean_score_100"] is not None]
+        frames = [row["emulator_frames"] / 1e6 for row in rows]
+        axes.plot(frames, [row["mean_score_100"] for row in rows], lw=1.2, label=Path(run).name)
+    axes.axhline(RANDOM_SCORE, color="0.6", lw=0.8, ls="--")
+    axes.axhline(0, color="0.8", lw=0.8)
+    axes.annotate("random", (0, RANDOM_SCORE), (2, 3), textcoords="offset points", color="0.4")
+    axes.set(xlabel="emulator frames (millions)", ylabel="mean score, last 100 episodes")
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(runs) > 1:
+        axes.legend(frameon=False)
+    figure.savefig(target, dpi=100)
+
+
+if __name__ == "__main__":
+    main()
