@@ -278,10 +278,11 @@ from tests.test_workers import Host
 if __name__ == "__main__":
     shared = SharedArray((1 << 20,), np.uint8)
     pool = WorkerPool([partial(Host, 0, shared), partial(Host, 1, shared)])
-    print(*pool.call("pid"), flush=True)
+    pids = pool.call("pid")
     pool.start("sleep", [(float(sys.argv[1]),)] * 2)
     if float(sys.argv[1]) == 0:
         pool.collect()
+    print(*pids, flush=True)
     time.sleep(60)
 """
 
