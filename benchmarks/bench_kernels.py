@@ -1,20 +1,27 @@
-"""Each op in each backend beside what one would otherwise call, at several sizes.
+"""Each op in each backend beside NumPy and what else one would call, at several sizes.
 
-``pytest --benchmark`` runs it, ``pytest --benchmark -k policy_forward`` a part of it, and
-``pytest --benchmark --benchmark-disable`` every body once. Set-up is outside of the timing; the
-outputs are given, so that no allocation is timed. ``extra_info`` holds microseconds per sample.
+``pytest --benchmark benchmarks/bench_kernels.py`` runs it, ``-k policy_forward`` a part of it, and
+``--benchmark-disable`` every body once. Set-up is outside of the timing; the backends' outputs are
+given, so that no allocation is timed. For N up to 16 every row's result is first compared with that
+of the cython backend. ``extra_info`` holds microseconds per sample; ``benchmarks/report.py`` makes
+a table of the JSON file.
 """
+
+import ctypes
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastpg.kernels import get_backend, names
-from fastpg.kernels.spec import BY_NAME
+from fastpg.kernels import get_backend
+from fastpg.kernels.spec import BY_NAME, VIEW_PIXELS
 from tests.cases import case
 
 SIZES = (1, 16, 128, 1024)
 STEPS = 1000  # of each environment, for returns; elements of each segment or update
-PONG = {"D": 6400, "H": 200, "A": 1, "pixels": 22}
+PONG = {"D": VIEW_PIXELS, "H": 200, "A": 1, "pixels": 22}
+TRAINING = "policy_forward + policy_backward"
 
 
 def options(op: str, size: int) -> dict:
@@ -22,7 +29,7 @@ def options(op: str, size: int) -> dict:
     if op.startswith("preprocess"):
         return {"N": size, "kind": "pong", "find": True}
     if op.startswith("frame"):
-        return {"N": size, "D": 6400, "kind": "pong"}
+        return {"N": size, "D": VIEW_PIXELS, "kind": "pong"}
     if op.startswith("policy_backward"):  # accumulating, as the clearing of dw1 is no sample's
         return {"B": size, "accumulate": True, **PONG}
     if op.startswith("policy"):
@@ -36,18 +43,32 @@ def options(op: str, size: int) -> dict:
     }[op]
 
 
-# ---- what one would otherwise call ------------------------------------------------------------
+# ---- pictures -----------------------------------------------------------------------------------
+# Each maker takes a case and gives a function that returns the op's outputs or, as the backends'
+# loops, writes them.
+
+
+def loop_of(backend):
+    def make(made):
+        loop = getattr(get_backend(backend).loops, made.op.name)
+        arguments = (*made.inputs.values(), *made.outputs.values())
+        return lambda: loop(*arguments)
+
+    return make
 
 
 def numpy_preprocess(made):
     """The article's ``prepro``, on a batch and with the background found."""
     frames, views = made.inputs["frames"], made.outputs["views"]
+    palette = made.inputs.get("red")
 
     def call():
         for frame, view in zip(frames, views, strict=True):
-            red = frame[35:195:2, ::2, 0].ravel()
+            pixels = frame[35:195:2, ::2]
+            red = (pixels[..., 0] if palette is None else palette[pixels]).ravel()
             background = np.bincount(red, minlength=256).argmax()
             np.logical_and(red != 0, red != background, out=view.view(bool))
+        return [views]
 
     return call
 
@@ -63,28 +84,47 @@ def opencv_preprocess(made):
         for frame, view in zip(frames, views, strict=True):
             red = cv2.extractChannel(frame[35:195], 0)
             small = cv2.resize(red, (80, 80), interpolation=cv2.INTER_NEAREST)
-            view[:] = cv2.bitwise_and(cv2.compare(small, 144, cv2.CMP_NE), small)
+            cv2.min(cv2.bitwise_and(cv2.compare(small, 144, cv2.CMP_NE), small), 1, dst=view)
+        return [made.outputs["views"]]
 
     return call
 
 
-def numpy_difference(made):
+def numpy_sparse(made):
+    """Sparse rows of what is not 0, by ``nonzero``."""
     current, previous = made.inputs.values()
+    stacked = made.op.name == "frame_stack"
 
     def call():
-        x = current.view(np.int8) - previous.view(np.int8)
+        x = np.hstack([current, previous]) if stacked else current.view("i1") - previous.view("i1")
         rows, columns = np.nonzero(x)
         return columns, x[rows, columns], np.searchsorted(rows, np.arange(len(x) + 1))
 
     return call
 
 
+# ---- returns ------------------------------------------------------------------------------------
+
+
 def scipy_returns(made):
+    """``lfilter`` over each environment's episodes, backwards in time."""
     from scipy.signal import lfilter
 
-    rewards = np.ascontiguousarray(made.inputs["rewards"][::-1].T, np.float64)
-    gamma = made.inputs["gamma"]
-    return lambda: lfilter([1.0], [1.0, -gamma], rewards, axis=1)
+    rewards, dones = made.inputs["rewards"], made.inputs["dones"]
+    a = [1.0, -made.inputs["gamma"]]
+    returns = made.outputs["returns"]
+
+    def call():
+        for n in range(rewards.shape[1]):
+            begin = 0
+            for end in [*(np.flatnonzero(dones[:, n]) + 1), rewards.shape[0]]:
+                if end > begin:
+                    episode = rewards[begin:end, n].astype(np.float64)
+                    returns[begin:end, n] = lfilter([1.0], a, episode[::-1])[::-1]
+                begin = end
+        return [returns]
+
+    return call
 
 
 def numpy_standardize(made):
@@ -92,83 +132,203 @@ def numpy_standardize(made):
 
     def call():
         centred = values - values.mean(axis=1, keepdims=True)
-        return centred / centred.std(axis=1, keepdims=True)
+        return [(centred / centred.std(axis=1, keepdims=True)).ravel()]
+
+    return call
+
+
+# ---- the network --------------------------------------------------------------------------------
+
+
+def head(hidden, w2):
+    return hidden, 1 / (1 + np.exp(-(hidden @ w2.T)))
+
+
+def numpy_forward(made):
+    """Sums of the chosen rows of w1 by ``reduceat``; no row of the case is empty."""
+    indices, signs, offsets, w1, w2 = made.inputs.values()
+
+    def call():
+        terms = w1[indices] * signs[:, None].astype(np.float32)
+        return head(np.maximum(np.add.reduceat(terms, offsets[:-1]), 0), w2)
+
+    return call
+
+
+def dlogits_and_dhidden(hidden, probabilities, actions, advantages, w2):
+    dlogits = advantages[:, None] * (actions[:, None] - probabilities)
+    return dlogits, (dlogits @ w2) * (hidden > 0)
+
+
+def numpy_backward(made):
+    """Terms sorted by their row of dw1, which ``add.at`` would take one by one."""
+    indices, signs, offsets, *decisions, w2, _ = made.inputs.values()
+    dw1, dw2 = made.outputs.values()
+
+    def call():
+        dlogits, dhidden = dlogits_and_dhidden(*decisions, w2)
+        np.add(dw2, dlogits.T @ decisions[0], out=dw2)
+        order = np.argsort(indices, kind="stable")
+        rows = np.repeat(np.arange(len(dhidden)), np.diff(offsets))[order]
+        pixels, begins = np.unique(indices[order], return_index=True)
+        terms = dhidden[rows] * signs[order, None].astype(np.float32)
+        dw1[pixels] += np.add.reduceat(terms, begins)
+        return dw1, dw2
 
     return call
 
 
 def blas_forward(made):
     x, w1, w2 = made.inputs.values()
-
-    def call():
-        hidden = np.maximum(x @ w1, 0)
-        return hidden, 1 / (1 + np.exp(-hidden @ w2.T))
-
-    return call
+    return lambda: head(np.maximum(x @ w1, 0), w2)
 
 
 def blas_backward(made):
-    x, hidden, probabilities, actions, advantages, w2, _ = made.inputs.values()
+    x, *decisions, w2, _ = made.inputs.values()
     dw1, dw2 = made.outputs.values()
 
     def call():
-        dlogits = advantages[:, None] * (actions[:, None] - probabilities)
-        np.add(dw2, dlogits.T @ hidden, out=dw2)
-        np.add(dw1, x.T @ ((dlogits @ w2) * (hidden > 0)), out=dw1)
+        dlogits, dhidden = dlogits_and_dhidden(*decisions, w2)
+        np.add(dw2, dlogits.T @ decisions[0], out=dw2)
+        np.add(dw1, x.T @ dhidden, out=dw1)
+        return dw1, dw2
 
     return call
 
 
+def openblas(action: str):
+    """OpenBLAS's function ``action`` on its number of threads, None if NumPy has another BLAS."""
+    for library in (Path(np.__file__).parents[1] / "numpy.libs").glob("*openblas*"):
+        for prefix in ("scipy_", ""):
+            name = f"{prefix}openblas_{action}_num_threads64_"
+            function = getattr(ctypes.CDLL(str(library)), name, None)
+            if function is not None:
+                return function
+    return None
+
+
+@pytest.fixture(autouse=True)
+def blas_threads():
+    """Number of BLAS threads: one, as everything else here has, unless the environment says else.
+
+    None where that cannot be known.
+    """
+    get, put = openblas("get"), openblas("set")
+    if get is None or put is None:
+        yield None
+        return
+    before = get()
+    if "OPENBLAS_NUM_THREADS" not in os.environ:
+        put(1)
+    yield get()
+    put(before)
+
+
+# ---- actions ------------------------------------------------------------------------------------
+
+
 def numpy_uniforms(made):
+    """Philox on arrays, as in the reference on Python's integers."""
+    streams, steps, seed = made.inputs.values()
+    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    multipliers = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+    keys = [
+        [np.uint64(((int(seed) >> shift) + n * step) & 0xFFFFFFFF) for n in range(10)]
+        for shift, step in ((0, 0x9E3779B9), (32, 0xBB67AE85))
+    ]
+
+    def call():
+        c0, c1, c2, c3 = steps & low, steps >> half, streams & low, streams >> half
+        for k0, k1 in zip(*keys, strict=True):
+            product0, product1 = multipliers[0] * c0, multipliers[1] * c2
+            c0, c2 = (product1 >> half) ^ c1 ^ k0, (product0 >> half) ^ c3 ^ k1
+            c1, c3 = product1 & low, product0 & low
+        return [(c0 >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)]
+
+    return call
+
+
+def generator_uniforms(made):
+    """NumPy's own generator: other numbers, from a hidden state."""
     generator, uniforms = np.random.default_rng(1), made.outputs["uniforms"]
-    return lambda: generator.random(out=uniforms, dtype=np.float32)
-
-
-OTHERS = {
-    "preprocess": {"numpy": numpy_preprocess, "opencv": opencv_preprocess},
-    "frame_difference": {"numpy": numpy_difference},
-    "discounted_returns": {"scipy": scipy_returns},
-    "standardize": {"numpy": numpy_standardize},
-    "policy_forward_dense": {"blas": blas_forward},
-    "policy_backward_dense": {"blas": blas_backward},
-    "counter_uniforms": {"numpy": numpy_uniforms},
-}
-# The dense network is what others call where here the sparse one is.
-BESIDE = {"policy_forward": "policy_forward_dense", "policy_backward": "policy_backward_dense"}
-
-
-def backend_call(made, backend):
-    loop = getattr(get_backend(backend).loops, made.op.name)
-    arguments = (*made.inputs.values(), *made.outputs.values())
-    return lambda: loop(*arguments)
+    return lambda: [generator.random(out=uniforms, dtype=np.float32)]
 
 
 # ---- the benchmarks -----------------------------------------------------------------------------
 
+BACKENDS = {"numba": loop_of("numba"), "cython": loop_of("cython")}
+NUMPY = loop_of("reference")  # where the reference is written in whole arrays
+CALLS = {
+    "preprocess": {"numpy": numpy_preprocess, "opencv": opencv_preprocess},
+    "preprocess_palette": {"numpy": numpy_preprocess},
+    "frame_difference": {"numpy": numpy_sparse},
+    "frame_stack": {"numpy": numpy_sparse},
+    "discounted_returns": {"numpy": NUMPY, "scipy lfilter": scipy_returns},
+    "standardize": {"numpy": numpy_standardize},
+    "policy_forward": {"numpy": numpy_forward, "dense blas": blas_forward},
+    "policy_forward_dense": {"numpy": blas_forward},
+    "policy_backward": {"numpy": numpy_backward, "dense blas": blas_backward},
+    "policy_backward_dense": {"numpy": blas_backward},
+    "counter_uniforms": {"numpy": numpy_uniforms, "numpy generator": generator_uniforms},
+}
+COLUMNS = {op: BACKENDS | {"numpy": NUMPY} | CALLS.get(op, {}) for op in BY_NAME}
+BLAS = {blas_forward, blas_backward}
 
-def slow(op: str, who: str, size: int) -> bool:
-    """Too long for a benchmark: the reference on large batches."""
-    limit = 16 if op.startswith("policy") else 128
-    return who == "reference" and size > limit
+
+def results(maker, made):
+    """Outputs of one call, the used part of sparse ones."""
+    answer = maker(made)()
+    if isinstance(answer, tuple | list):
+        return answer
+    return [v[:answer] if name in ("indices", "signs") else v for name, v in made.outputs.items()]
+
+
+def prepared(op, who, size):
+    """A function to time, of a row whose results are right."""
+    maker = COLUMNS[op][who]
+    kind = f"{op}_dense" if who == "dense blas" else op
+    sized = options(kind, size)
+    if who not in ("cython", "numpy generator") and size <= 16:
+        actual, expected = (results(m, case(kind, **sized)) for m in (maker, BACKENDS["cython"]))
+        for a, e in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(a, e, rtol=2e-4, atol=2e-4 * np.abs(e).max(initial=0))
+    return maker(case(kind, **sized))
 
 
 ROWS = [
     pytest.param(op, who, size, id=f"{op}-{size}-{who}")
     for op in BY_NAME
     for size in SIZES
-    for who in (*names(), *OTHERS.get(op, {}), *OTHERS.get(BESIDE.get(op, ""), {}))
-    if not slow(op, who, size)
+    for who in COLUMNS[op]
 ]
 
 
-@pytest.mark.parametrize(("op", "who", "size"), ROWS)
-def test_kernel(benchmark, op, who, size):
-    other = BESIDE.get(op, op) if who not in names() else op
-    made = case(other, **options(other, size))
-    call = backend_call(made, who) if who in names() else OTHERS[other][who](made)
+def measure(benchmark, threads, op, who, size, call):
     call()  # compiles
     benchmark.group = f"{op} {size}"
     benchmark.extra_info.update(op=op, who=who, size=size)
+    if "blas" in who or COLUMNS.get(op, {}).get(who) in BLAS:
+        benchmark.extra_info["blas_threads"] = threads
     benchmark(call)
     if benchmark.stats is not None:
         benchmark.extra_info["us_per_sample"] = 1e6 * benchmark.stats["median"] / size
+
+
+@pytest.mark.benchmark(max_time=0.2, min_rounds=3)
+@pytest.mark.parametrize(("op", "who", "size"), ROWS)
+def test_kernel(benchmark, blas_threads, op, who, size):
+    measure(benchmark, blas_threads, op, who, size, prepared(op, who, size))
+
+
+@pytest.mark.benchmark(max_time=0.2, min_rounds=3)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("who", ["numba", "cython", "numpy", "dense blas"])
+def test_forward_and_backward(benchmark, blas_threads, who, size):
+    """A sample's share of the network in training: sparse, or dense by BLAS."""
+    forward, backward = (prepared(op, who, size) for op in ("policy_forward", "policy_backward"))
+
+    def both():
+        forward()
+        backward()
+
+    measure(benchmark, blas_threads, TRAINING, who, size, both)

@@ -35,6 +35,8 @@ def test_update(benchmark, backend):
     policy.initialize(0)
     optimizer = RMSProp(policy, 1e-4, 0.99)
     benchmark(Reinforce().update, optimizer, episodes)
+    stored = sum(episode.nbytes for episode in episodes)
+    benchmark.extra_info["bytes_per_stored_step"] = stored / (EPISODES * STEPS)
     if benchmark.stats:
         samples = EPISODES * STEPS
         benchmark.extra_info["microseconds_per_step"] = benchmark.stats["min"] / samples * 1e6

@@ -8,7 +8,6 @@ not checked here: fastpg.kernels.ops.Backend does that. Loops worth a copy per i
 in the two headers, the others below.
 """
 
-from libc.math cimport sqrt
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint64_t
 
 cdef extern from "fastpg_rows.h" nogil:
@@ -24,6 +23,7 @@ cdef extern from "fastpg_rows.h" nogil:
     void fastpg_returns(
         const float *rewards, const uint8_t *dones, double gamma, int cut_at_rewards,
         int64_t steps, int64_t environments, float *returns)
+    void fastpg_standardize(const float *values, int64_t size, float *standardized)
     void fastpg_rmsprop(
         const float *gradient, float rate, float keep, float take, float epsilon, int64_t size,
         float *weights, float *cache)
@@ -162,26 +162,11 @@ def discounted_returns(
 cdef void c_standardize(
     const float[::1] values, const int64_t[::1] offsets, float[::1] standardized
 ) noexcept nogil:
-    cdef Py_ssize_t s, i, begin, end
-    cdef double mean, variance, difference
-    cdef bint equal
+    cdef Py_ssize_t s
     for s in range(offsets.shape[0] - 1):
-        begin, end = offsets[s], offsets[s + 1]
-        mean, variance, equal = 0.0, 0.0, True
-        for i in range(begin, end):
-            mean += values[i]
-            equal = equal and values[i] == values[begin]
-        if equal:
-            for i in range(begin, end):
-                standardized[i] = 0.0
-            continue
-        mean /= end - begin
-        for i in range(begin, end):
-            difference = values[i] - mean
-            variance += difference * difference
-        variance = sqrt(variance / (end - begin))
-        for i in range(begin, end):
-            standardized[i] = <float>((values[i] - mean) / variance)
+        fastpg_standardize(
+            &values[0] + offsets[s], offsets[s + 1] - offsets[s], &standardized[0] + offsets[s],
+        )
 
 
 def standardize(

@@ -9,7 +9,6 @@
 
 #include "fastpg_rows.h"
 
-#define FASTPG_LANES 8         /* reference.SUM_LANES */
 #define FASTPG_TILE 64         /* columns of h at a time */
 #define FASTPG_DENSE_TILE 32   /* fewer, as several samples share the registers */
 #define FASTPG_DENSE_SAMPLES 4

@@ -27,15 +27,6 @@ class SparseRows:
         """Bytes held by all samples together."""
         return self.indices.nbytes + self.signs.nbytes + self.offsets.nbytes
 
-    def take(self, samples: np.ndarray) -> "SparseRows":
-        """Return the given samples, in the given order."""
-        lengths = np.diff(self.offsets)[samples]
-        offsets = np.zeros(len(samples) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        shift = self.offsets[samples] - offsets[:-1]
-        source = np.repeat(shift, lengths) + np.arange(offsets[-1])
-        return SparseRows(self.indices[source], self.signs[source], offsets)
-
     @staticmethod
     def concatenate(parts: "list[SparseRows]") -> "SparseRows":
         """Join the samples of all parts, in order."""
@@ -70,10 +61,6 @@ class Frames:
         """(B, 100800) float32: every number of each RGB frame over 255."""
         scaled = self.rgb.astype(np.float32) / np.float32(255)
         return scaled[self.palette].reshape(len(self), -1)
-
-    def take(self, samples: np.ndarray) -> "Frames":
-        """Return the given samples, in the given order."""
-        return Frames(self.palette[samples], self.rgb)
 
     def chunks(self, size: int = 64) -> "list[tuple[slice, Frames]]":
         """Cut into runs of at most ``size`` samples, since one dense sample takes 403 KB."""

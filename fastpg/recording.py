@@ -8,8 +8,6 @@ import numpy as np
 
 from fastpg.policy import Inputs
 
-FRAME_SHAPE = (210, 160)
-
 
 @dataclass(frozen=True)
 class Episode:

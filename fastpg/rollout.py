@@ -16,10 +16,9 @@ from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import SharedArray, WorkerPool
 from fastpg.kernels import get_backend
+from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 from fastpg.policy import Frames, Inputs, SparseRows
-from fastpg.recording import FRAME_SHAPE, Episode, Growing, concatenate_inputs
-
-VIEW_PIXELS = 6400
+from fastpg.recording import Episode, Growing, concatenate_inputs
 
 # Long enough that handing a game over (0.3 ms) does not show, short enough that all workers end
 # at nearly the same time.
@@ -144,14 +143,15 @@ def action_table(game: str, action_count: int) -> tuple[int, tuple[int, ...]]:
 
 def input_size(kind: str) -> int:
     """Number of inputs D of the network."""
-    return {"difference": VIEW_PIXELS, "stack": 2 * VIEW_PIXELS, "raw": 210 * 160 * 3}[kind]
+    rows, columns = SCREEN
+    return {"difference": VIEW_PIXELS, "stack": 2 * VIEW_PIXELS, "raw": rows * columns * 3}[kind]
 
 
 def rehearsal(kind: str) -> Episode:
     """A made-up episode of two steps: to compile, ahead of time, what learning from one calls."""
     blank: Inputs = SparseRows(np.zeros(0, np.uint16), np.zeros(0, np.int8), np.zeros(3, np.int64))
     if kind == "raw":
-        blank = Frames(np.zeros((2, *FRAME_SHAPE), np.uint8), PALETTE_RGB)
+        blank = Frames(np.zeros((2, *SCREEN), np.uint8), PALETTE_RGB)
     return Episode(0, blank, np.zeros(2, np.uint8), np.zeros(2, np.float32), 0)
 
 
@@ -233,7 +233,7 @@ class _Decision:
         self.probabilities = np.empty((1, setup.outputs), np.float32)
         self.action = np.empty(1, np.uint8)
         self.seed = np.uint64(setup.seed)
-        self.frame = np.zeros((1, *FRAME_SHAPE), np.uint8)
+        self.frame = np.zeros((1, *SCREEN), np.uint8)
         self.screen = self.frame[0]
 
     def go_on(self, number: int, step: int, memory: Any) -> None:
@@ -318,7 +318,7 @@ class _RawDecision(_Decision):
 
     def go_on(self, number: int, step: int, memory: Any) -> None:
         super().go_on(number, step, memory)
-        self.frames = Growing(np.uint8, FRAME_SHAPE)
+        self.frames = Growing(np.uint8, SCREEN)
 
     def __call__(self) -> int:
         """Return the action for the picture in ``screen``."""

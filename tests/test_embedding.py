@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -149,26 +150,46 @@ def test_loops_cimported_by_a_users_cython_module(tmp_path, monkeypatch, network
     np.testing.assert_array_equal(got_returns, returns)
 
 
-@pytest.mark.parametrize("backend", ["numba", "cython"])
-def test_loops_run_without_the_gil(backend):
-    """A second thread counts on while a long loop runs in this one."""
-    loops = get_backend(backend).loops
-    numbers = np.zeros(8_000_000, np.uint64)
-    uniforms = np.empty(numbers.size, np.float32)
-    loops.counter_uniforms(numbers[:1], numbers[:1], np.uint64(0), uniforms[:1])  # compile
-    started, stop, counted = threading.Event(), threading.Event(), [0]
+def another_thread_runs_during(call, seconds):
+    """Whether another thread runs while ``call`` is repeated, for at most so many seconds.
+
+    With such a switch interval Python never takes the GIL from this thread: ``call`` gives it away,
+    or nobody does.
+    """
+    stop, counted = threading.Event(), [0]
 
     def count():
-        started.set()
         while not stop.is_set():
             counted[0] += 1
+            time.sleep(1e-5)  # gives the GIL back, as nobody may take it
 
     counter = threading.Thread(target=count)
-    counter.start()
-    started.wait()
-    before = counted[0]
-    loops.counter_uniforms(numbers, numbers, np.uint64(0), uniforms)
-    during = counted[0] - before
-    stop.set()
-    counter.join()
-    assert during > 1_000
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(100)
+    try:
+        counter.start()
+        while not counted[0]:
+            time.sleep(1e-3)
+        before, end = counted[0], time.monotonic() + seconds
+        while counted[0] == before and time.monotonic() < end:
+            call()
+        return counted[0] > before
+    finally:
+        stop.set()
+        sys.setswitchinterval(interval)
+        counter.join()
+
+
+@pytest.mark.parametrize("backend", ["numba", "cython"])
+def test_loops_run_without_the_gil(backend):
+    loop = get_backend(backend).loops.counter_uniforms
+    numbers = np.zeros(1_000_000, np.uint64)
+    uniforms = np.empty(numbers.size, np.float32)
+    loop(numbers[:1], numbers[:1], np.uint64(0), uniforms[:1])  # compiles
+    assert another_thread_runs_during(
+        lambda: loop(numbers, numbers, np.uint64(0), uniforms), seconds=20
+    )
+
+
+def test_a_loop_with_the_gil_would_be_noticed():
+    assert not another_thread_runs_during(lambda: sum(range(1_000_000)), seconds=0.5)

@@ -19,6 +19,7 @@ LEVELS = {
     "algorithms": 3,
 }
 COMMANDS = 4  # the level of every other module: nothing below may import it
+COMMAND_FILES = {"train.py", "evaluate.py", "watch.py", "report.py", "convert.py"}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 HEAVY = ("numba", "llvmlite", "numpy", "gymnasium", "ale_py", "scipy", "cv2", "matplotlib")
 
@@ -72,10 +73,29 @@ def test_modules_import_downwards(path):
             assert level(tuple(parts[1:])) <= level(own), f"{'/'.join(own)} imports {name}"
 
 
+def importers(module: str) -> set[str]:
+    """Files of the package that import one of its modules."""
+    assert (PACKAGE / f"{module}.py").exists(), f"{module}.py moved: the rules here must follow"
+    name = f"fastpg.{module}"
+    paths = [path for path in MODULES if name in imported(path)]
+    return {str(path.relative_to(PACKAGE)) for path in paths}
+
+
 def test_config_imports_the_standard_library_only():
     path = PACKAGE / "config.py"
-    if path.exists():
-        assert {name.split(".")[0] for name in imported(path)} <= set(sys.stdlib_module_names)
+    assert path.exists(), "config.py moved: the rules here must follow"
+    assert {name.split(".")[0] for name in imported(path)} <= set(sys.stdlib_module_names)
+
+
+def test_only_commands_import_config():
+    assert importers("config") <= {*COMMAND_FILES, "trainer.py", "run_dir.py"}
+
+
+def test_only_commands_import_the_trainer_and_none_is_imported_back():
+    assert "train.py" in importers("trainer")
+    assert importers("trainer") <= COMMAND_FILES
+    commands = {f"fastpg.{name.removesuffix('.py')}" for name in COMMAND_FILES}
+    assert commands.isdisjoint(imported(PACKAGE / "trainer.py"))
 
 
 def test_kernels_know_numpy_and_numba_only():

@@ -11,23 +11,23 @@ from gymnasium import error, spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastpg.envs.ale_game import RAM_SIZE, SCREEN_SHAPE, AleGame
+from fastpg.envs.ale_game import RAM_SIZE, AleGame
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import Rules, rules
 from fastpg.envs.workers import SharedArray, WorkerPool, available_cores
+from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 
 INFO_KEYS = ("lives", "episode_frame_number", "frame_number")
 
 # what a worker writes for each game: AleGame's method and its shape
 _PICTURES: dict[str, tuple[str, tuple[int, ...]]] = {
-    "rgb": ("rgb", (*SCREEN_SHAPE, 3)),
-    "grayscale": ("gray", SCREEN_SHAPE),
-    "palette": ("screen", SCREEN_SHAPE),
+    "rgb": ("rgb", (*SCREEN, 3)),
+    "grayscale": ("gray", SCREEN),
+    "palette": ("screen", SCREEN),
     "ram": ("ram", (RAM_SIZE,)),
-    "pong80": ("screen", SCREEN_SHAPE),  # the parent makes the views, of all games in one call
+    "pong80": ("screen", SCREEN),  # the parent makes the views, of all games in one call
 }
 OBS_TYPES = tuple(_PICTURES)
-VIEW_SIZE = 6400
 
 
 @dataclass
@@ -193,7 +193,7 @@ class AleVectorEnv(VectorEnv):
         _, shape = _PICTURES[self.obs_type]
         high = 255
         if self._views:
-            high, shape = 1, (VIEW_SIZE,)
+            high, shape = 1, (VIEW_PIXELS,)
         self.single_action_space = spaces.Discrete(len(self.action_meanings))
         self.single_observation_space = spaces.Box(0, high, shape, np.uint8)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -351,7 +351,7 @@ class _Views:
 
         self._kernels = get_backend(backend or DEFAULT_BACKEND)
         self._red = np.ascontiguousarray(PALETTE_RGB[:, 0])
-        self.array = np.zeros((games, VIEW_SIZE), np.uint8)
+        self.array = np.zeros((games, VIEW_PIXELS), np.uint8)
 
     def see(self, screens: np.ndarray) -> None:
         """Set :attr:`array` from (N, 210, 160) palette screens."""

@@ -127,10 +127,11 @@ def check_limit(name: str, what: str, size: int, limit: int) -> None:
         raise ValueError(f"{name}: expected at most {limit} {what}, got {size}")
 
 
-def flat(name: str, array: Any) -> np.ndarray:
-    """View of an array of any shape as (M,), which must not copy it."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name}: expected a float32 array, got {type(array).__name__}")
-    if not array.flags.c_contiguous:
-        raise ValueError(f"{name}: expected a C-contiguous array, got strides {array.strides}")
-    return array.reshape(-1)
+def flat(**arrays: Any) -> list[np.ndarray]:
+    """Views of arrays of any shape as (M,), which must not be copies."""
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name}: expected a float32 array, got {type(array).__name__}")
+        if not array.flags.c_contiguous:
+            raise ValueError(f"{name}: expected a C-contiguous array, got strides {array.strides}")
+    return [array.reshape(-1) for array in arrays.values()]

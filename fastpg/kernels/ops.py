@@ -10,15 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.kernels._checks import (
-    check_actions,
-    check_finite_scalar,
-    check_limit,
-    check_segments,
-    check_sparse,
-    checked,
-    flat,
-)
+from fastpg.kernels import _checks
+from fastpg.kernels._checks import checked
 from fastpg.kernels.spec import BY_NAME
 
 Array = np.ndarray
@@ -84,10 +77,7 @@ class Backend:
             frames: (N, 210, 160) uint8: palette index of each pixel, as ``ALEInterface.getScreen``.
             red: (256,) uint8: red value of each palette index (``fastpg.envs.PALETTE_RGB[:, 0]``).
             find_background: as in :meth:`preprocess`.
-            views: (N, 6400) uint8: written; allocated if None.
-
-        Returns:
-            views (N, 6400) uint8 of 0 and 1, row by row.
+            views: (N, 6400) uint8 of 0 and 1, row by row: written; allocated if None.
         """
         (views,) = checked(BY_NAME["preprocess_palette"], (frames, red), (views,))
         self.loops.preprocess_palette(frames, red, find_background, views)
@@ -140,7 +130,7 @@ class Backend:
         capacity = 2 * np.size(current) if room is None else np.size(room)
         results = checked(BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity)
         widest = current.shape[1] * (2 if name == "frame_stack" else 1)
-        check_limit("current", "pixels a row, as indices are uint16", widest, 65536)
+        _checks.check_limit("current", "pixels a row, as uint16", widest, 65536)
         needed = getattr(self.loops, name)(current, previous, *results)
         if needed > capacity:
             raise ValueError(f"indices: expected room for {needed} pixels, got {capacity}")
@@ -155,10 +145,7 @@ class Backend:
         Args:
             current: (N, D) uint8: views of 0 and 1.
             previous: (N, D) uint8: the views before.
-            x: (N, D) float32: written; allocated if None.
-
-        Returns:
-            x (N, D) float32 of -1, 0 and 1.
+            x: (N, D) float32 of -1, 0 and 1: written; allocated if None.
         """
         (x,) = checked(BY_NAME["frame_difference_dense"], (current, previous), (x,))
         self.loops.frame_difference_dense(current, previous, x)
@@ -188,12 +175,9 @@ class Backend:
             cut_at_rewards: whether a non-zero reward ends the credit.
             returns: (T, N) float32: written; allocated if None.
 
-        Returns:
-            returns (T, N) float32.
-
         Source: the article, "More general advantage functions".
         """
-        check_finite_scalar("gamma", gamma, 0.0, 1.0)
+        _checks.check_finite_scalar("gamma", gamma, 0.0, 1.0)
         (returns,) = checked(BY_NAME["discounted_returns"], (rewards, dones), (returns,))
         self.loops.discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
         return returns
@@ -214,7 +198,7 @@ class Backend:
             of csrc/README.md).
         """
         (standardized,) = checked(BY_NAME["standardize"], (values, offsets), (standardized,))
-        check_segments(offsets, values.shape[0])
+        _checks.check_segments(offsets, values.shape[0])
         self.loops.standardize(values, offsets, standardized)
         return standardized
 
@@ -253,7 +237,7 @@ class Backend:
         results = checked(
             BY_NAME["policy_forward"], (indices, signs, offsets, w1, w2), (hidden, probabilities)
         )
-        check_sparse(indices, offsets, w1.shape[0])
+        _checks.check_sparse(indices, offsets, w1.shape[0])
         self.loops.policy_forward(indices, signs, offsets, w1, w2, *results)
         return tuple(results)
 
@@ -312,8 +296,8 @@ class Backend:
         """
         inputs = (indices, signs, offsets, hidden, probabilities, actions, advantages, w2)
         checked(BY_NAME["policy_backward"], inputs, (dw1, dw2))
-        check_sparse(indices, offsets, dw1.shape[0])
-        check_actions(actions, w2.shape[0])
+        _checks.check_sparse(indices, offsets, dw1.shape[0])
+        _checks.check_actions(actions, w2.shape[0])
         self.loops.policy_backward(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -332,7 +316,7 @@ class Backend:
         """:meth:`policy_backward` on dense inputs ``x`` (B, D) float32."""
         inputs = (x, hidden, probabilities, actions, advantages, w2)
         checked(BY_NAME["policy_backward_dense"], inputs, (dw1, dw2))
-        check_actions(actions, w2.shape[0])
+        _checks.check_actions(actions, w2.shape[0])
         self.loops.policy_backward_dense(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -360,10 +344,10 @@ class Backend:
 
         Source: the article's script; Hinton's lecture 6e.
         """
-        check_finite_scalar("learning_rate", learning_rate, 0.0, 1e30)
-        check_finite_scalar("decay", decay, 0.0, 1.0)
-        check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
-        gradient, *updated = flat("gradient", gradient), flat("weights", weights), flat("cache", cache)
+        _checks.check_finite_scalar("learning_rate", learning_rate, 0.0, 1e30)
+        _checks.check_finite_scalar("decay", decay, 0.0, 1.0)
+        _checks.check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
+        gradient, *updated = _checks.flat(gradient=gradient, weights=weights, cache=cache)
         checked(BY_NAME["rmsprop_update"], (gradient,), updated)
         self.loops.rmsprop_update(gradient, learning_rate, decay, epsilon, *updated)
 
@@ -383,9 +367,6 @@ class Backend:
             steps: (N,) uint64: which step of it.
             seed: 0 to 2**64 - 1.
             uniforms: (N,) float32: written; allocated if None.
-
-        Returns:
-            uniforms (N,) float32.
 
         Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
         """
@@ -407,12 +388,9 @@ class Backend:
             probabilities: (N, A) float32.
             uniforms: (N,) float32 in [0, 1).
             actions: (N,) uint8: written; allocated if None.
-
-        Returns:
-            actions (N,) uint8.
         """
         inputs = (probabilities, uniforms)
         (actions,) = checked(BY_NAME["sample_actions"], inputs, (actions,))
-        check_limit("probabilities", "actions, as they are uint8", probabilities.shape[1], 255)
+        _checks.check_limit("probabilities", "actions, as uint8", probabilities.shape[1], 255)
         self.loops.sample_actions(probabilities, uniforms, actions)
         return actions
