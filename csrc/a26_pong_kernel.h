@@ -1,0 +1,236 @@
+/* Pong's display kernel ($F5E0) in closed form: 91 iterations of two lines, most of which change
+ * nothing. Only this file and translate.py's table of summaries know of it; without them the
+ * translated ROM runs every iteration, with the same result.
+ *
+ * One iteration, for X = 38, 40, .., 218 at its head (zero-page names are RAM addresses):
+ *   GRP1 := X in rows of $B3      ENAM0 := X in rows of $B4        PF0-2 := tables at (X + 1) / 8
+ *   X += 2, WSYNC                 GRP0  := X in rows of $B2        ENABL := X in rows of $B6
+ *   ENAM1 := X in rows of $B5     $84 := X unless paddle $80 is charged, $85 likewise
+ * where "in rows of p" is ((X - p) AND size) = 0, with sizes $A6, $A7, $A5, $FC and $A8.
+ */
+#ifndef A26_PONG_KERNEL_H
+#define A26_PONG_KERNEL_H
+
+#include "a2600.h"
+
+#define PONG_ITERATIONS 91
+#define PONG_FIRST_X 38
+#define PONG_ITERATION_CYCLES 152
+#define PONG_HEAD_CYCLES 39        /* phase of the loop's head in its line, paddle charged */
+#define PONG_UNCHARGED_CYCLES 2    /* storing X takes as much longer */
+#define PONG_PADDLE_READ_CYCLES 23 /* after the WSYNC */
+
+typedef struct {
+    uint64_t run[2]; /* bit per iteration that has to run */
+} pong_plan_t;
+
+A26_FN uint8_t pong_ram(const a2600_t *s, uint32_t address) { return s->ram[address - 0x80]; }
+
+/* Whether an object is switched on by iteration k (-1: by the state before the kernel, not here). */
+A26_FN int pong_rows(uint32_t x, uint8_t at, uint8_t size) { return ((x - at) & size) == 0; }
+A26_FN int pong_p1(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2u * (uint32_t)k, pong_ram(s, 0xB3), pong_ram(s, 0xA6)); }
+A26_FN int pong_m0(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2u * (uint32_t)k, pong_ram(s, 0xB4), pong_ram(s, 0xA7)); }
+A26_FN int pong_p0(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2 + 2u * (uint32_t)k, pong_ram(s, 0xB2), pong_ram(s, 0xA5)); }
+A26_FN int pong_bl(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2 + 2u * (uint32_t)k, pong_ram(s, 0xB6), 0xFC); }
+A26_FN int pong_m1(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2 + 2u * (uint32_t)k, pong_ram(s, 0xB5), pong_ram(s, 0xA8)); }
+
+/* 91-bit sets of iterations. */
+typedef struct {
+    uint64_t w[2];
+} pong_set_t;
+
+A26_FN pong_set_t pong_range(int32_t begin, int32_t end) { /* [begin, end), cut to 0..90 */
+    pong_set_t set;
+    begin = begin < 0 ? 0 : begin;
+    end = end > PONG_ITERATIONS ? PONG_ITERATIONS : end;
+    for (int32_t k = 0; k < 2; k++) {
+        int32_t from = begin - 64 * k, upto = end - 64 * k;
+        from = from < 0 ? 0 : from;
+        upto = upto > 64 ? 64 : upto;
+        set.w[k] = from >= upto ? 0 : (upto - from == 64 ? ~0ull : (1ull << (upto - from)) - 1ull) << from;
+    }
+    return set;
+}
+
+A26_FN pong_set_t pong_or(pong_set_t a, pong_set_t b) {
+    a.w[0] |= b.w[0];
+    a.w[1] |= b.w[1];
+    return a;
+}
+
+A26_FN pong_set_t pong_and(pong_set_t a, pong_set_t b) {
+    a.w[0] &= b.w[0];
+    a.w[1] &= b.w[1];
+    return a;
+}
+
+A26_FN pong_set_t pong_later(pong_set_t a, uint32_t by) { /* 0 < by < 64 */
+    a.w[1] = (a.w[1] << by | a.w[0] >> (64 - by)) & ((1ull << (PONG_ITERATIONS - 64)) - 1ull);
+    a.w[0] <<= by;
+    return a;
+}
+
+/* Iterations whose X (+2 for `after`) is in the rows [at, at + rows) modulo 256; rows a power of 2
+ * given as the size mask 256 - rows. X has even parity, `at` may be odd. */
+A26_FN pong_set_t pong_on(uint8_t at, uint8_t size, int32_t after) {
+    int32_t rows = 256 - size, first = PONG_FIRST_X + 2 * after;
+    pong_set_t set = pong_range((at - first + 1) >> 1, (at + rows - first + 1) >> 1);
+    if (at + rows > 256) /* wrapped: rows 0.. of the top */
+        set = pong_or(set, pong_range((at - 256 - first + 1) >> 1, (at + rows - 256 - first + 1) >> 1));
+    return set;
+}
+
+/* The size mask of the shortest interval that holds the rows of `size`: its leading ones. */
+A26_FN uint8_t pong_hull(uint8_t size) {
+    uint32_t zeros = (uint8_t)~size;
+    zeros |= zeros >> 1;
+    zeros |= zeros >> 2;
+    zeros |= zeros >> 4;
+    return (uint8_t)~zeros;
+}
+
+/* One byte of a playfield table, 0 if its pointer leaves the ROM. */
+A26_FN uint8_t pong_field(const a2600_t *s, const uint8_t *rom, uint32_t pointer, uint32_t y) {
+    return rom[((uint32_t)pong_ram(s, pointer) + ((uint32_t)pong_ram(s, pointer + 1) << 8) + y) & 0xFFF];
+}
+
+A26_FN uint32_t pong_field_row(int32_t k) { return (uint32_t)(PONG_FIRST_X + 1 + 2 * k) >> 3; }
+
+/* Iterations that switch the playfield (`changes`), and those that leave it on. */
+A26_SLOW void pong_playfield(const a2600_t *s, const uint8_t *rom, pong_set_t *changes, pong_set_t *on) {
+    uint32_t before = s->tia.pf[0] | (uint32_t)s->tia.pf[1] << 8 | (uint32_t)s->tia.pf[2] << 16;
+    changes->w[0] = changes->w[1] = on->w[0] = on->w[1] = 0;
+    int32_t k = 0;
+    while (k < PONG_ITERATIONS) {
+        uint32_t y = pong_field_row(k);
+        int32_t next = (int32_t)(8 * (y + 1) - PONG_FIRST_X) >> 1; /* first with (39 + 2k) / 8 > y */
+        uint32_t now = (pong_field(s, rom, 0x9B, y) & 0xF0u) | (uint32_t)pong_field(s, rom, 0x9D, y) << 8
+                     | (uint32_t)pong_field(s, rom, 0x9F, y) << 16;
+        if (now != before)
+            *changes = pong_or(*changes, pong_range(k, k + 1));
+        if (now)
+            *on = pong_or(*on, pong_range(k, next));
+        before = now;
+        k = next;
+    }
+}
+
+/* Which iterations have to run. */
+A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
+    const pong_plan_t all = {{~0ull, ~0ull}};
+    tia_t *t = &s->tia;
+    uint8_t paddle = pong_ram(s, 0x80);
+    if (paddle > 1 || t->paddle_cycles[2 + paddle] != TIA_PADDLE_SHORTED || t->vblank || s->cpu.d
+        || !(pong_ram(s, 0x9C) & pong_ram(s, 0x9E) & pong_ram(s, 0xA0) & 0x10))
+        return all;
+    pong_set_t changes, field;
+    pong_playfield(s, rom, &changes, &field);
+    pong_set_t on[TIA_OBJECTS];
+    on[TIA_P0] = pong_on(pong_ram(s, 0xB2), pong_hull(pong_ram(s, 0xA5)), 1);
+    on[TIA_P1] = pong_on(pong_ram(s, 0xB3), pong_hull(pong_ram(s, 0xA6)), 0);
+    on[TIA_M0] = pong_on(pong_ram(s, 0xB4), pong_hull(pong_ram(s, 0xA7)), 0);
+    on[TIA_M1] = pong_on(pong_ram(s, 0xB5), pong_hull(pong_ram(s, 0xA8)), 1);
+    on[TIA_BL] = pong_on(pong_ram(s, 0xB6), 0xFC, 1);
+    on[TIA_PF] = field;
+    pong_set_t run = pong_range(0, 3); /* what stood in the registers before the kernel goes */
+    run = pong_or(run, pong_range(PONG_ITERATIONS - 1, PONG_ITERATIONS));
+    if (draw) {
+        A26_TABLE uint8_t sizes[4] = {0xA5, 0xA6, 0xA7, 0xA8};
+        for (int o = 0; o < TIA_PF; o++) {
+            pong_set_t was = pong_later(on[o], 1);
+            if ((o == TIA_M0 || o == TIA_M1) && t->resmp[o - TIA_M0])
+                continue; /* locked to its player: never shown */
+            if (o < TIA_BL && pong_hull(pong_ram(s, sizes[o])) != pong_ram(s, sizes[o])) {
+                changes = pong_or(changes, pong_or(on[o], was)); /* rows with gaps: any of them */
+            } else {
+                was.w[0] ^= on[o].w[0];
+                was.w[1] ^= on[o].w[1];
+                changes = pong_or(changes, was);
+            }
+        }
+        run = pong_or(run, changes);
+        run = pong_or(run, pong_later(changes, 1)); /* delayed copies take effect one later */
+        run = pong_or(run, pong_later(changes, 2));
+    } else {
+        /* where two objects that may still collide are on together; an object stays on, delayed,
+         * for two iterations more */
+        uint32_t open = ~(uint32_t)t->collisions;
+        /* masks as they are when the objects are on */
+        tia_t full = *t;
+        full.grp[0] = full.grp[1] = full.grp_delayed[0] = full.grp_delayed[1] = 0xF0;
+        full.suppressed[0] = full.suppressed[1] = 0;
+        full.dirty |= 1u << TIA_P0 | 1u << TIA_P1;
+        tia_build(&full, 0x1F);
+        for (int o = 0; o < TIA_OBJECTS; o++)
+            on[o] = pong_or(on[o], pong_or(pong_later(on[o], 1), pong_later(on[o], 2)));
+        for (uint32_t k = 0; k < 3; k++)
+            full.mask[TIA_PF].w[k] = ~0ull; /* it changes on the way: assume every pixel */
+        const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
+#define X(bit, a, b) \
+        if (open & 1u << bit && tia_overlap(&full.mask[TIA_##a], &full.mask[TIA_##b], &line)) \
+            run = pong_or(run, pong_and(on[TIA_##a], on[TIA_##b]));
+        TIA_LATCHES(X)
+#undef X
+    }
+    return (pong_plan_t){{run.w[0], run.w[1]}};
+}
+
+A26_FN uint32_t pong_next(const pong_plan_t *plan, uint32_t k) { /* first to run from k on */
+    while (!(plan->run[k >> 6] >> (k & 63) & 1))
+        k++;
+    return k;
+}
+
+/* Skip iterations i..j-1; returns the cycle at the head of iteration j. */
+A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t j, int32_t cycle, int draw) {
+    tia_t *t = &s->tia;
+    int32_t line = cycle / A2600_LINE_CYCLES * A2600_LINE_CYCLES;
+    uint8_t paddle = pong_ram(s, 0x80);
+    int uncharged = 0; /* at the last of them */
+    for (uint32_t k = j; k-- > i;) {
+        int32_t read = line + PONG_ITERATION_CYCLES * (int32_t)(k - i + 1) + PONG_PADDLE_READ_CYCLES;
+        if (!tia_read_paddle(t, paddle, read, s->frame_start_cycle)) {
+            s->ram[0x04] = (uint8_t)(PONG_FIRST_X + 2 + 2 * k);
+            uncharged = k == j - 1;
+            break;
+        }
+    }
+    cycle = line + PONG_ITERATION_CYCLES * (int32_t)(j - i) + PONG_HEAD_CYCLES + (uncharged ? PONG_UNCHARGED_CYCLES : 0);
+    int32_t last = (int32_t)j - 1;
+    t->enam[0] = pong_m0(s, last) ? 2 : 0;
+    t->enam[1] = pong_m1(s, last) ? 2 : 0;
+    if (!draw) {
+        uint32_t y = pong_field_row(last);
+        t->grp[0] = pong_p0(s, last) ? 0xF0 : 0;
+        t->grp[1] = pong_p1(s, last) ? 0xF0 : 0;
+        t->grp_delayed[1] = t->grp[1];                       /* by the GRP0 write of the same iteration */
+        t->grp_delayed[0] = pong_p0(s, last - 1) ? 0xF0 : 0; /* by its GRP1 write, before */
+        t->enabl = pong_bl(s, last) ? 2 : 0;
+        t->enabl_delayed = pong_bl(s, last - 1) ? 2 : 0;
+        t->pf[0] = pong_field(s, rom, 0x9B, y) & 0xF0;
+        t->pf[1] = pong_field(s, rom, 0x9D, y);
+        t->pf[2] = pong_field(s, rom, 0x9F, y);
+        t->dirty |= 1u << TIA_P0 | 1u << TIA_P1 | 1u << TIA_PF;
+        if (t->last_clock < 3 * cycle)
+            t->last_clock = 3 * cycle > TIA_WINDOW_END_CLOCKS ? TIA_WINDOW_END_CLOCKS : 3 * cycle;
+    }
+    return cycle;
+}
+
+/* At the loop's head, in translated code. */
+#define A2600_SUMMARY_PONG_KERNEL \
+    { \
+        uint32_t k_ = (uint8_t)(r.x - PONG_FIRST_X) >> 1; \
+        if (r.x == PONG_FIRST_X) { \
+            s->cpu.d = r.d; \
+            plan = pong_plan(s, rom, screen != 0); \
+        } \
+        if (k_ < PONG_ITERATIONS && !(plan.run[k_ >> 6] >> (k_ & 63) & 1) \
+            && (uint32_t)(cycle % A2600_LINE_CYCLES - PONG_HEAD_CYCLES) <= PONG_UNCHARGED_CYCLES) { \
+            uint32_t j_ = pong_next(&plan, k_); \
+            cycle = pong_skip(s, rom, k_, j_, cycle, screen != 0); \
+            r.x = (uint8_t)(PONG_FIRST_X + 2 * j_); \
+        } \
+    }
+
+#endif

@@ -1,0 +1,49 @@
+/* Integer types and function attributes: the only compiler-dependent lines of the emulator.
+ *
+ * The same sources compile with gcc, clang, nvcc and NVRTC (which knows no <stdint.h>). */
+#ifndef A26_PORT_H
+#define A26_PORT_H
+
+#if defined(__CUDACC_RTC__)
+typedef signed char int8_t;
+typedef unsigned char uint8_t;
+typedef short int16_t;
+typedef unsigned short uint16_t;
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long long int64_t;
+typedef unsigned long long uint64_t;
+#else
+#include <stdint.h>
+#endif
+
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define A26_FN static __device__ __forceinline__
+#define A26_SLOW static __device__ __noinline__
+#define A26_TABLE static __device__ const
+#define A26_LIKELY(x) (x)
+#define A26_UNLIKELY(x) (x)
+#elif defined(__GNUC__) || defined(__clang__)
+#define A26_FN static inline __attribute__((unused, always_inline))
+#define A26_SLOW static __attribute__((unused, noinline))
+#define A26_TABLE static const
+#define A26_LIKELY(x) __builtin_expect(!!(x), 1)
+#define A26_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#else
+#define A26_FN static inline
+#define A26_SLOW static
+#define A26_TABLE static const
+#define A26_LIKELY(x) (x)
+#define A26_UNLIKELY(x) (x)
+#endif
+
+/* Copies of a known, small size. */
+#if defined(__GNUC__) || defined(__clang__)
+#define A26_COPY(to, from, bytes) __builtin_memcpy((to), (from), (bytes))
+#else
+#define A26_COPY(to, from, bytes) \
+    for (int a26_copied_ = 0; a26_copied_ < (int)(bytes); a26_copied_++) \
+        ((uint8_t *)(to))[a26_copied_] = ((const uint8_t *)(from))[a26_copied_]
+#endif
+
+#endif

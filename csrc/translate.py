@@ -1,0 +1,349 @@
+"""Translate an Atari 2600 ROM's code to C: ``python translate.py ROM NAME > NAME.c``.
+
+Recursive descent from the reset and BRK vectors: fall-through, both ways of a branch, targets of
+JMP and JSR, return addresses. Every instruction becomes a few calls of the functions that the
+interpreter uses, with addresses, operands and cycles as constants; the C compiler does the rest.
+What is not found ahead of time (a computed jump to somewhere else, code in RAM) is left to the
+interpreter, instruction by instruction, until it comes back to an entry.
+
+Imports nothing but the standard library: the package's build runs it.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RESET_VECTOR, BREAK_VECTOR = 0xFFC, 0xFFE
+LENGTHS = {"IMP": 1, "ACC": 1, "ABS": 3, "ABX": 3, "ABY": 3, "IND": 3}
+BRANCHES = {"BCC", "BCS", "BEQ", "BNE", "BMI", "BPL", "BVC", "BVS"}
+ENDS = {"RTS", "RTI", "JMP", "BRK"}
+
+# Where computed jumps go, found by tracing the oracle-checked interpreter. A wrong or missing
+# entry costs time only.
+COMPUTED_JUMPS = {"pong": (0x19E, 0x386, 0x3A0, 0x3F5)}
+
+# Loops that a header knows in closed form: offset of the head -> macro. The plain translation of
+# the same ROM, which the summaries are compared with, leaves them out.
+SUMMARIES = {"pong": {0x5E0: "A2600_SUMMARY_PONG_KERNEL"}}
+SUMMARY_HEADERS = {"pong": "a26_pong_kernel.h"}
+SUMMARY_LOCALS = {"pong": "    pong_plan_t plan = {{~0ull, ~0ull}};"}
+
+
+def opcode_table():
+    """The opcodes of m6507.h: code -> (operation, mode, cycles, access)."""
+    text = (HERE / "m6507.h").read_text()
+    found = re.findall(r"X\(0x(\w\w), (\w+), (\w+), (\d), (\w)\)", text)
+    return {int(code, 16): (op, mode, int(n), access) for code, op, mode, n, access in found}
+
+
+class Rom:
+    """A ROM's bytes, its instructions and where control may enter."""
+
+    def __init__(self, data, extra_entries=()):
+        if len(data) not in (2048, 4096):
+            raise ValueError(f"ROM: expected 2048 or 4096 bytes, got {len(data)}")
+        self.bytes = bytes(data) * (4096 // len(data))
+        self.opcodes = opcode_table()
+        self.page = self.word(RESET_VECTOR) & 0xF000  # the mirror that the program runs in
+        self.code = {}  # offset -> (opcode, operand)
+        self.targets, self.entries = set(), set()
+        self._walk([self.word(RESET_VECTOR) & 0xFFF, *extra_entries])
+
+    def word(self, at):
+        """A little-endian word, wrapping within the ROM."""
+        return self.bytes[at & 0xFFF] | self.bytes[(at + 1) & 0xFFF] << 8
+
+    def _walk(self, starts):
+        todo = list(starts)
+        self.entries.update(starts)
+        while todo:
+            at = todo.pop()
+            while at not in self.code:
+                opcode = self.bytes[at]
+                if opcode not in self.opcodes:
+                    break
+                op, mode, _, _ = self.opcodes[opcode]
+                length = LENGTHS.get(mode, 2)
+                if at + length > 4096:
+                    break
+                operand = self.bytes[at + 1] if length == 2 else self.word(at + 1)
+                self.code[at] = (opcode, operand)
+                following = at + length
+                todo += self._leads_to(at, op, mode, operand, following)
+                if op in ENDS:
+                    break
+                at = following & 0xFFF
+
+    def _leads_to(self, at, op, mode, operand, following):
+        """Offsets that an instruction may go to, beside the following one."""
+        if op in BRANCHES:
+            target = self.branch_target(following, operand)
+            self.targets.add(target)
+            return [target]
+        if op == "JSR" or (op == "JMP" and mode == "ABS"):
+            if not self.inside(operand):
+                return []
+            target = operand & 0xFFF
+            self.targets.add(target)
+            if op == "JSR":
+                self.entries.add(following & 0xFFF)
+                return [target, following & 0xFFF]
+            return [target]
+        if op == "BRK":
+            after = (at + 2) & 0xFFF
+            handler = self.word(BREAK_VECTOR)
+            self.entries.add(after)
+            if not self.inside(handler):
+                return [after]
+            self.entries.add(handler & 0xFFF)
+            return [handler & 0xFFF, after]
+        if op in ("STA", "STX", "STY", "SAX") and self.is_vsync(mode, operand):
+            self.entries.add(following & 0xFFF)  # a frame may end there
+        return []
+
+    def inside(self, address):
+        """Whether an address is this ROM in the mirror that the program runs in."""
+        return address & 0xF000 == self.page
+
+    @staticmethod
+    def branch_target(following, operand):
+        """Offset of a branch's target."""
+        return (following + (operand ^ 0x80) - 0x80) & 0xFFF
+
+    @staticmethod
+    def is_vsync(mode, operand):
+        """Whether a store's constant address is VSYNC or one of its mirrors."""
+        return mode in ("ZP", "ABS") and operand & 0x1080 == 0 and operand & 0x3F == 0
+
+
+class Translator:
+    """Writes the C function of one ROM."""
+
+    def __init__(self, rom, name, summaries=True):
+        self.rom, self.name = rom, name if summaries else name + "_plain"
+        self.summaries = SUMMARIES.get(name, {}) if summaries else {}
+        self.header = SUMMARY_HEADERS.get(name) if summaries else None
+        self.locals = SUMMARY_LOCALS.get(name, "") if summaries else ""
+        self.lines = []
+
+    def emit(self, *lines):
+        """Append lines."""
+        self.lines += lines
+
+    def source(self):
+        """The whole C file."""
+        rom, name = self.rom, self.name
+        labels = (rom.targets | rom.entries) & set(rom.code)
+        entries = sorted(rom.entries & set(rom.code))
+        self.emit(
+            f"/* Generated by translate.py from the ROM {name}: {len(rom.code)} instructions. */",
+            '#include "a2600_translated.h"',
+            f'#include "{self.header}"' if self.header else "",
+            "",
+            f"A26_SLOW int32_t a2600_run_{name}(",
+            "    a2600_t *s, const uint8_t *rom, uint8_t *screen) {",
+            "    m6507_t r = s->cpu;",
+            "    int32_t cycle = s->cycle;",
+            "    uint16_t address, base;",
+            "    uint8_t value;",
+            self.locals,
+            "    (void)address, (void)base, (void)value, (void)rom;",
+            "dispatch:",
+            "    switch (r.pc) {",
+        )
+        self.emit(*(f"    case 0x{rom.page | at:04X}: goto L{at:03X};" for at in entries))
+        self.emit("    default: A2600_LEAVE(A2600_UNKNOWN_PC)", "    }")
+        order = sorted(rom.code)
+        for at in order:
+            if at in labels:
+                self.emit(f"L{at:03X}:")
+            if at in self.summaries:
+                self.emit(f"    {self.summaries[at]}")
+            self.instruction(at)
+            opcode, _ = rom.code[at]
+            op, mode, _, _ = rom.opcodes[opcode]
+            following = (at + LENGTHS.get(mode, 2)) & 0xFFF
+            if op in ENDS or op == "JSR":
+                continue
+            if following not in rom.code:
+                self.emit(f"    r.pc = 0x{rom.page | following:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)")
+            elif following != self.next_in(order, at):
+                labels.add(following)
+                self.emit(f"    goto L{following:03X};")
+        # labels that were wanted late (overlapping instructions): emit them in a second pass
+        self.emit("}", "")
+        return self.lines, labels
+
+    @staticmethod
+    def next_in(order, at):
+        """The instruction that is written below this one."""
+        place = order.index(at) + 1
+        return order[place] if place < len(order) else None
+
+    def jump(self, target, at):
+        """Go to an offset, giving up on frames that run too long where it is backwards."""
+        check = "A2600_CHECK_LIMIT " if target <= at else ""
+        if target in self.rom.code:
+            return f"{check}goto L{target:03X};"
+        return f"r.pc = 0x{self.rom.page | target:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)"
+
+    def instruction(self, at):
+        """Write one instruction."""
+        rom = self.rom
+        opcode, operand = rom.code[at]
+        op, mode, cycles, access = rom.opcodes[opcode]
+        following = at + LENGTHS.get(mode, 2)
+        self.emit(f"    cycle += {cycles};")
+        if op in BRANCHES:
+            target = rom.branch_target(following, operand)
+            crossing = (following ^ (following + (operand ^ 0x80) - 0x80)) & 0xFF00 != 0
+            self.emit(
+                f"    if (M6507_TAKEN_{op}(&r)) {{ cycle += {2 if crossing else 1}; "
+                f"{self.jump(target, at)} }}"
+            )
+        elif access == "S":
+            self.special(at, op, mode, operand, following)
+        elif access == "N":
+            self.emit(f"    m6507_op_{op}(&r);")
+        elif mode == "IMM":
+            self.emit(f"    m6507_op_{op}(&r, 0x{operand:02X});")
+        else:
+            self.memory(at, op, mode, operand, access, following)
+
+    def special(self, at, op, mode, operand, following):
+        """Jumps, the stack, and shifts of the accumulator."""
+        page = self.rom.page
+        if mode == "ACC":
+            self.emit(f"    r.a = m6507_op_{op}(&r, r.a);")
+        elif op == "PHA":
+            self.emit("    A2600_PUSH(r.a);")
+        elif op == "PHP":
+            self.emit("    A2600_PUSH(m6507_flags(&r));")
+        elif op == "PLA":
+            self.emit("    m6507_op_LDA(&r, A2600_PULL());")
+        elif op == "PLP":
+            self.emit("    m6507_set_flags(&r, A2600_PULL());")
+        elif op == "JMP" and mode == "IND":
+            self.emit(
+                f"    base = 0x{operand:04X}; A2600_JUMP_INDIRECT A2600_CHECK_LIMIT goto dispatch;"
+            )
+        elif op == "JMP":
+            if self.rom.inside(operand):
+                self.emit("    " + self.jump(operand & 0xFFF, at))
+            else:
+                self.emit(f"    r.pc = 0x{operand:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)")
+        elif op == "JSR":
+            back = page | (following - 1)
+            self.emit(f"    A2600_PUSH(0x{back >> 8:02X}); A2600_PUSH(0x{back & 255:02X});")
+            if self.rom.inside(operand):
+                self.emit("    " + self.jump(operand & 0xFFF, 0xFFF))
+            else:
+                self.emit(f"    r.pc = 0x{operand:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)")
+        elif op == "RTS":
+            self.emit("    A2600_DO_RTS A2600_CHECK_LIMIT goto dispatch;")
+        elif op == "RTI":
+            self.emit("    A2600_DO_RTI A2600_CHECK_LIMIT goto dispatch;")
+        elif op == "BRK":
+            self.emit(
+                f"    r.pc = 0x{page | at:04X}; A2600_DO_BRK A2600_CHECK_LIMIT goto dispatch;"
+            )
+        else:
+            raise AssertionError(op)
+
+    def memory(self, at, op, mode, operand, access, following):
+        """Loads, stores, read-modify-writes."""
+        constant = operand if mode in ("ZP", "ABS") else None
+        if constant is not None:
+            self.emit(f"    address = 0x{operand:04X};")
+            read = self.constant_read(operand, mode)
+            write = self.constant_write(operand)
+        else:
+            read, write = self.indexed(mode, operand, access)
+        if access == "R":
+            self.emit(f"    m6507_op_{op}(&r, {read});")
+            return
+        if access == "W":
+            self.emit(f"    value = m6507_op_{op}(&r);")
+        else:
+            self.emit(f"    value = {read};", f"    value = m6507_op_{op}(&r, value);")
+        self.emit(f"    {write}")
+        if constant is None or (operand & 0x1080 == 0 and operand & 0x3F == 0):
+            # the store may have been to VSYNC and have ended the frame
+            after = self.rom.page | following & 0xFFF
+            self.emit(
+                "    if (A26_UNLIKELY(s->frame_over)) {",
+                f"        r.pc = 0x{after:04X}; A2600_LEAVE(A2600_FRAME_OVER) }}",
+            )
+
+    def constant_read(self, address, mode):
+        """Expression of a read at a known address."""
+        noise = address & 0xFF if mode == "ZP" else address >> 8
+        if address & 0x1000:
+            return f"0x{self.rom.bytes[address & 0xFFF]:02X}"
+        if address & 0x80 and not address & 0x200:
+            return f"s->ram[0x{address & 0x7F:02X}]"
+        return f"a2600_read_io(s, 0x{address:04X}, 0x{noise:02X}, cycle, screen)"
+
+    @staticmethod
+    def constant_write(address):
+        """Statement of a write of ``value`` to a known address."""
+        if address & 0x1000:
+            return ";"
+        if address & 0x80:
+            if address & 0x200:
+                return f"riot_write(&s->riot, 0x{address:04X}, value, cycle);"
+            return f"s->ram[0x{address & 0x7F:02X}] = value;"
+        register = address & 0x3F
+        if register == 2:
+            return "A2600_WAIT_FOR_LINE"
+        if register == 0:
+            return "cycle = a2600_write_tia(s, 0, value, cycle, screen);"
+        return f"tia_write(&s->tia, 0x{register:02X}, value, cycle, screen);"
+
+    def indexed(self, mode, operand, access):
+        """Statements for the address; returns the read and the write."""
+        index = "r.y" if mode in ("ZPY", "ABY", "IZY") else "r.x"
+        if mode in ("ZPX", "ZPY"):
+            self.emit(f"    address = (uint8_t)(0x{operand:02X} + {index});")
+            noise = f"0x{operand:02X}"
+        elif mode in ("ABX", "ABY"):
+            self.emit(f"    address = (uint16_t)(0x{operand:04X} + {index});")
+            if access == "R" and operand & 0xFF:
+                self.emit(f"    cycle += (0x{operand & 0xFF:02X} + {index}) >> 8;")
+            noise = f"0x{operand >> 8:02X}"
+            if operand & 0x1000 and (operand & 0x1FFF) + 255 <= 0x1FFF:
+                return "rom[address & 0xFFF]", ";"
+        else:
+            pointer = f"0x{operand:02X}" if mode == "IZY" else f"(uint8_t)(0x{operand:02X} + r.x)"
+            self.emit(f"    value = {pointer};")
+            if mode == "IZY" and operand >= 0x80 and operand < 0xFF:
+                at = operand & 0x7F
+                self.emit(
+                    f"    base = (uint16_t)(s->ram[0x{at:02X}] | s->ram[0x{at + 1:02X}] << 8);"
+                )
+            else:
+                self.emit("    A2600_POINTER_AT(value)")
+            self.emit(
+                "    address = base;" if mode == "IZX" else "    address = (uint16_t)(base + r.y);"
+            )
+            if mode == "IZY" and access == "R":
+                self.emit("    cycle += ((base ^ address) >> 8) & 1;")
+            noise = "base >> 8"
+        return f"A2600_READ(address, {noise})", "A2600_WRITE(address, value);"
+
+
+def translate(data, name, summaries=True):
+    """C source of the ROM's translation."""
+    rom = Rom(data, COMPUTED_JUMPS.get(name, ()))
+    lines, labels = Translator(rom, name, summaries).source()
+    # an instruction that overlaps another may need a label that was not known when it was written
+    missing = sorted(at for at in labels if f"L{at:03X}:" not in lines)
+    if missing:
+        rom.targets.update(missing)
+        lines, _ = Translator(rom, name, summaries).source()
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(translate(Path(sys.argv[1]).read_bytes(), sys.argv[2], "--plain" not in sys.argv))
