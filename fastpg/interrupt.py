@@ -24,8 +24,9 @@ class Interruptible:
 
     def __enter__(self) -> "Interruptible":
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                number = getattr(signal, name)
+            number = getattr(signal, name, None)
+            # what was ignored from the start (nohup, a job in the background) stays ignored
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         return self
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,15 +90,26 @@ def test_branch_from_an_older_checkpoint_leaves_the_run_alone(tmp_path, capsys):
     assert len(read_metrics(tmp_path / "branch" / "metrics.jsonl")) == 2
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
+def start(folder: Path, *arguments: str, ignored: int | None = None) -> subprocess.Popen:
     """Train in a process of its own."""
     command = [sys.executable, "-m", "fastpg.train"]
     if "--resume" not in arguments:
         command += [*SMALL, "--run-dir", str(folder)]
     command += arguments
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(default_signals, ignored),
     )
+
+
+def default_signals(ignored: int | None = None) -> None:
+    """Signals as a terminal gives them, even where the tests run in the background."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
 
 
 def wait_for_update(folder: Path, process: subprocess.Popen, seconds: float = 60) -> None:
@@ -124,6 +136,16 @@ def test_interrupt_saves_at_once_and_resumes(tmp_path, uninterrupted, number):
     assert checkpoint.load(folder).update == rows < 4
     assert main(["--resume", str(folder), "--episodes", "8"]) == 0
     assert_same(checkpoint.load(folder), uninterrupted)
+
+
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
+    folder = tmp_path / "run"
+    process = start(folder, "--episodes", "8", ignored=signal.SIGHUP)
+    wait_for_update(folder, process)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert checkpoint.load(folder).update == 4
 
 
 def test_run_killed_while_it_saves_resumes_to_the_same_weights(tmp_path):

@@ -276,6 +276,7 @@ from fastpg.envs.workers import SharedArray, WorkerPool
 from tests.test_workers import Host
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
     shared = SharedArray((1 << 20,), np.uint8)
     pool = WorkerPool([partial(Host, 0, shared), partial(Host, 1, shared)])
     pids = pool.call("pid")
