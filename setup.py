@@ -1,18 +1,25 @@
 """Builds the extension modules; everything else about the package is in pyproject.toml."""
 
+import importlib.util
+import subprocess
 import sys
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+HERE = Path(__file__).resolve().parent
 
 # No -march: one wheel runs on every machine, and the headers pick an instruction set at run time.
 # No contraction: a*b+c must round twice, as in the reference, or backends would differ in bits.
 # No errno and no traps: nobody reads them, and they keep square roots and choices out of vectors.
 if sys.platform == "win32":
-    FLAGS = ["/O2"]
+    FLAGS = ["/O2", "/std:c11"]
 else:
-    FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+    FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
 
+EMULATOR = "fastpg._emulator"
 EXTENSIONS = [
     Extension(
         "fastpg.kernels._cython",
@@ -21,6 +28,49 @@ EXTENSIONS = [
         depends=["csrc/fastpg_rows.h", "csrc/fastpg_policy.h", "fastpg/kernels/_cython.pxd"],
         extra_compile_args=FLAGS,
     ),
+    Extension(
+        EMULATOR,
+        ["csrc/_emulator.pyx"],
+        include_dirs=["csrc"],
+        depends=[str(p.relative_to(HERE)) for p in sorted((HERE / "csrc").glob("*.h"))]
+        + ["csrc/translate.py", "fastpg/_roms.py"],
+        extra_compile_args=[*FLAGS, "-Wno-unused-label"] if sys.platform != "win32" else FLAGS,
+        extra_link_args=["-pthread"] if sys.platform != "win32" else [],
+    ),
 ]
 
-setup(ext_modules=cythonize(EXTENSIONS, include_path=["."]))
+
+def load(path):
+    """A Python file as a module, without its package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class BuildWithRom(build_ext):
+    """Translates Pong's ROM, which ale-py ships, to C before the emulator is compiled.
+
+    The translation goes to the build folder: it is made from the ROM and must not be given away.
+    """
+
+    def build_extension(self, ext):
+        if ext.name == EMULATOR:
+            ext.include_dirs.append(self.translate())
+        super().build_extension(ext)
+
+    def translate(self):
+        rom = load(HERE / "fastpg" / "_roms.py").pong_rom()
+        folder = Path(self.build_temp) / "roms"
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, str(HERE / "csrc" / "translate.py"), str(rom), "pong"]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        (folder / "rom_pong.h").write_text(text)
+        return str(folder)
+
+
+setup(
+    ext_modules=cythonize(EXTENSIONS, include_path=["."]),
+    cmdclass={"build_ext": BuildWithRom},
+)

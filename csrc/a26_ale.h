@@ -53,6 +53,7 @@ typedef struct {
     uint8_t swapped;      /* player A's paddle is the second */
     uint8_t reset_frames; /* with the reset switch held */
     uint8_t pong;         /* reward and end are known */
+    uint8_t whole;        /* every frame draws all lines */
 } a26_game_t;
 
 typedef struct {
@@ -130,41 +131,51 @@ A26_FN void a26_system_reset(a26_env_t *e, const a26_cartridge_t *c) {
     a2600_reset(&e->console, c->rom, (uint8_t)(25u + a26_mt_next(&e->machine) % 75u));
 }
 
-/* A new game. `screen` shows its first picture then, if given. */
-A26_SLOW void a26_reset_game(a26_env_t *e, const a26_cartridge_t *c, uint8_t *screen) {
+/* The reset of a new game, before its first frames. */
+A26_FN void a26_begin_game(a26_env_t *e, const a26_cartridge_t *c) {
     e->ohms[0] = e->ohms[1] = A26_PADDLE_CENTRE_OHMS;
     e->held = e->terminal = 0;
     e->score = 0;
     e->episode_frame_number = 0;
+    a26_press(e, &c->game, 0, 0);
+    a26_system_reset(e, c);
+}
+
+/* A new game. `screen` shows its first picture then, if given. */
+A26_SLOW void a26_reset_game(a26_env_t *e, const a26_cartridge_t *c, uint8_t *screen) {
+    a26_begin_game(e, c);
     if (c->fresh && !screen) {
-        a26_mt_next(&e->machine);
         e->console = *c->fresh;
         return;
     }
-    a26_press(e, &c->game, 0, 0);
-    a26_system_reset(e, c);
     int frames = A26_IDLE_FRAMES + c->game.reset_frames;
     for (int k = 0; k < frames; k++)
         a26_frame(e, c, 0, k >= A26_IDLE_FRAMES, k == frames - 1 ? screen : 0);
 }
 
-/* As ALE's loadROM: everything from the beginning. */
-A26_SLOW void a26_load(a26_env_t *e, const a26_cartridge_t *c, uint32_t seed, uint8_t *screen) {
+/* The console as it is switched on, its television standard found out: what a load begins with. The
+ * same each time. */
+A26_SLOW void a26_power_on(a26_env_t *e, const a26_cartridge_t *c) {
     a2600_t blank = {0};
     e->console = blank;
     a26_mt_seed(&e->machine, A26_MACHINE_SEED);
-    a26_mt_seed(&e->sticky, seed);
     for (int k = 0; k < 128; k++)
         e->console.ram[k] = (uint8_t)a26_mt_next(&e->machine);
     a26_mt_next(&e->machine); /* a first reset of the timer, which nothing sees */
     e->ohms[0] = e->ohms[1] = A26_PADDLE_CENTRE_OHMS;
     a26_press(e, &c->game, 0, 0);
     a26_system_reset(e, c);
-    for (int k = 0; k < A26_IDLE_FRAMES; k++) /* television standard found out */
+    for (int k = 0; k < A26_IDLE_FRAMES; k++)
         a26_frame(e, c, 0, 0, 0);
     a26_system_reset(e, c);
-    a26_reset_game(e, c, screen);
     e->frame_number = 0;
+}
+
+/* As ALE's loadROM: everything from the beginning. */
+A26_SLOW void a26_load(a26_env_t *e, const a26_cartridge_t *c, uint32_t seed, uint8_t *screen) {
+    a26_power_on(e, c);
+    a26_mt_seed(&e->sticky, seed);
+    a26_reset_game(e, c, screen);
 }
 
 /* Raw 32-bit words below this keep the action held. */
@@ -178,27 +189,45 @@ A26_FN int a26_truncated(const a26_env_t *e) {
     return e->most_frames > 0 && e->episode_frame_number >= e->most_frames;
 }
 
-/* ALE's act: `skip` frames of an action, the last one drawn if `screen` is given. Returns the reward. */
+A26_FN int a26_over(const a26_env_t *e) { return e->terminal || a26_truncated(e); }
+
+/* Whether the next frame may be an episode's last. */
+A26_FN int a26_may_end(const a26_env_t *e, const a26_cartridge_t *c) {
+    return (c->game.pong && a26_pong_near_end(e->console.ram))
+        || (e->most_frames > 0 && e->episode_frame_number + 1 >= e->most_frames);
+}
+
+/* What the next frame gets of the action that is asked for: sticky actions draw two words a frame,
+ * one a player, whether or not it is emulated. */
+A26_FN uint32_t a26_stick(a26_env_t *e, uint32_t action) {
+    if (!e->sticky_least)
+        return action;
+    if (a26_mt_next(&e->sticky) >= e->sticky_least)
+        e->held = (uint8_t)action;
+    a26_mt_next(&e->sticky);
+    return e->held;
+}
+
+A26_FN void a26_after_frame(a26_env_t *e, const a26_cartridge_t *c) {
+    e->frame_number++;
+    e->episode_frame_number++;
+    if (c->game.pong) {
+        e->score = a26_pong_score(e->console.ram);
+        e->terminal = (uint8_t)a26_pong_over(e->console.ram);
+    }
+}
+
+/* ALE's act: `skip` frames of an action, the last one that is played drawn if `screen` is given.
+ * Returns the reward. */
 A26_SLOW int32_t a26_act(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int32_t skip,
                          uint8_t *screen) {
     int32_t before = e->score;
     for (int32_t k = 0; k < skip; k++) {
-        uint32_t now = action;
-        if (e->sticky_least) { /* two words a frame, one a player, whether or not it is emulated */
-            if (a26_mt_next(&e->sticky) >= e->sticky_least)
-                e->held = (uint8_t)action;
-            a26_mt_next(&e->sticky);
-            now = e->held;
-        }
-        if (e->terminal || a26_truncated(e))
+        uint32_t now = a26_stick(e, action);
+        if (a26_over(e))
             continue;
-        a26_frame(e, c, now, 0, k == skip - 1 ? screen : 0);
-        e->frame_number++;
-        e->episode_frame_number++;
-        if (c->game.pong) {
-            e->score = a26_pong_score(e->console.ram);
-            e->terminal = (uint8_t)a26_pong_over(e->console.ram);
-        }
+        a26_frame(e, c, now, 0, k == skip - 1 || a26_may_end(e, c) ? screen : 0);
+        a26_after_frame(e, c);
     }
     return e->score - before;
 }

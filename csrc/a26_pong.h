@@ -17,4 +17,10 @@ A26_FN int a26_pong_over(const uint8_t *ram) {
         || ram[A26_PONG_COMPUTER_SCORE] == A26_PONG_WINNING_SCORE;
 }
 
+/* Whether the next point may be the last. */
+A26_FN int a26_pong_near_end(const uint8_t *ram) {
+    return ram[A26_PONG_AGENT_SCORE] >= A26_PONG_WINNING_SCORE - 1
+        || ram[A26_PONG_COMPUTER_SCORE] >= A26_PONG_WINNING_SCORE - 1;
+}
+
 #endif

@@ -38,8 +38,9 @@ class TrainConfig:
     noop_max: int | None = None
     """Most no-op frames at the start of an episode, drawn from 1..N; None: the rules'."""
 
-    emulator: Literal["ale"] = "ale"
-    """Who emulates the Atari 2600: ale is ale-py."""
+    emulator: Literal["auto", "native", "ale"] = "auto"
+    """Who emulates the Atari 2600: native is our own, for Pong, ale is ale-py; the same run bit for
+    bit. auto: native for Pong, ale for other games."""
 
     backend: Literal["numba", "cython", "reference"] = "cython"
     """Kernels: cython (compiled at installation) and numba (when first run) give the same bits,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.envs.ale_game import AleGame
+from fastpg.envs import game_class
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import SharedArray, WorkerPool
@@ -33,6 +33,7 @@ class RolloutSetup:
     """All that a player must know, picklable."""
 
     rules: Rules
+    emulator: str
     seed: int
     backend: str
     input: str
@@ -166,7 +167,7 @@ class RolloutWorker:
             weights: w1 (D, H) and then w2 (A, H) float32, flat; written by the learner alone.
         """
         self.setup = setup
-        self.game = AleGame(setup.rules)
+        self.game = game_class(setup.emulator)(setup.rules)
         self.decide = _DECISIONS[setup.input](setup, weights.array)
         self.decide.go_on(0, 0, None)
         self.decide()
@@ -175,7 +176,7 @@ class RolloutWorker:
         """States of new games with the given seeds."""
         states = []
         for seed in seeds:
-            game = AleGame(self.setup.rules)
+            game = game_class(self.setup.emulator)(self.setup.rules)
             game.reset(seed=seed)
             states.append(game.state())
         return states

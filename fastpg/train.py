@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 import fastpg
+from fastpg._roms import pong_rom
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.config import ConfigError, TrainConfig, check, check_resumed, preset
 from fastpg.envs.rules import Rules
@@ -113,6 +114,23 @@ def resolve_rules(config: TrainConfig) -> Rules:
         raise ConfigError(f"--env {config.env}: {error}") from None
 
 
+def resolve_emulator(config: TrainConfig, rules: Rules) -> TrainConfig:
+    """The same settings with the emulator's name instead of ``auto``."""
+    native = rules.game == "pong"
+    if config.emulator == "native" and not native:
+        raise ConfigError(
+            f"--emulator native: it plays Pong only; leave it out to play {config.env} on ale-py"
+        )
+    if config.emulator == "auto":
+        config = replace(config, emulator="native" if native else "ale")
+    if config.emulator == "native":
+        try:
+            pong_rom()
+        except RuntimeError as error:
+            raise ConfigError(f"--emulator native: {error}") from None
+    return config
+
+
 def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
     """Train until a limit of ``config`` is reached; everything is written to its run folder."""
     if config.device == "cuda":
@@ -122,6 +140,7 @@ def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
     if config.track and find_spec("tensorboardX") is None:
         raise ConfigError("--track: needs the [track] extra: pip install 'fastpg[track]'")
     rules = resolve_rules(config)
+    config = resolve_emulator(config, rules)
     with (
         run_folder(config, saved) as run_dir,
         Trainer(config, rules, run_dir, saved, started) as trainer,

@@ -9,7 +9,7 @@ import numpy as np
 from fastpg.algorithms.reinforce import Reinforce
 from fastpg.checkpoint import Checkpoint, save
 from fastpg.config import ConfigError, TrainConfig
-from fastpg.envs.ale_game import AleGame
+from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import SharedArray, WorkerPool, available_cores
 from fastpg.kernels import get_backend
@@ -69,7 +69,8 @@ class Trainer:
         self._shown = True
         self.games = config.num_envs or config.episodes_per_batch
         self.cores = min(config.threads or available_cores(), self.games)
-        self.outputs, self.actions = action_table(rules.game, len(AleGame(rules).action_meanings))
+        game = game_class(config.emulator)(rules)
+        self.outputs, self.actions = action_table(rules.game, len(game.action_meanings))
         self._build_learner()
         if saved is not None:
             self._restore(saved)
@@ -153,6 +154,7 @@ class Trainer:
         config = self.config
         setup = RolloutSetup(
             rules=self.rules,
+            emulator=config.emulator,
             seed=config.seed,
             backend=config.backend,
             input=config.input,

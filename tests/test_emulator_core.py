@@ -12,9 +12,10 @@ from ale_py import ALEInterface, LoggerMode, roms
 
 CSRC = Path(__file__).resolve().parents[1] / "csrc"
 GAMES = ("pong", "breakout", "freeway", "space_invaders", "boxing")
-# paddles instead of joysticks, player A's is the second, frames with the reset switch held, is Pong
-CONSOLES = {"pong": (1, 1, 12, 1), "breakout": (1, 0, 12, 0), "boxing": (0, 0, 8, 0)}
-JOYSTICKS = (0, 0, 12, 0)
+# a26_game_t: paddles instead of joysticks, player A's is the second, frames with the reset switch
+# held, is Pong, frames draw all lines
+CONSOLES = {"pong": (1, 1, 12, 1, 1), "breakout": (1, 0, 12, 0, 0), "boxing": (0, 0, 8, 0, 0)}
+JOYSTICKS = (0, 0, 12, 0, 0)
 
 pytestmark = [
     pytest.mark.skipif(not CSRC.is_dir(), reason="the C sources are not beside the tests"),
@@ -28,17 +29,20 @@ static a2600_run_t runs[] = {{0, {runs}}};
 int state_bytes(void) {{ return sizeof(a26_env_t); }}
 void load(a26_env_t *e, const uint8_t *rom, int run, const uint8_t *game, uint32_t seed,
           float sticky, uint8_t *screen) {{
-    a26_cartridge_t c = {{rom, runs[run], {{game[0], game[1], game[2], game[3]}}, 0}};
+    a26_cartridge_t c = {{.rom = rom, .run = runs[run]}};
+    A26_COPY(&c.game, game, sizeof(c.game));
     e->sticky_least = a26_sticky_least(sticky);
     a26_load(e, &c, seed, screen);
 }}
 int act(a26_env_t *e, const uint8_t *rom, int run, const uint8_t *game, int action, int skip,
         uint8_t *screen) {{
-    a26_cartridge_t c = {{rom, runs[run], {{game[0], game[1], game[2], game[3]}}, 0}};
+    a26_cartridge_t c = {{.rom = rom, .run = runs[run]}};
+    A26_COPY(&c.game, game, sizeof(c.game));
     return a26_act(e, &c, action, skip, screen);
 }}
 void reset_game(a26_env_t *e, const uint8_t *rom, int run, const uint8_t *game, uint8_t *screen) {{
-    a26_cartridge_t c = {{rom, runs[run], {{game[0], game[1], game[2], game[3]}}, 0}};
+    a26_cartridge_t c = {{.rom = rom, .run = runs[run]}};
+    A26_COPY(&c.game, game, sizeof(c.game));
     a26_reset_game(e, &c, screen);
 }}
 void ram(const a26_env_t *e, uint8_t *out) {{ A26_COPY(out, e->console.ram, 128); }}

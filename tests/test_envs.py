@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from ale_py import ALEInterface
 
-from fastpg.envs import PALETTE_RGB, AleGame, Rules, WorkerPool
+from fastpg.envs import PALETTE_RGB, AleGame, NativeGame, Rules, WorkerPool
 from fastpg.envs.ale_game import StickyActions
-from fastpg.envs.ale_vector import INFO_KEYS
+from fastpg.envs.palette import PALETTE_GRAY
 from fastpg.envs.rules import rules
+from fastpg.envs.vector import INFO_KEYS
 
 PLAYED = [  # environment, steps for at least two episodes
     ("Pong-v0", {}, 3100),
@@ -22,6 +23,11 @@ PLAYED = [  # environment, steps for at least two episodes
     # truncations, also in the midst of a frame skip
     ("Pong-v0", {"max_num_frames_per_episode": 103}, 400),
     ("ALE/Pong-v5", {"max_num_frames_per_episode": 90, "full_action_space": True}, 400),
+]
+
+KINDS = [AleGame, NativeGame]
+PLAYED_BY = [
+    (kind, *case) for kind in KINDS for case in PLAYED if kind is AleGame or "Pong" in case[0]
 ]
 
 
@@ -125,6 +131,7 @@ def test_palette_is_that_of_ale(tmp_path):
     screen, rgb = ale.getScreen(), ale.getScreenRGB()
     assert set(np.unique(screen)) == set(range(0, 256, 2))
     np.testing.assert_array_equal(PALETTE_RGB[screen], rgb)
+    np.testing.assert_array_equal(PALETTE_GRAY[screen], ale.getScreenGrayscale())
     assert not PALETTE_RGB[1::2].any()
     assert not PALETTE_RGB.flags.writeable
 
@@ -132,9 +139,9 @@ def test_palette_is_that_of_ale(tmp_path):
 # ---- a game against Gymnasium ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("env_id", "kwargs", "steps"), PLAYED)
-def test_game_is_gymnasiums_over_whole_episodes(env_id, kwargs, steps):
-    env, game = make(env_id, **kwargs), AleGame(rules(env_id, **kwargs))
+@pytest.mark.parametrize(("kind", "env_id", "kwargs", "steps"), PLAYED_BY)
+def test_game_is_gymnasiums_over_whole_episodes(kind, env_id, kwargs, steps):
+    env, game = make(env_id, **kwargs), kind(rules(env_id, **kwargs))
     picture, _ = env.reset(seed=11)
     game.reset(11)
     np.testing.assert_array_equal(look(game), picture)
@@ -158,21 +165,34 @@ def test_game_is_gymnasiums_over_whole_episodes(env_id, kwargs, steps):
     np.testing.assert_array_equal(look(game, "ram"), env.unwrapped.ale.getRAM())
 
 
-def test_seeds():
-    games = [AleGame(rules("Pong-v0")) for _ in range(2)]
+def draws(game):
+    """The random frame skips that come next."""
+    frames, state = [], game.state()
+    for _ in range(40):
+        before = game.frame_number
+        game.step(0)
+        frames.append(game.frame_number - before)
+    game.restore(state)
+    return frames
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_seeds(kind):
+    games = [kind(rules("Pong-v0")) for _ in range(2)]
     for game in games:
         game.reset()  # from the system's entropy, as Gymnasium
-    first, second = (game._random.bit_generator.state for game in games)
+    first, second = (draws(game) for game in games)
     assert first != second
     games[0].reset()  # runs on
-    assert games[0]._random.bit_generator.state == first
+    assert draws(games[0]) == first
     for bad in (-1, 1.5, "1"):
         with pytest.raises(ValueError, match="seed: expected an int of at least 0"):
             games[0].reset(bad)
 
 
-def test_wrong_use_of_a_game():
-    game = AleGame(rules("Pong-v0"))
+@pytest.mark.parametrize("kind", KINDS)
+def test_wrong_use_of_a_game(kind):
+    game = kind(rules("Pong-v0"))
     with pytest.raises(RuntimeError, match=r"expected reset\(\)"):
         game.step(0)
     with pytest.raises(RuntimeError, match=r"expected reset\(\)"):
@@ -186,12 +206,13 @@ def test_wrong_use_of_a_game():
 # ---- no-op starts against AtariPreprocessing -------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("limit", "steps"), [(108_000, 1500), (12, 12), (30, 60)])
-def test_noop_starts_are_those_of_atari_preprocessing(limit, steps):
+def test_noop_starts_are_those_of_atari_preprocessing(kind, limit, steps):
     kwargs = {"max_num_frames_per_episode": limit}
     inner = make("PongNoFrameskip-v4", **kwargs)
     env = gymnasium.wrappers.AtariPreprocessing(inner, noop_max=30, frame_skip=4)
-    game = AleGame(rules("PongNoFrameskip-v4", frameskip=4, noop_max=30, **kwargs))
+    game = kind(rules("PongNoFrameskip-v4", frameskip=4, noop_max=30, **kwargs))
     ale = env.unwrapped.ale
 
     def same():
@@ -224,8 +245,8 @@ def test_noop_starts_are_those_of_atari_preprocessing(limit, steps):
 class Player:
     """Plays whole episodes; for a worker."""
 
-    def __init__(self, rules):
-        self.game = AleGame(rules)
+    def __init__(self, kind, rules):
+        self.game = kind(rules)
 
     def start(self, seed):
         self.game.reset(seed)
@@ -246,16 +267,18 @@ class Player:
 
 
 @pytest.mark.parametrize(
-    ("env_id", "kwargs"),
+    ("kind", "env_id", "kwargs"),
     [
-        ("Pong-v0", {"noop_max": 30}),
-        ("ALE/Breakout-v5", {}),
-        ("Pong-v0", {"max_num_frames_per_episode": 500}),
+        (AleGame, "Pong-v0", {"noop_max": 30}),
+        (AleGame, "ALE/Breakout-v5", {}),
+        (AleGame, "Pong-v0", {"max_num_frames_per_episode": 500}),
+        (NativeGame, "Pong-v0", {"noop_max": 30}),
+        (NativeGame, "Pong-v0", {"max_num_frames_per_episode": 500}),
     ],
 )
-def test_state_continues_bit_for_bit_in_another_process(env_id, kwargs):
+def test_state_continues_bit_for_bit_in_another_process(kind, env_id, kwargs):
     played = rules(env_id, **kwargs)
-    player = Player(played)
+    player = Player(kind, played)
     player.start(21)
     player.episode(0)
     state = player.game.state()
@@ -263,7 +286,7 @@ def test_state_continues_bit_for_bit_in_another_process(env_id, kwargs):
     expected = [player.episode(1)]
     player.game.reset()
     expected.append(player.episode(2))
-    with WorkerPool([partial(Player, played)]) as pool:
+    with WorkerPool([partial(Player, kind, played)]) as pool:
         if not kwargs:  # a game in which something else went on before
             pool.call("start", [(5,)])
             pool.call("episode", [(9,)])
@@ -276,13 +299,17 @@ def test_state_continues_bit_for_bit_in_another_process(env_id, kwargs):
 
 
 @pytest.mark.parametrize(
-    ("env_id", "kwargs"),
-    [("Pong-v0", {"noop_max": 30}), ("ALE/Breakout-v5", {"repeat_action_probability": 0.1})],
+    ("kind", "env_id", "kwargs"),
+    [
+        (AleGame, "Pong-v0", {"noop_max": 30}),
+        (AleGame, "ALE/Breakout-v5", {"repeat_action_probability": 0.1}),
+        (NativeGame, "Pong-v0", {"noop_max": 30}),
+    ],
 )
-def test_state_in_the_midst_of_an_episode(env_id, kwargs):
+def test_state_in_the_midst_of_an_episode(kind, env_id, kwargs):
     played = rules(env_id, **kwargs)
     rng = np.random.default_rng(0)
-    straight, others = AleGame(played), [AleGame(played), AleGame(played)]
+    straight, others = kind(played), [kind(played), kind(played)]
     straight.reset(seed=8)
     actions = rng.integers(0, len(straight.action_meanings), 600).tolist()
     state = straight.state()
@@ -320,6 +347,15 @@ def test_bad_states():
             game.restore(bad)
     with pytest.raises(ValueError, match="state: expected a state of pong, got that of breakout"):
         AleGame(rules("Pong-v0")).restore(state)
+    native = NativeGame(rules("Pong-v0"))
+    native.reset(1)
+    good = native.state()
+    damaged = good[:-9] + bytes([good[-9] ^ 1]) + good[-8:]
+    for bad in (b"", b"\n", b"[1]\n", b"{}\nx", state, good[:-1], damaged):
+        with pytest.raises(ValueError, match="state: expected a state of pong, got another"):
+            native.restore(bad)
+    with pytest.raises(ValueError, match="game: expected pong, got 'breakout'"):
+        NativeGame(rules("ALE/Breakout-v5"))
 
 
 def test_importing_the_package_loads_nothing():

@@ -12,6 +12,9 @@ import fastpg
 PACKAGE = Path(fastpg.__file__).parent
 LEVELS = {
     "kernels": 0,
+    "_roms": 0,
+    "_emulator": 0,
+    "emulator": 1,
     "envs": 1,
     "policy": 2,
     "recording": 2,

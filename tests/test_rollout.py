@@ -16,11 +16,11 @@ from fastpg.rollout import PONG_ACTIONS, RolloutSetup, RolloutWorker, input_size
 HIDDEN = 4
 
 
-def make_pool(kind, workers=1):
+def make_pool(kind, workers=1, emulator="native"):
     weights = SharedArray(((input_size(kind) + 1) * HIDDEN,), "float32")
     weights.array[:] = np.random.default_rng(0).standard_normal(weights.array.size) / 80
     short = rules("Pong-v0", max_num_frames_per_episode=900)
-    setup = RolloutSetup(short, 7, "cython", kind, True, HIDDEN, 1, PONG_ACTIONS)
+    setup = RolloutSetup(short, emulator, 7, "cython", kind, True, HIDDEN, 1, PONG_ACTIONS)
     factories = [partial(RolloutWorker, setup, weights)] * workers
     return WorkerPool(factories, inline=workers == 1), weights.array
 
@@ -38,13 +38,28 @@ def test_fragments_and_workers_change_nothing(monkeypatch, kind):
     assert [episode.number for episode in first.episodes] == [0, 1, 2]
     for other in batches[1:]:
         assert other.states == first.states
-        for a, b in zip(first.episodes, other.episodes, strict=True):
-            assert (a.number, a.emulator_frames) == (b.number, b.emulator_frames)
-            np.testing.assert_array_equal(a.actions, b.actions)
-            np.testing.assert_array_equal(a.rewards, b.rewards)
-            for name in ("palette",) if kind == "raw" else ("indices", "signs", "offsets"):
-                x, y = getattr(a.inputs, name), getattr(b.inputs, name)
-                np.testing.assert_array_equal(x, y)
+        assert_equal_episodes(first.episodes, other.episodes, kind)
+
+
+def assert_equal_episodes(first, second, kind):
+    for a, b in zip(first, second, strict=True):
+        assert (a.number, a.emulator_frames) == (b.number, b.emulator_frames)
+        np.testing.assert_array_equal(a.actions, b.actions)
+        np.testing.assert_array_equal(a.rewards, b.rewards)
+        for name in ("palette",) if kind == "raw" else ("indices", "signs", "offsets"):
+            np.testing.assert_array_equal(getattr(a.inputs, name), getattr(b.inputs, name))
+
+
+@pytest.mark.parametrize("kind", ["difference", "stack", "raw"])
+def test_both_emulators_play_the_same(kind):
+    played = []
+    for emulator in ("native", "ale"):
+        with make_pool(kind, 1, emulator)[0] as pool:
+            states = pool.call("first_states", [([1, 2],)])[0]
+            batch = play_batch(pool, [[0, 2], [1]], states)
+            batch = play_batch(pool, [[3], [4]], batch.states)  # random numbers run on
+        played.append(batch.episodes)
+    assert_equal_episodes(*played, kind)
 
 
 def test_inputs_are_the_differences_of_the_pictures_played():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastpg.envs.ale_game import AleGame as AleGame
     from fastpg.envs.ale_vector import AleVectorEnv as AleVectorEnv
+    from fastpg.envs.native_game import NativeGame as NativeGame
+    from fastpg.envs.native_vector import NativeVectorEnv as NativeVectorEnv
     from fastpg.envs.palette import PALETTE_RGB as PALETTE_RGB
     from fastpg.envs.rules import Rules as Rules
     from fastpg.envs.workers import SharedArray as SharedArray
@@ -18,12 +20,21 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "AleGame": "fastpg.envs.ale_game",
     "AleVectorEnv": "fastpg.envs.ale_vector",
+    "NativeGame": "fastpg.envs.native_game",
+    "NativeVectorEnv": "fastpg.envs.native_vector",
     "PALETTE_RGB": "fastpg.envs.palette",
     "Rules": "fastpg.envs.rules",
     "SharedArray": "fastpg.envs.workers",
     "WorkerError": "fastpg.envs.workers",
     "WorkerPool": "fastpg.envs.workers",
 }
+
+_GAMES = {"native": "NativeGame", "ale": "AleGame"}
+
+
+def game_class(emulator: str) -> Any:
+    """The class of a game on the named emulator: ``"native"`` (Pong only) or ``"ale"``."""
+    return __getattr__(_GAMES[emulator])
 
 
 def __getattr__(name: str) -> Any:

@@ -35,3 +35,7 @@ def _table() -> np.ndarray:
 #: (256, 3) uint8, read-only: red, green, blue of each palette index of ``ALEInterface.getScreen``.
 #: Odd indices are zeros: the chip ignores a colour's lowest bit, so no NTSC picture has them.
 PALETTE_RGB = _table()
+
+#: (256,) uint8, read-only: ALE's grey value of each palette index, the colour's luma, rounded.
+PALETTE_GRAY = np.rint(PALETTE_RGB @ np.array([0.2989, 0.5870, 0.1140])).astype(np.uint8)
+PALETTE_GRAY.flags.writeable = False

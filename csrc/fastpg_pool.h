@@ -1,0 +1,187 @@
+/* A pool of threads that share out numbered pieces of work.
+ *
+ * fastpg_pool_run calls task(context, i, thread) for i = 0..count-1, on the caller (thread 0) and
+ * the pool's own threads, each taking the next number when it has done one; it returns when all are
+ * done. Threads wait for work spinning for some microseconds (steps of a vector environment follow
+ * each other closely), then asleep. A forked child has no threads: it starts them anew. */
+#ifndef FASTPG_POOL_H
+#define FASTPG_POOL_H
+
+#include <stdint.h>
+
+typedef void (*fastpg_task_t)(void *context, int64_t i, int thread);
+
+#if defined(_WIN32)
+
+typedef struct {
+    int threads;
+} fastpg_pool_t;
+
+static int fastpg_pool_open(fastpg_pool_t *pool, int threads) {
+    (void)threads;
+    pool->threads = 1; /* no threads of our own there */
+    return 0;
+}
+static void fastpg_pool_close(fastpg_pool_t *pool) { (void)pool; }
+static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *context, int64_t count) {
+    (void)pool;
+    for (int64_t i = 0; i < count; i++) task(context, i, 0);
+    return 0;
+}
+
+#else
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#define FASTPG_MOST_THREADS 256
+#define FASTPG_SPINS 4000 /* about 20 microseconds */
+
+typedef struct fastpg_pool fastpg_pool_t;
+
+typedef struct {
+    fastpg_pool_t *pool;
+    int number;
+    pthread_t id;
+} fastpg_thread_t;
+
+struct fastpg_pool {
+    int threads; /* the caller's among them */
+    pid_t process;
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    atomic_uint round;    /* raised for each run */
+    atomic_int sleeping;  /* threads that have to be woken */
+    atomic_int busy;      /* threads that have not finished this round */
+    atomic_int leaving;
+    atomic_llong next;
+    int64_t count;
+    fastpg_task_t task;
+    void *context;
+    fastpg_thread_t thread[FASTPG_MOST_THREADS];
+};
+
+static inline void fastpg_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+static void fastpg_pool_share(fastpg_pool_t *pool, int thread) {
+    int64_t i;
+    while ((i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed)) < pool->count)
+        pool->task(pool->context, i, thread);
+}
+
+/* Wait until the round is no longer `last`; returns the new one. */
+static unsigned fastpg_pool_await(fastpg_pool_t *pool, unsigned last) {
+    for (int spin = 0; spin < FASTPG_SPINS; spin++) {
+        unsigned now = atomic_load_explicit(&pool->round, memory_order_acquire);
+        if (now != last) return now;
+        fastpg_relax();
+    }
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add(&pool->sleeping, 1);
+    while (atomic_load(&pool->round) == last) pthread_cond_wait(&pool->wake, &pool->lock);
+    atomic_fetch_sub(&pool->sleeping, 1);
+    pthread_mutex_unlock(&pool->lock);
+    return atomic_load_explicit(&pool->round, memory_order_acquire);
+}
+
+static void *fastpg_pool_work(void *argument) {
+    fastpg_thread_t *self = argument;
+    fastpg_pool_t *pool = self->pool;
+    unsigned round = 0;
+    for (;;) {
+        round = fastpg_pool_await(pool, round);
+        if (atomic_load(&pool->leaving)) return 0;
+        fastpg_pool_share(pool, self->number);
+        if (atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_acq_rel) == 1) {
+            pthread_mutex_lock(&pool->lock); /* the caller may be about to sleep */
+            pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->lock);
+        }
+    }
+}
+
+static void fastpg_pool_next_round(fastpg_pool_t *pool) {
+    atomic_fetch_add(&pool->round, 1); /* before `sleeping` is read, as sleepers count first */
+    if (atomic_load(&pool->sleeping)) {
+        pthread_mutex_lock(&pool->lock);
+        pthread_cond_broadcast(&pool->wake);
+        pthread_mutex_unlock(&pool->lock);
+    }
+}
+
+static void fastpg_pool_close(fastpg_pool_t *pool) {
+    if (pool->threads && pool->process == getpid()) { /* else a forked child: they are not ours */
+        atomic_store(&pool->leaving, 1);
+        pthread_mutex_lock(&pool->lock);
+        atomic_fetch_add(&pool->round, 1);
+        pthread_cond_broadcast(&pool->wake);
+        pthread_mutex_unlock(&pool->lock);
+        for (int k = 1; k < pool->threads; k++) pthread_join(pool->thread[k].id, 0);
+        pthread_mutex_destroy(&pool->lock);
+        pthread_cond_destroy(&pool->wake);
+        pthread_cond_destroy(&pool->done);
+    }
+    pool->threads = 0;
+}
+
+/* Start threads - 1 threads. Returns 0, or an errno with fewer threads than asked for. */
+static int fastpg_pool_open(fastpg_pool_t *pool, int threads) {
+    int failed = 0;
+    pthread_mutex_init(&pool->lock, 0);
+    pthread_cond_init(&pool->wake, 0);
+    pthread_cond_init(&pool->done, 0);
+    atomic_store(&pool->round, 0);
+    atomic_store(&pool->sleeping, 0);
+    atomic_store(&pool->busy, 0);
+    atomic_store(&pool->leaving, 0);
+    pool->process = getpid();
+    pool->threads = 1;
+    sigset_t all, before; /* signals are for the threads that Python knows */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int k = 1; k < threads && k < FASTPG_MOST_THREADS && !failed; k++) {
+        pool->thread[k].pool = pool;
+        pool->thread[k].number = k;
+        failed = pthread_create(&pool->thread[k].id, 0, fastpg_pool_work, &pool->thread[k]);
+        pool->threads += !failed;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, 0);
+    return failed;
+}
+
+/* Returns 0, or an errno if threads of a forked child could not be started (the work is done). */
+static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *context, int64_t count) {
+    int failed = 0;
+    if (pool->threads > 1 && pool->process != getpid())
+        failed = fastpg_pool_open(pool, pool->threads);
+    pool->task = task;
+    pool->context = context;
+    pool->count = count;
+    atomic_store(&pool->next, 0);
+    if (pool->threads == 1 || count == 1) {
+        fastpg_pool_share(pool, 0);
+        return failed;
+    }
+    atomic_store(&pool->busy, pool->threads - 1);
+    fastpg_pool_next_round(pool);
+    fastpg_pool_share(pool, 0);
+    for (int spin = 0; spin < FASTPG_SPINS; spin++) {
+        if (!atomic_load_explicit(&pool->busy, memory_order_acquire)) return failed;
+        fastpg_relax();
+    }
+    pthread_mutex_lock(&pool->lock);
+    while (atomic_load(&pool->busy)) pthread_cond_wait(&pool->done, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+    return failed;
+}
+
+#endif
+#endif

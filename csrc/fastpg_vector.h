@@ -1,0 +1,134 @@
+/* Many games at once: one step or reset of all of them, on a pool of threads, into arrays. */
+#ifndef FASTPG_VECTOR_H
+#define FASTPG_VECTOR_H
+
+#include <string.h>
+
+#include "a26_gym.h"
+#include "fastpg_pool.h"
+#include "fastpg_rows.h"
+
+enum { FASTPG_RGB, FASTPG_GRAYSCALE, FASTPG_PALETTE, FASTPG_RAM, FASTPG_PONG80 };
+enum { FASTPG_NEXT_STEP, FASTPG_SAME_STEP, FASTPG_DISABLED };
+enum { FASTPG_LIVES, FASTPG_EPISODE_FRAMES, FASTPG_FRAMES, FASTPG_INFOS };
+
+typedef struct {
+    uint8_t rgb[256][3], gray[256], red[256]; /* of each palette index */
+} fastpg_colours_t;
+
+typedef struct {
+    a26_cartridge_t cartridge;
+    const a26_env_t *powered; /* what a26_power_on gives */
+    a26_rules_t rules;
+    const fastpg_colours_t *colours;
+    int64_t games;
+    a26_gym_t *game;
+    int kind, autoreset;
+    int64_t bytes; /* of an observation */
+    const uint8_t *emulator_action; /* of each action's number */
+    uint8_t *scratch;               /* a picture for each thread */
+    /* what goes in and out, a row a game; infos and final_infos (FASTPG_INFOS, games) */
+    const int64_t *actions;
+    uint8_t *observations, *final_observations;
+    double *rewards;
+    uint8_t *terminations, *truncations;
+    int64_t *infos, *final_infos;
+    /* for a reset: which games, and those of them that get a seed */
+    const uint8_t *chosen, *seeded;
+    const a26_seed_t *seeds;
+} fastpg_vector_t;
+
+/* ---- pictures -------------------------------------------------------------------------------- */
+
+/* Rows are often as the row above: then so is what they become. */
+static void fastpg_show_rgb(const fastpg_colours_t *colours, const uint8_t *screen, uint8_t *out) {
+    for (int y = 0; y < TIA_HEIGHT; y++, screen += TIA_WIDTH, out += 3 * TIA_WIDTH) {
+        if (y && !memcmp(screen, screen - TIA_WIDTH, TIA_WIDTH)) {
+            memcpy(out, out - 3 * TIA_WIDTH, 3 * TIA_WIDTH);
+            continue;
+        }
+        for (int x = 0; x < TIA_WIDTH; x++) memcpy(out + 3 * x, colours->rgb[screen[x]], 3);
+    }
+}
+
+static void fastpg_show_gray(const fastpg_colours_t *colours, const uint8_t *screen, uint8_t *out) {
+    for (int y = 0; y < TIA_HEIGHT; y++, screen += TIA_WIDTH, out += TIA_WIDTH) {
+        if (y && !memcmp(screen, screen - TIA_WIDTH, TIA_WIDTH)) {
+            memcpy(out, out - TIA_WIDTH, TIA_WIDTH);
+            continue;
+        }
+        for (int x = 0; x < TIA_WIDTH; x++) out[x] = colours->gray[screen[x]];
+    }
+}
+
+/* Where the emulator is to draw for an observation at `out`, or 0. */
+static uint8_t *fastpg_canvas(const fastpg_vector_t *v, int thread, uint8_t *out) {
+    if (v->kind == FASTPG_RAM) return 0;
+    if (v->kind == FASTPG_PALETTE) return out;
+    return v->scratch + (int64_t)thread * A2600_SCREEN_BYTES;
+}
+
+static void fastpg_observe(const fastpg_vector_t *v, int64_t i, const uint8_t *canvas, uint8_t *out) {
+    switch (v->kind) {
+    case FASTPG_RGB: fastpg_show_rgb(v->colours, canvas, out); break;
+    case FASTPG_GRAYSCALE: fastpg_show_gray(v->colours, canvas, out); break;
+    case FASTPG_RAM: memcpy(out, v->game[i].env.console.ram, 128); break;
+    case FASTPG_PONG80: fastpg_view_palette(canvas, v->colours->red, 1, out); break;
+    default: break; /* the palette picture was drawn in its place */
+    }
+}
+
+/* ---- games ----------------------------------------------------------------------------------- */
+
+static void fastpg_inform(const fastpg_vector_t *v, int64_t i, int64_t *infos) {
+    const a26_env_t *e = &v->game[i].env;
+    infos[FASTPG_LIVES * v->games + i] = 0;
+    infos[FASTPG_EPISODE_FRAMES * v->games + i] = e->episode_frame_number;
+    infos[FASTPG_FRAMES * v->games + i] = e->frame_number;
+}
+
+static void fastpg_reset_one(const fastpg_vector_t *v, int64_t i, int thread, const a26_seed_t *seed) {
+    uint8_t *out = v->observations + i * v->bytes, *canvas = fastpg_canvas(v, thread, out);
+    a26_gym_reset(&v->game[i], &v->cartridge, v->powered, &v->rules, seed, canvas);
+    fastpg_observe(v, i, canvas, out);
+    fastpg_inform(v, i, v->infos);
+}
+
+static void fastpg_clear_one(const fastpg_vector_t *v, int64_t i) {
+    v->rewards[i] = 0;
+    v->terminations[i] = v->truncations[i] = 0;
+}
+
+static void fastpg_step_task(void *context, int64_t i, int thread) {
+    const fastpg_vector_t *v = context;
+    if (v->autoreset == FASTPG_NEXT_STEP && (v->terminations[i] | v->truncations[i])) {
+        fastpg_reset_one(v, i, thread, 0);
+        fastpg_clear_one(v, i);
+        return;
+    }
+    a26_env_t *e = &v->game[i].env;
+    uint8_t *out = v->observations + i * v->bytes, *canvas = fastpg_canvas(v, thread, out);
+    v->rewards[i] = a26_gym_step(&v->game[i], &v->cartridge, &v->rules,
+                                 v->emulator_action[v->actions[i]], canvas);
+    v->terminations[i] = e->terminal;
+    v->truncations[i] = (uint8_t)a26_truncated(e);
+    if (a26_over(e) && v->autoreset == FASTPG_SAME_STEP) {
+        uint8_t *last = v->final_observations + i * v->bytes;
+        if (v->kind == FASTPG_PALETTE) memcpy(last, canvas, (size_t)v->bytes);
+        else fastpg_observe(v, i, canvas, last);
+        fastpg_inform(v, i, v->final_infos);
+        fastpg_reset_one(v, i, thread, 0);
+        return;
+    }
+    fastpg_observe(v, i, canvas, out);
+    fastpg_inform(v, i, v->infos);
+}
+
+static void fastpg_reset_task(void *context, int64_t i, int thread) {
+    const fastpg_vector_t *v = context;
+    if (!v->chosen[i]) return;
+    fastpg_reset_one(v, i, thread, v->seeded[i] ? &v->seeds[i] : 0);
+    fastpg_clear_one(v, i);
+}
+
+#endif

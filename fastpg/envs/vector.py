@@ -1,0 +1,246 @@
+"""What all our vector environments share: arguments, spaces, seeds, masks, infos."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import error, spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from fastpg.envs.ale_game import RAM_SIZE
+from fastpg.envs.rules import Rules, rules
+from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
+
+INFO_KEYS = ("lives", "episode_frame_number", "frame_number")
+
+#: Shape of a game's observation, uint8, by its name.
+OBSERVATIONS: dict[str, tuple[int, ...]] = {
+    "rgb": (*SCREEN, 3),
+    "grayscale": SCREEN,
+    "palette": SCREEN,
+    "ram": (RAM_SIZE,),
+    "pong80": (VIEW_PIXELS,),
+}
+
+
+@dataclass
+class Buffers:
+    """What goes into the games and comes out: a row, of infos a column, a game."""
+
+    actions: np.ndarray
+    observations: np.ndarray
+    rewards: np.ndarray
+    terminations: np.ndarray
+    truncations: np.ndarray
+    infos: np.ndarray
+    final_observations: np.ndarray
+    final_infos: np.ndarray
+
+    @classmethod
+    def of(
+        cls, games: int, shape: tuple[int, ...], make: Callable[..., Any] = np.zeros
+    ) -> "Buffers":
+        """Buffers for so many games; ``make(shape, dtype)`` makes an array of zeros."""
+        return cls(
+            actions=make((games,), np.int64),
+            observations=make((games, *shape), np.uint8),
+            rewards=make((games,), np.float64),
+            terminations=make((games,), np.bool_),
+            truncations=make((games,), np.bool_),
+            infos=make((len(INFO_KEYS), games), np.int64),
+            final_observations=make((games, *shape), np.uint8),
+            final_infos=make((len(INFO_KEYS), games), np.int64),
+        )
+
+
+class GameVectorEnv(VectorEnv):
+    """N games of one id, each equal to ``gymnasium.make`` of ale-py's id with its seed.
+
+    A subclass sets ``action_meanings`` and ``_buffers``, calls :meth:`_set_spaces`, and plays:
+    :meth:`_reset_games`, :meth:`_step_games`.
+    """
+
+    action_meanings: tuple[str, ...]
+    _buffers: Buffers
+
+    def __init__(
+        self,
+        env_id: str,
+        num_envs: int,
+        num_threads: int,
+        autoreset_mode: str | AutoresetMode,
+        obs_type: str,
+        **of_the_rules: Any,
+    ):
+        """Check the arguments: see the subclasses."""
+        if num_envs < 1:
+            raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
+        if num_threads < 0:
+            raise ValueError(f"num_threads: expected at least 0, got {num_threads}")
+        if obs_type not in OBSERVATIONS:
+            expected = ", ".join(OBSERVATIONS)
+            raise ValueError(f"obs_type: expected one of {expected}, got {obs_type!r}")
+        self.rules: Rules = rules(env_id, **of_the_rules)
+        self.num_envs = num_envs
+        self.obs_type = obs_type
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
+        self._started = np.zeros(num_envs, np.bool_)
+        self._all_started = False
+        self._everyone = np.ones(num_envs, np.bool_)
+
+    def _set_spaces(self) -> None:
+        high = 1 if self.obs_type == "pong80" else 255
+        shape = OBSERVATIONS[self.obs_type]
+        self.single_action_space = spaces.Discrete(len(self.action_meanings))
+        self.single_observation_space = spaces.Box(0, high, shape, np.uint8)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+
+    # ---- for subclasses ---------------------------------------------------------------------
+
+    def _reset_games(self, seeds: dict[int, int | None]) -> None:
+        """Reset those games, with a seed or None, into the buffers."""
+        raise NotImplementedError
+
+    def _step_games(self) -> None:
+        """Step all games by ``_buffers.actions``, into the buffers, autoreset included."""
+        raise NotImplementedError
+
+    def _observed(self) -> np.ndarray:
+        """Observations (N, ..) to hand out."""
+        raise NotImplementedError
+
+    def _last_observed(self, ended: np.ndarray) -> np.ndarray:
+        """Last observations of the K episodes that ended in this step (same-step autoreset)."""
+        return self._buffers.final_observations[ended]  # a copy
+
+    # ---- playing ----------------------------------------------------------------------------
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin new episodes.
+
+        Args:
+            seed: int: game i has seed + i; a sequence: one for each game; None: random numbers
+                run on (from a seed of the system if there never was one).
+            options: ``{"reset_mask": (N,) bool}`` resets the games where it is True and leaves the
+                others as they are.
+
+        Returns:
+            (observations, infos) of all games; infos of those that were reset.
+
+        Raises:
+            ValueError: a bad seed or mask.
+        """
+        self._check_open()
+        seeds = self._seeds(seed)
+        mask = self._mask(options)
+        self._reset_games({i: seeds[i] for i in np.flatnonzero(mask).tolist()})
+        self._started |= mask
+        self._all_started = bool(self._started.all())
+        return self._observed(), self._infos(self._buffers.infos, mask)
+
+    def step(
+        self, actions: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Play one step of every game.
+
+        Args:
+            actions: (N,) of any integer type: indices into ``action_meanings``.
+
+        Returns:
+            (observations, rewards (N,) float64, terminations (N,) bool, truncations (N,) bool,
+            infos).
+
+        Raises:
+            ValueError: bad actions.
+            AssertionError: without autoreset, a game's episode is over and it was not reset.
+            gymnasium.error.ResetNeeded: a game has not been reset yet.
+        """
+        self._check_open()
+        buffers = self._buffers
+        buffers.actions[:] = self._checked_actions(actions)
+        if not self._all_started:
+            missing = np.flatnonzero(~self._started).tolist()
+            raise error.ResetNeeded(f"step: expected reset() first, which games {missing} lack")
+        if self.autoreset_mode is AutoresetMode.DISABLED:
+            over = np.flatnonzero(buffers.terminations | buffers.truncations).tolist()
+            if over:
+                raise AssertionError(
+                    f'step: the episodes of games {over} are over, reset(options={{"reset_mask"'
+                    ": ...}) expected (autoreset is disabled)"
+                )
+        self._step_games()
+        terminations, truncations = buffers.terminations.copy(), buffers.truncations.copy()
+        infos = self._infos(buffers.infos, self._everyone)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            ended = terminations | truncations
+            if ended.any():
+                infos |= self._final(ended)
+        return self._observed(), buffers.rewards.copy(), terminations, truncations, infos
+
+    # ---- what is returned -------------------------------------------------------------------
+
+    def _infos(self, values: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+        values = values.copy() if mask is self._everyone else np.where(mask, values, 0)
+        found: dict[str, Any] = {}
+        for key, own in zip(INFO_KEYS, values, strict=True):
+            found[key] = own
+            found[f"_{key}"] = mask.copy()
+        return found
+
+    def _final(self, ended: np.ndarray) -> dict[str, Any]:
+        observations = np.full(self.num_envs, None, dtype=object)
+        for i, last in zip(np.flatnonzero(ended), self._last_observed(ended), strict=True):
+            observations[i] = last
+        return {
+            "final_obs": observations,
+            "_final_obs": ended.copy(),
+            "final_info": self._infos(self._buffers.final_infos, ended),
+            "_final_info": ended.copy(),
+        }
+
+    # ---- what is asked for ------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise error.ClosedEnvironmentError("the environment is closed")
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, (int, np.integer)):
+            seed = [int(seed) + i for i in range(self.num_envs)]
+        seeds = [None if one is None else int(one) for one in seed]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed: expected {self.num_envs} of them, got {len(seeds)}")
+        if any(one is not None and one < 0 for one in seeds):
+            raise ValueError(f"seed: expected ints of at least 0, got {seed}")
+        return seeds
+
+    def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
+        if not options or "reset_mask" not in options:
+            return self._everyone
+        mask = np.asarray(options["reset_mask"])
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
+            raise ValueError(
+                f"reset_mask: expected ({self.num_envs},) bool with at least one True, "
+                f"got {mask.shape} {mask.dtype}{'' if mask.any() else ' without any'}"
+            )
+        return mask
+
+    def _checked_actions(self, actions: Any) -> np.ndarray:
+        array = np.asarray(actions)
+        right = array.shape == (self.num_envs,) and array.dtype.kind in "iu"
+        if not right or array.min() < 0 or array.max() >= len(self.action_meanings):
+            expected = f"({self.num_envs},) integers of 0 to {len(self.action_meanings) - 1}"
+            got = array.tolist() if right else f"{array.shape} {array.dtype}"
+            raise ValueError(f"actions: expected {expected}, got {got}")
+        return array
