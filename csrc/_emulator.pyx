@@ -11,6 +11,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from operator import index
+
 import numpy as np
 
 cdef extern from "a26_tv.h" nogil:
@@ -238,7 +240,11 @@ cdef class Console:
     def act(self, action, float paddle_strength=1.0):
         """Play an action, 0 to 17 or an ``ale_py.Action``, for frame_skip frames: the reward."""
         cdef int32_t reward
-        cdef int number = action if isinstance(action, int) else getattr(action, "value", action)
+        cdef int64_t number
+        if isinstance(action, int):
+            number = action
+        else:
+            number = index(getattr(action, "value", action))
         if self.cartridge is None:
             raise RuntimeError("no ROM is loaded: call loadROM() first")
         if not 0 <= number < 18:
@@ -247,7 +253,7 @@ cdef class Console:
             raise ValueError(f"paddle_strength: expected 1, got {paddle_strength}")
         with nogil:
             reward = a26_tv_act(
-                self.tv, &self.gym.env, &self.cartridge.c, number, self.rules.skip_low)
+                self.tv, &self.gym.env, &self.cartridge.c, <uint32_t>number, self.rules.skip_low)
         if self.gym.env.console.error:
             raise RuntimeError(f"the program has come to the unknown opcode ${self.stopped_by:02X}")
         return reward
@@ -345,8 +351,8 @@ cdef class Console:
         """Everything but pictures and rules, as bytes of this layout and machine."""
         return PyBytes_FromStringAndSize(<char *>&self.gym, sizeof(self.gym))
 
-    def restore(self, bytes snapshot not None, bint generators):
-        """Take over a snapshot; generators: the sticky one and the held action as well.
+    def restore(self, bytes snapshot not None, bint generators, bint held):
+        """Take over a snapshot, with its generators and the action that sticks if so wished.
 
         The picture stays as it is until the next frame.
         """
@@ -360,6 +366,8 @@ cdef class Console:
         if not generators:
             gym.env.sticky = self.gym.env.sticky
             gym.random = self.gym.random
+        if not held:
+            gym.env.held = self.gym.env.held
         self.gym = gym
 
 

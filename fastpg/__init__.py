@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Any
 
+from fastpg._registration import register_when_imported
+
 IMPORTED = perf_counter()  # the commands count their start-up from here
 
 try:
@@ -15,7 +17,14 @@ try:
 except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0+unknown"
 
-_PUBLIC = {"kernels": "fastpg.kernels", "envs": "fastpg.envs", "checkpoint": "fastpg.checkpoint"}
+register_when_imported()
+
+_PUBLIC = {
+    "checkpoint": "fastpg.checkpoint",
+    "emulator": "fastpg.emulator",
+    "envs": "fastpg.envs",
+    "kernels": "fastpg.kernels",
+}
 
 
 def __getattr__(name: str) -> Any:

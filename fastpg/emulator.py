@@ -310,8 +310,8 @@ class Emulator(Console):
     def restoreState(self, state: EmulatorState) -> None:
         """Go on from a :meth:`cloneState` of the same ROM.
 
-        As with ALE the picture stays until the next frame, and the action that sticks is not
-        restored.
+        As with ALE the picture stays until the next frame, and a sticky action goes on to be the
+        one before this call, not the one before the clone.
 
         Raises:
             ValueError: the state is another ROM's.
@@ -319,7 +319,7 @@ class Emulator(Console):
         self._loaded()
         if state._rom != self._rom:
             raise ValueError("state: expected one of the loaded ROM, got another's")
-        self.restore(state._snapshot, state._with_generators)
+        self.restore(state._snapshot, state._with_generators, False)
 
     def cloneSystemState(self) -> EmulatorState:
         """:meth:`cloneState` with the generator."""

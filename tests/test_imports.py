@@ -12,6 +12,7 @@ import fastpg
 PACKAGE = Path(fastpg.__file__).parent
 LEVELS = {
     "kernels": 0,
+    "_registration": 0,
     "_roms": 0,
     "_emulator": 0,
     "emulator": 1,

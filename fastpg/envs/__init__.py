@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastpg.envs.ale_game import AleGame as AleGame
     from fastpg.envs.ale_vector import AleVectorEnv as AleVectorEnv
+    from fastpg.envs.native_env import NativeEnv as NativeEnv
     from fastpg.envs.native_game import NativeGame as NativeGame
     from fastpg.envs.native_vector import NativeVectorEnv as NativeVectorEnv
     from fastpg.envs.palette import PALETTE_RGB as PALETTE_RGB
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "AleGame": "fastpg.envs.ale_game",
     "AleVectorEnv": "fastpg.envs.ale_vector",
+    "NativeEnv": "fastpg.envs.native_env",
     "NativeGame": "fastpg.envs.native_game",
     "NativeVectorEnv": "fastpg.envs.native_vector",
     "PALETTE_RGB": "fastpg.envs.palette",

@@ -183,5 +183,5 @@ class NativeGame:
                 f"state: expected a state of {self.rules.game}, got another (or a damaged one, or "
                 f"not this emulator's {_STATE_FORMAT})"
             )
-        self._console.restore(body, True)
+        self._console.restore(body, True, True)
         self._fresh = False
