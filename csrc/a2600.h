@@ -43,6 +43,12 @@ A26_FN uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int32_
     return riot_read(&s->riot, address, cycle);
 }
 
+/* The interpreter reads from some 150 places. Inline, each of them would compile the chips again:
+ * several times the compile time, for slower code. */
+A26_SLOW uint8_t a2600_read_io_called(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, uint8_t *screen) {
+    return a2600_read_io(s, address, noise, cycle, screen);
+}
+
 /* Returns the cycle, which WSYNC moves on to the end of the line. */
 A26_SLOW int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t cycle, uint8_t *screen) {
     tia_t *t = &s->tia;
@@ -81,10 +87,11 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
 /* ---- interpreter ----------------------------------------------------------------------------- */
 
 /* Within a2600_interpret: `r` registers, `cycle` the clock, `pc` of the instruction. */
+#define A2600_READ_IO a2600_read_io_called
 #define A2600_READ(address, noise) \
     (A26_LIKELY((address) & 0x1000) ? rom[(address) & 0xFFF] \
      : ((address) & 0x280) == 0x80 ? s->ram[(address) & 0x7F] \
-                                   : a2600_read_io(s, (uint16_t)(address), (uint8_t)(noise), cycle, screen))
+                                   : A2600_READ_IO(s, (uint16_t)(address), (uint8_t)(noise), cycle, screen))
 #define A2600_WRITE(address, value) \
     do { \
         uint16_t to_ = (uint16_t)(address); \

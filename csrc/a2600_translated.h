@@ -10,6 +10,8 @@
 
 enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
 
+#undef A2600_READ_IO
+#define A2600_READ_IO a2600_read_io /* a translation has few such places: inline */
 #define A2600_LEAVE(why) \
     { \
         s->cpu = r; \
