@@ -107,7 +107,7 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
         A2600_WRITE(0x100 | r.sp, (value)); \
         r.sp--; \
     } while (0)
-#define A2600_PULL() (r.sp++, A2600_READ(0x100 | r.sp, 0))
+#define A2600_PULL(noise) (r.sp++, A2600_READ(0x100 | r.sp, (noise)))
 
 /* Addressing modes set `address` and `noise` and move r.pc; CROSS tells those that may leave a page. */
 #define A2600_AT_ZP(cross) address = A2600_FETCH(r.pc + 1); noise = (uint8_t)address; r.pc += 2;
@@ -122,13 +122,14 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
     address = (uint16_t)(base + (index)); cycle += (cross) && ((base ^ address) & 0x100);
 #define A2600_AT_ABX(cross) A2600_AT_ABI(cross, r.x)
 #define A2600_AT_ABY(cross) A2600_AT_ABI(cross, r.y)
-#define A2600_POINTER(zp) \
-    base = A2600_READ((uint8_t)(zp), (zp)); \
+#define A2600_POINTER(zp, operand) \
+    base = A2600_READ((uint8_t)(zp), (operand)); \
     base |= (uint16_t)(A2600_READ((uint8_t)((zp) + 1), base) << 8); noise = (uint8_t)(base >> 8);
 #define A2600_AT_IZX(cross) \
-    noise = (uint8_t)(A2600_FETCH(r.pc + 1) + r.x); A2600_POINTER(noise) address = base; r.pc += 2;
+    value = A2600_FETCH(r.pc + 1); noise = (uint8_t)(value + r.x); \
+    A2600_POINTER(noise, value) address = base; r.pc += 2;
 #define A2600_AT_IZY(cross) \
-    noise = A2600_FETCH(r.pc + 1); A2600_POINTER(noise) r.pc += 2; \
+    noise = A2600_FETCH(r.pc + 1); A2600_POINTER(noise, noise) r.pc += 2; \
     address = (uint16_t)(base + r.y); cycle += (cross) && ((base ^ address) & 0x100);
 
 #define A2600_VALUE(mode) A2600_READ(address, noise)
@@ -164,8 +165,8 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
 #define A2600_DO_ROR r.pc++; r.a = m6507_op_ROR(&r, r.a);
 #define A2600_DO_PHA r.pc++; A2600_PUSH(r.a);
 #define A2600_DO_PHP r.pc++; A2600_PUSH(m6507_flags(&r));
-#define A2600_DO_PLA r.pc++; m6507_op_LDA(&r, A2600_PULL());
-#define A2600_DO_PLP r.pc++; m6507_set_flags(&r, A2600_PULL());
+#define A2600_DO_PLA r.pc++; m6507_op_LDA(&r, A2600_PULL(0x68));
+#define A2600_DO_PLP r.pc++; m6507_set_flags(&r, A2600_PULL(0x28));
 #define A2600_DO_JMP \
     base = A2600_FETCH_WORD(r.pc + 1); \
     if (opcode == 0x6C) { /* the high byte does not leave the pointer's page */ \
@@ -177,10 +178,10 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
     base = A2600_FETCH_WORD(r.pc + 1); r.pc += 2; \
     A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH((uint8_t)r.pc); r.pc = base;
 #define A2600_DO_RTS \
-    base = A2600_PULL(); base |= (uint16_t)(A2600_PULL() << 8); r.pc = (uint16_t)(base + 1);
+    base = A2600_PULL(0x60); base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = (uint16_t)(base + 1);
 #define A2600_DO_RTI \
-    m6507_set_flags(&r, A2600_PULL()); base = A2600_PULL(); \
-    base |= (uint16_t)(A2600_PULL() << 8); r.pc = base;
+    value = A2600_PULL(0x40); m6507_set_flags(&r, value); base = A2600_PULL(value); \
+    base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = base;
 #define A2600_DO_BRK \
     r.pc += 2; A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH((uint8_t)r.pc); \
     A2600_PUSH(m6507_flags(&r)); r.i = 1; r.pc = A2600_FETCH_WORD(0xFFFE);

@@ -26,8 +26,8 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
 #define A2600_JUMP_INDIRECT \
     address = (uint16_t)((base & 0xFF00) | ((base + 1) & 0xFF)); \
     r.pc = (uint16_t)(A2600_READ(base, base >> 8) | A2600_READ(address, base >> 8) << 8);
-#define A2600_POINTER_AT(zp) \
-    base = A2600_READ((zp), (zp)); \
+#define A2600_POINTER_AT(zp, operand) \
+    base = A2600_READ((zp), (operand)); \
     base |= (uint16_t)(A2600_READ((uint8_t)((zp) + 1), base) << 8);
 
 typedef int32_t (*a2600_run_t)(a2600_t *, const uint8_t *, uint8_t *);

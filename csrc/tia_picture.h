@@ -159,9 +159,9 @@ A26_SLOW void tia_evaluate(tia_t *t, uint32_t line, uint32_t begin, uint32_t end
         if (row)
             for (uint32_t p = begin; p < end && p < 8; p++)
                 row[p] = 0;
+        if (end > 7)
+            t->hmove_blank = 0;
     }
-    if (t->hmove_blank && end > 7)
-        t->hmove_blank = 0;
 }
 
 /* The lines after `first` and before `end` show what `first` shows. */

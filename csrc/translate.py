@@ -221,9 +221,9 @@ class Translator:
         elif op == "PHP":
             self.emit("    A2600_PUSH(m6507_flags(&r));")
         elif op == "PLA":
-            self.emit("    m6507_op_LDA(&r, A2600_PULL());")
+            self.emit("    m6507_op_LDA(&r, A2600_PULL(0x68));")
         elif op == "PLP":
-            self.emit("    m6507_set_flags(&r, A2600_PULL());")
+            self.emit("    m6507_set_flags(&r, A2600_PULL(0x28));")
         elif op == "JMP" and mode == "IND":
             self.emit(
                 f"    base = 0x{operand:04X}; A2600_JUMP_INDIRECT A2600_CHECK_LIMIT goto dispatch;"
@@ -323,7 +323,7 @@ class Translator:
                     f"    base = (uint16_t)(s->ram[0x{at:02X}] | s->ram[0x{at + 1:02X}] << 8);"
                 )
             else:
-                self.emit("    A2600_POINTER_AT(value)")
+                self.emit(f"    A2600_POINTER_AT(value, 0x{operand:02X})")
             self.emit(
                 "    address = base;" if mode == "IZX" else "    address = (uint16_t)(base + r.y);"
             )

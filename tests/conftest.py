@@ -1,0 +1,34 @@
+"""Libraries of the console of csrc/, compiled once a session for all tests that use them."""
+
+import shutil
+
+import pytest
+
+from tests import emulator_core
+
+
+def _folder(tmp_path_factory, name):
+    if not emulator_core.CSRC.is_dir():
+        pytest.skip("the C sources are not beside the tests")
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler")
+    return tmp_path_factory.mktemp(name)
+
+
+@pytest.fixture(scope="session")
+def interpreter(tmp_path_factory):
+    """The console without translations: quick to compile."""
+    return emulator_core.build(_folder(tmp_path_factory, "interpreter"))
+
+
+@pytest.fixture(scope="session")
+def core(tmp_path_factory):
+    """The console with the translations of all games, and Pong's without summaries."""
+    folder = _folder(tmp_path_factory, "core")
+    translations = {}
+    for game in emulator_core.GAMES:
+        for flags in ([], ["--plain"]) if game == "pong" else ([],):
+            name = game + ("_plain" if flags else "")
+            rom = emulator_core.rom_bytes(game)
+            translations[name] = emulator_core.translation(rom, game, folder, *flags)
+    return emulator_core.build(folder, translations)
