@@ -98,35 +98,40 @@ A26_FN void fastpg_dqn_target_row(const float *top, float top_weight, const floa
     }
 }
 
+/* Takes a source row in, after `run` runs of equal rows; returns how many runs there are then. */
+A26_FN uint32_t fastpg_dqn_take_row(fastpg_dqn_rows_t *rows, uint32_t run, const uint8_t *const *frames,
+                                    int count, int row, const uint8_t *gray) {
+    const int at = row * FASTPG_DQN_WIDTH;
+    uint64_t differs[FASTPG_DQN_WORDS];
+    if (row == 0) {
+        for (int k = 0; k < FASTPG_DQN_WORDS; k++)
+            differs[k] = 1;
+    } else {
+        if (!fastpg_dqn_differs(frames, count, at, differs))
+            return run;
+        A26_COPY(rows->sums[(run + 1) & 3], rows->sums[run & 3], sizeof rows->sums[0]);
+    }
+    fastpg_dqn_sum_row(frames, count, at, differs, gray, rows->gray, rows->sums[(run + 1) & 3]);
+    return run + 1;
+}
+
 A26_FN void fastpg_dqn_shrink(const uint8_t *const *frames, int count, const uint8_t *gray, uint8_t *out) {
     fastpg_dqn_rows_t rows;
-    uint64_t differs[FASTPG_DQN_WORDS];
-    uint32_t run = 0, run_of[4], whole[2] = {0, 0}; /* runs of equal rows are numbered from 1 */
+    uint32_t run = 0, run_of[4], begun[2] = {0, 0};
     int row = 0;
     for (int x = 0; x <= FASTPG_DQN_WIDTH; x++) /* what a weight of 0 meets must be finite */
         rows.gray[x] = 0.0f;
     for (int d = 0; d < FASTPG_DQN_SIDE; d++) {
         const int odd = d & 1, top = 5 * (d >> 1) + 2 * odd; /* two target rows cover five */
-        for (; row < top + 3; row++) {
-            const int at = row * FASTPG_DQN_WIDTH;
-            for (int k = 0; row == 0 && k < FASTPG_DQN_WORDS; k++)
-                differs[k] = 1;
-            if (row == 0 || fastpg_dqn_differs(frames, count, at, differs)) {
-                float *sums = rows.sums[(run + 1) & 3];
-                if (run)
-                    A26_COPY(sums, rows.sums[run & 3], sizeof rows.sums[0]);
-                fastpg_dqn_sum_row(frames, count, at, differs, gray, rows.gray, sums);
-                run++;
-            }
-            run_of[row & 3] = run;
-        }
+        for (; row < top + 3; row++)
+            run_of[row & 3] = run = fastpg_dqn_take_row(&rows, run, frames, count, row, gray);
         const uint32_t first = run_of[top & 3], last = run_of[(top + 2) & 3];
         uint8_t *target = out + d * FASTPG_DQN_SIDE;
-        if (first == last && whole[odd] == first) { /* as the row two above: also all of this run */
+        if (last == begun[odd]) { /* one run from where the target row two above begins to here */
             A26_COPY(target, target - 2 * FASTPG_DQN_SIDE, FASTPG_DQN_SIDE);
             continue;
         }
-        whole[odd] = first == last ? first : 0;
+        begun[odd] = first;
         fastpg_dqn_target_row(rows.sums[first & 3], odd ? 0.2f : 0.4f, rows.sums[run_of[(top + 1) & 3] & 3],
                               rows.sums[last & 3], odd ? 0.4f : 0.2f, target);
     }
