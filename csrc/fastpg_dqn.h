@@ -4,7 +4,8 @@
  * the source pixels under it, weighted by the overlap, in float32; summed first along the row, from left
  * to right, then over rows, from top to bottom; rounded to nearest, ties to even. Ties of the exact sums
  * are common in pictures of few colours and fall as the float32 errors have it, so the order of the sums
- * and the rounding of each product matter: compile with -ffp-contract=off, without fast-math.
+ * and the rounding of each product matter: compile with -ffp-contract=off (-fmad=false on a GPU), without
+ * fast-math.
  *
  * Rows of Atari pictures mostly repeat the row above, and rows that do not differ from it in few places.
  * Only what differs is summed anew. That changes no bit: a sum depends on nothing but its terms. */
