@@ -245,6 +245,8 @@ A26_SLOW void a2600_frame_interpreted(a2600_t *s, const uint8_t *rom, tia_pictur
         return;
     if (!s->unfinished)
         a2600_begin_frame(s);
+    if (picture)
+        picture->begin_clock = s->tia.last_clock;
     int32_t left = a2600_interpret(s, rom, picture, A2600_FRAME_INSTRUCTIONS);
     s->unfinished = left == 0 && !s->frame_over;
     tia_catch_up(&s->tia, s->tia.touched_clock, picture); /* writes of equal values were skipped */

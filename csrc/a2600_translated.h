@@ -87,6 +87,8 @@ A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, 
     }
     a2600_t before = *s;
     a2600_begin_frame(s);
+    if (picture)
+        picture->begin_clock = s->tia.last_clock;
     int32_t left;
     while ((left = run(s, rom, picture, summaries)) == A2600_UNKNOWN_PC) {
         a2600_interpret(s, rom, picture, 1);

@@ -162,7 +162,7 @@ A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
         /* masks as they are when the objects are on */
         tia_t full = *t;
         full.grp[0] = full.grp[1] = full.grp_delayed[0] = full.grp_delayed[1] = 0xF0;
-        full.suppressed[0] = full.suppressed[1] = 0;
+        full.pending = 0;
         full.dirty |= 1u << TIA_P0 | 1u << TIA_P1;
         tia_build(&full, 0x1F);
         for (int o = 0; o < TIA_OBJECTS; o++)
@@ -203,7 +203,9 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
     int32_t last = (int32_t)j - 1;
     t->enam[0] = pong_m0(s, last) ? 2 : 0;
     t->enam[1] = pong_m1(s, last) ? 2 : 0;
-    if (!draw) {
+    if (draw) {
+        tia_update_enabled(t, 1u << TIA_M0 | 1u << TIA_M1);
+    } else {
         uint32_t y = pong_field_row(last);
         t->grp[0] = pong_p0(s, last) ? 0xF0 : 0;
         t->grp[1] = pong_p1(s, last) ? 0xF0 : 0;
@@ -215,6 +217,7 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
         t->pf[1] = pong_field(s, rom, 0x9D, y);
         t->pf[2] = pong_field(s, rom, 0x9F, y);
         t->dirty |= 1u << TIA_P0 | 1u << TIA_P1 | 1u << TIA_PF;
+        tia_update_enabled(t, 0x3F);
         if (t->last_clock < 3 * cycle)
             t->last_clock = 3 * cycle > TIA_WINDOW_END_CLOCKS ? TIA_WINDOW_END_CLOCKS : 3 * cycle;
     }

@@ -29,6 +29,12 @@ A26_FN int32_t tia_motion(uint32_t x, uint32_t nibble) {
     return wish;
 }
 
+/* End missile 0's stretched or hidden state. */
+A26_FN void tia_show_m0(tia_t *t) {
+    t->m0_hidden = t->m0_stretched = 0;
+    tia_update_enabled(t, 1u << TIA_M0);
+}
+
 A26_SLOW void tia_write_hmove(tia_t *t, int32_t clock, tia_picture_t *picture) {
     tia_catch_up(t, clock, picture);
     uint32_t x = (uint32_t)(clock / 3 % 76);
@@ -36,9 +42,9 @@ A26_SLOW void tia_write_hmove(tia_t *t, int32_t clock, tia_picture_t *picture) {
     for (int n = 0; n < 5; n++)
         tia_move(t, n, tia_motion(x, t->hm[n]));
     if (x <= 20 || x == 75)
-        t->hmove_blank = 1;
-    t->suppressed[0] = t->suppressed[1] = 0;
-    t->m0_hidden = t->m0_stretched = t->cosmic = 0;
+        t->pending |= TIA_HMOVE_BLANK;
+    t->pending &= (uint8_t) ~(3u * TIA_SUPPRESSED | TIA_COSMIC);
+    tia_show_m0(t);
     t->dirty |= 0x1F;
 }
 
@@ -60,7 +66,7 @@ A26_SLOW void tia_write_resp(tia_t *t, int n, int32_t clock, tia_picture_t *pict
     }
     tia_catch_up(t, when == 2 ? clock + 11 : clock, picture);
     t->pos[n] = (uint8_t)at;
-    t->suppressed[n] = when != 1;
+    t->pending = (uint8_t)((t->pending & ~(TIA_SUPPRESSED << n)) | (when != 1 ? TIA_SUPPRESSED << n : 0));
     t->dirty |= (uint8_t)(1u << (TIA_P0 + n));
 }
 
@@ -88,7 +94,7 @@ A26_SLOW void tia_write_resm(tia_t *t, int n, int32_t clock, tia_picture_t *pict
     tia_catch_up(t, clock + 8, picture);
     t->pos[TIA_M0 + n] = tia_reset_position(t, TIA_M0 + n, clock);
     if (n == 0)
-        t->m0_hidden = t->m0_stretched = 0;
+        tia_show_m0(t);
     t->dirty |= (uint8_t)(1u << (TIA_M0 + n));
 }
 
@@ -108,41 +114,44 @@ A26_SLOW void tia_write_resmp(tia_t *t, int n, uint8_t value, int32_t clock, tia
         uint32_t middle = size == 5 ? 8 : size == 7 ? 16 : 4;
         t->pos[TIA_M0 + n] = (uint8_t)((t->pos[n] + middle) % TIA_WIDTH);
         if (n == 0)
-            t->m0_hidden = t->m0_stretched = 0;
+            tia_show_m0(t);
     }
     t->resmp[n] = locked;
+    tia_update_enabled(t, 1u << (TIA_M0 + n));
     t->dirty |= (uint8_t)(1u << (TIA_M0 + n));
 }
 
 A26_SLOW void tia_write_hmm0(tia_t *t, uint8_t nibble, int32_t clock, tia_picture_t *picture) {
     if (clock == t->hmove_clock + 63 && t->hm[TIA_M0] == 7 && nibble == 6) {
         tia_catch_up(t, clock, picture);
-        t->cosmic = 1;
+        t->pending |= TIA_COSMIC;
         t->cosmic_step = 0;
     }
     t->hm[TIA_M0] = nibble;
 }
 
-/* A register that changes what is shown from clock + delay on. Equal values need nothing. */
-#define TIA_CHANGE(field, new_value, delay, objects) \
+/* A register that changes what is shown from clock + delay on: where the objects `moved` have pixels,
+ * whether those `switched` are enabled. Equal values need nothing. */
+#define TIA_CHANGE(field, new_value, delay, moved, switched) \
     do { \
         uint8_t changed_ = (uint8_t)(new_value); \
         if ((field) != changed_) { \
             tia_catch_up(t, clock + (delay), picture); \
             (field) = changed_; \
-            t->dirty |= (uint8_t)(objects); \
+            t->dirty |= (uint8_t)(moved); \
+            tia_update_enabled(t, (switched)); \
         } \
     } while (0)
 
 A26_SLOW void tia_write_nusiz(tia_t *t, int n, uint8_t value, int32_t clock, tia_picture_t *picture) {
     value &= 0x37;
-    if (value == t->nusiz[n] && !t->suppressed[n] && !(n == 0 && (t->m0_hidden | t->m0_stretched)))
+    if (value == t->nusiz[n] && !(t->pending & TIA_SUPPRESSED << n) && !(n == 0 && (t->m0_hidden | t->m0_stretched)))
         return;
     tia_catch_up(t, clock + 8, picture);
     t->nusiz[n] = value;
-    t->suppressed[n] = 0;
+    t->pending &= (uint8_t) ~(TIA_SUPPRESSED << n);
     if (n == 0)
-        t->m0_hidden = t->m0_stretched = 0;
+        tia_show_m0(t);
     t->dirty |= (uint8_t)(1u << (TIA_P0 + n) | 1u << (TIA_M0 + n));
 }
 
@@ -155,6 +164,8 @@ A26_SLOW void tia_write_ctrlpf(tia_t *t, uint8_t value, int32_t clock, tia_pictu
     t->ctrlpf = value;
     if (at_once)
         t->reflected = value & 1;
+    t->pending &= (uint8_t)~TIA_REFLECTION;
+    t->pending |= t->reflected != (value & 1) ? TIA_REFLECTION : 0;
     t->dirty |= 1u << TIA_BL | 1u << TIA_PF;
 }
 
@@ -172,7 +183,7 @@ A26_FN int32_t tia_delay(uint32_t reg, int32_t clock) {
 }
 
 A26_FN void tia_write_pf(tia_t *t, int n, uint8_t value, int32_t clock, tia_picture_t *picture) {
-    TIA_CHANGE(t->pf[n], value, tia_delay(0x0D, clock), 1u << TIA_PF);
+    TIA_CHANGE(t->pf[n], value, tia_delay(0x0D, clock), 1u << TIA_PF, 1u << TIA_PF);
 }
 
 A26_FN void tia_write_grp0(tia_t *t, uint8_t value, int32_t clock, tia_picture_t *picture) {
@@ -182,6 +193,7 @@ A26_FN void tia_write_grp0(tia_t *t, uint8_t value, int32_t clock, tia_picture_t
     t->grp[0] = value;
     t->grp_delayed[1] = t->grp[1];
     t->dirty |= 1u << TIA_P0 | 1u << TIA_P1;
+    tia_update_enabled(t, 1u << TIA_P0 | 1u << TIA_P1);
 }
 
 A26_FN void tia_write_grp1(tia_t *t, uint8_t value, int32_t clock, tia_picture_t *picture) {
@@ -192,6 +204,7 @@ A26_FN void tia_write_grp1(tia_t *t, uint8_t value, int32_t clock, tia_picture_t
     t->grp_delayed[0] = t->grp[0];
     t->enabl_delayed = t->enabl;
     t->dirty |= 1u << TIA_P0 | 1u << TIA_P1;
+    tia_update_enabled(t, 1u << TIA_P0 | 1u << TIA_P1 | 1u << TIA_BL);
 }
 
 A26_SLOW void tia_write_vblank(tia_t *t, uint8_t value, int32_t cycle, tia_picture_t *picture) {
@@ -211,13 +224,13 @@ A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle, tia_
     case 0x01: tia_write_vblank(t, value, cycle, picture); break;
     case 0x04: tia_write_nusiz(t, 0, value, clock, picture); break;
     case 0x05: tia_write_nusiz(t, 1, value, clock, picture); break;
-    case 0x06: TIA_CHANGE(t->colup[0], value & 0xFE, 0, 0); break;
-    case 0x07: TIA_CHANGE(t->colup[1], value & 0xFE, 0, 0); break;
-    case 0x08: TIA_CHANGE(t->colupf, value & 0xFE, 0, 0); break;
-    case 0x09: TIA_CHANGE(t->colubk, value & 0xFE, 0, 0); break;
+    case 0x06: TIA_CHANGE(t->colup[0], value & 0xFE, 0, 0, 0); break;
+    case 0x07: TIA_CHANGE(t->colup[1], value & 0xFE, 0, 0, 0); break;
+    case 0x08: TIA_CHANGE(t->colupf, value & 0xFE, 0, 0, 0); break;
+    case 0x09: TIA_CHANGE(t->colubk, value & 0xFE, 0, 0, 0); break;
     case 0x0A: tia_write_ctrlpf(t, value, clock, picture); break;
-    case 0x0B: TIA_CHANGE(t->refp[0], value >> 3 & 1, 1, 1u << TIA_P0); break;
-    case 0x0C: TIA_CHANGE(t->refp[1], value >> 3 & 1, 1, 1u << TIA_P1); break;
+    case 0x0B: TIA_CHANGE(t->refp[0], value >> 3 & 1, 1, 1u << TIA_P0, 0); break;
+    case 0x0C: TIA_CHANGE(t->refp[1], value >> 3 & 1, 1, 1u << TIA_P1, 0); break;
     case 0x0D: tia_write_pf(t, 0, value & 0xF0, clock, picture); break;
     case 0x0E: tia_write_pf(t, 1, value, clock, picture); break;
     case 0x0F: tia_write_pf(t, 2, value, clock, picture); break;
@@ -228,17 +241,17 @@ A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle, tia_
     case 0x14: tia_write_resbl(t, clock, picture); break;
     case 0x1B: tia_write_grp0(t, value, clock, picture); break;
     case 0x1C: tia_write_grp1(t, value, clock, picture); break;
-    case 0x1D: TIA_CHANGE(t->enam[0], value & 2, 0, 0); break;
-    case 0x1E: TIA_CHANGE(t->enam[1], value & 2, 0, 0); break;
-    case 0x1F: TIA_CHANGE(t->enabl, value & 2, 0, 0); break;
+    case 0x1D: TIA_CHANGE(t->enam[0], value & 2, 0, 0, 1u << TIA_M0); break;
+    case 0x1E: TIA_CHANGE(t->enam[1], value & 2, 0, 0, 1u << TIA_M1); break;
+    case 0x1F: TIA_CHANGE(t->enabl, value & 2, 0, 0, 1u << TIA_BL); break;
     case 0x20: t->hm[TIA_P0] = value >> 4; break;
     case 0x21: t->hm[TIA_P1] = value >> 4; break;
     case 0x22: tia_write_hmm0(t, value >> 4, clock, picture); break;
     case 0x23: t->hm[TIA_M1] = value >> 4; break;
     case 0x24: t->hm[TIA_BL] = value >> 4; break;
-    case 0x25: TIA_CHANGE(t->vdelp[0], value & 1, 0, 1u << TIA_P0); break;
-    case 0x26: TIA_CHANGE(t->vdelp[1], value & 1, 0, 1u << TIA_P1); break;
-    case 0x27: TIA_CHANGE(t->vdelbl, value & 1, 0, 0); break;
+    case 0x25: TIA_CHANGE(t->vdelp[0], value & 1, 0, 1u << TIA_P0, 1u << TIA_P0); break;
+    case 0x26: TIA_CHANGE(t->vdelp[1], value & 1, 0, 1u << TIA_P1, 1u << TIA_P1); break;
+    case 0x27: TIA_CHANGE(t->vdelbl, value & 1, 0, 0, 1u << TIA_BL); break;
     case 0x28: tia_write_resmp(t, 0, value, clock, picture); break;
     case 0x29: tia_write_resmp(t, 1, value, clock, picture); break;
     case 0x2A: tia_write_hmove(t, clock, picture); break;

@@ -31,12 +31,8 @@ A26_FN uint64_t tia_overlap(const tia_mask_t *a, const tia_mask_t *b, const tia_
 
 A26_FN tia_mask_t tia_span(uint32_t begin, uint32_t end) { /* begin < end <= 160 */
     tia_mask_t span;
-    for (uint32_t k = 0; k < 3; k++) {
-        uint32_t base = 64 * k;
-        uint64_t from = begin <= base ? ~0ull : begin >= base + 64 ? 0 : ~0ull << (begin - base);
-        uint64_t upto = end <= base ? 0 : end >= base + 64 ? ~0ull : ~(~0ull << (end - base));
-        span.w[k] = from & upto;
-    }
+    for (uint32_t k = 0; k < 3; k++)
+        span.w[k] = tia_word_span(begin, end, k);
     return span;
 }
 
@@ -51,31 +47,33 @@ A26_FN uint32_t tia_collide(const tia_t *t, uint32_t latches, const tia_mask_t *
     return set;
 }
 
-/* Clear latches that what is on now would set somewhere in a whole line. */
-A26_FN uint32_t tia_open(tia_t *t, uint32_t on) {
-    uint32_t latches = tia_latches_possible[on] & ~(uint32_t)t->collisions;
+/* Clear latches that what is on now could set, wherever it stands. */
+A26_FN uint32_t tia_open(const tia_t *t) {
+    return t->vblank & 2 ? 0 : tia_latches_possible[t->enabled] & ~(uint32_t)t->collisions;
+}
+
+/* Of them, those that it would set somewhere in a whole line. */
+A26_FN uint32_t tia_touching(tia_t *t) {
+    const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
+    uint32_t latches = tia_open(t);
     if (!latches)
         return 0;
-    const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
-    tia_build(t, on);
+    tia_build(t, t->enabled);
     return tia_collide(t, latches, &line);
 }
 
 /* ---- evaluation ------------------------------------------------------------------------------ */
 
 A26_SLOW void tia_end_of_line(tia_t *t) {
-    uint8_t reflect = t->ctrlpf & 1;
-    if (t->reflected != reflect) {
-        t->reflected = reflect;
+    if (t->pending & TIA_REFLECTION) {
+        t->reflected = t->ctrlpf & 1;
         t->dirty |= 1u << TIA_PF;
     }
-    for (int n = 0; n < 2; n++) {
-        if (t->suppressed[n]) {
-            t->suppressed[n] = 0;
+    for (int n = 0; n < 2; n++)
+        if (t->pending & TIA_SUPPRESSED << n)
             t->dirty |= (uint8_t)(1u << (TIA_P0 + n));
-        }
-    }
-    if (t->cosmic) {
+    t->pending &= (uint8_t) ~(3u * TIA_SUPPRESSED | TIA_REFLECTION);
+    if (t->pending & TIA_COSMIC) {
         A26_TABLE uint8_t steps[4] = {18, 33, 0, 17};
         t->cosmic_step = (t->cosmic_step + 1) & 3;
         uint8_t step = steps[t->cosmic_step];
@@ -83,34 +81,33 @@ A26_SLOW void tia_end_of_line(tia_t *t) {
         t->m0_stretched = t->cosmic_step == 1;
         t->m0_hidden = t->cosmic_step == 2;
         t->dirty |= 1u << TIA_M0;
+        tia_update_enabled(t, 1u << TIA_M0);
     }
-}
-
-/* Whether the end of a line would change something, or a blank is to be painted. */
-A26_FN int tia_pending(const tia_t *t) {
-    return t->suppressed[0] | t->suppressed[1] | t->cosmic | (t->reflected ^ (t->ctrlpf & 1)) | t->hmove_blank;
 }
 
 /* Evaluate [begin, end) of a line: collisions, and pixels if there is a row to paint. */
 A26_SLOW void tia_evaluate(tia_t *t, uint32_t begin, uint32_t end, uint8_t *row) {
     if (t->vblank & 2) {
         if (row)
-            tia_paint_black(row, begin, end);
+            tia_fill(row, begin, end, 0);
     } else {
-        uint32_t on = tia_enabled(t);
+        uint32_t on = t->enabled;
         uint32_t latches = tia_latches_possible[on] & ~(uint32_t)t->collisions;
-        if (latches || row) {
-            tia_mask_t span = tia_span(begin, end);
+        if (latches || row)
             tia_build(t, on);
+        if (latches) {
+            tia_mask_t span = tia_span(begin, end);
             t->collisions |= (uint16_t)tia_collide(t, latches, &span);
-            if (row)
-                tia_paint(t, on, &span, row);
         }
+        if (row)
+            tia_paint(t, on, begin, end, row);
     }
-    if (t->hmove_blank && begin < 8 && row)
-        tia_paint_black(row, begin, end < 8 ? end : 8);
-    if (t->hmove_blank && end > 7)
-        t->hmove_blank = 0;
+    if (A26_UNLIKELY(t->pending & TIA_HMOVE_BLANK)) {
+        if (begin < 8 && row)
+            tia_fill(row, begin, end < 8 ? end : 8, 0);
+        if (end > 7)
+            t->pending &= (uint8_t)~TIA_HMOVE_BLANK;
+    }
 }
 
 A26_SLOW void tia_run(tia_t *t, int32_t to, tia_picture_t *picture) {
@@ -118,8 +115,8 @@ A26_SLOW void tia_run(tia_t *t, int32_t to, tia_picture_t *picture) {
         to = TIA_WINDOW_END_CLOCKS;
     int32_t at = t->last_clock;
     while (at < to) {
-        int plain = !tia_pending(t);
-        if (plain && !picture && (t->vblank & 2 || !tia_open(t, tia_enabled(t)))) {
+        int plain = !t->pending;
+        if (plain && !picture && !tia_touching(t)) {
             at = to; /* nothing to see and nothing new to collide */
             break;
         }
@@ -147,7 +144,11 @@ A26_SLOW void tia_run(tia_t *t, int32_t to, tia_picture_t *picture) {
 
 /* Evaluate everything before the clock `to`. */
 A26_FN void tia_catch_up(tia_t *t, int32_t to, tia_picture_t *picture) {
-    if (to > t->last_clock && t->last_clock < TIA_WINDOW_END_CLOCKS)
+    if (to <= t->last_clock || t->last_clock == TIA_WINDOW_END_CLOCKS)
+        return;
+    if (!picture && !t->pending && !tia_open(t)) /* tia_run would find the same */
+        t->last_clock = to < TIA_WINDOW_END_CLOCKS ? to : TIA_WINDOW_END_CLOCKS;
+    else
         tia_run(t, to, picture);
 }
 

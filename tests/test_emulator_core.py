@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 from ale_py import ALEInterface, LoggerMode, roms
 
+from fastpg.envs.palette import PALETTE_RGB
+from fastpg.kernels import reference
+
 CSRC = Path(__file__).resolve().parents[1] / "csrc"
 GAMES = ("pong", "breakout", "freeway", "space_invaders", "boxing")
 # paddles instead of joysticks, player A's is the second, frames with the reset switch held, is Pong
 CONSOLES = {"pong": (1, 1, 12, 1), "breakout": (1, 0, 12, 0), "boxing": (0, 0, 8, 0)}
 JOYSTICKS = (0, 0, 12, 0)
 ALL_SUMMARIES = 0xFFFFFFFF
+RED = np.ascontiguousarray(PALETTE_RGB[:, 0])
 
 pytestmark = [
     pytest.mark.skipif(not CSRC.is_dir(), reason="the C sources are not beside the tests"),
@@ -23,7 +27,7 @@ pytestmark = [
 ]
 
 HARNESS = """
-#include "a26_ale.h"
+#include "a26_view.h"
 {includes}
 static a2600_run_t runs[] = {{0, {runs}}};
 int state_bytes(void) {{ return sizeof(a26_env_t); }}
@@ -41,6 +45,15 @@ void load(a26_env_t *e, const a26_cartridge_t *c, uint32_t seed, float sticky, u
 int act(a26_env_t *e, const a26_cartridge_t *c, int action, int skip, uint8_t *screen) {{
     return a26_act(e, c, action, skip, screen);
 }}
+int canvas_bytes(void) {{ return sizeof(a26_canvas_t); }}
+int act_view(a26_env_t *e, const a26_cartridge_t *c, int action, int skip, const uint8_t *red,
+             int find_background, a26_canvas_t *canvas, uint8_t *view) {{
+    return a26_act_view(e, c, action, skip, red, find_background, canvas, view);
+}}
+void reset_game_view(a26_env_t *e, const a26_cartridge_t *c, const uint8_t *red,
+                     int find_background, a26_canvas_t *canvas, uint8_t *view) {{
+    a26_reset_game_view(e, c, red, find_background, canvas, view);
+}}
 void reset_game(a26_env_t *e, const a26_cartridge_t *c, uint8_t *screen) {{
     a26_reset_game(e, c, screen);
 }}
@@ -50,6 +63,7 @@ void use_fresh(const a26_env_t *e, a26_cartridge_t *c) {{
     a26_make_fresh(&other, c, &fresh);
     c->fresh = &fresh;
 }}
+void poke(a26_env_t *e, int address, int value) {{ e->console.ram[address & 127] = value; }}
 void ram(const a26_env_t *e, uint8_t *out) {{ A26_COPY(out, e->console.ram, 128); }}
 int over(const a26_env_t *e) {{ return e->terminal; }}
 int error(const a26_env_t *e) {{ return e->console.error; }}
@@ -91,12 +105,13 @@ def pointer(array):
 class Core:
     """One environment of the C core, with two screens in turn as the hardware has."""
 
-    def __init__(self, core, game, run, seed=0, sticky=0.0, fresh=False):
-        self.library, self.rom = core, rom_bytes(game)
+    def __init__(self, core, game, run, seed=0, sticky=0.0, fresh=False, rom=None):
+        self.library, self.rom = core, rom_bytes(game) if rom is None else rom
         self.state = np.zeros(core.state_bytes(), np.uint8)
         self.cartridge = np.zeros(core.cartridge_bytes(), np.uint8)
         self.screens = [np.zeros((210, 160), np.uint8) for _ in range(2)]
         self.fixed = (pointer(self.state), pointer(self.cartridge))
+        self.canvas = None
         translation = 0 if run == "interpreted" else GAMES.index(game) + 1
         console = np.array(CONSOLES.get(game, JOYSTICKS), np.uint8)
         summaries = ALL_SUMMARIES if run == "summaries" else 0
@@ -110,6 +125,24 @@ class Core:
         return self.library.act(
             *self.fixed, action, skip, pointer(self.screens[0] if draw else None)
         )
+
+    def act_view(self, action, skip, find_background):
+        if self.canvas is None:
+            self.canvas = np.zeros(self.library.canvas_bytes(), np.uint8)
+        view = np.empty((80, 80), np.uint8)
+        self.library.act_view(
+            *self.fixed,
+            action,
+            skip,
+            pointer(RED),
+            find_background,
+            pointer(self.canvas),
+            pointer(view),
+        )
+        return view
+
+    def poke(self, address, value):
+        self.library.poke(self.fixed[0], address, value)
 
     def reset_game(self):
         self.library.reset_game(*self.fixed, pointer(self.screens[0]))
@@ -205,3 +238,47 @@ def test_summaries_equal_the_plain_translation_in_any_order_of_pictures(core):
             fast.reset_game()
             plain.reset_game()
             np.testing.assert_array_equal(fast.screens[0], plain.screens[0], where)
+
+
+def expect_views(seen, drawn, rng, actions, frames, *, recolour=False):
+    """act_view of one environment against act of another on one screen, and the reference op."""
+    view = np.empty((1, 6400), np.uint8)
+    screen = np.zeros((1, 210, 160), np.uint8)
+    for frame in range(frames):
+        action, skip = int(rng.choice(actions)), int(rng.integers(1, 5))
+        find = bool(rng.integers(2))
+        if recolour and frame % 20 == 0:  # as Pong does when nobody has played for a while
+            colour = int(rng.integers(256))
+            seen.poke(0x8A, colour)
+            drawn.poke(0x8A, colour)
+        drawn.library.act(*drawn.fixed, action, skip, pointer(screen))
+        got = seen.act_view(action, skip, find)
+        reference.preprocess_palette(screen, RED, find, view)
+        np.testing.assert_array_equal(got, view.reshape(80, 80), f"frame {frame}, find {find}")
+        if frame % 400 == 399:
+            drawn.reset_game()
+            seen.reset_game()
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_views_equal_preprocessed_pictures(core, game):
+    seen, drawn = Core(core, game, "summaries"), Core(core, game, "translated")
+    actions = [a.value for a in oracle(game).getMinimalActionSet()]
+    expect_views(seen, drawn, np.random.default_rng(5), actions, 900, recolour=game == "pong")
+
+
+def short_frames():
+    """A cartridge of our own: frames of 83 and of 211 lines in turn, each line differs."""
+    code = "A902 8500 8502 8502 8502 A900 8500 A580 4980 8580 E681 2980 0950 AA"
+    code += "8A 6581 8509 0A 850E 8502 CA D0F3 4C00F0"
+    rom = np.zeros(4096, np.uint8)
+    program = np.frombuffer(bytes.fromhex(code), np.uint8)
+    rom[: program.size] = program
+    rom[0xFFC:] = (0x00, 0xF0, 0x00, 0xF0)
+    return rom
+
+
+def test_views_of_frames_that_do_not_reach_all_lines(core):
+    rom = short_frames()
+    seen, drawn = (Core(core, "freeway", "interpreted", rom=rom) for _ in range(2))
+    expect_views(seen, drawn, np.random.default_rng(6), [0], 200)
