@@ -35,9 +35,9 @@ typedef struct {
 
 /* ---- bus ------------------------------------------------------------------------------------- */
 
-A26_FN uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, uint8_t *screen) {
+A26_SLOW uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, tia_picture_t *picture) {
     if (!(address & 0x80))
-        return tia_read(&s->tia, address & 0x0F, noise, cycle, s->frame_start_cycle, screen);
+        return tia_read(&s->tia, address & 0x0F, noise, cycle, s->frame_start_cycle, picture);
     if (!(address & 0x200))
         return s->ram[address & 0x7F];
     return riot_read(&s->riot, address, cycle);
@@ -45,17 +45,17 @@ A26_FN uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int32_
 
 /* The interpreter reads from some 150 places. Inline, each of them would compile the chips again:
  * several times the compile time, for slower code. */
-A26_SLOW uint8_t a2600_read_io_called(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, uint8_t *screen) {
-    return a2600_read_io(s, address, noise, cycle, screen);
+A26_SLOW uint8_t a2600_read_io_called(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, tia_picture_t *picture) {
+    return a2600_read_io(s, address, noise, cycle, picture);
 }
 
 /* Returns the cycle, which WSYNC moves on to the end of the line. */
-A26_SLOW int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t cycle, uint8_t *screen) {
+A26_FN int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t cycle, tia_picture_t *picture) {
     tia_t *t = &s->tia;
     int32_t clock = 3 * cycle;
     t->touched_clock = clock + tia_delay(reg, clock);
     if (reg == 0x00) {
-        tia_catch_up(t, clock, screen);
+        tia_catch_up(t, clock, picture);
         if (value & 2)
             t->vsync_finish_clock = clock + TIA_LINE_CLOCKS;
         else if (clock >= t->vsync_finish_clock) {
@@ -65,18 +65,18 @@ A26_SLOW int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_
     } else if (reg == 0x02) {
         cycle = (cycle + A2600_LINE_CYCLES - 1) / A2600_LINE_CYCLES * A2600_LINE_CYCLES;
     } else {
-        tia_write(t, reg, value, cycle, screen);
+        tia_write(t, reg, value, cycle, picture);
     }
     if (clock >= 3 * A2600_LAST_LINE * A2600_LINE_CYCLES)
         s->frame_over = 1;
     return cycle;
 }
 
-A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t cycle, uint8_t *screen) {
+A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t cycle, tia_picture_t *picture) {
     if (address & 0x1000)
         return cycle; /* the cartridge is ROM */
     if (!(address & 0x80))
-        return a2600_write_tia(s, address & 0x3F, value, cycle, screen);
+        return a2600_write_tia(s, address & 0x3F, value, cycle, picture);
     if (!(address & 0x200))
         s->ram[address & 0x7F] = value;
     else
@@ -91,14 +91,14 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
 #define A2600_READ(address, noise) \
     (A26_LIKELY((address) & 0x1000) ? rom[(address) & 0xFFF] \
      : ((address) & 0x280) == 0x80 ? s->ram[(address) & 0x7F] \
-                                   : A2600_READ_IO(s, (uint16_t)(address), (uint8_t)(noise), cycle, screen))
+                                   : A2600_READ_IO(s, (uint16_t)(address), (uint8_t)(noise), cycle, picture))
 #define A2600_WRITE(address, value) \
     do { \
         uint16_t to_ = (uint16_t)(address); \
         if ((to_ & 0x1280) == 0x80) \
             s->ram[to_ & 0x7F] = (value); \
         else \
-            cycle = a2600_write(s, to_, (value), cycle, screen); \
+            cycle = a2600_write(s, to_, (value), cycle, picture); \
     } while (0)
 #define A2600_FETCH(at) A2600_READ((uint16_t)(at), 0)
 #define A2600_FETCH_WORD(at) ((uint16_t)(A2600_FETCH(at) | A2600_FETCH((at) + 1) << 8))
@@ -187,7 +187,7 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
     A2600_PUSH(m6507_flags(&r)); r.i = 1; r.pc = A2600_FETCH_WORD(0xFFFE);
 
 /* Run up to `budget` instructions or to the end of the frame; returns what is left of the budget. */
-A26_SLOW int32_t a2600_interpret(a2600_t *s, const uint8_t *rom, uint8_t *screen, int32_t budget) {
+A26_SLOW int32_t a2600_interpret(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, int32_t budget) {
     m6507_t r = s->cpu;
     int32_t cycle = s->cycle;
     uint16_t address, base;
@@ -247,15 +247,17 @@ A26_FN void a2600_begin_frame(a2600_t *s) {
     t->last_clock = t->touched_clock = TIA_WINDOW_BEGIN_CLOCKS;
 }
 
-/* One frame, by interpretation alone. `screen`: 210 x 160 palette indices, or 0 for no picture. */
-A26_SLOW void a2600_frame_interpreted(a2600_t *s, const uint8_t *rom, uint8_t *screen) {
+/* One frame, by interpretation alone. `picture` may be 0: none wanted. */
+A26_SLOW void a2600_frame_interpreted(a2600_t *s, const uint8_t *rom, tia_picture_t *picture) {
     if (s->error)
         return;
     if (!s->unfinished)
         a2600_begin_frame(s);
-    int32_t left = a2600_interpret(s, rom, screen, A2600_FRAME_INSTRUCTIONS);
+    if (picture)
+        picture->begin_clock = s->tia.last_clock;
+    int32_t left = a2600_interpret(s, rom, picture, A2600_FRAME_INSTRUCTIONS);
     s->unfinished = left == 0 && !s->frame_over;
-    tia_catch_up(&s->tia, s->tia.touched_clock, screen); /* writes of equal values were skipped */
+    tia_catch_up(&s->tia, s->tia.touched_clock, picture); /* writes of equal values were skipped */
 }
 
 #endif

@@ -12,6 +12,8 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
 
 #undef A2600_READ_IO
 #define A2600_READ_IO a2600_read_io /* a translation has few such places: inline */
+
+/* Within a translation: `r` registers, `cycle` the clock, `address`, `base`, `value` scratch. */
 #define A2600_LEAVE(why) \
     { \
         s->cpu = r; \
@@ -30,21 +32,69 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
     base = A2600_READ((zp), (operand)); \
     base |= (uint16_t)(A2600_READ((uint8_t)((zp) + 1), base) << 8);
 
-typedef int32_t (*a2600_run_t)(a2600_t *, const uint8_t *, uint8_t *);
+/* A store to an address that is not known ahead. It may be to VSYNC and end the frame. */
+#define A2600_STORE(following) \
+    if ((address & 0x1280) == 0x80) { \
+        s->ram[address & 0x7F] = value; \
+    } else { \
+        cycle = a2600_write(s, address, value, cycle, picture); \
+        if (A26_UNLIKELY(s->frame_over)) { \
+            r.pc = (following); \
+            A2600_LEAVE(A2600_FRAME_OVER) \
+        } \
+    }
+
+/* PHA, PHP. */
+#define A2600_PUSH_VALUE(following) \
+    address = 0x100 | r.sp; \
+    r.sp--; \
+    A2600_STORE(following)
+
+/* JSR, BRK. With a stack in the TIA, leave it to the interpreter. */
+#define A2600_CALL(back) \
+    if (A26_UNLIKELY(r.sp < 0x82)) \
+        return A2600_ABNORMAL; \
+    s->ram[r.sp & 0x7F] = (uint8_t)((back) >> 8); \
+    s->ram[(r.sp - 1) & 0x7F] = (uint8_t)(back); \
+    r.sp -= 2;
+
+/* A loop that only waits for INTIM to become 0, `turn` cycles long with the read 4 cycles in: go to
+ * the turn that reads 0 first. Reads before it change nothing. */
+A26_FN int32_t a2600_idle(const riot_t *riot, int32_t cycle, int32_t turn) {
+    int32_t elapsed = cycle + 4 - 1 - riot->set_cycle;
+    int32_t wanted = ((int32_t)riot->value - 1) << riot->shift;
+    if (elapsed < 0 || elapsed >= wanted || turn > 1 << riot->shift)
+        return cycle;
+    return cycle + (wanted - elapsed + turn - 1) / turn * turn;
+}
+
+/* A loop of DEX or DEY and BNE or BPL back to it: go to its last turn. */
+#define A2600_COUNT_DOWN(reg, turns, cycles) \
+    { \
+        uint8_t turns_ = (uint8_t)(turns); \
+        cycle += (cycles) * turns_; \
+        (reg) = (uint8_t)((reg) - turns_); \
+    }
+
+/* `summaries`: bit per loop summary of the ROM that may be used; 0 is the plain translation. */
+typedef int32_t (*a2600_run_t)(a2600_t *, const uint8_t *, tia_picture_t *, uint32_t summaries);
 
 /* One frame by a ROM's translation, with the interpreter wherever that does not reach. */
-A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, uint8_t *screen, a2600_run_t run) {
+A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, a2600_run_t run,
+                        uint32_t summaries) {
     if (s->error)
         return;
     if (s->unfinished) {
-        a2600_frame_interpreted(s, rom, screen);
+        a2600_frame_interpreted(s, rom, picture);
         return;
     }
     a2600_t before = *s;
     a2600_begin_frame(s);
+    if (picture)
+        picture->begin_clock = s->tia.last_clock;
     int32_t left;
-    while ((left = run(s, rom, screen)) == A2600_UNKNOWN_PC) {
-        a2600_interpret(s, rom, screen, 1);
+    while ((left = run(s, rom, picture, summaries)) == A2600_UNKNOWN_PC) {
+        a2600_interpret(s, rom, picture, 1);
         if (s->frame_over) {
             left = s->error ? A2600_ABNORMAL : A2600_FRAME_OVER;
             break;
@@ -56,7 +106,9 @@ A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, uint8_t *screen, a2600_r
     }
     if (A26_UNLIKELY(left == A2600_ABNORMAL)) {
         *s = before;
-        a2600_frame_interpreted(s, rom, screen);
+        if (picture)
+            tia_begin_picture(picture, picture->pixels, picture->sparse);
+        a2600_frame_interpreted(s, rom, picture);
     }
 }
 

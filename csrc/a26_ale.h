@@ -114,17 +114,18 @@ A26_FN void a26_press(a26_env_t *e, const a26_game_t *game, uint32_t action, int
 typedef struct {
     const uint8_t *rom;  /* A2600_ROM_BYTES */
     a2600_run_t run;     /* its translation, or 0: interpret */
+    uint32_t summaries;  /* bit per loop summary that the translation may use */
     a26_game_t game;
-    const a2600_t *fresh; /* the console after reset_game, if that is always the same; or 0 */
+    const a2600_t *fresh; /* from a26_make_fresh, where reset_game always ends alike; or 0 */
 } a26_cartridge_t;
 
 A26_FN void a26_frame(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int reset_switch,
-                      uint8_t *screen) {
+                      tia_picture_t *picture) {
     a26_press(e, &c->game, action, reset_switch);
     if (c->run)
-        a2600_frame(&e->console, c->rom, screen, c->run);
+        a2600_frame(&e->console, c->rom, picture, c->run, c->summaries);
     else
-        a2600_frame_interpreted(&e->console, c->rom, screen);
+        a2600_frame_interpreted(&e->console, c->rom, picture);
 }
 
 A26_FN void a26_system_reset(a26_env_t *e, const a26_cartridge_t *c) {
@@ -141,16 +142,42 @@ A26_FN void a26_begin_game(a26_env_t *e, const a26_cartridge_t *c) {
     a26_system_reset(e, c);
 }
 
+A26_FN int a26_reset_frames(const a26_cartridge_t *c) { return A26_IDLE_FRAMES + c->game.reset_frames; }
+
+/* The beginning of a new game, up to the last frame of ALE's sequence. */
+A26_SLOW void a26_reset_until_last(a26_env_t *e, const a26_cartridge_t *c) {
+    a26_begin_game(e, c);
+    for (int k = 0; k < a26_reset_frames(c) - 1; k++)
+        a26_frame(e, c, 0, k >= A26_IDLE_FRAMES, 0);
+}
+
+/* What reset_game may copy instead of emulating it: valid for all environments of a game whose reset
+ * always ends in the same state, as Pong's does (its code clears all RAM and sets the timer first). */
+A26_SLOW void a26_make_fresh(a26_env_t *e, const a26_cartridge_t *c, a2600_t *fresh) {
+    a26_reset_until_last(e, c);
+    *fresh = e->console;
+}
+
+A26_SLOW void a26_reset_onto(a26_env_t *e, const a26_cartridge_t *c, tia_picture_t *picture) {
+    if (c->fresh) {
+        a26_begin_game(e, c);
+        e->console = *c->fresh;
+    } else {
+        a26_reset_until_last(e, c);
+    }
+    a26_frame(e, c, 0, c->game.reset_frames != 0, picture);
+}
+
 /* A new game. `screen` shows its first picture then, if given. */
 A26_SLOW void a26_reset_game(a26_env_t *e, const a26_cartridge_t *c, uint8_t *screen) {
-    a26_begin_game(e, c);
-    if (c->fresh && !screen) {
-        e->console = *c->fresh;
+    tia_picture_t picture;
+    if (!screen) {
+        a26_reset_onto(e, c, 0);
         return;
     }
-    int frames = A26_IDLE_FRAMES + c->game.reset_frames;
-    for (int k = 0; k < frames; k++)
-        a26_frame(e, c, 0, k >= A26_IDLE_FRAMES, k == frames - 1 ? screen : 0);
+    tia_begin_picture(&picture, screen, 0);
+    a26_reset_onto(e, c, &picture);
+    tia_complete(&picture);
 }
 
 /* The console as it is switched on, its television standard found out: what a load begins with. The
@@ -217,19 +244,33 @@ A26_FN void a26_after_frame(a26_env_t *e, const a26_cartridge_t *c) {
     }
 }
 
-/* ALE's act: `skip` frames of an action, the last one that is played drawn if `screen` is given.
- * Returns the reward. */
-A26_SLOW int32_t a26_act(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int32_t skip,
-                         uint8_t *screen) {
+A26_SLOW int32_t a26_act_onto(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int32_t skip,
+                              tia_picture_t *picture) {
     int32_t before = e->score;
     for (int32_t k = 0; k < skip; k++) {
         uint32_t now = a26_stick(e, action);
         if (a26_over(e))
             continue;
-        a26_frame(e, c, now, 0, k == skip - 1 || a26_may_end(e, c) ? screen : 0);
+        tia_picture_t *drawn = k == skip - 1 || a26_may_end(e, c) ? picture : 0;
+        if (drawn)
+            tia_begin_picture(drawn, drawn->pixels, drawn->sparse);
+        a26_frame(e, c, now, 0, drawn);
         a26_after_frame(e, c);
     }
     return e->score - before;
+}
+
+/* ALE's act: `skip` frames of an action, the last one that is played drawn if `screen` is given.
+ * Returns the reward. */
+A26_SLOW int32_t a26_act(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int32_t skip,
+                         uint8_t *screen) {
+    tia_picture_t picture;
+    if (!screen)
+        return a26_act_onto(e, c, action, skip, 0);
+    tia_begin_picture(&picture, screen, 0);
+    int32_t reward = a26_act_onto(e, c, action, skip, &picture);
+    tia_complete(&picture);
+    return reward;
 }
 
 #endif

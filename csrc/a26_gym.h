@@ -91,31 +91,34 @@ A26_SLOW void a26_gym_load(a26_gym_t *g, const a26_cartridge_t *c, const a26_env
     a26_reset_game(&g->env, c, 0);
 }
 
-/* Begin an episode; with a seed, all random numbers anew. */
+/* Begin an episode; with a seed, all random numbers anew. `picture`: of its last frame, or 0. */
 A26_SLOW void a26_gym_reset(a26_gym_t *g, const a26_cartridge_t *c, const a26_env_t *powered,
-                            const a26_rules_t *rules, const a26_seed_t *seed, uint8_t *screen) {
+                            const a26_rules_t *rules, const a26_seed_t *seed, tia_picture_t *picture) {
     if (seed)
         a26_gym_load(g, c, powered, rules, seed);
     int idle = rules->noop_max > 0;
-    a26_reset_game(&g->env, c, idle ? 0 : screen);
+    a26_reset_onto(&g->env, c, idle ? 0 : picture);
     if (!idle)
         return;
     int32_t frames = a26_pcg_integer(&g->random, 1, rules->noop_max + 1);
     for (int32_t k = 0; k < frames; k++) {
-        a26_act(&g->env, c, 0, 1, k == frames - 1 ? screen : 0);
+        tia_picture_t *shown = k == frames - 1 ? picture : 0;
+        a26_act_onto(&g->env, c, 0, 1, shown);
         if (a26_over(&g->env)) { /* as gymnasium.wrappers.AtariPreprocessing: begin anew, and go on */
             if (seed)
                 a26_gym_load(g, c, powered, rules, seed);
-            a26_reset_game(&g->env, c, k == frames - 1 ? screen : 0);
+            if (shown)
+                tia_begin_picture(shown, shown->pixels, shown->sparse);
+            a26_reset_onto(&g->env, c, shown);
         }
     }
 }
 
-/* One step; the picture of its last frame into `screen`, if given. Returns the reward. */
+/* One step; the picture of its last frame, if given. Returns the reward. */
 A26_FN int32_t a26_gym_step(a26_gym_t *g, const a26_cartridge_t *c, const a26_rules_t *rules,
-                            uint32_t action, uint8_t *screen) {
+                            uint32_t action, tia_picture_t *picture) {
     int32_t frames = a26_pcg_integer(&g->random, rules->skip_low, rules->skip_high);
-    return a26_act(&g->env, c, action, frames, screen);
+    return a26_act_onto(&g->env, c, action, frames, picture);
 }
 
 #endif

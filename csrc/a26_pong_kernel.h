@@ -13,6 +13,9 @@
 
 #include "a2600.h"
 
+/* Bits of the translation's `summaries`. */
+#define PONG_SUMMARY_KERNEL 1u
+
 #define PONG_ITERATIONS 91
 #define PONG_FIRST_X 38
 #define PONG_ITERATION_CYCLES 152
@@ -115,14 +118,15 @@ A26_SLOW void pong_playfield(const a2600_t *s, const uint8_t *rom, pong_set_t *c
     }
 }
 
+A26_FN pong_plan_t pong_run_all(void) { return (pong_plan_t){{~0ull, ~0ull}}; }
+
 /* Which iterations have to run. */
 A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
-    const pong_plan_t all = {{~0ull, ~0ull}};
     tia_t *t = &s->tia;
     uint8_t paddle = pong_ram(s, 0x80);
     if (paddle > 1 || t->paddle_cycles[2 + paddle] != TIA_PADDLE_SHORTED || t->vblank || s->cpu.d
         || !(pong_ram(s, 0x9C) & pong_ram(s, 0x9E) & pong_ram(s, 0xA0) & 0x10))
-        return all;
+        return pong_run_all();
     pong_set_t changes, field;
     pong_playfield(s, rom, &changes, &field);
     pong_set_t on[TIA_OBJECTS];
@@ -158,7 +162,7 @@ A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
         /* masks as they are when the objects are on */
         tia_t full = *t;
         full.grp[0] = full.grp[1] = full.grp_delayed[0] = full.grp_delayed[1] = 0xF0;
-        full.suppressed[0] = full.suppressed[1] = 0;
+        full.pending = 0;
         full.dirty |= 1u << TIA_P0 | 1u << TIA_P1;
         tia_build(&full, 0x1F);
         for (int o = 0; o < TIA_OBJECTS; o++)
@@ -166,10 +170,10 @@ A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
         for (uint32_t k = 0; k < 3; k++)
             full.mask[TIA_PF].w[k] = ~0ull; /* it changes on the way: assume every pixel */
         const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
-#define X(bit, a, b) \
+#define X(with, bit, a, b) \
         if (open & 1u << bit && tia_overlap(&full.mask[TIA_##a], &full.mask[TIA_##b], &line)) \
             run = pong_or(run, pong_and(on[TIA_##a], on[TIA_##b]));
-        TIA_LATCHES(X)
+        TIA_LATCHES(X, 0)
 #undef X
     }
     return (pong_plan_t){{run.w[0], run.w[1]}};
@@ -199,7 +203,9 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
     int32_t last = (int32_t)j - 1;
     t->enam[0] = pong_m0(s, last) ? 2 : 0;
     t->enam[1] = pong_m1(s, last) ? 2 : 0;
-    if (!draw) {
+    if (draw) {
+        tia_update_enabled(t, 1u << TIA_M0 | 1u << TIA_M1);
+    } else {
         uint32_t y = pong_field_row(last);
         t->grp[0] = pong_p0(s, last) ? 0xF0 : 0;
         t->grp[1] = pong_p1(s, last) ? 0xF0 : 0;
@@ -211,6 +217,7 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
         t->pf[1] = pong_field(s, rom, 0x9D, y);
         t->pf[2] = pong_field(s, rom, 0x9F, y);
         t->dirty |= 1u << TIA_P0 | 1u << TIA_P1 | 1u << TIA_PF;
+        tia_update_enabled(t, 0x3F);
         if (t->last_clock < 3 * cycle)
             t->last_clock = 3 * cycle > TIA_WINDOW_END_CLOCKS ? TIA_WINDOW_END_CLOCKS : 3 * cycle;
     }
@@ -223,12 +230,12 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
         uint32_t k_ = (uint8_t)(r.x - PONG_FIRST_X) >> 1; \
         if (r.x == PONG_FIRST_X) { \
             s->cpu.d = r.d; \
-            plan = pong_plan(s, rom, screen != 0); \
+            plan = summaries & PONG_SUMMARY_KERNEL ? pong_plan(s, rom, picture != 0) : pong_run_all(); \
         } \
         if (k_ < PONG_ITERATIONS && !(plan.run[k_ >> 6] >> (k_ & 63) & 1) \
             && (uint32_t)(cycle % A2600_LINE_CYCLES - PONG_HEAD_CYCLES) <= PONG_UNCHARGED_CYCLES) { \
             uint32_t j_ = pong_next(&plan, k_); \
-            cycle = pong_skip(s, rom, k_, j_, cycle, screen != 0); \
+            cycle = pong_skip(s, rom, k_, j_, cycle, picture != 0); \
             r.x = (uint8_t)(PONG_FIRST_X + 2 * j_); \
         } \
     }

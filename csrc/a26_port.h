@@ -37,6 +37,13 @@ typedef unsigned long long uint64_t;
 #define A26_UNLIKELY(x) (x)
 #endif
 
+/* Vector instructions that are chosen at run time. Without them everything is the same, but slower. */
+#if !defined(A26_NO_VECTORS) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__) && defined(__x86_64__) \
+    && defined(__GNUC__)
+#include <immintrin.h>
+#define A26_X86_VECTORS
+#endif
+
 /* Copies of a known, small size. */
 #if defined(__GNUC__) || defined(__clang__)
 #define A26_COPY(to, from, bytes) __builtin_memcpy((to), (from), (bytes))

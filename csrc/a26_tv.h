@@ -23,6 +23,18 @@ typedef struct {
     uint8_t looked;         /* somebody did, since the last action */
 } a26_tv_t;
 
+A26_FN void a26_tv_onto(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int reset_switch,
+                        uint8_t *pixels) {
+    tia_picture_t picture;
+    if (!pixels) {
+        a26_frame(e, c, action, reset_switch, 0);
+        return;
+    }
+    tia_begin_picture(&picture, pixels, 0);
+    a26_frame(e, c, action, reset_switch, &picture);
+    tia_complete(&picture);
+}
+
 A26_SLOW void a26_tv_draw(a26_tv_t *tv, const a26_cartridge_t *c, uint32_t which) {
     if (!tv->pending[which])
         return;
@@ -31,7 +43,7 @@ A26_SLOW void a26_tv_draw(a26_tv_t *tv, const a26_cartridge_t *c, uint32_t which
     again.console = m->console;
     again.ohms[0] = m->ohms[0];
     again.ohms[1] = m->ohms[1];
-    a26_frame(&again, c, m->action, 0, tv->picture[which]);
+    a26_tv_onto(&again, c, m->action, 0, tv->picture[which]);
     tv->pending[which] = 0;
 }
 
@@ -63,7 +75,7 @@ A26_FN void a26_tv_frame(a26_tv_t *tv, a26_env_t *e, const a26_cartridge_t *c, u
         m->ohms[1] = e->ohms[1];
         m->action = action;
     }
-    a26_frame(e, c, action, reset_switch, tv->pending[which] ? 0 : tv->picture[which]);
+    a26_tv_onto(e, c, action, reset_switch, tv->pending[which] ? 0 : tv->picture[which]);
 }
 
 /* a26_reset_game, seen. */
@@ -78,7 +90,7 @@ A26_SLOW void a26_tv_reset(a26_tv_t *tv, a26_env_t *e, const a26_cartridge_t *c)
     for (uint32_t k = 0; k < 2; k++)
         for (int32_t p = 0; p < A2600_SCREEN_BYTES; p++)
             tv->picture[k][p] = 0;
-    for (int k = 0; k < A26_IDLE_FRAMES + c->game.reset_frames; k++)
+    for (int k = 0; k < a26_reset_frames(c); k++)
         a26_tv_frame(tv, e, c, 0, k >= A26_IDLE_FRAMES, 1);
 }
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "a26_gym.h"
+#include "a26_view.h"
 #include "fastpg_pool.h"
-#include "fastpg_rows.h"
 
 enum { FASTPG_RGB, FASTPG_GRAYSCALE, FASTPG_PALETTE, FASTPG_RAM, FASTPG_PONG80 };
 enum { FASTPG_NEXT_STEP, FASTPG_SAME_STEP, FASTPG_DISABLED };
@@ -40,41 +40,55 @@ typedef struct {
 
 /* ---- pictures -------------------------------------------------------------------------------- */
 
-/* Rows are often as the row above: then so is what they become. */
-static void fastpg_show_rgb(const fastpg_colours_t *colours, const uint8_t *screen, uint8_t *out) {
-    for (int y = 0; y < TIA_HEIGHT; y++, screen += TIA_WIDTH, out += 3 * TIA_WIDTH) {
-        if (y && !memcmp(screen, screen - TIA_WIDTH, TIA_WIDTH)) {
-            memcpy(out, out - 3 * TIA_WIDTH, 3 * TIA_WIDTH);
+/* Rows that show the same become the same. */
+static void fastpg_show_rgb(const fastpg_colours_t *colours, const tia_picture_t *picture, uint8_t *out) {
+    const int64_t bytes = 3 * TIA_WIDTH;
+    for (int64_t y = 0; y < TIA_HEIGHT; y++) {
+        if (picture->like[y] != y) {
+            memcpy(out + y * bytes, out + picture->like[y] * bytes, (size_t)bytes);
             continue;
         }
-        for (int x = 0; x < TIA_WIDTH; x++) memcpy(out + 3 * x, colours->rgb[screen[x]], 3);
+        const uint8_t *row = picture->pixels + y * TIA_WIDTH;
+        for (int x = 0; x < TIA_WIDTH; x++) memcpy(out + y * bytes + 3 * x, colours->rgb[row[x]], 3);
     }
 }
 
-static void fastpg_show_gray(const fastpg_colours_t *colours, const uint8_t *screen, uint8_t *out) {
-    for (int y = 0; y < TIA_HEIGHT; y++, screen += TIA_WIDTH, out += TIA_WIDTH) {
-        if (y && !memcmp(screen, screen - TIA_WIDTH, TIA_WIDTH)) {
-            memcpy(out, out - TIA_WIDTH, TIA_WIDTH);
+static void fastpg_show_gray(const fastpg_colours_t *colours, const tia_picture_t *picture, uint8_t *out) {
+    for (int64_t y = 0; y < TIA_HEIGHT; y++) {
+        if (picture->like[y] != y) {
+            memcpy(out + y * TIA_WIDTH, out + picture->like[y] * TIA_WIDTH, TIA_WIDTH);
             continue;
         }
-        for (int x = 0; x < TIA_WIDTH; x++) out[x] = colours->gray[screen[x]];
+        const uint8_t *row = picture->pixels + y * TIA_WIDTH;
+        for (int x = 0; x < TIA_WIDTH; x++) out[y * TIA_WIDTH + x] = colours->gray[row[x]];
     }
 }
 
-/* Where the emulator is to draw for an observation at `out`, or 0. */
-static uint8_t *fastpg_canvas(const fastpg_vector_t *v, int thread, uint8_t *out) {
+/* Find rows that show what the row above shows, in a picture that has all rows. */
+static void fastpg_find_likes(tia_picture_t *picture) {
+    for (int64_t y = 1; y < TIA_HEIGHT; y++) {
+        const uint8_t *row = picture->pixels + y * TIA_WIDTH;
+        if (!memcmp(row, row - TIA_WIDTH, TIA_WIDTH)) picture->like[y] = picture->like[y - 1];
+    }
+}
+
+/* A picture to draw on for an observation at `out`; 0 if none is wanted. */
+static tia_picture_t *fastpg_canvas(const fastpg_vector_t *v, int thread, uint8_t *out, tia_picture_t *canvas) {
     if (v->kind == FASTPG_RAM) return 0;
-    if (v->kind == FASTPG_PALETTE) return out;
-    return v->scratch + (int64_t)thread * A2600_SCREEN_BYTES;
+    uint8_t *scratch = v->scratch + (int64_t)thread * A2600_SCREEN_BYTES;
+    tia_begin_picture(canvas, v->kind == FASTPG_PALETTE ? out : scratch, v->kind == FASTPG_PONG80);
+    return canvas;
 }
 
-static void fastpg_observe(const fastpg_vector_t *v, int64_t i, const uint8_t *canvas, uint8_t *out) {
+static void fastpg_observe(const fastpg_vector_t *v, int64_t i, const tia_picture_t *canvas, uint8_t *out) {
     switch (v->kind) {
     case FASTPG_RGB: fastpg_show_rgb(v->colours, canvas, out); break;
     case FASTPG_GRAYSCALE: fastpg_show_gray(v->colours, canvas, out); break;
     case FASTPG_RAM: memcpy(out, v->game[i].env.console.ram, 128); break;
-    case FASTPG_PONG80: fastpg_view_palette(canvas, v->colours->red, 1, out); break;
-    default: break; /* the palette picture was drawn in its place */
+    case FASTPG_PONG80: a26_view(canvas, v->colours->red, 1, out); break;
+    default: /* the palette picture was drawn in its place, or in that of the new episode's */
+        tia_complete(canvas);
+        if (out != canvas->pixels) memcpy(out, canvas->pixels, A2600_SCREEN_BYTES);
     }
 }
 
@@ -88,7 +102,8 @@ static void fastpg_inform(const fastpg_vector_t *v, int64_t i, int64_t *infos) {
 }
 
 static void fastpg_reset_one(const fastpg_vector_t *v, int64_t i, int thread, const a26_seed_t *seed) {
-    uint8_t *out = v->observations + i * v->bytes, *canvas = fastpg_canvas(v, thread, out);
+    uint8_t *out = v->observations + i * v->bytes;
+    tia_picture_t picture, *canvas = fastpg_canvas(v, thread, out, &picture);
     a26_gym_reset(&v->game[i], &v->cartridge, v->powered, &v->rules, seed, canvas);
     fastpg_observe(v, i, canvas, out);
     fastpg_inform(v, i, v->infos);
@@ -107,15 +122,14 @@ static void fastpg_step_task(void *context, int64_t i, int thread) {
         return;
     }
     a26_env_t *e = &v->game[i].env;
-    uint8_t *out = v->observations + i * v->bytes, *canvas = fastpg_canvas(v, thread, out);
+    uint8_t *out = v->observations + i * v->bytes;
+    tia_picture_t picture, *canvas = fastpg_canvas(v, thread, out, &picture);
     v->rewards[i] = a26_gym_step(&v->game[i], &v->cartridge, &v->rules,
                                  v->emulator_action[v->actions[i]], canvas);
     v->terminations[i] = e->terminal;
     v->truncations[i] = (uint8_t)a26_truncated(e);
     if (a26_over(e) && v->autoreset == FASTPG_SAME_STEP) {
-        uint8_t *last = v->final_observations + i * v->bytes;
-        if (v->kind == FASTPG_PALETTE) memcpy(last, canvas, (size_t)v->bytes);
-        else fastpg_observe(v, i, canvas, last);
+        fastpg_observe(v, i, canvas, v->final_observations + i * v->bytes);
         fastpg_inform(v, i, v->final_infos);
         fastpg_reset_one(v, i, thread, 0);
         return;

@@ -119,18 +119,25 @@ A26_FN uint8_t m6507_bcd(int32_t value) {
     return (uint8_t)((value % 100 / 10) << 4 | value % 10);
 }
 
+/* Decimal arithmetic is rare: out of line, registers by value. The carry is bit 8 of the sum. */
+A26_SLOW uint32_t m6507_decimal_sum(uint32_t a, uint32_t m, uint32_t carry) {
+    int32_t sum = m6507_bin((int32_t)a) + m6507_bin((int32_t)m) + (int32_t)carry;
+    return m6507_bcd(sum & 255) | (uint32_t)(sum > 99) << 8;
+}
+
+A26_SLOW uint32_t m6507_decimal_difference(uint32_t a, uint32_t m, uint32_t borrow) {
+    int32_t difference = m6507_bin((int32_t)a) - m6507_bin((int32_t)m) - (int32_t)borrow;
+    if (difference < 0)
+        difference += 100;
+    return difference < 0 ? (uint8_t)m6507_bin(256 + difference) : m6507_bcd(difference);
+}
+
 A26_FN void m6507_op_ADC(m6507_t *r, uint8_t m) {
-    uint8_t a = r->a, result;
-    int32_t sum;
-    if (A26_UNLIKELY(r->d)) {
-        sum = m6507_bin(a) + m6507_bin(m) + r->c;
-        result = m6507_bcd(sum & 255);
-        r->c = sum > 99;
-    } else {
-        sum = a + m + r->c;
-        result = (uint8_t)sum;
-        r->c = sum > 255;
-    }
+    uint32_t sum = (uint32_t)r->a + m + r->c;
+    if (A26_UNLIKELY(r->d))
+        sum = m6507_decimal_sum(r->a, m, r->c);
+    uint8_t a = r->a, result = (uint8_t)sum;
+    r->c = (uint8_t)(sum >> 8);
     r->v = (uint8_t)((a ^ result) & (m ^ result)) >> 7;
     r->a = result;
     m6507_nz(r, result);
@@ -140,10 +147,7 @@ A26_FN void m6507_op_SBC(m6507_t *r, uint8_t m) {
     uint8_t a = r->a, borrow = 1 - r->c, result;
     uint8_t enough = a >= m + borrow;
     if (A26_UNLIKELY(r->d)) {
-        int32_t difference = m6507_bin(a) - m6507_bin(m) - borrow;
-        if (difference < 0)
-            difference += 100;
-        result = difference < 0 ? (uint8_t)m6507_bin(256 + difference) : m6507_bcd(difference);
+        result = (uint8_t)m6507_decimal_difference(a, m, borrow);
         r->v = (uint8_t)((a ^ result) & (m ^ result)) >> 7;
     } else {
         result = (uint8_t)(a - m - borrow);

@@ -29,20 +29,26 @@ A26_FN int32_t tia_motion(uint32_t x, uint32_t nibble) {
     return wish;
 }
 
-A26_SLOW void tia_write_hmove(tia_t *t, int32_t clock, uint8_t *screen) {
-    tia_catch_up(t, clock, screen);
+/* End missile 0's stretched or hidden state. */
+A26_FN void tia_show_m0(tia_t *t) {
+    t->m0_hidden = t->m0_stretched = 0;
+    tia_update_enabled(t, 1u << TIA_M0);
+}
+
+A26_SLOW void tia_write_hmove(tia_t *t, int32_t clock, tia_picture_t *picture) {
+    tia_catch_up(t, clock, picture);
     uint32_t x = (uint32_t)(clock / 3 % 76);
     t->hmove_clock = clock;
     for (int n = 0; n < 5; n++)
         tia_move(t, n, tia_motion(x, t->hm[n]));
     if (x <= 20 || x == 75)
-        t->hmove_blank = 1;
-    t->suppressed[0] = t->suppressed[1] = 0;
-    t->m0_hidden = t->m0_stretched = t->cosmic = 0;
+        t->pending |= TIA_HMOVE_BLANK;
+    t->pending &= (uint8_t) ~(3u * TIA_SUPPRESSED | TIA_COSMIC);
+    tia_show_m0(t);
     t->dirty |= 0x1F;
 }
 
-A26_SLOW void tia_write_resp(tia_t *t, int n, int32_t clock, uint8_t *screen) {
+A26_SLOW void tia_write_resp(tia_t *t, int n, int32_t clock, tia_picture_t *picture) {
     int32_t h = tia_line_clock(clock);
     int32_t at = h < TIA_BLANK_CLOCKS ? 3 : (h - TIA_BLANK_CLOCKS + 5) % TIA_WIDTH;
     uint32_t size = t->nusiz[n] & 7;
@@ -58,9 +64,9 @@ A26_SLOW void tia_write_resp(tia_t *t, int n, int32_t clock, uint8_t *screen) {
         else if (d < 4 + width)
             when = 2;
     }
-    tia_catch_up(t, when == 2 ? clock + 11 : clock, screen);
+    tia_catch_up(t, when == 2 ? clock + 11 : clock, picture);
     t->pos[n] = (uint8_t)at;
-    t->suppressed[n] = when != 1;
+    t->pending = (uint8_t)((t->pending & ~(TIA_SUPPRESSED << n)) | (when != 1 ? TIA_SUPPRESSED << n : 0));
     t->dirty |= (uint8_t)(1u << (TIA_P0 + n));
 }
 
@@ -84,77 +90,82 @@ A26_FN uint8_t tia_reset_position(const tia_t *t, int object, int32_t clock) {
     return (uint8_t)(h < TIA_BLANK_CLOCKS ? 2 : (h - TIA_BLANK_CLOCKS + 4) % TIA_WIDTH);
 }
 
-A26_SLOW void tia_write_resm(tia_t *t, int n, int32_t clock, uint8_t *screen) {
-    tia_catch_up(t, clock + 8, screen);
+A26_SLOW void tia_write_resm(tia_t *t, int n, int32_t clock, tia_picture_t *picture) {
+    tia_catch_up(t, clock + 8, picture);
     t->pos[TIA_M0 + n] = tia_reset_position(t, TIA_M0 + n, clock);
     if (n == 0)
-        t->m0_hidden = t->m0_stretched = 0;
+        tia_show_m0(t);
     t->dirty |= (uint8_t)(1u << (TIA_M0 + n));
 }
 
-A26_SLOW void tia_write_resbl(tia_t *t, int32_t clock, uint8_t *screen) {
-    tia_catch_up(t, clock, screen);
+A26_SLOW void tia_write_resbl(tia_t *t, int32_t clock, tia_picture_t *picture) {
+    tia_catch_up(t, clock, picture);
     t->pos[TIA_BL] = tia_reset_position(t, TIA_BL, clock);
     t->dirty |= 1u << TIA_BL;
 }
 
-A26_SLOW void tia_write_resmp(tia_t *t, int n, uint8_t value, int32_t clock, uint8_t *screen) {
+A26_SLOW void tia_write_resmp(tia_t *t, int n, uint8_t value, int32_t clock, tia_picture_t *picture) {
     uint8_t locked = value & 2;
     if (locked == t->resmp[n])
         return;
-    tia_catch_up(t, clock, screen);
+    tia_catch_up(t, clock, picture);
     if (!locked) {
         uint32_t size = t->nusiz[n] & 7;
         uint32_t middle = size == 5 ? 8 : size == 7 ? 16 : 4;
         t->pos[TIA_M0 + n] = (uint8_t)((t->pos[n] + middle) % TIA_WIDTH);
         if (n == 0)
-            t->m0_hidden = t->m0_stretched = 0;
+            tia_show_m0(t);
     }
     t->resmp[n] = locked;
+    tia_update_enabled(t, 1u << (TIA_M0 + n));
     t->dirty |= (uint8_t)(1u << (TIA_M0 + n));
 }
 
-A26_SLOW void tia_write_hmm0(tia_t *t, uint8_t nibble, int32_t clock, uint8_t *screen) {
+A26_SLOW void tia_write_hmm0(tia_t *t, uint8_t nibble, int32_t clock, tia_picture_t *picture) {
     if (clock == t->hmove_clock + 63 && t->hm[TIA_M0] == 7 && nibble == 6) {
-        tia_catch_up(t, clock, screen);
-        t->cosmic = 1;
+        tia_catch_up(t, clock, picture);
+        t->pending |= TIA_COSMIC;
         t->cosmic_step = 0;
     }
     t->hm[TIA_M0] = nibble;
 }
 
-/* A register that changes what is shown from clock + delay on. Equal values need nothing. */
-#define TIA_CHANGE(field, new_value, delay, objects) \
+/* A register that changes what is shown from clock + delay on: where the objects `moved` have pixels,
+ * whether those `switched` are enabled. Equal values need nothing. */
+#define TIA_CHANGE(field, new_value, delay, moved, switched) \
     do { \
         uint8_t changed_ = (uint8_t)(new_value); \
         if ((field) != changed_) { \
-            tia_catch_up(t, clock + (delay), screen); \
+            tia_catch_up(t, clock + (delay), picture); \
             (field) = changed_; \
-            t->dirty |= (uint8_t)(objects); \
+            t->dirty |= (uint8_t)(moved); \
+            tia_update_enabled(t, (switched)); \
         } \
     } while (0)
 
-A26_FN void tia_write_nusiz(tia_t *t, int n, uint8_t value, int32_t clock, uint8_t *screen) {
+A26_SLOW void tia_write_nusiz(tia_t *t, int n, uint8_t value, int32_t clock, tia_picture_t *picture) {
     value &= 0x37;
-    if (value == t->nusiz[n] && !t->suppressed[n] && !(n == 0 && (t->m0_hidden | t->m0_stretched)))
+    if (value == t->nusiz[n] && !(t->pending & TIA_SUPPRESSED << n) && !(n == 0 && (t->m0_hidden | t->m0_stretched)))
         return;
-    tia_catch_up(t, clock + 8, screen);
+    tia_catch_up(t, clock + 8, picture);
     t->nusiz[n] = value;
-    t->suppressed[n] = 0;
+    t->pending &= (uint8_t) ~(TIA_SUPPRESSED << n);
     if (n == 0)
-        t->m0_hidden = t->m0_stretched = 0;
+        tia_show_m0(t);
     t->dirty |= (uint8_t)(1u << (TIA_P0 + n) | 1u << (TIA_M0 + n));
 }
 
-A26_FN void tia_write_ctrlpf(tia_t *t, uint8_t value, int32_t clock, uint8_t *screen) {
+A26_SLOW void tia_write_ctrlpf(tia_t *t, uint8_t value, int32_t clock, tia_picture_t *picture) {
     int at_once = tia_line_clock(clock) < 147; /* else reflection changes at the end of the line */
     value &= 0x37;
     if (value == t->ctrlpf && !(at_once && t->reflected != (value & 1)))
         return;
-    tia_catch_up(t, clock, screen);
+    tia_catch_up(t, clock, picture);
     t->ctrlpf = value;
     if (at_once)
         t->reflected = value & 1;
+    t->pending &= (uint8_t)~TIA_REFLECTION;
+    t->pending |= t->reflected != (value & 1) ? TIA_REFLECTION : 0;
     t->dirty |= 1u << TIA_BL | 1u << TIA_PF;
 }
 
@@ -171,83 +182,85 @@ A26_FN int32_t tia_delay(uint32_t reg, int32_t clock) {
     }
 }
 
-A26_FN void tia_write_pf(tia_t *t, int n, uint8_t value, int32_t clock, uint8_t *screen) {
-    TIA_CHANGE(t->pf[n], value, tia_delay(0x0D, clock), 1u << TIA_PF);
+A26_FN void tia_write_pf(tia_t *t, int n, uint8_t value, int32_t clock, tia_picture_t *picture) {
+    TIA_CHANGE(t->pf[n], value, tia_delay(0x0D, clock), 1u << TIA_PF, 1u << TIA_PF);
 }
 
-A26_FN void tia_write_grp0(tia_t *t, uint8_t value, int32_t clock, uint8_t *screen) {
+A26_FN void tia_write_grp0(tia_t *t, uint8_t value, int32_t clock, tia_picture_t *picture) {
     if (value == t->grp[0] && t->grp_delayed[1] == t->grp[1])
         return;
-    tia_catch_up(t, clock + 1, screen);
+    tia_catch_up(t, clock + 1, picture);
     t->grp[0] = value;
     t->grp_delayed[1] = t->grp[1];
     t->dirty |= 1u << TIA_P0 | 1u << TIA_P1;
+    tia_update_enabled(t, 1u << TIA_P0 | 1u << TIA_P1);
 }
 
-A26_FN void tia_write_grp1(tia_t *t, uint8_t value, int32_t clock, uint8_t *screen) {
+A26_FN void tia_write_grp1(tia_t *t, uint8_t value, int32_t clock, tia_picture_t *picture) {
     if (value == t->grp[1] && t->grp_delayed[0] == t->grp[0] && t->enabl_delayed == t->enabl)
         return;
-    tia_catch_up(t, clock + 1, screen);
+    tia_catch_up(t, clock + 1, picture);
     t->grp[1] = value;
     t->grp_delayed[0] = t->grp[0];
     t->enabl_delayed = t->enabl;
     t->dirty |= 1u << TIA_P0 | 1u << TIA_P1;
+    tia_update_enabled(t, 1u << TIA_P0 | 1u << TIA_P1 | 1u << TIA_BL);
 }
 
-A26_FN void tia_write_vblank(tia_t *t, uint8_t value, int32_t cycle, uint8_t *screen) {
+A26_SLOW void tia_write_vblank(tia_t *t, uint8_t value, int32_t cycle, tia_picture_t *picture) {
     int32_t clock = 3 * cycle;
     if (value == t->vblank)
         return;
-    tia_catch_up(t, clock + 1, screen);
+    tia_catch_up(t, clock + 1, picture);
     if (t->vblank & 0x80 && !(value & 0x80))
         t->dump_release_cycle = cycle;
     t->vblank = value;
 }
 
 /* Every write register but VSYNC and WSYNC, which are the console's. */
-A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle, uint8_t *screen) {
+A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle, tia_picture_t *picture) {
     int32_t clock = 3 * cycle;
     switch (reg) {
-    case 0x01: tia_write_vblank(t, value, cycle, screen); break;
-    case 0x04: tia_write_nusiz(t, 0, value, clock, screen); break;
-    case 0x05: tia_write_nusiz(t, 1, value, clock, screen); break;
-    case 0x06: TIA_CHANGE(t->colup[0], value & 0xFE, 0, 0); break;
-    case 0x07: TIA_CHANGE(t->colup[1], value & 0xFE, 0, 0); break;
-    case 0x08: TIA_CHANGE(t->colupf, value & 0xFE, 0, 0); break;
-    case 0x09: TIA_CHANGE(t->colubk, value & 0xFE, 0, 0); break;
-    case 0x0A: tia_write_ctrlpf(t, value, clock, screen); break;
-    case 0x0B: TIA_CHANGE(t->refp[0], value >> 3 & 1, 1, 1u << TIA_P0); break;
-    case 0x0C: TIA_CHANGE(t->refp[1], value >> 3 & 1, 1, 1u << TIA_P1); break;
-    case 0x0D: tia_write_pf(t, 0, value & 0xF0, clock, screen); break;
-    case 0x0E: tia_write_pf(t, 1, value, clock, screen); break;
-    case 0x0F: tia_write_pf(t, 2, value, clock, screen); break;
-    case 0x10: tia_write_resp(t, 0, clock, screen); break;
-    case 0x11: tia_write_resp(t, 1, clock, screen); break;
-    case 0x12: tia_write_resm(t, 0, clock, screen); break;
-    case 0x13: tia_write_resm(t, 1, clock, screen); break;
-    case 0x14: tia_write_resbl(t, clock, screen); break;
-    case 0x1B: tia_write_grp0(t, value, clock, screen); break;
-    case 0x1C: tia_write_grp1(t, value, clock, screen); break;
-    case 0x1D: TIA_CHANGE(t->enam[0], value & 2, 0, 0); break;
-    case 0x1E: TIA_CHANGE(t->enam[1], value & 2, 0, 0); break;
-    case 0x1F: TIA_CHANGE(t->enabl, value & 2, 0, 0); break;
+    case 0x01: tia_write_vblank(t, value, cycle, picture); break;
+    case 0x04: tia_write_nusiz(t, 0, value, clock, picture); break;
+    case 0x05: tia_write_nusiz(t, 1, value, clock, picture); break;
+    case 0x06: TIA_CHANGE(t->colup[0], value & 0xFE, 0, 0, 0); break;
+    case 0x07: TIA_CHANGE(t->colup[1], value & 0xFE, 0, 0, 0); break;
+    case 0x08: TIA_CHANGE(t->colupf, value & 0xFE, 0, 0, 0); break;
+    case 0x09: TIA_CHANGE(t->colubk, value & 0xFE, 0, 0, 0); break;
+    case 0x0A: tia_write_ctrlpf(t, value, clock, picture); break;
+    case 0x0B: TIA_CHANGE(t->refp[0], value >> 3 & 1, 1, 1u << TIA_P0, 0); break;
+    case 0x0C: TIA_CHANGE(t->refp[1], value >> 3 & 1, 1, 1u << TIA_P1, 0); break;
+    case 0x0D: tia_write_pf(t, 0, value & 0xF0, clock, picture); break;
+    case 0x0E: tia_write_pf(t, 1, value, clock, picture); break;
+    case 0x0F: tia_write_pf(t, 2, value, clock, picture); break;
+    case 0x10: tia_write_resp(t, 0, clock, picture); break;
+    case 0x11: tia_write_resp(t, 1, clock, picture); break;
+    case 0x12: tia_write_resm(t, 0, clock, picture); break;
+    case 0x13: tia_write_resm(t, 1, clock, picture); break;
+    case 0x14: tia_write_resbl(t, clock, picture); break;
+    case 0x1B: tia_write_grp0(t, value, clock, picture); break;
+    case 0x1C: tia_write_grp1(t, value, clock, picture); break;
+    case 0x1D: TIA_CHANGE(t->enam[0], value & 2, 0, 0, 1u << TIA_M0); break;
+    case 0x1E: TIA_CHANGE(t->enam[1], value & 2, 0, 0, 1u << TIA_M1); break;
+    case 0x1F: TIA_CHANGE(t->enabl, value & 2, 0, 0, 1u << TIA_BL); break;
     case 0x20: t->hm[TIA_P0] = value >> 4; break;
     case 0x21: t->hm[TIA_P1] = value >> 4; break;
-    case 0x22: tia_write_hmm0(t, value >> 4, clock, screen); break;
+    case 0x22: tia_write_hmm0(t, value >> 4, clock, picture); break;
     case 0x23: t->hm[TIA_M1] = value >> 4; break;
     case 0x24: t->hm[TIA_BL] = value >> 4; break;
-    case 0x25: TIA_CHANGE(t->vdelp[0], value & 1, 0, 1u << TIA_P0); break;
-    case 0x26: TIA_CHANGE(t->vdelp[1], value & 1, 0, 1u << TIA_P1); break;
-    case 0x27: TIA_CHANGE(t->vdelbl, value & 1, 0, 0); break;
-    case 0x28: tia_write_resmp(t, 0, value, clock, screen); break;
-    case 0x29: tia_write_resmp(t, 1, value, clock, screen); break;
-    case 0x2A: tia_write_hmove(t, clock, screen); break;
+    case 0x25: TIA_CHANGE(t->vdelp[0], value & 1, 0, 1u << TIA_P0, 1u << TIA_P0); break;
+    case 0x26: TIA_CHANGE(t->vdelp[1], value & 1, 0, 1u << TIA_P1, 1u << TIA_P1); break;
+    case 0x27: TIA_CHANGE(t->vdelbl, value & 1, 0, 0, 1u << TIA_BL); break;
+    case 0x28: tia_write_resmp(t, 0, value, clock, picture); break;
+    case 0x29: tia_write_resmp(t, 1, value, clock, picture); break;
+    case 0x2A: tia_write_hmove(t, clock, picture); break;
     case 0x2B:
         for (int n = 0; n < 5; n++)
             t->hm[n] = 0;
         break;
     case 0x2C:
-        tia_catch_up(t, clock, screen);
+        tia_catch_up(t, clock, picture);
         t->collisions = 0;
         break;
     default: break; /* RSYNC, audio and the rest do nothing here */
@@ -268,10 +281,10 @@ A26_FN uint8_t tia_read_paddle(const tia_t *t, int n, int32_t cycle, int32_t fra
     return now > due ? 0x80 : 0;
 }
 
-A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start, uint8_t *screen) {
+A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start, tia_picture_t *picture) {
     uint8_t driven = 0;
     if (reg < 8) {
-        tia_catch_up(t, 3 * cycle, screen);
+        tia_catch_up(t, 3 * cycle, picture);
         uint32_t two = (uint32_t)t->collisions >> (2 * reg) & 3;
         if (reg == 6) /* one latch, BL-PF */
             two &= 1;

@@ -34,12 +34,17 @@ typedef struct {
     uint8_t grp[2], grp_delayed[2], enam[2], enabl, enabl_delayed, vdelp[2], vdelbl, resmp[2];
     uint8_t hm[5]; /* high nibbles of HMP0, HMP1, HMM0, HMM1, HMBL */
     uint8_t pos[5];
-    uint8_t suppressed[2];  /* the first copy of a player is not shown */
-    uint8_t hmove_blank;    /* the next pixels below 8 are black */
-    uint8_t reflected;      /* the playfield's reflection in use */
-    uint8_t cosmic, cosmic_step, m0_hidden, m0_stretched;
+    uint8_t enabled; /* bit per object: it could show a pixel somewhere (tia_update_enabled) */
+    uint8_t pending; /* what ends with a line or begins the next: the bits below */
+    uint8_t reflected; /* the playfield's reflection in use */
+    uint8_t cosmic_step, m0_hidden, m0_stretched;
     uint8_t fire[2]; /* INPT4, INPT5: 0x80 is not pressed */
 } tia_t;
+
+#define TIA_SUPPRESSED 1u   /* << player: its first copy is not shown in this line */
+#define TIA_HMOVE_BLANK 4u  /* the next pixels below 8 are black */
+#define TIA_COSMIC 8u       /* missile 0 moves at each end of a line */
+#define TIA_REFLECTION 16u  /* CTRLPF's reflection is not yet in use */
 
 #define TIA_PADDLE_SHORTED 0xFFFFFFFFu /* no resistance: always charged */
 #define TIA_PADDLE_OPEN 0xFFFFFFFEu    /* infinite resistance: never charged */
@@ -63,6 +68,14 @@ A26_FN void tia_mask_put(tia_mask_t *m, uint32_t begin, uint64_t bits) {
         m->w[0] |= m->w[2] >> 32;
         m->w[2] &= 0xFFFFFFFFu;
     }
+}
+
+/* Word k of the mask of pixels [begin, end). */
+A26_FN uint64_t tia_word_span(uint32_t begin, uint32_t end, uint32_t k) {
+    uint32_t base = 64 * k;
+    uint64_t from = begin <= base ? ~0ull : begin >= base + 64 ? 0 : ~0ull << (begin - base);
+    uint64_t upto = end <= base ? 0 : end >= base + 64 ? ~0ull : ~(~0ull << (end - base));
+    return from & upto;
 }
 
 A26_FN uint8_t tia_reverse(uint8_t v) {
@@ -107,11 +120,11 @@ A26_SLOW void tia_build_player(tia_t *t, int n) {
         if (!t->refp[n]) /* bit 7 is leftmost, pixel order is rising bits */
             g = tia_reverse(g);
         if (size == 5 || size == 7) {
-            if (!t->suppressed[n])
+            if (!(t->pending & TIA_SUPPRESSED << n))
                 tia_mask_put(&m, at + 1, size == 5 ? tia_widen2(g) : tia_widen4(g));
         } else {
             uint32_t second = tia_copy(size, 1), third = tia_copy(size, 2);
-            if (!t->suppressed[n])
+            if (!(t->pending & TIA_SUPPRESSED << n))
                 tia_mask_put(&m, at, g);
             if (second)
                 tia_mask_put(&m, at + second, g);
@@ -166,14 +179,22 @@ A26_SLOW void tia_build_playfield(tia_t *t) {
     t->mask[TIA_PF].w[2] = low >> 48 | r2 << 16;
 }
 
-/* Objects that could show a pixel somewhere: bit per object. */
-A26_FN uint32_t tia_enabled(const tia_t *t) {
-    return (uint32_t)(tia_player_graphics(t, 0) != 0) << TIA_P0
-         | (uint32_t)(tia_player_graphics(t, 1) != 0) << TIA_P1
-         | (uint32_t)tia_missile_on(t, 0) << TIA_M0
-         | (uint32_t)tia_missile_on(t, 1) << TIA_M1
-         | (uint32_t)((t->vdelbl ? t->enabl_delayed : t->enabl) != 0) << TIA_BL
-         | (uint32_t)((t->pf[0] | t->pf[1] | t->pf[2]) != 0) << TIA_PF;
+/* Find out anew which of these objects (bit per object) are enabled. */
+A26_FN void tia_update_enabled(tia_t *t, uint32_t objects) {
+    uint32_t on = 0;
+    if (objects & 1u << TIA_P0)
+        on |= (uint32_t)(tia_player_graphics(t, 0) != 0) << TIA_P0;
+    if (objects & 1u << TIA_P1)
+        on |= (uint32_t)(tia_player_graphics(t, 1) != 0) << TIA_P1;
+    if (objects & 1u << TIA_M0)
+        on |= (uint32_t)tia_missile_on(t, 0) << TIA_M0;
+    if (objects & 1u << TIA_M1)
+        on |= (uint32_t)tia_missile_on(t, 1) << TIA_M1;
+    if (objects & 1u << TIA_BL)
+        on |= (uint32_t)((t->vdelbl ? t->enabl_delayed : t->enabl) != 0) << TIA_BL;
+    if (objects & 1u << TIA_PF)
+        on |= (uint32_t)((t->pf[0] | t->pf[1] | t->pf[2]) != 0) << TIA_PF;
+    t->enabled = (uint8_t)((t->enabled & ~objects) | on);
 }
 
 A26_FN void tia_build(tia_t *t, uint32_t wanted) {

@@ -23,8 +23,8 @@ ENDS = {"RTS", "RTI", "JMP", "BRK"}
 # entry costs time only.
 COMPUTED_JUMPS = {"pong": (0x19E, 0x386, 0x3A0, 0x3F5)}
 
-# Loops that a header knows in closed form: offset of the head -> macro. The plain translation of
-# the same ROM, which the summaries are compared with, leaves them out.
+# Loops that a header knows in closed form: offset of the head -> macro. Each has its bit in the run
+# function's `summaries`; with 0 it is the plain translation, which they are compared with.
 SUMMARIES = {"pong": {0x5E0: "A2600_SUMMARY_PONG_KERNEL"}}
 SUMMARY_HEADERS = {"pong": "a26_pong_kernel.h"}
 SUMMARY_LOCALS = {"pong": "    pong_plan_t plan = {{~0ull, ~0ull}};"}
@@ -120,11 +120,11 @@ class Rom:
 class Translator:
     """Writes the C function of one ROM."""
 
-    def __init__(self, rom, name, summaries=True):
-        self.rom, self.name = rom, name if summaries else name + "_plain"
-        self.summaries = SUMMARIES.get(name, {}) if summaries else {}
-        self.header = SUMMARY_HEADERS.get(name) if summaries else None
-        self.locals = SUMMARY_LOCALS.get(name, "") if summaries else ""
+    def __init__(self, rom, name):
+        self.rom, self.name = rom, name
+        self.summaries = SUMMARIES.get(name, {})
+        self.header = SUMMARY_HEADERS.get(name)
+        self.locals = SUMMARY_LOCALS.get(name, "")
         self.lines = []
 
     def emit(self, *lines):
@@ -141,18 +141,22 @@ class Translator:
             '#include "a2600_translated.h"',
             f'#include "{self.header}"' if self.header else "",
             "",
+            f"A26_TABLE {'uint8_t' if len(entries) < 256 else 'uint16_t'} entry_{name}[4096] = {{",
+            *self.entry_table(entries),
+            "};",
+            "",
             f"A26_SLOW int32_t a2600_run_{name}(",
-            "    a2600_t *s, const uint8_t *rom, uint8_t *screen) {",
+            "    a2600_t *s, const uint8_t *rom, tia_picture_t *picture, uint32_t summaries) {",
             "    m6507_t r = s->cpu;",
             "    int32_t cycle = s->cycle;",
             "    uint16_t address, base;",
             "    uint8_t value;",
             self.locals,
-            "    (void)address, (void)base, (void)value, (void)rom;",
-            "dispatch:",
-            "    switch (r.pc) {",
+            "    (void)address, (void)base, (void)value, (void)rom, (void)summaries;",
+            "dispatch: /* through a dense table: a jump, not a search */",
+            f"    switch ((r.pc & 0xF000) == 0x{rom.page:X} ? entry_{name}[r.pc & 0xFFF] : 0) {{",
         )
-        self.emit(*(f"    case 0x{rom.page | at:04X}: goto L{at:03X};" for at in entries))
+        self.emit(*(f"    case {n + 1}: goto L{at:03X};" for n, at in enumerate(entries)))
         self.emit("    default: A2600_LEAVE(A2600_UNKNOWN_PC)", "    }")
         order = sorted(rom.code)
         for at in order:
@@ -160,6 +164,7 @@ class Translator:
                 self.emit(f"L{at:03X}:")
             if at in self.summaries:
                 self.emit(f"    {self.summaries[at]}")
+            self.waiting_loop(at)
             self.instruction(at)
             opcode, _ = rom.code[at]
             op, mode, _, _ = rom.opcodes[opcode]
@@ -176,6 +181,13 @@ class Translator:
         return self.lines, labels
 
     @staticmethod
+    def entry_table(entries):
+        """Lines of a table: the number of the entry at each offset, 0 for none."""
+        numbers = {at: n + 1 for n, at in enumerate(entries)}
+        for row in range(0, 4096, 32):
+            yield "    " + " ".join(f"{numbers.get(at, 0)}," for at in range(row, row + 32))
+
+    @staticmethod
     def next_in(order, at):
         """The instruction that is written below this one."""
         place = order.index(at) + 1
@@ -187,6 +199,26 @@ class Translator:
         if target in self.rom.code:
             return f"{check}goto L{target:03X};"
         return f"r.pc = 0x{self.rom.page | target:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)"
+
+    def waiting_loop(self, at):
+        """Where a loop begins that does nothing but wait: go to its last turn."""
+        rom = self.rom
+        opcode, operand = rom.code[at]
+        op, mode, cycles, _ = rom.opcodes[opcode]
+        branch = at + LENGTHS.get(mode, 2)
+        if branch not in rom.code:
+            return
+        condition, turn = rom.opcodes[rom.code[branch][0]][0], branch + 2
+        if condition not in BRANCHES or rom.branch_target(turn, rom.code[branch][1]) != at:
+            return
+        cycles += 3 + ((turn ^ at) & 0xF00 != 0)
+        timer = mode == "ABS" and operand & 0x1285 == 0x284
+        if timer and condition == "BNE" and op in ("LDA", "LDX", "LDY"):
+            self.emit(f"    cycle = a2600_idle(&s->riot, cycle, {cycles}); A2600_CHECK_LIMIT")
+        elif op in ("DEX", "DEY") and condition in ("BNE", "BPL"):
+            reg = f"r.{op[2].lower()}"
+            turns = f"{reg} - 1" if condition == "BNE" else f"{reg} <= 128 ? {reg} : 0"
+            self.emit(f"    A2600_COUNT_DOWN({reg}, {turns}, {cycles}) A2600_CHECK_LIMIT")
 
     def instruction(self, at):
         """Write one instruction."""
@@ -217,9 +249,11 @@ class Translator:
         if mode == "ACC":
             self.emit(f"    r.a = m6507_op_{op}(&r, r.a);")
         elif op == "PHA":
-            self.emit("    A2600_PUSH(r.a);")
+            self.emit(f"    value = r.a; A2600_PUSH_VALUE(0x{page | following & 0xFFF:04X})")
         elif op == "PHP":
-            self.emit("    A2600_PUSH(m6507_flags(&r));")
+            self.emit(
+                f"    value = m6507_flags(&r); A2600_PUSH_VALUE(0x{page | following & 0xFFF:04X})"
+            )
         elif op == "PLA":
             self.emit("    m6507_op_LDA(&r, A2600_PULL(0x68));")
         elif op == "PLP":
@@ -235,21 +269,25 @@ class Translator:
                 self.emit(f"    r.pc = 0x{operand:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)")
         elif op == "JSR":
             back = page | (following - 1)
-            self.emit(f"    A2600_PUSH(0x{back >> 8:02X}); A2600_PUSH(0x{back & 255:02X});")
-            if self.rom.inside(operand):
-                self.emit("    " + self.jump(operand & 0xFFF, 0xFFF))
-            else:
-                self.emit(f"    r.pc = 0x{operand:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)")
+            self.emit(f"    A2600_CALL(0x{back:04X})", f"    {self.call(operand)}")
         elif op == "RTS":
             self.emit("    A2600_DO_RTS A2600_CHECK_LIMIT goto dispatch;")
         elif op == "RTI":
             self.emit("    A2600_DO_RTI A2600_CHECK_LIMIT goto dispatch;")
         elif op == "BRK":
+            back = page | at + 2 & 0xFFF
             self.emit(
-                f"    r.pc = 0x{page | at:04X}; A2600_DO_BRK A2600_CHECK_LIMIT goto dispatch;"
+                f"    A2600_CALL(0x{back:04X}) A2600_PUSH(m6507_flags(&r)); r.i = 1;",
+                f"    {self.call(self.rom.word(BREAK_VECTOR))}",
             )
         else:
             raise AssertionError(op)
+
+    def call(self, address):
+        """Go to a subroutine."""
+        if self.rom.inside(address):
+            return self.jump(address & 0xFFF, 0xFFF)
+        return f"r.pc = 0x{address:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)"
 
     def memory(self, at, op, mode, operand, access, following):
         """Loads, stores, read-modify-writes."""
@@ -267,10 +305,11 @@ class Translator:
             self.emit(f"    value = m6507_op_{op}(&r);")
         else:
             self.emit(f"    value = {read};", f"    value = m6507_op_{op}(&r, value);")
+        after = self.rom.page | following & 0xFFF
+        if write == "A2600_STORE":
+            write = f"A2600_STORE(0x{after:04X})"
         self.emit(f"    {write}")
-        if constant is None or (operand & 0x1080 == 0 and operand & 0x3F == 0):
-            # the store may have been to VSYNC and have ended the frame
-            after = self.rom.page | following & 0xFFF
+        if self.rom.is_vsync(mode, operand):  # it may have ended the frame
             self.emit(
                 "    if (A26_UNLIKELY(s->frame_over)) {",
                 f"        r.pc = 0x{after:04X}; A2600_LEAVE(A2600_FRAME_OVER) }}",
@@ -283,7 +322,12 @@ class Translator:
             return f"0x{self.rom.bytes[address & 0xFFF]:02X}"
         if address & 0x80 and not address & 0x200:
             return f"s->ram[0x{address & 0x7F:02X}]"
-        return f"a2600_read_io(s, 0x{address:04X}, 0x{noise:02X}, cycle, screen)"
+        if address & 0x80:
+            return f"riot_read(&s->riot, 0x{address:04X}, cycle)"
+        return (
+            f"tia_read(&s->tia, 0x{address & 15:X}, 0x{noise:02X}, cycle, s->frame_start_cycle, "
+            "picture)"
+        )
 
     @staticmethod
     def constant_write(address):
@@ -298,8 +342,8 @@ class Translator:
         if register == 2:
             return "A2600_WAIT_FOR_LINE"
         if register == 0:
-            return "cycle = a2600_write_tia(s, 0, value, cycle, screen);"
-        return f"tia_write(&s->tia, 0x{register:02X}, value, cycle, screen);"
+            return "cycle = a2600_write_tia(s, 0, value, cycle, picture);"
+        return f"tia_write(&s->tia, 0x{register:02X}, value, cycle, picture);"
 
     def indexed(self, mode, operand, access):
         """Statements for the address; returns the read and the write."""
@@ -330,20 +374,20 @@ class Translator:
             if mode == "IZY" and access == "R":
                 self.emit("    cycle += ((base ^ address) >> 8) & 1;")
             noise = "base >> 8"
-        return f"A2600_READ(address, {noise})", "A2600_WRITE(address, value);"
+        return f"A2600_READ(address, {noise})", "A2600_STORE"
 
 
-def translate(data, name, summaries=True):
+def translate(data, name):
     """C source of the ROM's translation."""
     rom = Rom(data, COMPUTED_JUMPS.get(name, ()))
-    lines, labels = Translator(rom, name, summaries).source()
+    lines, labels = Translator(rom, name).source()
     # an instruction that overlaps another may need a label that was not known when it was written
     missing = sorted(at for at in labels if f"L{at:03X}:" not in lines)
     if missing:
         rom.targets.update(missing)
-        lines, _ = Translator(rom, name, summaries).source()
+        lines, _ = Translator(rom, name).source()
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    print(translate(Path(sys.argv[1]).read_bytes(), sys.argv[2], "--plain" not in sys.argv))
+    print(translate(Path(sys.argv[1]).read_bytes(), sys.argv[2]))

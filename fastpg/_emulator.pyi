@@ -20,7 +20,9 @@ class Cartridge:
         reset_frames: int = ...,
         pong: bool = ...,
         whole: bool = ...,
+        fresh: bool = ...,
         translation: str | None = ...,
+        summaries: int = ...,
     ) -> None: ...
 
 class Console:

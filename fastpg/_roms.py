@@ -22,6 +22,7 @@ class Game:
         reset_frames: how long a new game's reset switch is held.
         scored: its reward and its end are known (csrc/a26_pong.h).
         whole: every frame draws all lines.
+        fresh: a new game always begins with the same state.
         translated: its code is translated to C when the package is built.
         actions: as ALE numbers them, those that the game knows.
     """
@@ -33,6 +34,7 @@ class Game:
     reset_frames: int = 12
     scored: bool = False
     whole: bool = False
+    fresh: bool = False
     translated: bool = False
     actions: tuple[int, ...] = tuple(range(18))
 
@@ -44,6 +46,7 @@ PONG = Game(
     swapped=True,
     scored=True,
     whole=True,
+    fresh=True,
     translated=True,
     actions=(0, 1, 3, 4, 11, 12),
 )

@@ -98,6 +98,7 @@ def cartridge(path: str | PathLike[str]) -> tuple[Cartridge, _roms.Game, bytes]:
         reset_frames=game.reset_frames,
         pong=game.scored,
         whole=game.whole,
+        fresh=game.fresh,
         translation=game.name if game.translated else None,
     )
     if made.error is not None:

@@ -23,12 +23,10 @@ def interpreter(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def core(tmp_path_factory):
-    """The console with the translations of all games, and Pong's without summaries."""
+    """The console with the translations of all games."""
     folder = _folder(tmp_path_factory, "core")
-    translations = {}
-    for game in emulator_core.GAMES:
-        for flags in ([], ["--plain"]) if game == "pong" else ([],):
-            name = game + ("_plain" if flags else "")
-            rom = emulator_core.rom_bytes(game)
-            translations[name] = emulator_core.translation(rom, game, folder, *flags)
+    translations = {
+        game: emulator_core.translation(emulator_core.rom_bytes(game), game, folder)
+        for game in emulator_core.GAMES
+    }
     return emulator_core.build(folder, translations)

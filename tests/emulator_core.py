@@ -16,31 +16,40 @@ GAMES = ("pong", "breakout", "freeway", "space_invaders", "boxing")
 CONSOLES = {"pong": (1, 1, 12, 1, 1), "breakout": (1, 0, 12, 0, 0), "boxing": (0, 0, 8, 0, 0)}
 JOYSTICKS = (0, 0, 12, 0, 0)
 OK, BAD_OPCODE = 0, 1
+ALL_SUMMARIES = 0xFFFFFFFF
 
 HARNESS = """
-#include "a26_ale.h"
+#include "a26_view.h"
 {includes}
 static a2600_run_t runs[] = {{0, {runs}}};
-static a26_cartridge_t cartridge(const uint8_t *rom, int run, const uint8_t *game) {{
-    a26_cartridge_t c = {{.rom = rom, .run = runs[run]}};
-    A26_COPY(&c.game, game, sizeof(c.game));
-    return c;
-}}
 int state_bytes(void) {{ return sizeof(a26_env_t); }}
-void load(a26_env_t *e, const uint8_t *rom, int run, const uint8_t *game, uint32_t seed,
-          float sticky, uint8_t *screen) {{
-    a26_cartridge_t c = cartridge(rom, run, game);
+int cartridge_bytes(void) {{ return sizeof(a26_cartridge_t); }}
+int canvas_bytes(void) {{ return sizeof(a26_canvas_t); }}
+void cartridge(a26_cartridge_t *c, const uint8_t *rom, int run, uint32_t summaries,
+               const uint8_t *game) {{
+    a26_cartridge_t made = {{.rom = rom, .run = runs[run], .summaries = summaries}};
+    A26_COPY(&made.game, game, sizeof(made.game));
+    *c = made;
+}}
+void use_fresh(const a26_env_t *e, a26_cartridge_t *c) {{
+    static a2600_t fresh;
+    a26_env_t other = *e;
+    a26_make_fresh(&other, c, &fresh);
+    c->fresh = &fresh;
+}}
+void load(a26_env_t *e, const a26_cartridge_t *c, uint32_t seed, float sticky, uint8_t *screen) {{
     e->sticky_least = a26_sticky_least(sticky);
-    a26_load(e, &c, seed, screen);
+    a26_load(e, c, seed, screen);
 }}
-int act(a26_env_t *e, const uint8_t *rom, int run, const uint8_t *game, int action, int skip,
-        uint8_t *screen) {{
-    a26_cartridge_t c = cartridge(rom, run, game);
-    return a26_act(e, &c, action, skip, screen);
+int act(a26_env_t *e, const a26_cartridge_t *c, int action, int skip, uint8_t *screen) {{
+    return a26_act(e, c, action, skip, screen);
 }}
-void reset_game(a26_env_t *e, const uint8_t *rom, int run, const uint8_t *game, uint8_t *screen) {{
-    a26_cartridge_t c = cartridge(rom, run, game);
-    a26_reset_game(e, &c, screen);
+int act_view(a26_env_t *e, const a26_cartridge_t *c, int action, int skip, const uint8_t *red,
+             int find_background, a26_canvas_t *canvas, uint8_t *view) {{
+    return a26_act_view(e, c, action, skip, red, find_background, canvas, view);
+}}
+void reset_game(a26_env_t *e, const a26_cartridge_t *c, uint8_t *screen) {{
+    a26_reset_game(e, c, screen);
 }}
 void ram(const a26_env_t *e, uint8_t *out) {{ A26_COPY(out, e->console.ram, 128); }}
 void poke(a26_env_t *e, int at, int value) {{ e->console.ram[at & 127] = (uint8_t)value; }}
@@ -110,8 +119,10 @@ def build(folder: Path, translations: dict[str, str] | None = None, optimize="-O
     options = ["-std=c11", optimize, "-fPIC", "-shared", *warnings, f"-I{CSRC}"]
     subprocess.run(["cc", *options, "core.c", "-o", "core.so"], cwd=folder, check=True)
     library = ctypes.CDLL(str(folder / "core.so"))
-    library.load.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_int, ctypes.c_void_p]
+    library.load.argtypes = [ctypes.c_void_p] * 2
     library.load.argtypes += [ctypes.c_uint32, ctypes.c_float, ctypes.c_void_p]
+    library.cartridge.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_int, ctypes.c_uint32]
+    library.cartridge.argtypes += [ctypes.c_void_p]
     return Library(library, {name: k + 1 for k, name in enumerate(translations)})
 
 
@@ -129,16 +140,34 @@ def pointer(array):
 class Core:
     """One environment of the C core, with two screens in turn as the hardware has."""
 
-    def __init__(self, library, rom, console=JOYSTICKS, run=None, *, seed=0, sticky=0.0):
+    def __init__(
+        self,
+        library,
+        rom,
+        console=JOYSTICKS,
+        run=None,
+        *,
+        seed=0,
+        sticky=0.0,
+        summaries=True,
+        fresh=False,
+    ):
+        """``run``: a translation, or None to interpret; ``fresh``: resets are copies."""
         self.c = library.c
         self.rom = np.frombuffer(rom, np.uint8).copy()
         assert self.rom.size == 4096
         self.game = np.array(console, np.uint8)
         self.state = np.zeros(self.c.state_bytes(), np.uint8)
         self.screens = [np.zeros((210, 160), np.uint8) for _ in range(2)]
-        run = library.runs[run] if run else 0
-        self.fixed = (pointer(self.state), pointer(self.rom), run, pointer(self.game))
+        self.cartridge = np.zeros(self.c.cartridge_bytes(), np.uint8)
+        self.canvas = np.zeros(self.c.canvas_bytes(), np.uint8)
+        self.fixed = (pointer(self.state), pointer(self.cartridge))
+        which = library.runs[run] if run else 0
+        summaries = ALL_SUMMARIES if summaries else 0
+        self.c.cartridge(self.fixed[1], pointer(self.rom), which, summaries, pointer(self.game))
         self.c.load(*self.fixed, seed, sticky, pointer(self.screens[0]))
+        if fresh:
+            self.c.use_fresh(*self.fixed)
 
     @classmethod
     def of_game(cls, library, game, run=None, **options):
@@ -150,6 +179,20 @@ class Core:
         if not self.unfinished():
             self.screens.reverse()
         return self.c.act(*self.fixed, action, skip, pointer(self.screens[0] if draw else None))
+
+    def act_view(self, action, skip, red, find_background):
+        """The last frame's 80 x 80 view; red: (256,) uint8."""
+        view = np.empty((80, 80), np.uint8)
+        self.c.act_view(
+            *self.fixed,
+            action,
+            skip,
+            pointer(red),
+            find_background,
+            pointer(self.canvas),
+            pointer(view),
+        )
+        return view
 
     def reset_game(self):
         self.c.reset_game(*self.fixed, pointer(self.screens[0]))

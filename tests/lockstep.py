@@ -3,8 +3,8 @@
     python tests/lockstep.py --frames 10_000_000 --processes 2
     python tests/lockstep.py --replay lockstep-difference.json
 
-Memory, reward, end and, as often as a plan says, the whole picture. The first difference is printed,
-and what led to it is written to a file that ``--replay`` plays again.
+Memory, reward, end and, as often as a plan says, the whole picture. The first difference is
+printed, and what led to it is written to a file that ``--replay`` plays again.
 """
 
 import argparse
@@ -120,7 +120,9 @@ def compare(ours: Emulator, theirs: ALEInterface, look: bool, rewards: tuple[int
         found.append(f"game over {ours.game_over()}, expected {theirs.game_over()}")
     mine, other = ours.getRAM(), theirs.getRAM()
     if not np.array_equal(mine, other):
-        bytes_ = [f"${128 + k:02X}: {mine[k]} for {other[k]}" for k in np.flatnonzero(mine != other)]
+        bytes_ = [
+            f"${128 + k:02X}: {mine[k]} for {other[k]}" for k in np.flatnonzero(mine != other)
+        ]
         found.append("memory " + ", ".join(bytes_))
     if look:
         mine, other = ours.getScreen(), theirs.getScreen()

@@ -19,7 +19,7 @@ import numpy as np
 
 from tests import rom_bus, rom_cpu, rom_frames, rom_tia  # noqa: F401  (they register families)
 from tests.emulator_core import Core, build, oracle
-from tests.rom_generator import FAMILIES, RESERVED, Rom, make_rom, names
+from tests.rom_generator import FAMILIES, Rom, make_rom, names
 
 SCREEN = (210, 160)
 LOAD_SECONDS = 60  # a load that takes longer hangs: ale-py waits for RAM $96

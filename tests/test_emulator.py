@@ -13,7 +13,7 @@ from fastpg import _roms, emulator
 from fastpg.emulator import Emulator, EmulatorState, pong_rom
 from fastpg.envs import NativeGame
 from fastpg.envs.rules import rules
-from tests.lockstep import Difference, Plan, compare, play, plans, start
+from tests.lockstep import Difference, Plan, compare, plans, play, start
 
 FRAMES, PLANS = 8_400, 24
 
@@ -100,7 +100,7 @@ def test_actions():
         with pytest.raises(TypeError):
             ours.act(bad)
     assert ours.act(Action.LEFT, 1.0) == 0
-    with pytest.raises(ValueError, match="paddle_strength: expected 1, got 0.5"):
+    with pytest.raises(ValueError, match=r"paddle_strength: expected 1, got 0\.5"):
         ours.act(0, 0.5)
 
 
@@ -141,7 +141,7 @@ def test_settings():
     ):
         with pytest.raises(ValueError, match=message):
             call()
-    with pytest.raises(TypeError, match="frame_skip: expected an int, got 1.5"):
+    with pytest.raises(TypeError, match=r"frame_skip: expected an int, got 1\.5"):
         game.setInt("frame_skip", 1.5)
     game.loadROM(pong_rom())
     assert game.getString("rom_file") == str(pong_rom())
@@ -318,7 +318,9 @@ def test_files_that_are_no_roms(tmp_path):
             game.loadROM(path)
     stops = tmp_path / "stops.bin"
     stops.write_bytes(bytes([0x02]) * 4092 + bytes.fromhex("00f0 00f0"))
-    with pytest.raises(ValueError, match=r"stops\.bin: its program stops at the unknown opcode \$02"):
+    with pytest.raises(
+        ValueError, match=r"stops\.bin: its program stops at the unknown opcode \$02"
+    ):
         game.loadROM(stops)
 
 
@@ -337,7 +339,7 @@ def test_pongs_rom_is_found_and_checked(monkeypatch, tmp_path):
     other = tmp_path / "pong.bin"
     other.write_bytes(bytes(2048))
     monkeypatch.setattr(roms, "get_rom_path", lambda name: other)
-    with pytest.raises(RuntimeError, match="expected SHA-256 4162.*pip install 'ale-py"):
+    with pytest.raises(RuntimeError, match=r"expected SHA-256 4162.*pip install 'ale-py"):
         emulator.pong_rom()
     monkeypatch.setattr(roms, "get_rom_path", lambda name: None)
     with pytest.raises(RuntimeError, match=r"not in the installed ale-py; install ale-py"):

@@ -1,0 +1,192 @@
+/* TIA: the picture that is painted on, and how a span of a line is painted. */
+#ifndef TIA_PAINT_H
+#define TIA_PAINT_H
+
+#include "tia_objects.h"
+
+/* Most rows show what the row above them shows. Such a row is not painted: it names the row that is,
+ * and whoever wants all rows copies them once, at the end (tia_complete). */
+typedef struct {
+    uint8_t *pixels;          /* TIA_HEIGHT rows of TIA_WIDTH palette indices */
+    int32_t begin_clock;      /* where the frame that was drawn on it began, or the window's end */
+    uint8_t like[TIA_HEIGHT]; /* the row whose pixels a row shows: itself, or a row above it */
+    uint8_t sparse;           /* only the rows of the 80 x 80 view are wanted */
+} tia_picture_t;
+
+#define TIA_VIEW_SIDE 80
+#define TIA_VIEW_FIRST_ROW 35
+
+A26_FN int tia_row_wanted(const tia_picture_t *picture, uint32_t row) {
+    return !picture->sparse || (row & 1 && row - TIA_VIEW_FIRST_ROW < 2 * TIA_VIEW_SIDE);
+}
+
+/* A picture on these pixels: rows that a frame does not reach keep what they show. */
+A26_FN void tia_begin_picture(tia_picture_t *picture, uint8_t *pixels, int sparse) {
+    picture->pixels = pixels;
+    picture->sparse = (uint8_t)sparse;
+    picture->begin_clock = TIA_WINDOW_END_CLOCKS;
+    for (uint32_t row = 0; row < TIA_HEIGHT; row++)
+        picture->like[row] = (uint8_t)row;
+}
+
+/* Give every row its pixels. */
+A26_SLOW void tia_complete(const tia_picture_t *picture) {
+    for (uint32_t row = 1; row < TIA_HEIGHT; row++) {
+        const uint8_t *from = picture->pixels + picture->like[row] * TIA_WIDTH;
+        uint8_t *to = picture->pixels + row * TIA_WIDTH;
+        if (from != to)
+            for (uint32_t p = 0; p < TIA_WIDTH; p += 8)
+                A26_COPY(to + p, from + p, 8);
+    }
+}
+
+/* Eight pixels' bits as eight bytes, 0xFF for each set one. */
+A26_FN uint64_t tia_bytes(uint32_t bits) {
+    uint64_t spread = (uint64_t)(bits & 255) * 0x0101010101010101ull & 0x8040201008040201ull;
+    return ((spread + 0x00406070787C7E7Full) >> 7 & 0x0101010101010101ull) * 255u;
+}
+
+/* Fill pixels [begin, end) of a row with one colour. Little-endian: pixel p is byte p of a word. */
+A26_FN void tia_fill(uint8_t *row, uint32_t begin, uint32_t end, uint8_t colour) {
+    uint64_t fill = colour * 0x0101010101010101ull;
+    if (begin == 0 && end == TIA_WIDTH) {
+        for (uint32_t p = 0; p < TIA_WIDTH; p += 8)
+            A26_COPY(row + p, &fill, 8);
+        return;
+    }
+    for (uint32_t p = begin & ~7u; p < end; p += 8) {
+        uint64_t word = fill;
+        if (p < begin || p + 8 > end) {
+            uint64_t from = p < begin ? ~0ull << 8 * (begin - p) : ~0ull;
+            uint64_t upto = p + 8 > end ? ~0ull >> 8 * (p + 8 - end) : ~0ull, there;
+            A26_COPY(&there, row + p, 8);
+            word = (fill & from & upto) | (there & ~(from & upto));
+        }
+        A26_COPY(row + p, &word, 8);
+    }
+}
+
+/* Pixels in the colours of player 0, of player 1 and of the playfield, by priority. */
+typedef struct {
+    uint64_t one, two, field;
+} tia_planes_t;
+
+A26_FN tia_planes_t tia_planes(const tia_t *t, uint32_t on, uint32_t k) { /* word k of the masks */
+    const uint64_t left = k == 0 ? ~0ull : k == 1 ? 0xFFFFull : 0; /* pixels 0..79 */
+    int priority = t->ctrlpf & 4, score = t->ctrlpf & 2;
+    int split = score && (!priority || on == 1u << TIA_PF); /* playfield in the players' colours */
+    tia_planes_t planes = {0, 0, 0};
+    uint64_t field = on & 1u << TIA_PF ? t->mask[TIA_PF].w[k] : 0;
+    planes.one |= on & 1u << TIA_P0 ? t->mask[TIA_P0].w[k] : 0;
+    planes.one |= on & 1u << TIA_M0 ? t->mask[TIA_M0].w[k] : 0;
+    planes.two |= on & 1u << TIA_P1 ? t->mask[TIA_P1].w[k] : 0;
+    planes.two |= on & 1u << TIA_M1 ? t->mask[TIA_M1].w[k] : 0;
+    planes.field |= on & 1u << TIA_BL ? t->mask[TIA_BL].w[k] : 0;
+    if (split) {
+        planes.one |= field & left;
+        planes.two |= field & ~left;
+    } else {
+        planes.field |= field;
+    }
+    if (priority && !split) {
+        planes.one &= ~planes.field;
+        planes.two &= ~(planes.field | planes.one);
+    } else {
+        planes.two &= ~planes.one;
+        planes.field &= ~(planes.one | planes.two);
+    }
+    return planes;
+}
+
+A26_FN uint32_t tia_lowest(uint64_t set) { /* number of the lowest bit of a set that is not empty */
+#if defined(__GNUC__) || defined(__clang__)
+    return (uint32_t)__builtin_ctzll(set);
+#else
+    uint32_t p = 0;
+    while (!(set >> p & 1))
+        p++;
+    return p;
+#endif
+}
+
+/* Paint [begin, end) of one line. `row` has 160 bytes, `on` the enabled objects, whose masks are built. */
+A26_SLOW void tia_paint_words(const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
+    const uint64_t ones = 0x0101010101010101ull;
+    tia_fill(row, begin, end, t->colubk);
+    for (uint32_t k = begin >> 6; on && 64 * k < end; k++) {
+        tia_planes_t planes = tia_planes(t, on, k);
+        uint64_t rest = (planes.one | planes.two | planes.field) & tia_word_span(begin, end, k);
+        while (rest) { /* eight pixels that are not all background */
+            uint32_t p = tia_lowest(rest) & ~7u;
+            uint32_t here = (uint32_t)(rest >> p) & 255u;
+            uint64_t b1 = tia_bytes((uint32_t)(planes.one >> p) & here);
+            uint64_t b2 = tia_bytes((uint32_t)(planes.two >> p) & here);
+            uint64_t b3 = tia_bytes((uint32_t)(planes.field >> p) & here), there;
+            uint8_t *out = row + 64 * k + p;
+            A26_COPY(&there, out, 8);
+            there &= ~(b1 | b2 | b3);
+            there |= (t->colup[0] * ones & b1) | (t->colup[1] * ones & b2) | (t->colupf * ones & b3);
+            A26_COPY(out, &there, 8);
+            rest &= ~(255ull << p);
+        }
+    }
+}
+
+#ifdef A26_X86_VECTORS
+/* The same, 32 pixels at a time. */
+__attribute__((target("avx2"))) A26_SLOW void tia_paint_avx2(
+    const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
+    const __m256i bit = _mm256_set1_epi64x((int64_t)0x8040201008040201ull);
+    const __m256i spread = _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
+    const __m256i background = _mm256_set1_epi8((char)t->colubk);
+#define TIA_BYTES_32(bits) \
+    _mm256_cmpeq_epi8( \
+        _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)(uint32_t)(bits)), spread), bit), bit)
+    for (uint32_t k = begin >> 6; 64 * k < end; k++) {
+        tia_planes_t planes = tia_planes(t, on, k);
+        uint64_t span = tia_word_span(begin, end, k);
+        for (uint32_t p = 0; p < 64; p += 32, span >>= 32) {
+            uint32_t here = (uint32_t)span;
+            if (!here)
+                continue;
+            uint8_t *out = row + 64 * k + p;
+            __m256i v = background;
+            if ((uint32_t)((planes.one | planes.two | planes.field) >> p)) {
+                v = _mm256_blendv_epi8(v, _mm256_set1_epi8((char)t->colup[0]), TIA_BYTES_32(planes.one >> p));
+                v = _mm256_blendv_epi8(v, _mm256_set1_epi8((char)t->colup[1]), TIA_BYTES_32(planes.two >> p));
+                v = _mm256_blendv_epi8(v, _mm256_set1_epi8((char)t->colupf), TIA_BYTES_32(planes.field >> p));
+            }
+            if (here != 0xFFFFFFFFu)
+                v = _mm256_blendv_epi8(_mm256_loadu_si256((const __m256i *)out), v, TIA_BYTES_32(here));
+            _mm256_storeu_si256((__m256i *)out, v);
+        }
+    }
+#undef TIA_BYTES_32
+}
+
+/* The same, 64 pixels at a time. */
+__attribute__((target("avx512bw"))) A26_SLOW void tia_paint_avx512(
+    const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
+    for (uint32_t k = begin >> 6; 64 * k < end; k++) {
+        tia_planes_t planes = tia_planes(t, on, k);
+        __m512i v = _mm512_set1_epi8((char)t->colubk);
+        v = _mm512_mask_set1_epi8(v, planes.one, (char)t->colup[0]);
+        v = _mm512_mask_set1_epi8(v, planes.two, (char)t->colup[1]);
+        v = _mm512_mask_set1_epi8(v, planes.field, (char)t->colupf);
+        _mm512_mask_storeu_epi8(row + 64 * k, tia_word_span(begin, end, k), v);
+    }
+}
+#endif
+
+A26_FN void tia_paint(const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
+#ifdef A26_X86_VECTORS
+    if (__builtin_cpu_supports("avx512bw"))
+        tia_paint_avx512(t, on, begin, end, row);
+    else if (__builtin_cpu_supports("avx2"))
+        tia_paint_avx2(t, on, begin, end, row);
+    else
+#endif
+        tia_paint_words(t, on, begin, end, row);
+}
+
+#endif
