@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from operator import index
+from operator import index as integer
 
 import numpy as np
 
@@ -84,6 +84,8 @@ cdef extern from "fastpg_vector.h" nogil:
         uint8_t gray[256]
         uint8_t red[256]
     ctypedef void (*fastpg_task_t)(void *, int64_t, int)
+    ctypedef struct fastpg_dqn_game_t:
+        pass
     ctypedef struct fastpg_pool_t:
         int threads
     ctypedef struct fastpg_vector_t:
@@ -98,6 +100,8 @@ cdef extern from "fastpg_vector.h" nogil:
         int64_t bytes
         const uint8_t *emulator_action
         uint8_t *scratch
+        fastpg_dqn_game_t *dqn
+        uint8_t *stacks
         const int64_t *actions
         uint8_t *observations
         uint8_t *final_observations
@@ -264,7 +268,7 @@ cdef class Console:
         if isinstance(action, int):
             number = action
         else:
-            number = index(getattr(action, "value", action))
+            number = integer(getattr(action, "value", action))
         if self.cartridge is None:
             raise RuntimeError("no ROM is loaded: call loadROM() first")
         if not 0 <= number < 18:
@@ -416,7 +420,7 @@ cdef class Games:
         self.cartridge = cartridge
         self.pool = <fastpg_pool_t *>calloc(1, sizeof(fastpg_pool_t))
         self.v.game = <a26_gym_t *>calloc(games, sizeof(a26_gym_t))
-        self.v.scratch = <uint8_t *>calloc(threads, A2600_SCREEN_BYTES)
+        self.v.scratch = <uint8_t *>calloc(2 * threads, A2600_SCREEN_BYTES)
         if self.pool == NULL or self.v.game == NULL or self.v.scratch == NULL:
             raise MemoryError
         self.v.games = games
@@ -432,6 +436,8 @@ cdef class Games:
         free(self.pool)
         free(self.v.game)
         free(self.v.scratch)
+        free(self.v.dqn)
+        free(self.v.stacks)
 
     def close(self):
         """End the threads."""
@@ -455,11 +461,16 @@ cdef class Games:
         self.arrays = (
             emulator_actions, actions, final_observations, rewards, terminations, truncations,
             infos, final_infos)
-        self.v.kind = ("rgb", "grayscale", "palette", "ram", "pong80").index(kind)
+        self.v.kind = ("rgb", "grayscale", "palette", "ram", "pong80", "dqn").index(kind)
         self.v.autoreset = ("NextStep", "SameStep", "Disabled").index(autoreset)
         self.v.emulator_action = &emulator_actions[0]
         self.v.actions = &actions[0]
         self.v.bytes = observations.shape[1]
+        if kind == "dqn":
+            self.v.dqn = <fastpg_dqn_game_t *>calloc(self.v.games, sizeof(fastpg_dqn_game_t))
+            self.v.stacks = <uint8_t *>calloc(self.v.games, self.v.bytes)
+            if self.v.dqn == NULL or self.v.stacks == NULL:
+                raise MemoryError
         self.write_to(observations)
         self.v.final_observations = &final_observations[0, 0]
         self.v.rewards = &rewards[0]

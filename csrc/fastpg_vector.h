@@ -6,9 +6,10 @@
 
 #include "a26_gym.h"
 #include "a26_view.h"
+#include "fastpg_dqn_game.h"
 #include "fastpg_pool.h"
 
-enum { FASTPG_RGB, FASTPG_GRAYSCALE, FASTPG_PALETTE, FASTPG_RAM, FASTPG_PONG80 };
+enum { FASTPG_RGB, FASTPG_GRAYSCALE, FASTPG_PALETTE, FASTPG_RAM, FASTPG_PONG80, FASTPG_DQN };
 enum { FASTPG_NEXT_STEP, FASTPG_SAME_STEP, FASTPG_DISABLED };
 enum { FASTPG_LIVES, FASTPG_EPISODE_FRAMES, FASTPG_FRAMES, FASTPG_INFOS };
 
@@ -26,7 +27,9 @@ typedef struct {
     int kind, autoreset;
     int64_t bytes; /* of an observation */
     const uint8_t *emulator_action; /* of each action's number */
-    uint8_t *scratch;               /* a picture for each thread */
+    uint8_t *scratch;               /* two pictures for each thread */
+    fastpg_dqn_game_t *dqn;         /* a row a game, for FASTPG_DQN; else 0 */
+    uint8_t *stacks;                /* likewise: observations as they are now */
     /* what goes in and out, a row a game; infos and final_infos (FASTPG_INFOS, games) */
     const int64_t *actions;
     uint8_t *observations, *final_observations;
@@ -72,11 +75,14 @@ static void fastpg_find_likes(tia_picture_t *picture) {
     }
 }
 
+static uint8_t *fastpg_scratch(const fastpg_vector_t *v, int thread) {
+    return v->scratch + 2 * (int64_t)thread * A2600_SCREEN_BYTES;
+}
+
 /* A picture to draw on for an observation at `out`; 0 if none is wanted. */
 static tia_picture_t *fastpg_canvas(const fastpg_vector_t *v, int thread, uint8_t *out, tia_picture_t *canvas) {
     if (v->kind == FASTPG_RAM) return 0;
-    uint8_t *scratch = v->scratch + (int64_t)thread * A2600_SCREEN_BYTES;
-    tia_begin_picture(canvas, v->kind == FASTPG_PALETTE ? out : scratch, v->kind == FASTPG_PONG80);
+    tia_begin_picture(canvas, v->kind == FASTPG_PALETTE ? out : fastpg_scratch(v, thread), v->kind == FASTPG_PONG80);
     return canvas;
 }
 
@@ -86,6 +92,7 @@ static void fastpg_observe(const fastpg_vector_t *v, int64_t i, const tia_pictur
     case FASTPG_GRAYSCALE: fastpg_show_gray(v->colours, canvas, out); break;
     case FASTPG_RAM: memcpy(out, v->game[i].env.console.ram, 128); break;
     case FASTPG_PONG80: a26_view(canvas, v->colours->red, 1, out); break;
+    case FASTPG_DQN: memcpy(out, v->stacks + i * v->bytes, (size_t)v->bytes); break;
     default: /* the palette picture was drawn in its place, or in that of the new episode's */
         tia_complete(canvas);
         if (out != canvas->pixels) memcpy(out, canvas->pixels, A2600_SCREEN_BYTES);
@@ -103,8 +110,15 @@ static void fastpg_inform(const fastpg_vector_t *v, int64_t i, int64_t *infos) {
 
 static void fastpg_reset_one(const fastpg_vector_t *v, int64_t i, int thread, const a26_seed_t *seed) {
     uint8_t *out = v->observations + i * v->bytes;
-    tia_picture_t picture, *canvas = fastpg_canvas(v, thread, out, &picture);
-    a26_gym_reset(&v->game[i], &v->cartridge, v->powered, &v->rules, seed, canvas);
+    tia_picture_t picture, *canvas = 0;
+    if (v->kind == FASTPG_DQN) {
+        fastpg_dqn_reset(&v->dqn[i], &v->game[i], &v->cartridge, v->powered, &v->rules, seed,
+                         v->colours->gray, fastpg_scratch(v, thread), v->bytes / FASTPG_DQN_BYTES,
+                         v->stacks + i * v->bytes);
+    } else {
+        canvas = fastpg_canvas(v, thread, out, &picture);
+        a26_gym_reset(&v->game[i], &v->cartridge, v->powered, &v->rules, seed, canvas);
+    }
     fastpg_observe(v, i, canvas, out);
     fastpg_inform(v, i, v->infos);
 }
@@ -123,9 +137,17 @@ static void fastpg_step_task(void *context, int64_t i, int thread) {
     }
     a26_env_t *e = &v->game[i].env;
     uint8_t *out = v->observations + i * v->bytes;
-    tia_picture_t picture, *canvas = fastpg_canvas(v, thread, out, &picture);
-    v->rewards[i] = a26_gym_step(&v->game[i], &v->cartridge, &v->rules,
-                                 v->emulator_action[v->actions[i]], canvas);
+    const uint32_t action = v->emulator_action[v->actions[i]];
+    tia_picture_t picture, *canvas = 0;
+    if (v->kind == FASTPG_DQN) {
+        uint8_t *stack = v->stacks + i * v->bytes, *newest = stack + v->bytes - FASTPG_DQN_BYTES;
+        memmove(stack, stack + FASTPG_DQN_BYTES, (size_t)(v->bytes - FASTPG_DQN_BYTES));
+        v->rewards[i] = fastpg_dqn_step(&v->dqn[i], &v->game[i], &v->cartridge, &v->rules, action,
+                                        v->colours->gray, fastpg_scratch(v, thread), newest);
+    } else {
+        canvas = fastpg_canvas(v, thread, out, &picture);
+        v->rewards[i] = a26_gym_step(&v->game[i], &v->cartridge, &v->rules, action, canvas);
+    }
     v->terminations[i] = e->terminal;
     v->truncations[i] = (uint8_t)a26_truncated(e);
     if (a26_over(e) && v->autoreset == FASTPG_SAME_STEP) {

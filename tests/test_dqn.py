@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
+from gymnasium.vector import AutoresetMode
 
+from fastpg.envs import NativeVectorEnv
 from tests.dqn_model import HEIGHT, SIDE, WIDTH, DqnVectorEnv, NoopGenerator, shrink
 
 CSRC = Path(__file__).resolve().parents[1] / "csrc"
@@ -288,3 +290,39 @@ def test_colours_are_pooled_and_shrunk_one_by_one():
         actions = rng.integers(6, size=1)
         a, b = whole.step(actions)[0][0, -1], small.step(actions)[0][0, -1]
         np.testing.assert_array_equal(np.dstack([shrink(a[..., c]) for c in range(3)]), b)
+
+
+# ---- the native vector environment -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("frameskip", [4, 1, 2])
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+@pytest.mark.parametrize("limit", [108_000, 90])
+def test_native_observations_are_those_of_atari_vector_env(frameskip, mode, limit):
+    """With ale-py's defaults that draw random numbers off, the games are the same."""
+    if limit > 90 and (frameskip < 4 or mode == "SameStep"):
+        pytest.skip("whole games once: they are long")
+    common = {"frameskip": frameskip, "max_num_frames_per_episode": limit, "noop_max": 0}
+    common |= {"repeat_action_probability": 0.0, "stack_num": 3}
+    theirs = AtariVectorEnv(
+        "pong", 2, use_fire_reset=False, autoreset_mode=AutoresetMode(mode), **common
+    )
+    ours = NativeVectorEnv(
+        "ALE/Pong-v5", 2, obs_type="dqn", autoreset_mode=mode, num_threads=1, **common
+    )
+    rng, ends = np.random.default_rng(7), 0
+    shown, _ = ours.reset(seed=1)
+    np.testing.assert_array_equal(shown, theirs.reset(seed=1)[0])
+    assert ours.observation_space.contains(shown)
+    for _ in range(900 if limit > 90 else 150):
+        actions = rng.integers(6, size=2)
+        mine, other = ours.step(actions), theirs.step(actions)
+        for a, b in zip(mine[:4], other[:4], strict=True):
+            np.testing.assert_array_equal(a, b)
+        over = mine[2] | mine[3]
+        ends += over.sum()
+        if over.any() and mode == "SameStep":
+            for i in np.flatnonzero(over):
+                np.testing.assert_array_equal(mine[4]["final_obs"][i], other[4]["final_obs"][i])
+    assert ends >= 2
+    ours.close()

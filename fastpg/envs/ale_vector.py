@@ -126,6 +126,7 @@ class AleVectorEnv(GameVectorEnv):
             num_threads,
             autoreset_mode,
             obs_type,
+            OBSERVATIONS,
             frameskip=frameskip,
             repeat_action_probability=repeat_action_probability,
             max_num_frames_per_episode=max_num_frames_per_episode,
@@ -139,7 +140,7 @@ class AleVectorEnv(GameVectorEnv):
 
     def _start(self, workers: int) -> None:
         picture = _PICTURES.get(self.obs_type, self.obs_type)
-        shape = SCREEN if self._views else OBSERVATIONS[self.obs_type]
+        shape = SCREEN if self._views else self._shape
         shared = Buffers.of(self.num_envs, shape, SharedArray)
         self._buffers = _arrays(shared)
         mode = self.autoreset_mode.value

@@ -46,7 +46,7 @@ class NativeEnv(gymnasium.Env[np.ndarray, int]):
         self._game = NativeGame(rules(env_id, **of_the_rules))
         self._show = getattr(self._game, _SHOWN[obs_type])
         self._meanings = self._game.action_meanings
-        self.action_space = spaces.Discrete(len(self._meanings))
+        self.action_space = spaces.Discrete(len(self._meanings))  # type: ignore[assignment]
         self.observation_space = spaces.Box(0, 255, OBSERVATIONS[obs_type], np.uint8)
 
     def reset(

@@ -13,6 +13,8 @@ from fastpg.envs.native_game import actions, frame_range, pong_cartridge, seed_w
 from fastpg.envs.vector import OBSERVATIONS, Buffers, GameVectorEnv
 from fastpg.envs.workers import available_cores
 
+DQN_PICTURE = (84, 84)
+
 
 class NativeVectorEnv(GameVectorEnv):
     """N games of Pong, each equal to ``gymnasium.make(env_id)`` with its seed.
@@ -35,7 +37,11 @@ class NativeVectorEnv(GameVectorEnv):
             meanings that Gymnasium documents for its vector environments.
         obs_type: the observation of each game, uint8: ``"rgb"`` (210, 160, 3), ``"grayscale"``
             (210, 160), ``"palette"`` (210, 160) indices of ``PALETTE_RGB``, ``"ram"`` (128,),
-            ``"pong80"`` (6400,) views of 0 and 1 as of ``kernels.preprocess_palette``.
+            ``"pong80"`` (6400,) views of 0 and 1 as of ``kernels.preprocess_palette``, ``"dqn"``
+            (stack_num, 84, 84) the newest pictures, the last one last, each the brightest of a
+            step's last two frames in grey, to the last bit as ale-py's ``AtariVectorEnv`` shows
+            them (so a step that ends an episode shows what was there before its last frame).
+        stack_num: pictures of a ``"dqn"`` observation.
         copy: False returns the environment's own buffer, which the next ``step`` or ``reset``
             overwrites; True never touches an observation again that somebody holds.
 
@@ -57,14 +63,18 @@ class NativeVectorEnv(GameVectorEnv):
         max_num_frames_per_episode: int | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         obs_type: str = "rgb",
+        stack_num: int = 4,
         copy: bool = True,
     ):
+        if stack_num < 1:
+            raise ValueError(f"stack_num: expected at least 1, got {stack_num}")
         super().__init__(
             env_id,
             num_envs,
             num_threads,
             autoreset_mode,
             obs_type,
+            {**OBSERVATIONS, "dqn": (stack_num, *DQN_PICTURE)},
             frameskip=frameskip,
             repeat_action_probability=repeat_action_probability,
             max_num_frames_per_episode=max_num_frames_per_episode,
@@ -81,8 +91,8 @@ class NativeVectorEnv(GameVectorEnv):
         self._set_spaces()
 
     def _start(self, copy: bool) -> None:
-        rules, shape = self.rules, OBSERVATIONS[self.obs_type]
-        buffers = self._buffers = Buffers.of(self.num_envs, shape)
+        rules = self.rules
+        buffers = self._buffers = Buffers.of(self.num_envs, self._shape)
         self._shown = _Recycled(buffers.observations) if copy else None
         self._seeded = np.zeros(self.num_envs, np.bool_)
         self._games = Games(pong_cartridge(), self.num_envs, self.num_threads)

@@ -72,19 +72,21 @@ class GameVectorEnv(VectorEnv):
         num_threads: int,
         autoreset_mode: str | AutoresetMode,
         obs_type: str,
+        shapes: dict[str, tuple[int, ...]],
         **of_the_rules: Any,
     ):
-        """Check the arguments: see the subclasses."""
+        """Check the arguments: see the subclasses. ``shapes`` of the observations there are."""
         if num_envs < 1:
             raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
         if num_threads < 0:
             raise ValueError(f"num_threads: expected at least 0, got {num_threads}")
-        if obs_type not in OBSERVATIONS:
-            expected = ", ".join(OBSERVATIONS)
+        if obs_type not in shapes:
+            expected = ", ".join(shapes)
             raise ValueError(f"obs_type: expected one of {expected}, got {obs_type!r}")
         self.rules: Rules = rules(env_id, **of_the_rules)
         self.num_envs = num_envs
         self.obs_type = obs_type
+        self._shape = shapes[obs_type]
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
         self._started = np.zeros(num_envs, np.bool_)
@@ -93,9 +95,8 @@ class GameVectorEnv(VectorEnv):
 
     def _set_spaces(self) -> None:
         high = 1 if self.obs_type == "pong80" else 255
-        shape = OBSERVATIONS[self.obs_type]
         self.single_action_space = spaces.Discrete(len(self.action_meanings))
-        self.single_observation_space = spaces.Box(0, high, shape, np.uint8)
+        self.single_observation_space = spaces.Box(0, high, self._shape, np.uint8)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
