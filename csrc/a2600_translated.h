@@ -44,11 +44,18 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
         } \
     }
 
-/* PHA, PHP. */
+A26_FN int a2600_is_enabled_alike(const tia_t *t, uint32_t address, uint8_t value) {
+    uint32_t register_ = address - 0x11D;
+    return register_ < 3 && (value & 2) == (register_ < 2 ? t->enam[register_] : t->enabl);
+}
+
+/* PHA, PHP. A kernel that keeps its stack in the TIA mostly pushes what ENAM0, ENAM1, ENABL hold. */
 #define A2600_PUSH_VALUE(following) \
     address = 0x100 | r.sp; \
     r.sp--; \
-    A2600_STORE(following)
+    if (!a2600_is_enabled_alike(&s->tia, address, value)) { \
+        A2600_STORE(following) \
+    }
 
 /* JSR, BRK. With a stack in the TIA, leave it to the interpreter. */
 #define A2600_CALL(back) \

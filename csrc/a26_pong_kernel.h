@@ -92,9 +92,8 @@ A26_FN uint8_t pong_hull(uint8_t size) {
     return (uint8_t)~zeros;
 }
 
-/* One byte of a playfield table, 0 if its pointer leaves the ROM. */
-A26_FN uint8_t pong_field(const a2600_t *s, const uint8_t *rom, uint32_t pointer, uint32_t y) {
-    return rom[((uint32_t)pong_ram(s, pointer) + ((uint32_t)pong_ram(s, pointer + 1) << 8) + y) & 0xFFF];
+A26_FN uint32_t pong_pointer(const a2600_t *s, uint32_t at) {
+    return (uint32_t)pong_ram(s, at) | (uint32_t)pong_ram(s, at + 1) << 8;
 }
 
 A26_FN uint32_t pong_field_row(int32_t k) { return (uint32_t)(PONG_FIRST_X + 1 + 2 * k) >> 3; }
@@ -102,13 +101,14 @@ A26_FN uint32_t pong_field_row(int32_t k) { return (uint32_t)(PONG_FIRST_X + 1 +
 /* Iterations that switch the playfield (`changes`), and those that leave it on. */
 A26_SLOW void pong_playfield(const a2600_t *s, const uint8_t *rom, pong_set_t *changes, pong_set_t *on) {
     uint32_t before = s->tia.pf[0] | (uint32_t)s->tia.pf[1] << 8 | (uint32_t)s->tia.pf[2] << 16;
+    uint32_t pf0 = pong_pointer(s, 0x9B), pf1 = pong_pointer(s, 0x9D), pf2 = pong_pointer(s, 0x9F);
     changes->w[0] = changes->w[1] = on->w[0] = on->w[1] = 0;
     int32_t k = 0;
     while (k < PONG_ITERATIONS) {
         uint32_t y = pong_field_row(k);
         int32_t next = (int32_t)(8 * (y + 1) - PONG_FIRST_X) >> 1; /* first with (39 + 2k) / 8 > y */
-        uint32_t now = (pong_field(s, rom, 0x9B, y) & 0xF0u) | (uint32_t)pong_field(s, rom, 0x9D, y) << 8
-                     | (uint32_t)pong_field(s, rom, 0x9F, y) << 16;
+        uint32_t now = (rom[(pf0 + y) & 0xFFF] & 0xF0u) | (uint32_t)rom[(pf1 + y) & 0xFFF] << 8
+                     | (uint32_t)rom[(pf2 + y) & 0xFFF] << 16;
         if (now != before)
             *changes = pong_or(*changes, pong_range(k, k + 1));
         if (now)
@@ -120,62 +120,96 @@ A26_SLOW void pong_playfield(const a2600_t *s, const uint8_t *rom, pong_set_t *c
 
 A26_FN pong_plan_t pong_run_all(void) { return (pong_plan_t){{~0ull, ~0ull}}; }
 
-/* Which iterations have to run. */
-A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
-    tia_t *t = &s->tia;
+/* Whether the registers that the kernel writes are as its caller leaves them: all 0. */
+A26_FN int pong_clear(const tia_t *t) {
+    return !(t->enabled | t->grp[0] | t->grp[1] | t->grp_delayed[0] | t->grp_delayed[1] | t->enam[0] | t->enam[1]
+             | t->enabl | t->enabl_delayed | t->pf[0] | t->pf[1] | t->pf[2]);
+}
+
+/* What must hold for the closed form: the paddle's input is charged at most once, nothing is blanked,
+ * subtraction is binary, and the playfield's pointers lead into the ROM. */
+A26_FN int pong_foreseen(const a2600_t *s) {
+    const tia_t *t = &s->tia;
     uint8_t paddle = pong_ram(s, 0x80);
-    if (paddle > 1 || t->paddle_cycles[2 + paddle] != TIA_PADDLE_SHORTED || t->vblank || s->cpu.d
-        || !(pong_ram(s, 0x9C) & pong_ram(s, 0x9E) & pong_ram(s, 0xA0) & 0x10))
-        return pong_run_all();
-    pong_set_t changes, field;
-    pong_playfield(s, rom, &changes, &field);
-    pong_set_t on[TIA_OBJECTS];
+    return paddle <= 1 && t->paddle_cycles[2 + paddle] == TIA_PADDLE_SHORTED
+        && t->paddle_cycles[paddle] < TIA_PADDLE_OPEN && !t->vblank && !s->cpu.d
+        && (pong_ram(s, 0x9C) & pong_ram(s, 0x9E) & pong_ram(s, 0xA0) & 0x10);
+}
+
+/* Iterations in which an object may be on. A missile that is locked to its player never is. */
+A26_FN void pong_objects(const a2600_t *s, pong_set_t *on) {
+    const pong_set_t never = {{0, 0}};
+    const uint8_t *locked = s->tia.resmp;
     on[TIA_P0] = pong_on(pong_ram(s, 0xB2), pong_hull(pong_ram(s, 0xA5)), 1);
     on[TIA_P1] = pong_on(pong_ram(s, 0xB3), pong_hull(pong_ram(s, 0xA6)), 0);
-    on[TIA_M0] = pong_on(pong_ram(s, 0xB4), pong_hull(pong_ram(s, 0xA7)), 0);
-    on[TIA_M1] = pong_on(pong_ram(s, 0xB5), pong_hull(pong_ram(s, 0xA8)), 1);
+    on[TIA_M0] = locked[0] ? never : pong_on(pong_ram(s, 0xB4), pong_hull(pong_ram(s, 0xA7)), 0);
+    on[TIA_M1] = locked[1] ? never : pong_on(pong_ram(s, 0xB5), pong_hull(pong_ram(s, 0xA8)), 1);
     on[TIA_BL] = pong_on(pong_ram(s, 0xB6), 0xFC, 1);
-    on[TIA_PF] = field;
-    pong_set_t run = pong_range(0, 3); /* what stood in the registers before the kernel goes */
-    run = pong_or(run, pong_range(PONG_ITERATIONS - 1, PONG_ITERATIONS));
-    if (draw) {
-        A26_TABLE uint8_t sizes[4] = {0xA5, 0xA6, 0xA7, 0xA8};
-        for (int o = 0; o < TIA_PF; o++) {
-            pong_set_t was = pong_later(on[o], 1);
-            if ((o == TIA_M0 || o == TIA_M1) && t->resmp[o - TIA_M0])
-                continue; /* locked to its player: never shown */
-            if (o < TIA_BL && pong_hull(pong_ram(s, sizes[o])) != pong_ram(s, sizes[o])) {
-                changes = pong_or(changes, pong_or(on[o], was)); /* rows with gaps: any of them */
-            } else {
-                was.w[0] ^= on[o].w[0];
-                was.w[1] ^= on[o].w[1];
-                changes = pong_or(changes, was);
-            }
+}
+
+/* With a picture: iterations in which some register changes, and the one after each, in which
+ * delayed copies do. `changes` begins with those of the playfield. */
+A26_FN pong_set_t pong_run_drawn(const a2600_t *s, const pong_set_t *on, pong_set_t changes) {
+    A26_TABLE uint8_t sizes[4] = {0xA5, 0xA6, 0xA7, 0xA8};
+    for (int o = 0; o < TIA_PF; o++) {
+        pong_set_t was = pong_later(on[o], 1);
+        int gaps = o < TIA_BL && pong_hull(pong_ram(s, sizes[o])) != pong_ram(s, sizes[o]);
+        if (gaps) { /* any of its rows may be on or off */
+            was = pong_or(was, on[o]);
+        } else {
+            was.w[0] ^= on[o].w[0];
+            was.w[1] ^= on[o].w[1];
         }
-        run = pong_or(run, changes);
-        run = pong_or(run, pong_later(changes, 1)); /* delayed copies take effect one later */
-        run = pong_or(run, pong_later(changes, 2));
-    } else {
-        /* where two objects that may still collide are on together; an object stays on, delayed,
-         * for two iterations more */
-        uint32_t open = ~(uint32_t)t->collisions;
-        /* masks as they are when the objects are on */
-        tia_t full = *t;
-        full.grp[0] = full.grp[1] = full.grp_delayed[0] = full.grp_delayed[1] = 0xF0;
-        full.pending = 0;
-        full.dirty |= 1u << TIA_P0 | 1u << TIA_P1;
-        tia_build(&full, 0x1F);
-        for (int o = 0; o < TIA_OBJECTS; o++)
-            on[o] = pong_or(on[o], pong_or(pong_later(on[o], 1), pong_later(on[o], 2)));
-        for (uint32_t k = 0; k < 3; k++)
-            full.mask[TIA_PF].w[k] = ~0ull; /* it changes on the way: assume every pixel */
-        const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
-#define X(with, bit, a, b) \
-        if (open & 1u << bit && tia_overlap(&full.mask[TIA_##a], &full.mask[TIA_##b], &line)) \
-            run = pong_or(run, pong_and(on[TIA_##a], on[TIA_##b]));
-        TIA_LATCHES(X, 0)
-#undef X
+        changes = pong_or(changes, was);
     }
+    return pong_or(changes, pong_later(changes, 1));
+}
+
+/* Without a picture: iterations in which two objects that may still collide, and share a pixel column,
+ * are on together. An object stays on, delayed, for two iterations more. The playfield changes on the
+ * way: every pixel of it is assumed. */
+A26_FN pong_set_t pong_run_undrawn(const tia_t *t, pong_set_t *on) {
+    const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
+    pong_set_t run = {{0, 0}}, both[15];
+    uint32_t open = 0, wanted = 0;
+    for (int o = 0; o < TIA_OBJECTS; o++)
+        on[o] = pong_or(on[o], pong_or(pong_later(on[o], 1), pong_later(on[o], 2)));
+#define X(with, bit, a, b) \
+    both[bit] = pong_and(on[TIA_##a], on[TIA_##b]); \
+    if (both[bit].w[0] | both[bit].w[1] && !(t->collisions >> bit & 1)) { \
+        open |= 1u << bit; \
+        wanted |= 1u << TIA_##a | 1u << TIA_##b; \
+    }
+    TIA_LATCHES(X, 0)
+#undef X
+    if (!open)
+        return run;
+    tia_t full = *t; /* masks as they are when the objects are on */
+    full.grp[0] = full.grp[1] = full.grp_delayed[0] = full.grp_delayed[1] = 0xF0;
+    full.pending = 0;
+    full.dirty |= 1u << TIA_P0 | 1u << TIA_P1;
+    tia_build(&full, wanted & ~(1u << TIA_PF));
+    for (uint32_t k = 0; k < 3; k++)
+        full.mask[TIA_PF].w[k] = ~0ull;
+    open = tia_collide(&full, open, &line);
+    for (uint32_t bit = 0; bit < 15; bit++)
+        if (open >> bit & 1)
+            run = pong_or(run, both[bit]);
+    return run;
+}
+
+/* Which iterations have to run. The first does, which finds the line's phase, and the last, which leaves
+ * the processor's registers. */
+A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
+    if (!pong_foreseen(s))
+        return pong_run_all();
+    pong_set_t changes, on[TIA_OBJECTS];
+    pong_playfield(s, rom, &changes, &on[TIA_PF]);
+    pong_objects(s, on);
+    /* what stood in the registers before the kernel goes in three iterations */
+    pong_set_t run = pong_range(0, pong_clear(&s->tia) ? 1 : 3);
+    run = pong_or(run, pong_range(PONG_ITERATIONS - 1, PONG_ITERATIONS));
+    run = pong_or(run, draw ? pong_run_drawn(s, on, changes) : pong_run_undrawn(&s->tia, on));
     return (pong_plan_t){{run.w[0], run.w[1]}};
 }
 
@@ -185,20 +219,31 @@ A26_FN uint32_t pong_next(const pong_plan_t *plan, uint32_t k) { /* first to run
     return k;
 }
 
+/* How many of these reads, one an iteration and the first at this cycle, find the paddle uncharged. */
+A26_FN uint32_t pong_uncharged_reads(const a2600_t *s, int32_t cycle, uint32_t reads) {
+    uint8_t paddle = pong_ram(s, 0x80);
+    if (tia_read_paddle(&s->tia, paddle, cycle, s->frame_start_cycle))
+        return 0; /* it stays charged */
+    uint32_t left = (uint32_t)(s->tia.dump_release_cycle - cycle) + s->tia.paddle_cycles[paddle];
+    return left / PONG_ITERATION_CYCLES < reads ? left / PONG_ITERATION_CYCLES + 1 : reads;
+}
+
+/* Whether nothing is left that the end of a line would change. With a picture that does not matter: the
+ * skipped lines are evaluated like any others. */
+A26_FN int pong_settled(tia_t *t, int32_t cycle, tia_picture_t *picture) {
+    if (!picture)
+        tia_catch_up(t, 3 * cycle, 0);
+    return picture || !t->pending;
+}
+
 /* Skip iterations i..j-1; returns the cycle at the head of iteration j. */
 A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t j, int32_t cycle, int draw) {
     tia_t *t = &s->tia;
     int32_t line = cycle / A2600_LINE_CYCLES * A2600_LINE_CYCLES;
-    uint8_t paddle = pong_ram(s, 0x80);
-    int uncharged = 0; /* at the last of them */
-    for (uint32_t k = j; k-- > i;) {
-        int32_t read = line + PONG_ITERATION_CYCLES * (int32_t)(k - i + 1) + PONG_PADDLE_READ_CYCLES;
-        if (!tia_read_paddle(t, paddle, read, s->frame_start_cycle)) {
-            s->ram[0x04] = (uint8_t)(PONG_FIRST_X + 2 + 2 * k);
-            uncharged = k == j - 1;
-            break;
-        }
-    }
+    uint32_t reads = pong_uncharged_reads(s, line + PONG_ITERATION_CYCLES + PONG_PADDLE_READ_CYCLES, j - i);
+    int uncharged = reads == j - i; /* at the last of them */
+    if (reads)
+        s->ram[0x04] = (uint8_t)(PONG_FIRST_X + 2 * (i + reads));
     cycle = line + PONG_ITERATION_CYCLES * (int32_t)(j - i) + PONG_HEAD_CYCLES + (uncharged ? PONG_UNCHARGED_CYCLES : 0);
     int32_t last = (int32_t)j - 1;
     t->enam[0] = pong_m0(s, last) ? 2 : 0;
@@ -213,9 +258,9 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
         t->grp_delayed[0] = pong_p0(s, last - 1) ? 0xF0 : 0; /* by its GRP1 write, before */
         t->enabl = pong_bl(s, last) ? 2 : 0;
         t->enabl_delayed = pong_bl(s, last - 1) ? 2 : 0;
-        t->pf[0] = pong_field(s, rom, 0x9B, y) & 0xF0;
-        t->pf[1] = pong_field(s, rom, 0x9D, y);
-        t->pf[2] = pong_field(s, rom, 0x9F, y);
+        t->pf[0] = rom[(pong_pointer(s, 0x9B) + y) & 0xFFF] & 0xF0;
+        t->pf[1] = rom[(pong_pointer(s, 0x9D) + y) & 0xFFF];
+        t->pf[2] = rom[(pong_pointer(s, 0x9F) + y) & 0xFFF];
         t->dirty |= 1u << TIA_P0 | 1u << TIA_P1 | 1u << TIA_PF;
         tia_update_enabled(t, 0x3F);
         if (t->last_clock < 3 * cycle)
@@ -233,7 +278,8 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
             plan = summaries & PONG_SUMMARY_KERNEL ? pong_plan(s, rom, picture != 0) : pong_run_all(); \
         } \
         if (k_ < PONG_ITERATIONS && !(plan.run[k_ >> 6] >> (k_ & 63) & 1) \
-            && (uint32_t)(cycle % A2600_LINE_CYCLES - PONG_HEAD_CYCLES) <= PONG_UNCHARGED_CYCLES) { \
+            && (uint32_t)(cycle % A2600_LINE_CYCLES - PONG_HEAD_CYCLES) <= PONG_UNCHARGED_CYCLES \
+            && pong_settled(&s->tia, cycle, picture)) { \
             uint32_t j_ = pong_next(&plan, k_); \
             cycle = pong_skip(s, rom, k_, j_, cycle, picture != 0); \
             r.x = (uint8_t)(PONG_FIRST_X + 2 * j_); \

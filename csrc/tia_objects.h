@@ -167,9 +167,8 @@ A26_SLOW void tia_build_playfield(tia_t *t) {
     uint64_t left_end = tia_widen4(bits >> 16) & 0xFFFFu; /* pixels 64..79 */
     uint32_t right = bits;
     if (t->reflected) {
-        right = 0;
-        for (int k = 0; k < 20; k++)
-            right |= (bits >> k & 1u) << (19 - k);
+        right = (uint32_t)tia_reverse((uint8_t)bits) << 12 | (uint32_t)tia_reverse((uint8_t)(bits >> 8)) << 4
+              | (uint32_t)tia_reverse((uint8_t)(bits >> 16)) >> 4;
     }
     uint64_t r0 = tia_widen4(right & 255), r1 = tia_widen4(right >> 8 & 255), r2 = tia_widen4(right >> 16) & 0xFFFFu;
     /* right half: pixels 80..159; 80 = 64 + 16 */

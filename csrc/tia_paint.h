@@ -29,8 +29,7 @@ A26_FN void tia_begin_picture(tia_picture_t *picture, uint8_t *pixels, int spars
         picture->like[row] = (uint8_t)row;
 }
 
-/* Give every row its pixels. */
-A26_SLOW void tia_complete(const tia_picture_t *picture) {
+A26_SLOW void tia_complete_words(const tia_picture_t *picture) {
     for (uint32_t row = 1; row < TIA_HEIGHT; row++) {
         const uint8_t *from = picture->pixels + picture->like[row] * TIA_WIDTH;
         uint8_t *to = picture->pixels + row * TIA_WIDTH;
@@ -38,6 +37,39 @@ A26_SLOW void tia_complete(const tia_picture_t *picture) {
             for (uint32_t p = 0; p < TIA_WIDTH; p += 8)
                 A26_COPY(to + p, from + p, 8);
     }
+}
+
+#ifdef A26_X86_VECTORS
+__attribute__((target("avx2"))) A26_SLOW void tia_complete_avx2(const tia_picture_t *picture) {
+    for (uint32_t row = 1; row < TIA_HEIGHT; row++) {
+        uint32_t like = picture->like[row];
+        if (like == row)
+            continue;
+        const __m256i *from = (const __m256i *)(picture->pixels + like * TIA_WIDTH);
+        __m256i w0 = _mm256_loadu_si256(from), w1 = _mm256_loadu_si256(from + 1);
+        __m256i w2 = _mm256_loadu_si256(from + 2), w3 = _mm256_loadu_si256(from + 3);
+        __m256i w4 = _mm256_loadu_si256(from + 4);
+        for (; row < TIA_HEIGHT && picture->like[row] == like; row++) {
+            __m256i *to = (__m256i *)(picture->pixels + row * TIA_WIDTH);
+            _mm256_storeu_si256(to, w0);
+            _mm256_storeu_si256(to + 1, w1);
+            _mm256_storeu_si256(to + 2, w2);
+            _mm256_storeu_si256(to + 3, w3);
+            _mm256_storeu_si256(to + 4, w4);
+        }
+        row--;
+    }
+}
+#endif
+
+/* Give every row its pixels. */
+A26_FN void tia_complete(const tia_picture_t *picture) {
+#ifdef A26_X86_VECTORS
+    if (__builtin_cpu_supports("avx2"))
+        tia_complete_avx2(picture);
+    else
+#endif
+        tia_complete_words(picture);
 }
 
 /* Eight pixels' bits as eight bytes, 0xFF for each set one. */
@@ -73,22 +105,27 @@ typedef struct {
 
 A26_FN tia_planes_t tia_planes(const tia_t *t, uint32_t on, uint32_t k) { /* word k of the masks */
     const uint64_t left = k == 0 ? ~0ull : k == 1 ? 0xFFFFull : 0; /* pixels 0..79 */
-    int priority = t->ctrlpf & 4, score = t->ctrlpf & 2;
-    int split = score && (!priority || on == 1u << TIA_PF); /* playfield in the players' colours */
-    tia_planes_t planes = {0, 0, 0};
-    uint64_t field = on & 1u << TIA_PF ? t->mask[TIA_PF].w[k] : 0;
-    planes.one |= on & 1u << TIA_P0 ? t->mask[TIA_P0].w[k] : 0;
-    planes.one |= on & 1u << TIA_M0 ? t->mask[TIA_M0].w[k] : 0;
-    planes.two |= on & 1u << TIA_P1 ? t->mask[TIA_P1].w[k] : 0;
-    planes.two |= on & 1u << TIA_M1 ? t->mask[TIA_M1].w[k] : 0;
-    planes.field |= on & 1u << TIA_BL ? t->mask[TIA_BL].w[k] : 0;
-    if (split) {
-        planes.one |= field & left;
-        planes.two |= field & ~left;
-    } else {
-        planes.field |= field;
+    tia_planes_t planes = {0, 0, on & 1u << TIA_PF ? t->mask[TIA_PF].w[k] : 0};
+    if (!(t->ctrlpf & 2) && !(on & ~(1u << TIA_PF))) /* nothing or only a playfield of one colour */
+        return planes;
+    int priority = t->ctrlpf & 4;
+    if (t->ctrlpf & 2 && (!priority || on == 1u << TIA_PF)) { /* score: in the players' colours */
+        planes.one = planes.field & left;
+        planes.two = planes.field & ~left;
+        planes.field = 0;
+        priority = 0;
     }
-    if (priority && !split) {
+    if (on & 1u << TIA_P0)
+        planes.one |= t->mask[TIA_P0].w[k];
+    if (on & 1u << TIA_M0)
+        planes.one |= t->mask[TIA_M0].w[k];
+    if (on & 1u << TIA_P1)
+        planes.two |= t->mask[TIA_P1].w[k];
+    if (on & 1u << TIA_M1)
+        planes.two |= t->mask[TIA_M1].w[k];
+    if (on & 1u << TIA_BL)
+        planes.field |= t->mask[TIA_BL].w[k];
+    if (priority) {
         planes.one &= ~planes.field;
         planes.two &= ~(planes.field | planes.one);
     } else {

@@ -1,0 +1,62 @@
+/* Pong's score ($F58B) in closed form: twenty lines, four for each row of the digits, that write nothing
+ * but PF1, twice a line, from tables and at the same cycles. X is 1 to 20 and Y 0 to 4 at the head.
+ *
+ * Where nothing but the playfield is on, no line can set a latch: without a picture only the last
+ * one runs. With one, the second and third line of four show what the first shows: the byte that
+ * stands in PF1 when a line begins is replaced before the playfield's first pixel of it. */
+#ifndef A26_PONG_SCORE_H
+#define A26_PONG_SCORE_H
+
+#include "a2600.h"
+
+#define PONG_SUMMARY_SCORE 2u /* bit of the translation's `summaries` */
+
+#define PONG_SCORE_LAST_X 20
+#define PONG_SCORE_LAST_Y 4
+
+/* The cycle that a WSYNC write now would lead to. */
+A26_FN int32_t pong_score_line(int32_t cycle) {
+    return (cycle + 3 + A2600_LINE_CYCLES - 1) / A2600_LINE_CYCLES * A2600_LINE_CYCLES;
+}
+
+A26_FN int pong_score_foreseen(const a2600_t *s) { /* the digits' pointers lead into the ROM */
+    const uint8_t *high = s->ram + 0x46; /* $C6, $C8, $CA, $CC */
+    return high[0] & high[2] & high[4] & high[6] & 0x10 && !(s->tia.enabled & ~(1u << TIA_PF));
+}
+
+/* At the head of the second line of four: whether the first, which was quiet from its beginning, is a
+ * picture of the second and third. Then that is noted. `cycle` is the second line's. */
+A26_SLOW int pong_score_repeat(tia_t *t, int32_t cycle, tia_picture_t *picture) {
+    int32_t clock = 3 * cycle;
+    uint32_t row = (uint32_t)(cycle / A2600_LINE_CYCLES - 1 - TIA_FIRST_LINE);
+    if (row >= TIA_HEIGHT - 2 || (picture->sparse && row + 2 >= TIA_VIEW_FIRST_ROW))
+        return 0;
+    tia_catch_up(t, clock, picture);
+    if (t->last_clock != clock || t->pending)
+        return 0;
+    picture->like[row + 1] = picture->like[row + 2] = picture->like[row];
+    t->last_clock += 2 * TIA_LINE_CLOCKS;
+    return 1;
+}
+
+/* At the loop's head, in translated code; `score_quiet`: the line that begins here began quietly. */
+#define A2600_SUMMARY_PONG_SCORE \
+    if (summaries & PONG_SUMMARY_SCORE && pong_score_foreseen(s)) { \
+        int32_t line_ = pong_score_line(cycle); \
+        if (!picture && r.x == 1 && r.y == 0) { \
+            r.x = PONG_SCORE_LAST_X; \
+            r.y = PONG_SCORE_LAST_Y; \
+            cycle = line_ + A2600_LINE_CYCLES * (PONG_SCORE_LAST_X - 1) - 3; \
+        } else if (picture && (r.x & 3) == 1) { \
+            tia_catch_up(&s->tia, 3 * line_, picture); \
+            score_quiet = !s->tia.pending; \
+        } else if (picture && (r.x & 3) == 2 && score_quiet && pong_score_repeat(&s->tia, line_, picture)) { \
+            r.x += 2; \
+            cycle = line_ + 2 * A2600_LINE_CYCLES - 3; \
+        } \
+        A2600_CHECK_LIMIT \
+    } else { \
+        score_quiet = 0; \
+    }
+
+#endif
