@@ -11,7 +11,7 @@
 #ifndef A26_PONG_KERNEL_H
 #define A26_PONG_KERNEL_H
 
-#include "a2600.h"
+#include "a2600_translated.h"
 
 #define PONG_ITERATIONS 91
 #define PONG_FIRST_X 38
@@ -89,12 +89,19 @@ A26_FN uint8_t pong_hull(uint8_t size) {
     return (uint8_t)~zeros;
 }
 
-/* One byte of a playfield table, 0 if its pointer leaves the ROM. */
+A26_FN uint32_t pong_field_row(int32_t k) { return (uint32_t)(PONG_FIRST_X + 1 + 2 * k) >> 3; }
+
+/* Whether the ROM holds all rows of a playfield table: beyond its end lies the TIA. */
+A26_FN int pong_field_in_rom(const a2600_t *s, uint32_t pointer) {
+    uint32_t high = pong_ram(s, pointer + 1);
+    return high & 0x10
+        && ((high & 15) << 8) + pong_ram(s, pointer) + pong_field_row(PONG_ITERATIONS - 1) < A2600_ROM_BYTES;
+}
+
+/* One byte of a playfield table. */
 A26_FN uint8_t pong_field(const a2600_t *s, const uint8_t *rom, uint32_t pointer, uint32_t y) {
     return rom[((uint32_t)pong_ram(s, pointer) + ((uint32_t)pong_ram(s, pointer + 1) << 8) + y) & 0xFFF];
 }
-
-A26_FN uint32_t pong_field_row(int32_t k) { return (uint32_t)(PONG_FIRST_X + 1 + 2 * k) >> 3; }
 
 /* Iterations that switch the playfield (`changes`), and those that leave it on. */
 A26_SLOW void pong_playfield(const a2600_t *s, const uint8_t *rom, pong_set_t *changes, pong_set_t *on) {
@@ -121,7 +128,9 @@ A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
     tia_t *t = &s->tia;
     uint8_t paddle = pong_ram(s, 0x80);
     if (paddle > 1 || t->paddle_cycles[2 + paddle] != TIA_PADDLE_SHORTED || t->vblank || s->cpu.d
-        || !(pong_ram(s, 0x9C) & pong_ram(s, 0x9E) & pong_ram(s, 0xA0) & 0x10))
+        || t->cosmic /* moves a missile at the end of each line */
+        || s->cycle < TIA_FIRST_LINE * A2600_LINE_CYCLES /* ends of lines have no effect there */
+        || !(pong_field_in_rom(s, 0x9B) && pong_field_in_rom(s, 0x9D) && pong_field_in_rom(s, 0x9F)))
         return all;
     pong_set_t changes, field;
     pong_playfield(s, rom, &changes, &field);
@@ -184,6 +193,8 @@ A26_FN uint32_t pong_next(const pong_plan_t *plan, uint32_t k) { /* first to run
 /* Skip iterations i..j-1; returns the cycle at the head of iteration j. */
 A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t j, int32_t cycle, int draw) {
     tia_t *t = &s->tia;
+    if (!draw && tia_pending(t)) /* the end of a line is due that no write has caught up to */
+        tia_catch_up(t, 3 * cycle, 0);
     int32_t line = cycle / A2600_LINE_CYCLES * A2600_LINE_CYCLES;
     uint8_t paddle = pong_ram(s, 0x80);
     int uncharged = 0; /* at the last of them */
@@ -223,12 +234,14 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
         uint32_t k_ = (uint8_t)(r.x - PONG_FIRST_X) >> 1; \
         if (r.x == PONG_FIRST_X) { \
             s->cpu.d = r.d; \
+            s->cycle = cycle; \
             plan = pong_plan(s, rom, screen != 0); \
         } \
         if (k_ < PONG_ITERATIONS && !(plan.run[k_ >> 6] >> (k_ & 63) & 1) \
             && (uint32_t)(cycle % A2600_LINE_CYCLES - PONG_HEAD_CYCLES) <= PONG_UNCHARGED_CYCLES) { \
             uint32_t j_ = pong_next(&plan, k_); \
             cycle = pong_skip(s, rom, k_, j_, cycle, screen != 0); \
+            A2600_CHECK_LIMIT \
             r.x = (uint8_t)(PONG_FIRST_X + 2 * j_); \
         } \
     }

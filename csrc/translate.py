@@ -216,10 +216,9 @@ class Translator:
         page = self.rom.page
         if mode == "ACC":
             self.emit(f"    r.a = m6507_op_{op}(&r, r.a);")
-        elif op == "PHA":
-            self.emit("    A2600_PUSH(r.a);")
-        elif op == "PHP":
-            self.emit("    A2600_PUSH(m6507_flags(&r));")
+        elif op in ("PHA", "PHP"):
+            self.emit(f"    A2600_PUSH({'r.a' if op == 'PHA' else 'm6507_flags(&r)'});")
+            self.may_end(page | following & 0xFFF)
         elif op == "PLA":
             self.emit("    m6507_op_LDA(&r, A2600_PULL());")
         elif op == "PLP":
@@ -236,6 +235,7 @@ class Translator:
         elif op == "JSR":
             back = page | (following - 1)
             self.emit(f"    A2600_PUSH(0x{back >> 8:02X}); A2600_PUSH(0x{back & 255:02X});")
+            self.may_end(operand)
             if self.rom.inside(operand):
                 self.emit("    " + self.jump(operand & 0xFFF, 0xFFF))
             else:
@@ -246,7 +246,9 @@ class Translator:
             self.emit("    A2600_DO_RTI A2600_CHECK_LIMIT goto dispatch;")
         elif op == "BRK":
             self.emit(
-                f"    r.pc = 0x{page | at:04X}; A2600_DO_BRK A2600_CHECK_LIMIT goto dispatch;"
+                f"    r.pc = 0x{page | at:04X}; A2600_DO_BRK",
+                "    if (A26_UNLIKELY(s->frame_over)) A2600_LEAVE(A2600_FRAME_OVER)",
+                "    A2600_CHECK_LIMIT goto dispatch;",
             )
         else:
             raise AssertionError(op)
@@ -269,12 +271,14 @@ class Translator:
             self.emit(f"    value = {read};", f"    value = m6507_op_{op}(&r, value);")
         self.emit(f"    {write}")
         if constant is None or (operand & 0x1080 == 0 and operand & 0x3F == 0):
-            # the store may have been to VSYNC and have ended the frame
-            after = self.rom.page | following & 0xFFF
-            self.emit(
-                "    if (A26_UNLIKELY(s->frame_over)) {",
-                f"        r.pc = 0x{after:04X}; A2600_LEAVE(A2600_FRAME_OVER) }}",
-            )
+            self.may_end(self.rom.page | following & 0xFFF)
+
+    def may_end(self, after):
+        """After a store that may have been to VSYNC: the frame is over, `after` comes next."""
+        self.emit(
+            "    if (A26_UNLIKELY(s->frame_over)) {",
+            f"        r.pc = 0x{after:04X}; A2600_LEAVE(A2600_FRAME_OVER) }}",
+        )
 
     def constant_read(self, address, mode):
         """Expression of a read at a known address."""
