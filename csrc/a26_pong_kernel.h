@@ -11,7 +11,7 @@
 #ifndef A26_PONG_KERNEL_H
 #define A26_PONG_KERNEL_H
 
-#include "a2600.h"
+#include "a2600_translated.h"
 
 /* Bits of the translation's `summaries`. */
 #define PONG_SUMMARY_KERNEL 1u
@@ -98,6 +98,13 @@ A26_FN uint32_t pong_pointer(const a2600_t *s, uint32_t at) {
 
 A26_FN uint32_t pong_field_row(int32_t k) { return (uint32_t)(PONG_FIRST_X + 1 + 2 * k) >> 3; }
 
+/* Whether the ROM holds all rows of a playfield table: beyond its end lies the TIA. */
+A26_FN int pong_field_in_rom(const a2600_t *s, uint32_t at) {
+    uint32_t pointer = pong_pointer(s, at);
+    return pointer & 0x1000
+        && (pointer & 0xFFF) + pong_field_row(PONG_ITERATIONS - 1) < A2600_ROM_BYTES;
+}
+
 /* Iterations that switch the playfield (`changes`), and those that leave it on. */
 A26_SLOW void pong_playfield(const a2600_t *s, const uint8_t *rom, pong_set_t *changes, pong_set_t *on) {
     uint32_t before = s->tia.pf[0] | (uint32_t)s->tia.pf[1] << 8 | (uint32_t)s->tia.pf[2] << 16;
@@ -133,7 +140,9 @@ A26_FN int pong_foreseen(const a2600_t *s) {
     uint8_t paddle = pong_ram(s, 0x80);
     return paddle <= 1 && t->paddle_cycles[2 + paddle] == TIA_PADDLE_SHORTED
         && t->paddle_cycles[paddle] < TIA_PADDLE_OPEN && !t->vblank && !s->cpu.d
-        && (pong_ram(s, 0x9C) & pong_ram(s, 0x9E) & pong_ram(s, 0xA0) & 0x10);
+        && !(t->pending & TIA_COSMIC)                            /* moves a missile at the end of each line */
+        && s->cycle >= TIA_FIRST_LINE * A2600_LINE_CYCLES /* ends of lines have no effect above */
+        && pong_field_in_rom(s, 0x9B) && pong_field_in_rom(s, 0x9D) && pong_field_in_rom(s, 0x9F);
 }
 
 /* Iterations in which an object may be on. A missile that is locked to its player never is. */
@@ -275,6 +284,7 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
         uint32_t k_ = (uint8_t)(r.x - PONG_FIRST_X) >> 1; \
         if (r.x == PONG_FIRST_X) { \
             s->cpu.d = r.d; \
+            s->cycle = cycle; \
             plan = summaries & PONG_SUMMARY_KERNEL ? pong_plan(s, rom, picture != 0) : pong_run_all(); \
         } \
         if (k_ < PONG_ITERATIONS && !(plan.run[k_ >> 6] >> (k_ & 63) & 1) \
@@ -282,6 +292,7 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
             && pong_settled(&s->tia, cycle, picture)) { \
             uint32_t j_ = pong_next(&plan, k_); \
             cycle = pong_skip(s, rom, k_, j_, cycle, picture != 0); \
+            A2600_CHECK_LIMIT \
             r.x = (uint8_t)(PONG_FIRST_X + 2 * j_); \
         } \
     }
