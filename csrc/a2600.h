@@ -100,7 +100,6 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
         else \
             cycle = a2600_write(s, to_, (value), cycle, picture); \
     } while (0)
-#define A2600_FETCH(at) A2600_READ((uint16_t)(at), 0)
 #define A2600_FETCH_WORD(at) ((uint16_t)(A2600_FETCH(at) | A2600_FETCH((at) + 1) << 8))
 #define A2600_PUSH(value) \
     do { \
@@ -132,8 +131,17 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
     noise = A2600_FETCH(r.pc + 1); A2600_POINTER(noise, noise) r.pc += 2; \
     address = (uint16_t)(base + r.y); cycle += (cross) && ((base ^ address) & 0x100);
 
-#define A2600_VALUE(mode) A2600_READ(address, noise)
-#define A2600_R(op, mode) A2600_AT_##mode(1) m6507_op_##op(&r, A2600_READ(address, noise));
+#define A2600_AT_IMM(cross) r.pc += 2;
+#define A2600_LOAD_IMM A2600_FETCH(r.pc - 1)
+#define A2600_LOAD_ZP A2600_READ(address, noise)
+#define A2600_LOAD_ZPX A2600_LOAD_ZP
+#define A2600_LOAD_ZPY A2600_LOAD_ZP
+#define A2600_LOAD_ABS A2600_LOAD_ZP
+#define A2600_LOAD_ABX A2600_LOAD_ZP
+#define A2600_LOAD_ABY A2600_LOAD_ZP
+#define A2600_LOAD_IZX A2600_LOAD_ZP
+#define A2600_LOAD_IZY A2600_LOAD_ZP
+#define A2600_R(op, mode) A2600_AT_##mode(1) m6507_op_##op(&r, A2600_LOAD_##mode);
 #define A2600_W(op, mode) A2600_AT_##mode(0) A2600_WRITE(address, m6507_op_##op(&r));
 #define A2600_M(op, mode) \
     A2600_AT_##mode(0) value = A2600_READ(address, noise); value = m6507_op_##op(&r, value); \
@@ -141,8 +149,6 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 #define A2600_N(op, mode) r.pc++; m6507_op_##op(&r);
 #define A2600_S(op, mode) A2600_DO_##op
 
-/* An immediate operand is read like any other. */
-#define A2600_AT_IMM(cross) address = (uint16_t)(r.pc + 1); noise = 0; r.pc += 2;
 
 #define A2600_BRANCH(op) \
     r.pc += 2; \
@@ -186,22 +192,28 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
     r.pc += 2; A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH((uint8_t)r.pc); \
     A2600_PUSH(m6507_flags(&r)); r.i = 1; r.pc = A2600_FETCH_WORD(0xFFFE);
 
-/* Run up to `budget` instructions or to the end of the frame; returns what is left of the budget. */
-A26_SLOW int32_t a2600_interpret(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, int32_t budget) {
+#define X(code, op, mode, cycles, access) \
+    A2600_OPCODE(code) \
+    cycle += cycles; \
+    A2600_##access(op, mode) \
+    A2600_NEXT
+
+/* Run up to `budget` instructions or to the end of the frame, wherever they lie; returns what is left of
+ * the budget. */
+#define A2600_FETCH(at) A2600_READ((uint16_t)(at), 0)
+#define A2600_OPCODE(code) case code:
+#define A2600_NEXT break;
+A26_SLOW int32_t a2600_interpret_anywhere(
+    a2600_t *s, const uint8_t *rom, tia_picture_t *picture, int32_t budget) {
     m6507_t r = s->cpu;
     int32_t cycle = s->cycle;
     uint16_t address, base;
     uint8_t noise, value;
-    for (; budget > 0 && !s->frame_over; budget--) {
+    while (budget > 0 && !s->frame_over) {
         uint8_t opcode = A2600_FETCH(r.pc);
+        budget--;
         switch (opcode) {
-#define X(code, op, mode, cycles, access) \
-    case code: \
-        cycle += cycles; \
-        A2600_##access(op, mode) \
-        break;
             M6507_OPCODES(X)
-#undef X
         default:
             s->error = A2600_BAD_OPCODE;
             s->error_opcode = opcode;
@@ -212,6 +224,49 @@ A26_SLOW int32_t a2600_interpret(a2600_t *s, const uint8_t *rom, tia_picture_t *
     s->cycle = cycle;
     return budget;
 }
+
+#ifdef A26_LABEL_VALUES
+/* The same, faster where code lies in the ROM: a jump from each opcode to the next is predicted far better
+ * than one jump for all, and operands need no look at their address. */
+#undef A2600_FETCH
+#undef A2600_OPCODE
+#undef A2600_NEXT
+#define A2600_FETCH(at) rom[(at) & 0xFFF]
+#define A2600_OPCODE(code) opcode_##code:
+#define A2600_NEXT \
+    if (A26_UNLIKELY(budget <= 0 || s->frame_over)) \
+        goto done; \
+    if (A26_UNLIKELY((r.pc & 0x1FFFu) - 0x1000u > 0xFFDu || !labels[rom[r.pc & 0xFFF]])) \
+        goto elsewhere; \
+    budget--; \
+    opcode = rom[r.pc & 0xFFF]; \
+    goto *labels[opcode];
+#define A2600_LABEL(code, op, mode, cycles, access) [code] = &&opcode_##code,
+A26_SLOW int32_t a2600_interpret(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, int32_t budget) {
+    static const void *const labels[256] = {M6507_OPCODES(A2600_LABEL)};
+    m6507_t r = s->cpu;
+    int32_t cycle = s->cycle;
+    uint16_t address, base;
+    uint8_t noise, value, opcode;
+again:
+    A2600_NEXT
+    M6507_OPCODES(X)
+elsewhere: /* not in the ROM, at its end, or unknown */
+    s->cpu = r;
+    s->cycle = cycle;
+    budget = a2600_interpret_anywhere(s, rom, picture, 1) + budget - 1;
+    r = s->cpu;
+    cycle = s->cycle;
+    goto again;
+done:
+    s->cpu = r;
+    s->cycle = cycle;
+    return budget;
+}
+#else
+#define a2600_interpret a2600_interpret_anywhere
+#endif
+#undef X
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 

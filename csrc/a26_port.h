@@ -37,6 +37,10 @@ typedef unsigned long long uint64_t;
 #define A26_UNLIKELY(x) (x)
 #endif
 
+#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__) && defined(__GNUC__)
+#define A26_LABEL_VALUES /* goto *label: GNU C */
+#endif
+
 /* Vector instructions that are chosen at run time. Without them everything is the same, but slower. */
 #if !defined(A26_NO_VECTORS) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__) && defined(__x86_64__) \
     && defined(__GNUC__)
