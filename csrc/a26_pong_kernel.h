@@ -181,7 +181,8 @@ A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
         TIA_LATCHES(X)
 #undef X
     }
-    return (pong_plan_t){{run.w[0], run.w[1]}};
+    const pong_plan_t plan = {{run.w[0], run.w[1]}};
+    return plan;
 }
 
 A26_FN uint32_t pong_next(const pong_plan_t *plan, uint32_t k) { /* first to run from k on */
