@@ -15,6 +15,8 @@
 #define A2600_LINE_CYCLES 76
 #define A2600_LAST_LINE 291       /* a TIA write from this line on ends the frame */
 #define A2600_FRAME_INSTRUCTIONS 25000 /* a call's budget: then the frame stays unfinished */
+#define A2600_ENDLESS_CYCLES (1 << 24)
+#define A2600_LONG_AGO_CLOCKS (-(1 << 30))
 #define A2600_ROM_BYTES 4096
 #define A2600_SCREEN_BYTES (TIA_WIDTH * TIA_HEIGHT)
 
@@ -287,26 +289,44 @@ A26_FN void a2600_reset(a2600_t *s, const uint8_t *rom, uint8_t timer) {
     s->error = A2600_OK;
 }
 
-/* Make the cycle counter small again, and every time that is kept with it. */
-A26_FN void a2600_begin_frame(a2600_t *s) {
-    int32_t cycles = s->cycle / A2600_LINE_CYCLES * A2600_LINE_CYCLES;
+/* A clock that is only asked whether it is near: what is long past grows no older. */
+A26_FN int32_t a2600_earlier(int32_t clock, int32_t by) { return clock < A2600_LONG_AGO_CLOCKS ? clock : clock - by; }
+
+/* Make the cycle counter smaller, and every time that is kept with it. A timer, a paddle's release
+ * may be older than 31 bits of cycles: they wrap. */
+A26_FN void a2600_rebase(a2600_t *s, int32_t cycles) {
     tia_t *t = &s->tia;
     s->cycle -= cycles;
+    riot_rebase(&s->riot, cycles);
+    t->dump_release_cycle = (int32_t)((uint32_t)t->dump_release_cycle - (uint32_t)cycles);
+    t->hmove_clock = a2600_earlier(t->hmove_clock, 3 * cycles);
+    if (t->vsync_finish_clock != TIA_NEVER_CLOCKS)
+        t->vsync_finish_clock = a2600_earlier(t->vsync_finish_clock, 3 * cycles);
+}
+
+A26_FN void a2600_begin_frame(a2600_t *s) {
+    a2600_rebase(s, s->cycle / A2600_LINE_CYCLES * A2600_LINE_CYCLES);
     s->frame_start_cycle = s->cycle;
     s->frame_over = 0;
-    riot_rebase(&s->riot, cycles);
-    t->dump_release_cycle -= cycles;
-    t->hmove_clock -= 3 * cycles;
-    if (t->vsync_finish_clock != TIA_NEVER_CLOCKS)
-        t->vsync_finish_clock -= 3 * cycles;
-    t->last_clock = t->touched_clock = TIA_WINDOW_BEGIN_CLOCKS;
+    s->tia.last_clock = s->tia.touched_clock = TIA_WINDOW_BEGIN_CLOCKS;
+}
+
+/* A frame that goes on for ever must not run out of integers: keep it below the picture. */
+A26_FN void a2600_continue_frame(a2600_t *s) {
+    int32_t cycles = s->cycle / A2600_LINE_CYCLES * A2600_LINE_CYCLES - A2600_LAST_LINE * A2600_LINE_CYCLES;
+    if (s->cycle > A2600_ENDLESS_CYCLES) {
+        a2600_rebase(s, cycles);
+        s->frame_start_cycle = (int32_t)((uint32_t)s->frame_start_cycle - (uint32_t)cycles);
+    }
 }
 
 /* One frame, by interpretation alone. `picture` may be 0: none wanted. */
 A26_SLOW void a2600_frame_interpreted(a2600_t *s, const uint8_t *rom, tia_picture_t *picture) {
     if (s->error)
         return;
-    if (!s->unfinished)
+    if (s->unfinished)
+        a2600_continue_frame(s);
+    else
         a2600_begin_frame(s);
     if (picture)
         picture->begin_clock = s->tia.last_clock;

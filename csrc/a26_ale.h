@@ -69,7 +69,7 @@ typedef struct {
     uint8_t terminal;
 } a26_env_t;
 
-A26_FN int a26_pressed(uint32_t action, uint32_t set) { return (int)(set >> action & 1u); }
+A26_FN int a26_pressed(uint32_t action, uint32_t set) { return (int)(set >> (action & 31u) & 1u); }
 
 /* Actions with each direction or the button in them, as sets of bits. */
 #define A26_WITH_UP (1u << 2 | 1u << 6 | 1u << 7 | 1u << 10 | 1u << 14 | 1u << 15)
@@ -119,11 +119,17 @@ typedef struct {
     const a2600_t *fresh; /* from a26_make_fresh, where reset_game always ends alike; or 0 */
 } a26_cartridge_t;
 
+/* A build for one game may name its translation here, or 0. The call is direct then: on a GPU, calls
+ * by pointer keep their callers' registers out of the compiler's sight. */
+#ifndef A26_RUN_OF
+#define A26_RUN_OF(cartridge) ((cartridge)->run)
+#endif
+
 A26_FN void a26_frame(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int reset_switch,
                       tia_picture_t *picture) {
     a26_press(e, &c->game, action, reset_switch);
-    if (c->run)
-        a2600_frame(&e->console, c->rom, picture, c->run, c->summaries);
+    if (A26_RUN_OF(c))
+        a2600_frame(&e->console, c->rom, picture, A26_RUN_OF(c), c->summaries);
     else
         a2600_frame_interpreted(&e->console, c->rom, picture);
 }
@@ -207,6 +213,8 @@ A26_SLOW void a26_load(a26_env_t *e, const a26_cartridge_t *c, uint32_t seed, ui
 
 /* Raw 32-bit words below this keep the action held. */
 A26_FN uint64_t a26_sticky_least(float probability) {
+    if (!(probability > 0.0f)) /* NaN too */
+        return 0;
     double words = (double)probability * 4294967296.0;
     uint64_t whole = (uint64_t)words;
     return whole + ((double)whole < words);

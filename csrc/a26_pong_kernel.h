@@ -125,7 +125,10 @@ A26_SLOW void pong_playfield(const a2600_t *s, const uint8_t *rom, pong_set_t *c
     }
 }
 
-A26_FN pong_plan_t pong_run_all(void) { return (pong_plan_t){{~0ull, ~0ull}}; }
+A26_FN pong_plan_t pong_run_all(void) {
+    const pong_plan_t all = {{~0ull, ~0ull}};
+    return all;
+}
 
 /* Whether the registers that the kernel writes are as its caller leaves them: all 0. */
 A26_FN int pong_clear(const tia_t *t) {
@@ -219,7 +222,8 @@ A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
     pong_set_t run = pong_range(0, pong_clear(&s->tia) ? 1 : 3);
     run = pong_or(run, pong_range(PONG_ITERATIONS - 1, PONG_ITERATIONS));
     run = pong_or(run, draw ? pong_run_drawn(s, on, changes) : pong_run_undrawn(&s->tia, on));
-    return (pong_plan_t){{run.w[0], run.w[1]}};
+    const pong_plan_t plan = {{run.w[0], run.w[1]}};
+    return plan;
 }
 
 A26_FN uint32_t pong_next(const pong_plan_t *plan, uint32_t k) { /* first to run from k on */

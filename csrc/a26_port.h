@@ -24,7 +24,9 @@ typedef unsigned long long uint64_t;
 #define A26_LIKELY(x) (x)
 #define A26_UNLIKELY(x) (x)
 #elif defined(__GNUC__) || defined(__clang__)
+#ifndef A26_FN /* builds with sanitizers, where inlining takes minutes, define it without */
 #define A26_FN static inline __attribute__((unused, always_inline))
+#endif
 #define A26_SLOW static __attribute__((unused, noinline))
 #define A26_TABLE static const
 #define A26_LIKELY(x) __builtin_expect(!!(x), 1)

@@ -1,6 +1,7 @@
 /* MOS 6532 RIOT: interval timer and the two ports. Its 128 bytes of RAM are the console's.
  *
- * Times are CPU cycles of the current frame, as the console counts them. */
+ * Times are CPU cycles of the current frame, as the console counts them. They are subtracted without
+ * sign: a timer that was never set again can be older than a signed count holds. */
 #ifndef RIOT_H
 #define RIOT_H
 
@@ -18,8 +19,8 @@ typedef struct {
 } riot_t;
 
 A26_FN void riot_rebase(riot_t *riot, int32_t cycles) {
-    riot->set_cycle -= cycles;
-    riot->mark_cycle -= cycles;
+    riot->set_cycle = (int32_t)((uint32_t)riot->set_cycle - (uint32_t)cycles);
+    riot->mark_cycle = (int32_t)((uint32_t)riot->mark_cycle - (uint32_t)cycles);
 }
 
 A26_FN void riot_write(riot_t *riot, uint16_t address, uint8_t value, int32_t cycle) {
@@ -36,24 +37,24 @@ A26_FN void riot_write(riot_t *riot, uint16_t address, uint8_t value, int32_t cy
 
 A26_FN uint8_t riot_timer(riot_t *riot, int32_t cycle) {
     uint32_t elapsed = (uint32_t)cycle - 1u - (uint32_t)riot->set_cycle;
-    int32_t left = riot->value - (int32_t)(elapsed >> riot->shift) - 1;
+    int32_t left = (int32_t)(riot->value - (elapsed >> riot->shift) - 1u);
     if (left >= 0)
         return (uint8_t)left;
-    int32_t run_out = riot->value << riot->shift; /* cycles from the write to zero */
-    int32_t past = run_out - (int32_t)elapsed - 1;
-    if (past <= -2 && !riot->marked) {
+    uint32_t run_out = (uint32_t)riot->value << riot->shift; /* cycles from the write to zero */
+    uint32_t past = run_out - elapsed - 1u;
+    if ((int32_t)past <= -2 && !riot->marked) {
         riot->marked = 1;
         riot->mark_cycle = cycle;
     }
     if (riot->marked)
-        past = riot->value - (int32_t)(elapsed >> riot->shift)
-             - (riot->mark_cycle - (riot->set_cycle + run_out));
+        past = riot->value - (elapsed >> riot->shift)
+             - ((uint32_t)riot->mark_cycle - (uint32_t)riot->set_cycle - run_out);
     return (uint8_t)past;
 }
 
 A26_FN uint8_t riot_timer_flag(const riot_t *riot, int32_t cycle) {
     uint32_t elapsed = (uint32_t)cycle - 1u - (uint32_t)riot->set_cycle;
-    int32_t left = riot->value - (int32_t)(elapsed >> riot->shift) - 1;
+    int32_t left = (int32_t)(riot->value - (elapsed >> riot->shift) - 1u);
     return left < 0 && !riot->marked ? 0x80 : 0;
 }
 

@@ -276,8 +276,8 @@ A26_FN uint8_t tia_read_paddle(const tia_t *t, int n, int32_t cycle, int32_t fra
     if (charge == TIA_PADDLE_OPEN || t->vblank & 0x80)
         return 0;
     /* unsigned: a release in an earlier frame lies below zero and may wrap, as in the oracle */
-    uint32_t now = (uint32_t)(cycle - frame_start_cycle);
-    uint32_t due = (uint32_t)(t->dump_release_cycle - frame_start_cycle) + charge;
+    uint32_t now = (uint32_t)cycle - (uint32_t)frame_start_cycle;
+    uint32_t due = (uint32_t)t->dump_release_cycle - (uint32_t)frame_start_cycle + charge;
     return now > due ? 0x80 : 0;
 }
 
