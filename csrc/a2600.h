@@ -10,7 +10,7 @@
 #include "riot.h"
 #include "tia.h"
 
-#define A2600_LAYOUT_VERSION 1 /* to be raised with every change of a2600_t */
+#define A2600_LAYOUT_VERSION 2 /* to be raised with every change of a2600_t */
 
 #define A2600_LINE_CYCLES 76
 #define A2600_LAST_LINE 291       /* a TIA write from this line on ends the frame */
@@ -30,14 +30,18 @@ typedef struct {
     uint8_t frame_over;
     uint8_t error;      /* A2600_OK, or why the console has stopped for good */
     uint8_t error_opcode;
+    uint8_t bus;        /* the last byte on the data bus: what undriven bits of a fetch read as */
     uint8_t ram[128];
 } a2600_t;
 
 /* ---- bus ------------------------------------------------------------------------------------- */
 
 A26_FN uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, uint8_t *screen) {
-    if (!(address & 0x80))
+    if (!(address & 0x80)) {
+        if (s->tia.touched_clock < 3 * cycle)
+            s->tia.touched_clock = 3 * cycle;
         return tia_read(&s->tia, address & 0x0F, noise, cycle, s->frame_start_cycle, screen);
+    }
     if (!(address & 0x200))
         return s->ram[address & 0x7F];
     return riot_read(&s->riot, address, cycle);
@@ -47,6 +51,8 @@ A26_FN uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int32_
 A26_SLOW int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t cycle, uint8_t *screen) {
     tia_t *t = &s->tia;
     int32_t clock = 3 * cycle;
+    if (t->touched_clock > clock) /* by another push of the same instruction: its delay counts */
+        tia_catch_up(t, t->touched_clock, screen);
     t->touched_clock = clock + tia_delay(reg, clock);
     if (reg == 0x00) {
         tia_catch_up(t, clock, screen);
@@ -80,27 +86,38 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
 
 /* ---- interpreter ----------------------------------------------------------------------------- */
 
-/* Within a2600_interpret: `r` registers, `cycle` the clock, `pc` of the instruction. */
+/* Within a2600_interpret: `r` registers, `cycle` the clock, `pc` of the instruction, `bus` the last
+ * byte on the data bus. */
 #define A2600_READ(address, noise) \
-    (A26_LIKELY((address) & 0x1000) ? rom[(address) & 0xFFF] \
-     : ((address) & 0x280) == 0x80 ? s->ram[(address) & 0x7F] \
-                                   : a2600_read_io(s, (uint16_t)(address), (uint8_t)(noise), cycle, screen))
+    (bus = A26_LIKELY((address) & 0x1000) ? rom[(address) & 0xFFF] \
+         : ((address) & 0x280) == 0x80 ? s->ram[(address) & 0x7F] \
+                                       : a2600_read_io(s, (uint16_t)(address), (uint8_t)(noise), cycle, screen))
 #define A2600_WRITE(address, value) \
     do { \
         uint16_t to_ = (uint16_t)(address); \
+        bus = (value); \
         if ((to_ & 0x1280) == 0x80) \
-            s->ram[to_ & 0x7F] = (value); \
+            s->ram[to_ & 0x7F] = bus; \
         else \
-            cycle = a2600_write(s, to_, (value), cycle, screen); \
+            cycle = a2600_write(s, to_, bus, cycle, screen); \
     } while (0)
-#define A2600_FETCH(at) A2600_READ((uint16_t)(at), 0)
-#define A2600_FETCH_WORD(at) ((uint16_t)(A2600_FETCH(at) | A2600_FETCH((at) + 1) << 8))
+#define A2600_FETCH(at) A2600_READ((uint16_t)(at), bus)
+#define A2600_FETCH_WORD(word, at) \
+    word = A2600_FETCH(at); word |= (uint16_t)(A2600_FETCH((at) + 1) << 8);
 #define A2600_PUSH(value) \
     do { \
         A2600_WRITE(0x100 | r.sp, (value)); \
         r.sp--; \
     } while (0)
-#define A2600_PULL(noise) (r.sp++, A2600_READ(0x100 | r.sp, (noise)))
+/* The second or third push of JSR and BRK: there the oracle does not wait at WSYNC. */
+#define A2600_PUSH_AGAIN(value) \
+    do { \
+        int32_t now_ = cycle; \
+        A2600_PUSH(value); \
+        cycle = now_; \
+    } while (0)
+/* With SP at $FF the oracle reads $01FF, although SP wraps to 0. */
+#define A2600_PULL(noise) (r.sp++, A2600_READ(r.sp ? 0x100 | r.sp : 0x1FF, (noise)))
 
 /* Addressing modes set `address` and `noise` and move r.pc; CROSS tells those that may leave a page. */
 #define A2600_AT_ZP(cross) address = A2600_FETCH(r.pc + 1); noise = (uint8_t)address; r.pc += 2;
@@ -109,9 +126,9 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
 #define A2600_AT_ZPX(cross) A2600_AT_ZPI(r.x)
 #define A2600_AT_ZPY(cross) A2600_AT_ZPI(r.y)
 #define A2600_AT_ABS(cross) \
-    address = A2600_FETCH_WORD(r.pc + 1); noise = (uint8_t)(address >> 8); r.pc += 3;
+    A2600_FETCH_WORD(address, r.pc + 1) noise = (uint8_t)(address >> 8); r.pc += 3;
 #define A2600_AT_ABI(cross, index) \
-    base = A2600_FETCH_WORD(r.pc + 1); noise = (uint8_t)(base >> 8); r.pc += 3; \
+    A2600_FETCH_WORD(base, r.pc + 1) noise = (uint8_t)(base >> 8); r.pc += 3; \
     address = (uint16_t)(base + (index)); cycle += (cross) && ((base ^ address) & 0x100);
 #define A2600_AT_ABX(cross) A2600_AT_ABI(cross, r.x)
 #define A2600_AT_ABY(cross) A2600_AT_ABI(cross, r.y)
@@ -135,7 +152,7 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
 #define A2600_S(op, mode) A2600_DO_##op
 
 /* An immediate operand is read like any other. */
-#define A2600_AT_IMM(cross) address = (uint16_t)(r.pc + 1); noise = 0; r.pc += 2;
+#define A2600_AT_IMM(cross) address = (uint16_t)(r.pc + 1); noise = bus; r.pc += 2;
 
 #define A2600_BRANCH(op) \
     r.pc += 2; \
@@ -161,30 +178,32 @@ A26_FN int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t 
 #define A2600_DO_PLA r.pc++; m6507_op_LDA(&r, A2600_PULL(0x68));
 #define A2600_DO_PLP r.pc++; m6507_set_flags(&r, A2600_PULL(0x28));
 #define A2600_DO_JMP \
-    base = A2600_FETCH_WORD(r.pc + 1); \
+    A2600_FETCH_WORD(base, r.pc + 1) \
     if (opcode == 0x6C) { /* the high byte does not leave the pointer's page */ \
-        uint16_t high = (uint16_t)((base & 0xFF00) | ((base + 1) & 0xFF)); \
-        base = (uint16_t)(A2600_READ(base, base >> 8) | A2600_READ(high, base >> 8) << 8); \
+        address = (uint16_t)((base & 0xFF00) | ((base + 1) & 0xFF)); \
+        base = A2600_READ(base, base >> 8); \
+        base |= (uint16_t)(A2600_READ(address, base) << 8); \
     } \
     r.pc = base;
 #define A2600_DO_JSR \
-    base = A2600_FETCH_WORD(r.pc + 1); r.pc += 2; \
-    A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH((uint8_t)r.pc); r.pc = base;
+    base = A2600_FETCH(r.pc + 1); r.pc += 2; \
+    A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH_AGAIN((uint8_t)r.pc); \
+    base |= (uint16_t)(A2600_FETCH(r.pc) << 8); r.pc = base; /* fetched last */
 #define A2600_DO_RTS \
     base = A2600_PULL(0x60); base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = (uint16_t)(base + 1);
 #define A2600_DO_RTI \
     value = A2600_PULL(0x40); m6507_set_flags(&r, value); base = A2600_PULL(value); \
     base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = base;
 #define A2600_DO_BRK \
-    r.pc += 2; A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH((uint8_t)r.pc); \
-    A2600_PUSH(m6507_flags(&r)); r.i = 1; r.pc = A2600_FETCH_WORD(0xFFFE);
+    r.pc += 2; A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH_AGAIN((uint8_t)r.pc); \
+    A2600_PUSH_AGAIN(m6507_flags(&r)); r.i = 1; A2600_FETCH_WORD(r.pc, 0xFFFE)
 
 /* Run up to `budget` instructions or to the end of the frame; returns what is left of the budget. */
 A26_SLOW int32_t a2600_interpret(a2600_t *s, const uint8_t *rom, uint8_t *screen, int32_t budget) {
     m6507_t r = s->cpu;
     int32_t cycle = s->cycle;
     uint16_t address, base;
-    uint8_t noise, value;
+    uint8_t noise, value, bus = s->bus;
     for (; budget > 0 && !s->frame_over; budget--) {
         uint8_t opcode = A2600_FETCH(r.pc);
         switch (opcode) {
@@ -203,6 +222,7 @@ A26_SLOW int32_t a2600_interpret(a2600_t *s, const uint8_t *rom, uint8_t *screen
     }
     s->cpu = r;
     s->cycle = cycle;
+    s->bus = bus;
     return budget;
 }
 

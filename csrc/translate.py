@@ -146,7 +146,7 @@ class Translator:
             "    m6507_t r = s->cpu;",
             "    int32_t cycle = s->cycle;",
             "    uint16_t address, base;",
-            "    uint8_t value;",
+            "    uint8_t value, bus = 0;",
             self.locals,
             "    (void)address, (void)base, (void)value, (void)rom;",
             "dispatch:",
@@ -232,10 +232,13 @@ class Translator:
             if self.rom.inside(operand):
                 self.emit("    " + self.jump(operand & 0xFFF, at))
             else:
-                self.emit(f"    r.pc = 0x{operand:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)")
+                self.emit(
+                    f"    r.pc = 0x{operand:04X}; bus = 0x{operand >> 8:02X};"
+                    " A2600_LEAVE(A2600_UNKNOWN_PC)"
+                )
         elif op == "JSR":
             back = page | (following - 1)
-            self.emit(f"    A2600_PUSH(0x{back >> 8:02X}); A2600_PUSH(0x{back & 255:02X});")
+            self.emit(f"    A2600_PUSH(0x{back >> 8:02X}); A2600_PUSH_AGAIN(0x{back & 255:02X});")
             if self.rom.inside(operand):
                 self.emit("    " + self.jump(operand & 0xFFF, 0xFFF))
             else:

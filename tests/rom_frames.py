@@ -98,11 +98,19 @@ def frames(rng, seed):
 
 @family(weight=30)
 def wild(rng, seed):
-    """Random opcodes run from anywhere, with calls, breaks and jumps to anywhere."""
+    """Random opcodes and operands run from anywhere; jumps, but none that leaves the ROM.
+
+    Code that lies in the TIA's or the RIOT's registers is not compared.
+    """
     g = Program(rng)
-    share = rng.choice((0.0, 0.1, 0.5))  # of bytes that are what operands like
+    leaving = {code for code, (op, _) in OPCODES.items() if op in ("BRK", "JMP", "JSR", "RTS", "RTI")}
+    plain = sorted(set(OPCODES) - leaving)
     for at in range(0x1000):
-        g.bytes[at] = byte(rng) if rng.random() < share else rng.choice(list(OPCODES))
+        g.bytes[at] = rng.choice(plain)
+    for at in [*range(0x180, 0xF00, rng.choice((64, 200))), 0xFC0]:
+        place = at + rng.randrange(0x20)
+        high = rng.choice([page for page in range(0xF1, 0xFF) if page in plain])
+        g.bytes[place : place + 3] = (rng.choice((0x4C, 0x20)), rng.choice(plain), high)
     g.words.clear()
     g.word(0xFFC, 0xFFD, "reset")
     g.begin()

@@ -62,16 +62,21 @@ class Program(Assembler):
         self.lines(3)
         self.store(VSYNC, 0)
         if jitter:
-            self.op("LDX", "ZP", JITTER_CELL)
+            self.op("LDA", "ZP", JITTER_CELL)
+            self.op("AND", "IMM", 0x7F)
+            self.op("TAX")
             again = self.label()
             self.op("DEX")
-            self.op("BNE", "REL", again)
-            self.cycles += 600
+            self.op("BPL", "REL", again)
         if top:
             self.lines(top)
 
-    def end_frame(self, total=259):
-        """Lines up to the frame's end, and what ale-py wants of RAM."""
+    def end_frame(self, total=254):
+        """Lines up to the frame's end, and what ale-py wants of RAM.
+
+        ``cycles`` is the least that the body takes: an ordinary frame reaches the last visible line,
+        244, since a shorter one would show what frames before the comparison drew.
+        """
         self.op("CLD")
         self.load("X", 0xFF)
         self.op("TXS")
