@@ -19,7 +19,7 @@ import numpy as np
 
 from tests import rom_bus, rom_cpu, rom_frames, rom_tia  # noqa: F401  (they register families)
 from tests.emulator_core import Core, build, oracle
-from tests.rom_generator import FAMILIES, RESERVED, Rom, make_rom, names
+from tests.rom_generator import FAMILIES, Rom, make_rom, names
 
 SCREEN = (210, 160)
 WARM_UP = 3  # ordinary frames after the load, so that both frame buffers are drawn
@@ -64,7 +64,9 @@ def compare(rom: Rom, library, folder: Path) -> Result:
     path.write_bytes(rom.data)
     core = Core(library, rom.data)
     if core.ram()[0x96 - 0x80]:
-        raise ValueError(f"{rom.family} {rom.seed}: RAM $96 is set after the load, ale-py would hang")
+        raise ValueError(
+            f"{rom.family} {rom.seed}: RAM $96 is set after the load, ale-py would hang"
+        )
     faulthandler.dump_traceback_later(LOAD_SECONDS, exit=True)
     ale = oracle(str(path))
     faulthandler.cancel_dump_traceback_later()
@@ -121,7 +123,9 @@ def run(plan: list[tuple[str, int]], library, folder: Path, save_to: Path | None
         if result.difference:
             differ[name] += 1
             where = f", saved to {save(rom, result.difference, save_to)}" if save_to else ""
-            print(f"DIFFERENCE {name} {seed}: frame {result.difference['frame']}{where}", flush=True)
+            print(
+                f"DIFFERENCE {name} {seed}: frame {result.difference['frame']}{where}", flush=True
+            )
         if k % 100 == 0:
             seconds = time.perf_counter() - begin
             print(f"{k} of {len(plan)} ROMs, {differ.total()} differ, {seconds:.0f} s", flush=True)

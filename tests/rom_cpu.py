@@ -30,7 +30,9 @@ def read_target(rng, zero_page):
         return address if zero_page else ram_mirror(rng, address)
     if kind < 0.75 or zero_page:
         address = rng.randrange(0x10 if rng.random() < 0.7 else 0x80)
-        return address if zero_page else address | rng.choice((0, 0x100, 0x200, 0x300, 0xE00, 0x8000))
+        return (
+            address if zero_page else address | rng.choice((0, 0x100, 0x200, 0x300, 0xE00, 0x8000))
+        )
     if kind < 0.85:
         return 0x280 | rng.randrange(0x20) | rng.choice((0, 0x60, 0x500, 0xC00, 0x4000))
     return rng.choice((0x1000, 0x3000, 0xF000)) | rng.randrange(0x1000)

@@ -102,7 +102,6 @@ class Program(Assembler):
         self.label(skip)
         self.end_frame()
 
-
     def rom(self):
         """The finished bytes; BRK returns at once if nothing else is said."""
         if "break" not in self.labels:
@@ -116,7 +115,7 @@ FAMILIES: dict[str, tuple[int, Callable[[random.Random, int], Rom]]] = {}
 
 
 def family(weight: int):
-    """Register a maker of ROMs under its name; weight: its share of the ROMs."""
+    """Register a maker of ROMs under its name; weight: its share of the ROMs, 0 for none."""
 
     def register(make):
         FAMILIES[make.__name__] = (weight, make)
@@ -138,9 +137,9 @@ def names(count: int) -> list[str]:
     """Families of so many ROMs by their weights, mixed, the same at each call."""
     total = sum(weight for weight, _ in FAMILIES.values())
     chosen: list[str] = []
-    done = dict.fromkeys(FAMILIES, 0)
+    done = {name: 0 for name, (weight, _) in FAMILIES.items() if weight}
     for k in range(1, count + 1):
-        behind = {name: weight * k / total - done[name] for name, (weight, _) in FAMILIES.items()}
+        behind = {name: FAMILIES[name][0] * k / total - n for name, n in done.items()}
         name = max(behind, key=lambda n: behind[n])
         done[name] += 1
         chosen.append(name)
