@@ -64,14 +64,14 @@ def compare(rom: Rom, library, folder: Path) -> Result:
     path.write_bytes(rom.data)
     core = Core(library, rom.data)
     if core.ram()[0x96 - 0x80]:
-        raise ValueError(
-            f"{rom.family} {rom.seed}: RAM $96 is set after the load, ale-py would hang"
+        return Result(
+            0, {"frame": 0, "unusable": "RAM $96 is set after the load: ale-py would hang"}
         )
     faulthandler.dump_traceback_later(LOAD_SECONDS, exit=True)
     ale = oracle(str(path))
     faulthandler.cancel_dump_traceback_later()
     if ale.getScreenDims() != SCREEN:
-        raise ValueError(f"{rom.family} {rom.seed}: ale-py takes it for PAL")
+        return Result(0, {"frame": 0, "unusable": "ale-py takes it for PAL"})
     actions = {a.value: a for a in ale.getLegalActionSet()}
     rng = random.Random(f"host {rom.family} {rom.seed}")
     screen = np.zeros(SCREEN, np.uint8)

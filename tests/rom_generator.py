@@ -1,8 +1,8 @@
 """Random test ROMs by family and seed: the frame around them, and the list of families.
 
-ale-py runs any 4 KB file named pong.bin. It wants RAM $96 clear after the load, $8D and $8E away from
-21 (Pong's score), and about 262 lines a frame while it finds out the television standard; a ROM that
-does abnormal things waits for the test to poke RAM $80, which happens after the load.
+ale-py runs any 4 KB file named pong.bin. It wants RAM $96 clear after the load, $8D and $8E away
+from 21 (Pong's score), and about 262 lines a frame while it finds out the television standard; a
+ROM that does abnormal things waits for the test to poke RAM $80, which happens after the load.
 """
 
 import random
@@ -74,8 +74,8 @@ class Program(Assembler):
     def end_frame(self, total=254):
         """Lines up to the frame's end, and what ale-py wants of RAM.
 
-        ``cycles`` is the least that the body takes: an ordinary frame reaches the last visible line,
-        244, since a shorter one would show what frames before the comparison drew.
+        ``cycles`` is the least that the body takes: an ordinary frame reaches the last visible
+        line, 244, since a shorter one would show what frames before the comparison drew.
         """
         self.op("CLD")
         self.load("X", 0xFF)
