@@ -10,7 +10,7 @@
 #include "riot.h"
 #include "tia.h"
 
-#define A2600_LAYOUT_VERSION 1 /* to be raised with every change of a2600_t */
+#define A2600_LAYOUT_VERSION 2 /* to be raised with every change of a2600_t */
 
 #define A2600_LINE_CYCLES 76
 #define A2600_LAST_LINE 291       /* a TIA write from this line on ends the frame */
@@ -32,14 +32,18 @@ typedef struct {
     uint8_t frame_over;
     uint8_t error;      /* A2600_OK, or why the console has stopped for good */
     uint8_t error_opcode;
+    uint8_t bus;        /* the last byte on the data bus, where the next fetch may read it (A2600_JUMPED) */
     uint8_t ram[128];
 } a2600_t;
 
 /* ---- bus ------------------------------------------------------------------------------------- */
 
 A26_SLOW uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, tia_picture_t *picture) {
-    if (!(address & 0x80))
+    if (!(address & 0x80)) {
+        if (s->tia.touched_clock < 3 * cycle)
+            s->tia.touched_clock = 3 * cycle;
         return tia_read(&s->tia, address & 0x0F, noise, cycle, s->frame_start_cycle, picture);
+    }
     if (!(address & 0x200))
         return s->ram[address & 0x7F];
     return riot_read(&s->riot, address, cycle);
@@ -55,6 +59,8 @@ A26_SLOW uint8_t a2600_read_io_called(a2600_t *s, uint16_t address, uint8_t nois
 A26_FN int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t cycle, tia_picture_t *picture) {
     tia_t *t = &s->tia;
     int32_t clock = 3 * cycle;
+    if (t->touched_clock > clock) /* by another push of the same instruction: its delay counts */
+        tia_catch_up(t, t->touched_clock, picture);
     t->touched_clock = clock + tia_delay(reg, clock);
     if (reg == 0x00) {
         tia_catch_up(t, clock, picture);
@@ -91,24 +97,34 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 /* Within a2600_interpret: `r` registers, `cycle` the clock, `pc` of the instruction. */
 #define A2600_READ_IO a2600_read_io_called
 #define A2600_READ(address, noise) \
-    (A26_LIKELY((address) & 0x1000) ? rom[(address) & 0xFFF] \
-     : ((address) & 0x280) == 0x80 ? s->ram[(address) & 0x7F] \
-                                   : A2600_READ_IO(s, (uint16_t)(address), (uint8_t)(noise), cycle, picture))
+    A2600_ON_BUS(A26_LIKELY((address) & 0x1000) ? rom[(address) & 0xFFF] \
+                 : ((address) & 0x280) == 0x80 ? s->ram[(address) & 0x7F] \
+                 : A2600_READ_IO(s, (uint16_t)(address), (uint8_t)(noise), cycle, picture))
 #define A2600_WRITE(address, value) \
     do { \
         uint16_t to_ = (uint16_t)(address); \
+        uint8_t byte_ = A2600_ON_BUS(value); \
         if ((to_ & 0x1280) == 0x80) \
-            s->ram[to_ & 0x7F] = (value); \
+            s->ram[to_ & 0x7F] = byte_; \
         else \
-            cycle = a2600_write(s, to_, (value), cycle, picture); \
+            cycle = a2600_write(s, to_, byte_, cycle, picture); \
     } while (0)
-#define A2600_FETCH_WORD(at) ((uint16_t)(A2600_FETCH(at) | A2600_FETCH((at) + 1) << 8))
+#define A2600_FETCH_WORD(word, at) \
+    word = A2600_FETCH(at); word |= (uint16_t)(A2600_FETCH((at) + 1) << 8);
 #define A2600_PUSH(value) \
     do { \
         A2600_WRITE(0x100 | r.sp, (value)); \
         r.sp--; \
     } while (0)
-#define A2600_PULL(noise) (r.sp++, A2600_READ(0x100 | r.sp, (noise)))
+/* The second or third push of JSR and BRK: there the oracle does not wait at WSYNC. */
+#define A2600_PUSH_AGAIN(value) \
+    do { \
+        int32_t now_ = cycle; \
+        A2600_PUSH(value); \
+        cycle = now_; \
+    } while (0)
+/* With SP at $FF the oracle reads $01FF, although SP wraps to 0. */
+#define A2600_PULL(noise) (r.sp++, A2600_READ(r.sp ? 0x100 | r.sp : 0x1FF, (noise)))
 
 /* Addressing modes set `address` and `noise` and move r.pc; CROSS tells those that may leave a page. */
 #define A2600_AT_ZP(cross) address = A2600_FETCH(r.pc + 1); noise = (uint8_t)address; r.pc += 2;
@@ -117,9 +133,9 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 #define A2600_AT_ZPX(cross) A2600_AT_ZPI(r.x)
 #define A2600_AT_ZPY(cross) A2600_AT_ZPI(r.y)
 #define A2600_AT_ABS(cross) \
-    address = A2600_FETCH_WORD(r.pc + 1); noise = (uint8_t)(address >> 8); r.pc += 3;
+    A2600_FETCH_WORD(address, r.pc + 1) noise = (uint8_t)(address >> 8); r.pc += 3;
 #define A2600_AT_ABI(cross, index) \
-    base = A2600_FETCH_WORD(r.pc + 1); noise = (uint8_t)(base >> 8); r.pc += 3; \
+    A2600_FETCH_WORD(base, r.pc + 1) noise = (uint8_t)(base >> 8); r.pc += 3; \
     address = (uint16_t)(base + (index)); cycle += (cross) && ((base ^ address) & 0x100);
 #define A2600_AT_ABX(cross) A2600_AT_ABI(cross, r.x)
 #define A2600_AT_ABY(cross) A2600_AT_ABI(cross, r.y)
@@ -155,7 +171,9 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 #define A2600_BRANCH(op) \
     r.pc += 2; \
     if (M6507_TAKEN_##op(&r)) { \
-        base = (uint16_t)(r.pc + (int8_t)A2600_FETCH(r.pc - 1)); \
+        value = A2600_FETCH(r.pc - 1); \
+        A2600_JUMPED(value) \
+        base = (uint16_t)(r.pc + (int8_t)value); \
         cycle += 1 + (((base ^ r.pc) & 0xFF00) != 0); \
         r.pc = base; \
     }
@@ -176,23 +194,28 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 #define A2600_DO_PLA r.pc++; m6507_op_LDA(&r, A2600_PULL(0x68));
 #define A2600_DO_PLP r.pc++; m6507_set_flags(&r, A2600_PULL(0x28));
 #define A2600_DO_JMP \
-    base = A2600_FETCH_WORD(r.pc + 1); \
+    A2600_FETCH_WORD(base, r.pc + 1) \
     if (opcode == 0x6C) { /* the high byte does not leave the pointer's page */ \
-        uint16_t high = (uint16_t)((base & 0xFF00) | ((base + 1) & 0xFF)); \
-        base = (uint16_t)(A2600_READ(base, base >> 8) | A2600_READ(high, base >> 8) << 8); \
+        address = (uint16_t)((base & 0xFF00) | ((base + 1) & 0xFF)); \
+        base = A2600_READ(base, base >> 8); \
+        base |= (uint16_t)(A2600_READ(address, base) << 8); \
     } \
-    r.pc = base;
+    r.pc = base; A2600_JUMPED(base >> 8)
 #define A2600_DO_JSR \
-    base = A2600_FETCH_WORD(r.pc + 1); r.pc += 2; \
-    A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH((uint8_t)r.pc); r.pc = base;
+    base = A2600_FETCH(r.pc + 1); r.pc += 2; \
+    A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH_AGAIN((uint8_t)r.pc); \
+    base |= (uint16_t)(A2600_FETCH(r.pc) << 8); r.pc = base; /* fetched last */ \
+    A2600_JUMPED(base >> 8)
 #define A2600_DO_RTS \
-    base = A2600_PULL(0x60); base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = (uint16_t)(base + 1);
+    base = A2600_PULL(0x60); base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = (uint16_t)(base + 1); \
+    A2600_JUMPED(base >> 8)
 #define A2600_DO_RTI \
     value = A2600_PULL(0x40); m6507_set_flags(&r, value); base = A2600_PULL(value); \
-    base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = base;
+    base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = base; A2600_JUMPED(base >> 8)
 #define A2600_DO_BRK \
-    r.pc += 2; A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH((uint8_t)r.pc); \
-    A2600_PUSH(m6507_flags(&r)); r.i = 1; r.pc = A2600_FETCH_WORD(0xFFFE);
+    r.pc += 2; A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH_AGAIN((uint8_t)r.pc); \
+    A2600_PUSH_AGAIN(m6507_flags(&r)); r.i = 1; A2600_FETCH_WORD(r.pc, 0xFFFE) \
+    A2600_JUMPED(r.pc >> 8)
 
 #define X(code, op, mode, cycles, access) \
     A2600_OPCODE(code) \
@@ -201,8 +224,12 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
     A2600_NEXT
 
 /* Run up to `budget` instructions or to the end of the frame, wherever they lie; returns what is left of
- * the budget. */
-#define A2600_FETCH(at) A2600_READ((uint16_t)(at), 0)
+ * the budget. Only code at the TIA's addresses can see the data bus: undriven bits of a fetch there read
+ * as those of the last byte on it. So only here each byte is kept (`bus`). A fetch from the ROM is a byte
+ * of its own; whoever runs code in the ROM alone keeps the last byte of what may lead away from there. */
+#define A2600_ON_BUS(value) (bus = (value))
+#define A2600_JUMPED(byte)
+#define A2600_FETCH(at) A2600_READ((uint16_t)(at), bus)
 #define A2600_OPCODE(code) case code:
 #define A2600_NEXT break;
 A26_SLOW int32_t a2600_interpret_anywhere(
@@ -210,7 +237,7 @@ A26_SLOW int32_t a2600_interpret_anywhere(
     m6507_t r = s->cpu;
     int32_t cycle = s->cycle;
     uint16_t address, base;
-    uint8_t noise, value;
+    uint8_t noise, value, bus = s->bus;
     while (budget > 0 && !s->frame_over) {
         uint8_t opcode = A2600_FETCH(r.pc);
         budget--;
@@ -224,8 +251,14 @@ A26_SLOW int32_t a2600_interpret_anywhere(
     }
     s->cpu = r;
     s->cycle = cycle;
+    s->bus = bus;
     return budget;
 }
+
+#undef A2600_ON_BUS
+#undef A2600_JUMPED
+#define A2600_ON_BUS(value) (value)
+#define A2600_JUMPED(byte) s->bus = (uint8_t)(byte);
 
 #ifdef A26_LABEL_VALUES
 /* The same, faster where code lies in the ROM: a jump from each opcode to the next is predicted far better
@@ -238,7 +271,7 @@ A26_SLOW int32_t a2600_interpret_anywhere(
 #define A2600_NEXT \
     if (A26_UNLIKELY(budget <= 0 || s->frame_over)) \
         goto done; \
-    if (A26_UNLIKELY((r.pc & 0x1FFFu) - 0x1000u > 0xFFDu || !labels[rom[r.pc & 0xFFF]])) \
+    if (A26_UNLIKELY((r.pc & 0x1FFFu) - 0x1000u > 0xFFCu || !labels[rom[r.pc & 0xFFF]])) \
         goto elsewhere; \
     budget--; \
     opcode = rom[r.pc & 0xFFF]; \
@@ -253,7 +286,7 @@ A26_SLOW int32_t a2600_interpret(a2600_t *s, const uint8_t *rom, tia_picture_t *
 again:
     A2600_NEXT
     M6507_OPCODES(X)
-elsewhere: /* not in the ROM, at its end, or unknown */
+elsewhere: /* not in the ROM, at its end (it must not leave the ROM but by a jump), or unknown */
     s->cpu = r;
     s->cycle = cycle;
     budget = a2600_interpret_anywhere(s, rom, picture, 1) + budget - 1;
@@ -279,6 +312,7 @@ A26_FN uint16_t a2600_vector(const uint8_t *rom, uint32_t at) {
 /* The reset switch of the hardware: RAM is kept. `timer` is what INTIM begins with. */
 A26_FN void a2600_reset(a2600_t *s, const uint8_t *rom, uint8_t timer) {
     m6507_reset(&s->cpu, a2600_vector(rom, 0xFFC));
+    s->bus = rom[0xFFD];
     tia_reset(&s->tia);
     s->riot.set_cycle = s->riot.mark_cycle = 0;
     s->riot.value = timer;

@@ -27,7 +27,9 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
     cycle = (cycle + A2600_LINE_CYCLES - 1) / A2600_LINE_CYCLES * A2600_LINE_CYCLES;
 #define A2600_JUMP_INDIRECT \
     address = (uint16_t)((base & 0xFF00) | ((base + 1) & 0xFF)); \
-    r.pc = (uint16_t)(A2600_READ(base, base >> 8) | A2600_READ(address, base >> 8) << 8);
+    r.pc = A2600_READ(base, base >> 8); \
+    r.pc |= (uint16_t)(A2600_READ(address, r.pc) << 8); \
+    A2600_JUMPED(r.pc >> 8)
 #define A2600_POINTER_AT(zp, operand) \
     base = A2600_READ((zp), (operand)); \
     base |= (uint16_t)(A2600_READ((uint8_t)((zp) + 1), base) << 8);

@@ -22,7 +22,7 @@ typedef struct {
 typedef struct {
     tia_mask_t mask[TIA_OBJECTS]; /* where each object's graphics lie; right unless dirty */
     int32_t last_clock;           /* evaluated up to here, exclusive */
-    int32_t touched_clock;        /* of the last write: what an unfinished frame shows */
+    int32_t touched_clock;        /* of the last access: what an unfinished frame shows */
     int32_t vsync_finish_clock;
     int32_t hmove_clock;
     int32_t dump_release_cycle;

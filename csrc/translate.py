@@ -48,7 +48,8 @@ class Rom:
         self.page = self.word(RESET_VECTOR) & 0xF000  # the mirror that the program runs in
         self.code = {}  # offset -> (opcode, operand)
         self.targets, self.entries = set(), set()
-        self._walk([self.word(RESET_VECTOR) & 0xFFF, *extra_entries])
+        if self.page & 0x1000:  # else it does not begin in the ROM
+            self._walk([self.word(RESET_VECTOR) & 0xFFF, *extra_entries])
 
     def word(self, at):
         """A little-endian word, wrapping within the ROM."""
@@ -65,20 +66,22 @@ class Rom:
                     break
                 op, mode, _, _ = self.opcodes[opcode]
                 length = LENGTHS.get(mode, 2)
-                if at + length > 4096:
-                    break
+                if at + length >= 4096:
+                    break  # the interpreter knows what lies beyond
                 operand = self.bytes[at + 1] if length == 2 else self.word(at + 1)
                 self.code[at] = (opcode, operand)
                 following = at + length
                 todo += self._leads_to(at, op, mode, operand, following)
                 if op in ENDS:
                     break
-                at = following & 0xFFF
+                at = following
 
     def _leads_to(self, at, op, mode, operand, following):
         """Offsets that an instruction may go to, beside the following one."""
         if op in BRANCHES:
             target = self.branch_target(following, operand)
+            if not 0 <= target < 4096:
+                return []
             self.targets.add(target)
             return [target]
         if op == "JSR" or (op == "JMP" and mode == "ABS"):
@@ -87,19 +90,18 @@ class Rom:
             target = operand & 0xFFF
             self.targets.add(target)
             if op == "JSR":
-                self.entries.add(following & 0xFFF)
-                return [target, following & 0xFFF]
+                self.entries.add(following)
+                return [target, following]
             return [target]
         if op == "BRK":
-            after = (at + 2) & 0xFFF
             handler = self.word(BREAK_VECTOR)
-            self.entries.add(after)
-            if not self.inside(handler):
-                return [after]
-            self.entries.add(handler & 0xFFF)
-            return [handler & 0xFFF, after]
+            found = [at + 2] if at + 2 < 4096 else []
+            if self.inside(handler):
+                found.append(handler & 0xFFF)
+            self.entries.update(found)
+            return found
         if op in ("STA", "STX", "STY", "SAX") and self.is_vsync(mode, operand):
-            self.entries.add(following & 0xFFF)  # a frame may end there
+            self.entries.add(following)  # a frame may end there
         return []
 
     def inside(self, address):
@@ -108,8 +110,8 @@ class Rom:
 
     @staticmethod
     def branch_target(following, operand):
-        """Offset of a branch's target."""
-        return (following + (operand ^ 0x80) - 0x80) & 0xFFF
+        """Offset of a branch's target; outside of 0..4095 it leaves the ROM."""
+        return following + (operand ^ 0x80) - 0x80
 
     @staticmethod
     def is_vsync(mode, operand):
@@ -168,11 +170,11 @@ class Translator:
             self.instruction(at)
             opcode, _ = rom.code[at]
             op, mode, _, _ = rom.opcodes[opcode]
-            following = (at + LENGTHS.get(mode, 2)) & 0xFFF
+            following = at + LENGTHS.get(mode, 2)
             if op in ENDS or op == "JSR":
                 continue
             if following not in rom.code:
-                self.emit(f"    r.pc = 0x{rom.page | following:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)")
+                self.emit(f"    {self.leave(rom.page | following)}")
             elif following != self.next_in(order, at):
                 labels.add(following)
                 self.emit(f"    goto L{following:03X};")
@@ -193,12 +195,17 @@ class Translator:
         place = order.index(at) + 1
         return order[place] if place < len(order) else None
 
-    def jump(self, target, at):
+    def jump(self, target, at, bus=0):
         """Go to an offset, giving up on frames that run too long where it is backwards."""
         check = "A2600_CHECK_LIMIT " if target <= at else ""
         if target in self.rom.code:
             return f"{check}goto L{target:03X};"
-        return f"r.pc = 0x{self.rom.page | target:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)"
+        return self.leave((self.rom.page + target) & 0xFFFF, bus)
+
+    @staticmethod
+    def leave(address, bus=0):
+        """Go to where no code is known; ``bus``: the last byte on the bus, for non-ROM code."""
+        return f"r.pc = 0x{address:04X}; A2600_JUMPED(0x{bus:02X}) A2600_LEAVE(A2600_UNKNOWN_PC)"
 
     def waiting_loop(self, at):
         """Where a loop begins that does nothing but wait: go to its last turn."""
@@ -229,10 +236,10 @@ class Translator:
         self.emit(f"    cycle += {cycles};")
         if op in BRANCHES:
             target = rom.branch_target(following, operand)
-            crossing = (following ^ (following + (operand ^ 0x80) - 0x80)) & 0xFF00 != 0
+            crossing = (following ^ target) & 0xFF00 != 0
             self.emit(
                 f"    if (M6507_TAKEN_{op}(&r)) {{ cycle += {2 if crossing else 1}; "
-                f"{self.jump(target, at)} }}"
+                f"{self.jump(target, at, operand)} }}"
             )
         elif access == "S":
             self.special(at, op, mode, operand, following)
@@ -249,11 +256,9 @@ class Translator:
         if mode == "ACC":
             self.emit(f"    r.a = m6507_op_{op}(&r, r.a);")
         elif op == "PHA":
-            self.emit(f"    value = r.a; A2600_PUSH_VALUE(0x{page | following & 0xFFF:04X})")
+            self.emit(f"    value = r.a; A2600_PUSH_VALUE(0x{page | following:04X})")
         elif op == "PHP":
-            self.emit(
-                f"    value = m6507_flags(&r); A2600_PUSH_VALUE(0x{page | following & 0xFFF:04X})"
-            )
+            self.emit(f"    value = m6507_flags(&r); A2600_PUSH_VALUE(0x{page | following:04X})")
         elif op == "PLA":
             self.emit("    m6507_op_LDA(&r, A2600_PULL(0x68));")
         elif op == "PLP":
@@ -266,7 +271,7 @@ class Translator:
             if self.rom.inside(operand):
                 self.emit("    " + self.jump(operand & 0xFFF, at))
             else:
-                self.emit(f"    r.pc = 0x{operand:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)")
+                self.emit(f"    {self.leave(operand, operand >> 8)}")
         elif op == "JSR":
             back = page | (following - 1)
             self.emit(f"    A2600_CALL(0x{back:04X})", f"    {self.call(operand)}")
@@ -275,7 +280,7 @@ class Translator:
         elif op == "RTI":
             self.emit("    A2600_DO_RTI A2600_CHECK_LIMIT goto dispatch;")
         elif op == "BRK":
-            back = page | at + 2 & 0xFFF
+            back = page + at + 2 & 0xFFFF
             self.emit(
                 f"    A2600_CALL(0x{back:04X}) A2600_PUSH(m6507_flags(&r)); r.i = 1;",
                 f"    {self.call(self.rom.word(BREAK_VECTOR))}",
@@ -287,7 +292,7 @@ class Translator:
         """Go to a subroutine."""
         if self.rom.inside(address):
             return self.jump(address & 0xFFF, 0xFFF)
-        return f"r.pc = 0x{address:04X}; A2600_LEAVE(A2600_UNKNOWN_PC)"
+        return self.leave(address, address >> 8)
 
     def memory(self, at, op, mode, operand, access, following):
         """Loads, stores, read-modify-writes."""
@@ -305,7 +310,7 @@ class Translator:
             self.emit(f"    value = m6507_op_{op}(&r);")
         else:
             self.emit(f"    value = {read};", f"    value = m6507_op_{op}(&r, value);")
-        after = self.rom.page | following & 0xFFF
+        after = self.rom.page | following
         if write == "A2600_STORE":
             write = f"A2600_STORE(0x{after:04X})"
         self.emit(f"    {write}")

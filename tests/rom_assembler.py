@@ -1,7 +1,7 @@
 """A small 6502 assembler for generated test ROMs, with an opcode table of its own.
 
-An instruction is an operation, a mode and an operand: ``rom.op("LDA", "ZPX", 0x80)``. Operands may be
-labels; cycles are summed as they come, so that a generator can fill a frame with lines.
+An instruction is an operation, a mode and an operand: ``rom.op("LDA", "ZPX", 0x80)``. Operands may
+be labels; cycles are summed as they come, so that a generator can fill a frame with lines.
 """
 
 # operation: mode and opcode in turn
@@ -99,7 +99,8 @@ CODES = {(op, mode): code for code, (op, mode) in reversed(OPCODES.items())}
 STORES = {"STA", "STX", "STY", "SAX"}
 CHANGES = {"ASL", "LSR", "ROL", "ROR", "INC", "DEC", "DCP", "ISC", "SLO", "RLA", "SRE", "RRA"}
 LENGTHS = {"IMP": 1, "ACC": 1, "ABS": 3, "ABX": 3, "ABY": 3, "IND": 3}
-_READ = dict(IMP=2, ACC=2, IMM=2, REL=2, ZP=3, ZPX=4, ZPY=4, ABS=4, ABX=4, ABY=4, IZX=6, IZY=5)
+_READ = {"IMP": 2, "ACC": 2, "IMM": 2, "REL": 2, "ZP": 3, "ZPX": 4, "ZPY": 4}
+_READ |= {"ABS": 4, "ABX": 4, "ABY": 4, "IZX": 6, "IZY": 5}
 _CYCLES = {"BRK": 7, "JSR": 6, "RTS": 6, "RTI": 6, "PHA": 3, "PHP": 3, "PLA": 4, "PLP": 4}
 
 

@@ -161,10 +161,10 @@ def code_in_ram(rng, seed):
     g.label("keep")
     g.op("DEX")
     g.op("BPL", "REL", again)
-    g.cycles += 900
+    g.cycles += 14 * (len(code) - 1)
     for _ in range(rng.randrange(1, 12)):
         g.op("JSR", "ABS", base | rng.choice((0, 0x100, 0x400, 0x2000)))
-        g.cycles += 300
+        g.cycles += 60
         for register in "AXY":
             g.store(rng.choice(range(0xE0, 0xF0)), register=register)
         g.store(rng.choice(SHOWN))

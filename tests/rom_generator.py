@@ -1,8 +1,8 @@
 """Random test ROMs by family and seed: the frame around them, and the list of families.
 
-ale-py runs any 4 KB file named pong.bin. It wants RAM $96 clear after the load, $8D and $8E away from
-21 (Pong's score), and about 262 lines a frame while it finds out the television standard; a ROM that
-does abnormal things waits for the test to poke RAM $80, which happens after the load.
+ale-py runs any 4 KB file named pong.bin. It wants RAM $96 clear after the load, $8D and $8E away
+from 21 (Pong's score), and about 262 lines a frame while it finds out the television standard; a
+ROM that does abnormal things waits for the test to poke RAM $80, which happens after the load.
 """
 
 import random
@@ -62,16 +62,21 @@ class Program(Assembler):
         self.lines(3)
         self.store(VSYNC, 0)
         if jitter:
-            self.op("LDX", "ZP", JITTER_CELL)
+            self.op("LDA", "ZP", JITTER_CELL)
+            self.op("AND", "IMM", 0x7F)
+            self.op("TAX")
             again = self.label()
             self.op("DEX")
-            self.op("BNE", "REL", again)
-            self.cycles += 600
+            self.op("BPL", "REL", again)
         if top:
             self.lines(top)
 
-    def end_frame(self, total=259):
-        """Lines up to the frame's end, and what ale-py wants of RAM."""
+    def end_frame(self, total=254):
+        """Lines up to the frame's end, and what ale-py wants of RAM.
+
+        ``cycles`` is the least that the body takes: an ordinary frame reaches the last visible
+        line, 244, since a shorter one would show what frames before the comparison drew.
+        """
         self.op("CLD")
         self.load("X", 0xFF)
         self.op("TXS")
@@ -97,7 +102,6 @@ class Program(Assembler):
         self.label(skip)
         self.end_frame()
 
-
     def rom(self):
         """The finished bytes; BRK returns at once if nothing else is said."""
         if "break" not in self.labels:
@@ -111,7 +115,7 @@ FAMILIES: dict[str, tuple[int, Callable[[random.Random, int], Rom]]] = {}
 
 
 def family(weight: int):
-    """Register a maker of ROMs under its name; weight: its share of the ROMs."""
+    """Register a maker of ROMs under its name; weight: its share of the ROMs, 0 for none."""
 
     def register(make):
         FAMILIES[make.__name__] = (weight, make)
@@ -133,9 +137,9 @@ def names(count: int) -> list[str]:
     """Families of so many ROMs by their weights, mixed, the same at each call."""
     total = sum(weight for weight, _ in FAMILIES.values())
     chosen: list[str] = []
-    done = dict.fromkeys(FAMILIES, 0)
+    done = {name: 0 for name, (weight, _) in FAMILIES.items() if weight}
     for k in range(1, count + 1):
-        behind = {name: weight * k / total - done[name] for name, (weight, _) in FAMILIES.items()}
+        behind = {name: FAMILIES[name][0] * k / total - n for name, n in done.items()}
         name = max(behind, key=lambda n: behind[n])
         done[name] += 1
         chosen.append(name)

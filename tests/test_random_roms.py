@@ -1,0 +1,82 @@
+"""Random test ROMs: a part of what tests/random_roms.py runs, and translations of some of them."""
+
+import random
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tests.emulator_core import CSRC, Core, build, translation
+from tests.random_roms import WARM_UP, compare, pokes, replay, save
+from tests.rom_generator import FAMILIES, make_rom, names
+
+FIRST_SEED = 100_000  # others than the long run's
+
+
+def plan(count):
+    seeds = Counter()
+    for family in names(count):
+        yield family, FIRST_SEED + seeds[family]
+        seeds[family] += 1
+
+
+@pytest.mark.parametrize("family", [name for name, (weight, _) in FAMILIES.items() if weight])
+def test_random_roms(interpreter, tmp_path, family):
+    for name, seed in plan(140):
+        if name == family:
+            result = compare(make_rom(name, seed), interpreter, tmp_path)
+            assert result.difference is None, f"{name} {seed}: {result.difference}"
+            assert result.frames > WARM_UP
+
+
+def test_a_difference_is_found_saved_and_replayed(interpreter, tmp_path, capsys):
+    rom = make_rom("tia", 0)
+    core = Core(interpreter, rom.data)
+    broken = bytearray(rom.data)
+    broken[broken.index(0x2A)] ^= 1
+    assert make_rom("tia", 0) == rom
+    other = Core(interpreter, bytes(broken))
+    core.act(0)
+    other.act(0)
+    assert (core.ram() != other.ram()).any() or (core.screens[0] != other.screens[0]).any()
+    path = save(rom, {"frame": 1, "ram": {"80": [0, 1]}}, tmp_path / "found")
+    assert replay(path, interpreter, tmp_path) == 0
+    assert "no difference" in capsys.readouterr().out
+
+
+TRANSLATED = ("cpu", "stack", "timer", "bus", "code_in_ram", "tia", "motion", "frames")
+
+
+def test_translations_of_random_roms_equal_the_interpreter(tmp_path):
+    roms = {name: make_rom(name, FIRST_SEED) for name in TRANSLATED}
+    sources = {name: translation(rom.data, name, tmp_path) for name, rom in roms.items()}
+    library = build(tmp_path, sources, "-O0")
+    for name, rom in roms.items():
+        plain, translated = Core(library, rom.data), Core(library, rom.data, run=name)
+        rng = random.Random(name)
+        for frame in range(25):
+            action = rng.randrange(18)
+            plain.act(action)
+            translated.act(action)
+            where = f"{name} frame {frame}"
+            np.testing.assert_array_equal(translated.ram(), plain.ram(), where)
+            np.testing.assert_array_equal(translated.screens[0], plain.screens[0], where)
+            assert translated.latches() == plain.latches(), where
+            np.testing.assert_array_equal(translated.registers(), plain.registers(), where)
+            changes = pokes(rom, rng)
+            if rom.flag and frame == WARM_UP:
+                changes[0x80] = 1
+            for address, value in changes.items():
+                plain.poke(address & 127, value)
+                translated.poke(address & 127, value)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2047, 4095, 4097, 8192])
+def test_a_rom_of_a_wrong_size_is_refused(tmp_path, size):
+    (tmp_path / "rom.bin").write_bytes(bytes(size))
+    command = [sys.executable, CSRC / "translate.py", tmp_path / "rom.bin", "rom"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "expected 2048 or 4096 bytes" in done.stderr
