@@ -55,6 +55,10 @@ class BuildWithRom(build_ext):
     The translation goes to the build folder: it is made from the ROM and must not be given away.
     """
 
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or True  # the extensions at the same time
+
     def build_extension(self, ext):
         if ext.name == EMULATOR:
             ext.include_dirs.append(self.translate())
