@@ -129,8 +129,12 @@ def envpool(seconds):
 
 
 CONTENDERS = {
+    "fastpg.train": fastpg_train,
     "fastpg.train --backend numba": lambda s: fastpg_train(s, "--backend", "numba"),
-    "fastpg.train --backend cython": lambda s: fastpg_train(s, "--backend", "cython"),
+    "fastpg.train --emulator ale": lambda s: fastpg_train(s, "--emulator", "ale"),
+    "fastpg.train --emulator ale --backend numba": lambda s: fastpg_train(
+        s, "--emulator", "ale", "--backend", "numba"
+    ),
     "bare ALEInterface.act, one process a core": bare_act,
     "NumPy loop of the article, one environment": numpy_loop,
     "ale-py AtariVectorEnv, stepping only": ale_vector,
@@ -154,19 +158,19 @@ def main():
             measured[name].append(CONTENDERS[name](arguments.seconds))
             print(f"round {done + 1}: {name}: {measured[name][-1]}", file=sys.stderr)
     print(f"\n{CORES} cores, {platform.machine()}, Python {platform.python_version()}\n")
-    print("| | frames/s | agent steps/s | fastpg (numba) / this, frames | steps |")
-    print("|---|---|---|---|---|")
-    first = measured[names[0]]
+    compared = [name for name in ("fastpg.train", "fastpg.train --emulator ale") if name in names]
+    columns = "".join(f" {name} / this |" for name in compared)
+    print(f"| | frames/s | agent steps/s |{columns}\n|---|--:|--:|{'--:|' * len(compared)}")
     for name, rows in measured.items():
         cells = [
             f"{statistics.median(row[key] for row in rows):,.0f}" for key in ("frames", "steps")
         ]
-        for key in ("frames", "steps"):
-            ratios = [a[key] / b[key] for a, b in zip(first, rows, strict=True)]
+        for by in compared:
+            ratios = [a["frames"] / b["frames"] for a, b in zip(measured[by], rows, strict=True)]
             low, high = min(ratios), max(ratios)
             cells.append(f"{statistics.median(ratios):.2f} ({low:.2f}-{high:.2f})")
         print(f"| {name} | {' | '.join(cells)} |")
-    for name in names[:2]:
+    for name in names:
         if "emulation" in measured[name][0]:
             shares = {
                 key: statistics.median(row[key] for row in measured[name])

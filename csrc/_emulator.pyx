@@ -2,148 +2,30 @@
 # cython: cdivision=True, embedsignature=False
 """Extension module fastpg._emulator: the console of csrc/ for Python.
 
-``Cartridge`` is a ROM and how it is played, ``Console`` one game on it, ``Games`` many at once on
-threads. Thin: arguments are checked in fastpg/emulator.py and fastpg/envs/.
+``Cartridge`` is a ROM and how it is played, ``Console`` one game on it, ``Player`` a game with a
+policy, ``Games`` many at once on threads. Thin: arguments are checked in fastpg/emulator.py and fastpg/envs/.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+
+from fastpg._core cimport (
+    A2600_LAYOUT_VERSION, A2600_ROM_BYTES, A2600_SCREEN_BYTES, A26_VIEW_BYTES,
+    FASTPG_MOST_OUTPUTS, FASTPG_MOST_THREADS, a2600_t, a26_cartridge_t, a26_env_t,
+    a26_gym_reset, a26_gym_step, a26_gym_t, a26_make_fresh, a26_mt_seed, a26_over, a26_power_on,
+    a26_reset_onto, a26_rules_t, a26_seed_t, a26_sticky_least, a26_truncated, a26_tv_act,
+    a26_tv_look, a26_tv_make_eager, a26_tv_reset, a26_tv_t, fastpg_colours_t, fastpg_dqn_game_t,
+    fastpg_find_likes, fastpg_play, fastpg_player_t, fastpg_pool_close, fastpg_pool_open,
+    fastpg_pool_run, fastpg_pool_t, fastpg_record_t, fastpg_reset_task, fastpg_show_gray,
+    fastpg_show_rgb, fastpg_step_task, fastpg_vector_t, fastpg_views_t, tia_begin_picture,
+    tia_complete, tia_picture_t,
+)
 
 from operator import index as integer
 
 import numpy as np
-
-cdef extern from "a26_tv.h" nogil:
-    pass
-
-cdef extern from "fastpg_vector.h" nogil:
-    enum:
-        A2600_LAYOUT_VERSION
-        A2600_ROM_BYTES
-        A2600_SCREEN_BYTES
-        A2600_BAD_OPCODE
-        FASTPG_MOST_THREADS
-        FASTPG_INFOS
-
-    ctypedef struct tia_picture_t:
-        uint8_t like[210]
-    ctypedef int32_t (*a2600_run_t)(a2600_t *, const uint8_t *, tia_picture_t *, uint32_t)
-    ctypedef struct m6507_t:
-        pass
-    ctypedef struct a2600_t:
-        uint8_t error
-        uint8_t error_opcode
-        uint8_t ram[128]
-    ctypedef struct a26_mt_t:
-        pass
-    ctypedef struct a26_env_t:
-        a2600_t console
-        a26_mt_t sticky
-        int32_t ohms[2]
-        uint64_t sticky_least
-        int32_t frame_number
-        int32_t episode_frame_number
-        int32_t most_frames
-        int32_t score
-        uint8_t held
-        uint8_t terminal
-    ctypedef struct a26_game_t:
-        uint8_t paddles
-        uint8_t swapped
-        uint8_t reset_frames
-        uint8_t pong
-        uint8_t whole
-    ctypedef struct a26_cartridge_t:
-        const uint8_t *rom
-        a2600_run_t run
-        uint32_t summaries
-        a26_game_t game
-        const a2600_t *fresh
-    ctypedef struct a26_pcg_t:
-        uint64_t state[2]
-        uint64_t increment[2]
-        uint32_t spare
-        uint32_t has_spare
-    ctypedef struct a26_seed_t:
-        a26_pcg_t random
-        uint32_t sticky
-    ctypedef struct a26_rules_t:
-        int32_t skip_low
-        int32_t skip_high
-        int32_t noop_max
-        int32_t most_frames
-        uint64_t sticky_least
-    ctypedef struct a26_gym_t:
-        a26_env_t env
-        a26_pcg_t random
-        int64_t past_frames
-    ctypedef struct fastpg_colours_t:
-        uint8_t rgb[256][3]
-        uint8_t gray[256]
-        uint8_t red[256]
-    ctypedef void (*fastpg_task_t)(void *, int64_t, int)
-    ctypedef struct fastpg_dqn_game_t:
-        pass
-    ctypedef struct fastpg_pool_t:
-        int threads
-    ctypedef struct fastpg_vector_t:
-        a26_cartridge_t cartridge
-        const a26_env_t *powered
-        a26_rules_t rules
-        const fastpg_colours_t *colours
-        int64_t games
-        a26_gym_t *game
-        int kind
-        int autoreset
-        int64_t bytes
-        const uint8_t *emulator_action
-        uint8_t *scratch
-        fastpg_dqn_game_t *dqn
-        uint8_t *stacks
-        const int64_t *actions
-        uint8_t *observations
-        uint8_t *final_observations
-        double *rewards
-        uint8_t *terminations
-        uint8_t *truncations
-        int64_t *infos
-        int64_t *final_infos
-        const uint8_t *chosen
-        const uint8_t *seeded
-        const a26_seed_t *seeds
-
-    void a26_mt_seed(a26_mt_t *, uint32_t)
-    uint64_t a26_sticky_least(float)
-    void a26_power_on(a26_env_t *, const a26_cartridge_t *)
-    int a26_over(const a26_env_t *)
-    int a26_truncated(const a26_env_t *)
-    ctypedef struct a26_tv_t:
-        uint8_t picture[2][33600]
-        uint8_t pending[2]
-        uint8_t front
-    void a26_tv_reset(a26_tv_t *, a26_env_t *, const a26_cartridge_t *)
-    int32_t a26_tv_act(a26_tv_t *, a26_env_t *, const a26_cartridge_t *, uint32_t, int32_t)
-    const uint8_t *a26_tv_look(a26_tv_t *, const a26_cartridge_t *)
-    void a26_tv_make_eager(a26_tv_t *, const a26_cartridge_t *)
-    void a26_gym_reset(
-        a26_gym_t *, const a26_cartridge_t *, const a26_env_t *, const a26_rules_t *,
-        const a26_seed_t *, tia_picture_t *)
-    int32_t a26_gym_step(
-        a26_gym_t *, const a26_cartridge_t *, const a26_rules_t *, uint32_t, tia_picture_t *)
-    void tia_begin_picture(tia_picture_t *, uint8_t *, int)
-    void tia_complete(const tia_picture_t *)
-    void fastpg_find_likes(tia_picture_t *)
-    void a26_reset_onto(a26_env_t *, const a26_cartridge_t *, tia_picture_t *)
-    void a26_make_fresh(a26_env_t *, const a26_cartridge_t *, a2600_t *)
-    void fastpg_show_rgb(const fastpg_colours_t *, const tia_picture_t *, uint8_t *)
-    void fastpg_show_gray(const fastpg_colours_t *, const tia_picture_t *, uint8_t *)
-    int fastpg_pool_open(fastpg_pool_t *, int)
-    void fastpg_pool_close(fastpg_pool_t *)
-    int fastpg_pool_run(fastpg_pool_t *, fastpg_task_t, void *, int64_t)
-    void fastpg_step_task(void *, int64_t, int)
-    void fastpg_reset_task(void *, int64_t, int)
 
 cdef extern from "rom_pong.h" nogil:  # generated by translate.py when the package is built
     int32_t a2600_run_pong(a2600_t *, const uint8_t *, tia_picture_t *, uint32_t)
@@ -406,6 +288,73 @@ cdef class Console:
 
 
 SNAPSHOT_BYTES = sizeof(a26_gym_t)
+
+
+cdef class Player:
+    """A console's game played by a policy, many steps a call without Python."""
+
+    cdef Console console
+    cdef fastpg_player_t p
+    cdef fastpg_views_t views
+    cdef fastpg_record_t to
+    cdef uint8_t *pixels
+    cdef object arrays  # what the pointers lead to
+    cdef float[::1] hidden
+
+    def __cinit__(
+        self, Console console not None, const float[:, ::1] w1, const float[:, ::1] w2,
+        uint64_t seed, bint stacked, bint find_background, tuple emulator_actions,
+    ):
+        """w1 (D, H), w2 (A, H); the emulator's action of each action sampled."""
+        self.console = console
+        self.pixels = <uint8_t *>calloc(1, A2600_SCREEN_BYTES)
+        if self.pixels == NULL:
+            raise MemoryError
+        self.p.cartridge = &console.cartridge.c
+        self.p.powered = &console.cartridge.powered
+        self.p.rules = console.rules
+        self.p.red = COLOURS.red
+        self.p.find_background = find_background
+        self.p.stacked = stacked
+        self.p.seed = seed
+        self.p.hidden, self.p.outputs = w1.shape[1], w2.shape[0]
+        self.p.w1, self.p.w2 = &w1[0, 0], &w2[0, 0]
+        for k, action in enumerate(emulator_actions):
+            self.p.emulator_action[k] = action
+        self.hidden = np.empty(w1.shape[1], np.float32)
+        self.arrays = w1, w2
+
+    def __dealloc__(self):
+        free(self.pixels)
+
+    def play(
+        self, uint64_t episode, uint64_t first, uint16_t[::1] indices, int8_t[::1] signs,
+        int64_t[::1] offsets, uint8_t[::1] actions, float[::1] rewards,
+    ):
+        """Play from step ``first`` of an episode (0 begins it) until it is over or arrays are full.
+
+        Returns:
+            (steps, over, seconds choosing actions).
+        """
+        self.to.room, self.to.most = indices.shape[0], actions.shape[0]
+        self.to.indices, self.to.signs = &indices[0], &signs[0]
+        self.to.offsets, self.to.actions = &offsets[0], &actions[0]
+        self.to.rewards = &rewards[0]
+        with nogil:
+            fastpg_play(
+                &self.p, &self.console.gym, episode, first, &self.views, self.pixels,
+                &self.hidden[0], &self.to)
+        return self.to.steps, bool(self.to.over), self.to.seconds_forward
+
+    def memory(self):
+        """The last two views, which the next step needs."""
+        return PyBytes_FromStringAndSize(<char *>&self.views, sizeof(self.views))
+
+    def recall(self, bytes memory not None):
+        """Go on after a :meth:`memory`."""
+        if len(memory) != sizeof(self.views):
+            raise ValueError(f"memory: expected {sizeof(self.views)} bytes, got {len(memory)}")
+        memcpy(&self.views, PyBytes_AS_STRING(memory), sizeof(self.views))
 
 
 cdef class Games:

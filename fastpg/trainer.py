@@ -14,16 +14,9 @@ from fastpg.envs.rules import Rules
 from fastpg.envs.workers import SharedArray, WorkerPool, available_cores
 from fastpg.kernels import get_backend
 from fastpg.metrics import MetricsFile, Progress, Row, ScoreWindow, TensorBoard
+from fastpg.player import RolloutSetup, input_size
 from fastpg.policy import Policy, RMSProp
-from fastpg.rollout import (
-    Batch,
-    RolloutSetup,
-    RolloutWorker,
-    action_table,
-    input_size,
-    play_batch,
-    rehearsal,
-)
+from fastpg.rollout import Batch, RolloutWorker, action_table, play_batch, rehearsal
 from fastpg.run_dir import METRICS
 
 # Weights and games draw from different streams of one seed.

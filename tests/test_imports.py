@@ -19,6 +19,7 @@ LEVELS = {
     "envs": 1,
     "policy": 2,
     "recording": 2,
+    "player": 2,
     "rollout": 2,
     "algorithms": 3,
 }

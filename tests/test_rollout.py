@@ -5,13 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fastpg import rollout
 from fastpg.envs import SharedArray, WorkerPool
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import rules
 from fastpg.kernels import get_backend
+from fastpg.player import CompiledPlayer, RolloutSetup, StepwisePlayer, input_size
 from fastpg.recording import Growing
-from fastpg.rollout import PONG_ACTIONS, RolloutSetup, RolloutWorker, input_size, play_batch
+from fastpg.rollout import PONG_ACTIONS, RolloutWorker, play_batch
 
 HIDDEN = 4
 
@@ -25,13 +25,15 @@ def make_pool(kind, workers=1, emulator="native"):
     return WorkerPool(factories, inline=workers == 1), weights.array
 
 
+@pytest.mark.parametrize("emulator", ["native", "ale"])
 @pytest.mark.parametrize("kind", ["difference", "stack", "raw"])
-def test_fragments_and_workers_change_nothing(monkeypatch, kind):
+def test_fragments_and_workers_change_nothing(monkeypatch, kind, emulator):
     batches = []
     for workers, steps in ((1, 10_000), (1, 37), (2, None)):
         if steps:
-            monkeypatch.setattr(rollout, "FRAGMENT_STEPS", steps)
-        with make_pool(kind, workers)[0] as pool:
+            monkeypatch.setattr(CompiledPlayer, "STEPS", steps)
+            monkeypatch.setattr(StepwisePlayer, "STEPS", steps)
+        with make_pool(kind, workers, emulator)[0] as pool:
             states = pool.call("first_states", [([1, 2],)] * workers)[0]
             batches.append(play_batch(pool, [[0, 2], [1]], states))
     first = batches[0]
@@ -71,9 +73,10 @@ def test_inputs_are_the_differences_of_the_pictures_played():
     red = np.ascontiguousarray(PALETTE_RGB[:, 0])
     views = reference.preprocess_palette(raw.inputs.palette, red)
     expected = reference.frame_difference(views, np.concatenate([views[:1], views[:-1]]))
-    pool, _ = make_pool("difference")
+    pool, _ = make_pool("difference", emulator="ale")
     with pool:
-        decide = pool._inline.host.decide
+        state = pool.call("first_states", [([5],)])[0][0]
+        decide = pool._inline.host.player.decide
 
         def sample():  # the raw episode's action, whatever this network thinks
             decide.step += 1

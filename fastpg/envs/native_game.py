@@ -51,6 +51,8 @@ class NativeGame:
 
     Attributes:
         rules: the rules it is played under.
+        console: it plays on.
+        emulator_actions: what each action is as the emulator numbers it.
     """
 
     def __init__(self, rules: Rules):
@@ -63,15 +65,15 @@ class NativeGame:
         if rules.game != _roms.PONG.name:
             raise ValueError(f"game: expected pong, got {rules.game!r}; ale-py plays the others")
         self.rules = rules
-        self._console = Console()
+        self.console = Console()
         self._set_rules()
-        self._console.load(pong_cartridge(), 0)
-        self._actions = actions(rules)
+        self.console.load(pong_cartridge(), 0)
+        self.emulator_actions = actions(rules)
         self._fresh = True
 
     def _set_rules(self) -> None:
         rules = self.rules
-        self._console.set_rules(
+        self.console.set_rules(
             frame_range(rules),
             rules.repeat_action_probability,
             rules.max_num_frames_per_episode,
@@ -83,51 +85,53 @@ class NativeGame:
     def reset(self, seed: int | None = None) -> None:
         """See ``AleGame.reset``."""
         words = None if seed is None and not self._fresh else seed_words(seed)
-        self._console.begin_episode(words)
+        self.console.begin_episode(words)
         self._fresh = False
 
     def step(self, action: int) -> tuple[float, bool, bool]:
         """See ``AleGame.step``."""
         if self._fresh:
             raise RuntimeError("step: expected reset() before the first step")
-        if not 0 <= action < len(self._actions):
-            raise ValueError(f"action: expected 0 to {len(self._actions) - 1}, got {action}")
-        console = self._console
-        reward = float(console.step_episode(self._actions[action]))
+        if not 0 <= action < len(self.emulator_actions):
+            raise ValueError(
+                f"action: expected 0 to {len(self.emulator_actions) - 1}, got {action}"
+            )
+        console = self.console
+        reward = float(console.step_episode(self.emulator_actions[action]))
         return reward, console.terminated, console.truncated
 
     # ---- what it shows ----------------------------------------------------------------------
 
     def screen(self, out: np.ndarray) -> None:
         """Write the picture into ``out`` (210, 160) uint8, C-contiguous: palette indices."""
-        self._console.palette(out)
+        self.console.palette(out)
 
     def rgb(self, out: np.ndarray) -> None:
         """Write the picture into ``out`` (210, 160, 3) uint8, C-contiguous: red, green, blue."""
-        self._console.rgb(out)
+        self.console.rgb(out)
 
     def gray(self, out: np.ndarray) -> None:
         """Write the picture into ``out`` (210, 160) uint8, C-contiguous: ALE's grey values."""
-        self._console.grayscale(out)
+        self.console.grayscale(out)
 
     def ram(self, out: np.ndarray) -> None:
         """Write the console's memory into ``out`` (128,) uint8."""
-        self._console.ram(out)
+        self.console.ram(out)
 
     @property
     def action_meanings(self) -> tuple[str, ...]:
         """What each action presses: ``("NOOP", "FIRE", "RIGHT", ..)``."""
-        return tuple(Action(action).name for action in self._actions)
+        return tuple(Action(action).name for action in self.emulator_actions)
 
     @property
     def terminated(self) -> bool:
         """Whether the game is over by its own rules."""
-        return self._console.terminated
+        return self.console.terminated
 
     @property
     def truncated(self) -> bool:
         """Whether the episode has reached the largest number of frames."""
-        return self._console.truncated
+        return self.console.truncated
 
     @property
     def lives(self) -> int:
@@ -137,17 +141,17 @@ class NativeGame:
     @property
     def episode_frame_number(self) -> int:
         """Frames emulated in this episode, without those of the reset."""
-        return self._console.episode_frame_number
+        return self.console.episode_frame_number
 
     @property
     def frame_number(self) -> int:
         """Frames emulated since the last ``reset(seed)``, without those of resets."""
-        return self._console.frame_number
+        return self.console.frame_number
 
     @property
     def emulated_frames(self) -> int:
         """Frames emulated in the life of this game (:meth:`restore` sets it too)."""
-        return self._console.emulated_frames
+        return self.console.emulated_frames
 
     # ---- keeping ----------------------------------------------------------------------------
 
@@ -159,7 +163,7 @@ class NativeGame:
         """
         if self._fresh:
             raise RuntimeError("state: expected reset() before the first state")
-        body = self._console.snapshot()
+        body = self.console.snapshot()
         head = {"format": _STATE_FORMAT, "game": self.rules.game, "checksum": zlib.crc32(body)}
         return json.dumps(head).encode() + b"\n" + body
 
@@ -183,5 +187,5 @@ class NativeGame:
                 f"state: expected a state of {self.rules.game}, got another (or a damaged one, or "
                 f"not this emulator's {_STATE_FORMAT})"
             )
-        self._console.restore(body, True, True)
+        self.console.restore(body, True, True)
         self._fresh = False

@@ -1,0 +1,315 @@
+"""Who plays a fragment of an episode with the policy: in Python, step by step, or compiled.
+
+Both play the same, to the last bit: :class:`CompiledPlayer` is what the emulator of our own and the
+Cython kernels can do without Python in between, :class:`StepwisePlayer` everything else.
+"""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from fastpg.envs import game_class
+from fastpg.envs.palette import PALETTE_RGB
+from fastpg.envs.rules import Rules
+from fastpg.kernels import get_backend
+from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
+from fastpg.policy import Frames, Inputs, SparseRows
+from fastpg.recording import Growing
+
+
+@dataclass(frozen=True)
+class RolloutSetup:
+    """All that a player must know, picklable."""
+
+    rules: Rules
+    emulator: str
+    seed: int
+    backend: str
+    input: str
+    find_background: bool
+    hidden: int
+    outputs: int
+    action_table: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """An episode to begin (``steps`` 0) or to go on with, in any worker.
+
+    ``state`` is the game's; ``memory`` what the policy has before it, as its player left it.
+    """
+
+    game: int
+    number: int
+    state: bytes
+    steps: int = 0
+    memory: Any = None
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Some steps of an episode, the job to go on with, and where the time went."""
+
+    job: Job
+    over: bool
+    inputs: Inputs
+    actions: np.ndarray
+    rewards: np.ndarray
+    emulator_frames: int
+    seconds_emulation: float
+    seconds_forward: float
+
+
+def make_player(setup: RolloutSetup, weights: np.ndarray) -> "CompiledPlayer | StepwisePlayer":
+    """The fastest player for a setup.
+
+    Args:
+        setup: what to play and how.
+        weights: w1 (D, H) and then w2 (A, H) float32, flat; read anew in each step.
+    """
+    compiled = setup.emulator == "native" and setup.backend == "cython" and setup.input != "raw"
+    return (CompiledPlayer if compiled else StepwisePlayer)(setup, weights)
+
+
+def input_size(kind: str) -> int:
+    """Number of inputs D of the network."""
+    rows, columns = SCREEN
+    return {"difference": VIEW_PIXELS, "stack": 2 * VIEW_PIXELS, "raw": rows * columns * 3}[kind]
+
+
+def _matrices(setup: RolloutSetup, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    first = input_size(setup.input) * setup.hidden
+    w1 = weights[:first].reshape(-1, setup.hidden)
+    return w1, weights[first:].reshape(setup.outputs, setup.hidden)
+
+
+class CompiledPlayer:
+    """Emulator, view, sparse pixels, forward and sampling in one call for many steps."""
+
+    STEPS = 1024  # of a fragment: 5 ms, ten times what handing it over takes
+
+    def __init__(self, setup: RolloutSetup, weights: np.ndarray):
+        from fastpg._emulator import Player
+
+        self._game = game_class(setup.emulator)(setup.rules)
+        self._player = Player(
+            self._game.console,
+            *_matrices(setup, weights),
+            setup.seed,
+            setup.input == "stack",
+            setup.find_background,
+            tuple(self._game.emulator_actions[action] for action in setup.action_table),
+        )
+        # room for what no fragment has reached: pixels that are lit are few
+        pixels = self.STEPS * 100 + 2 * input_size(setup.input)
+        self._record = (
+            np.empty(pixels, np.uint16),
+            np.empty(pixels, np.int8),
+            np.empty(self.STEPS + 1, np.int64),
+            np.empty(self.STEPS, np.uint8),
+            np.empty(self.STEPS, np.float32),
+        )
+
+    def play(self, job: Job) -> Fragment:
+        """Play some steps, to the end of the episode at most."""
+        game, player = self._game, self._player
+        began = perf_counter()
+        game.restore(job.state)
+        frames_before = game.emulated_frames
+        if job.memory is not None:
+            player.recall(job.memory)
+        steps, over, deciding = player.play(job.number, job.steps, *self._record)
+        indices, signs, offsets, actions, rewards = self._record
+        used = offsets[steps]
+        inputs = SparseRows(indices[:used].copy(), signs[:used].copy(), offsets[: steps + 1].copy())
+        memory = None if over else player.memory()
+        return Fragment(
+            Job(job.game, job.number, game.state(), job.steps + steps, memory),
+            over,
+            inputs,
+            actions[:steps].copy(),
+            rewards[:steps].copy(),
+            game.emulated_frames - frames_before,
+            perf_counter() - began - deciding,
+            deciding,
+        )
+
+
+class StepwisePlayer:
+    """A game and a policy, a step of each in turn: any emulator, any backend, any input."""
+
+    # Long enough that handing a game over (0.3 ms) does not show, short enough that all workers end
+    # at nearly the same time.
+    STEPS = 256
+
+    def __init__(self, setup: RolloutSetup, weights: np.ndarray):
+        self._table = setup.action_table
+        self._game = game_class(setup.emulator)(setup.rules)
+        self.decide = _DECISIONS[setup.input](setup, weights)
+        self.decide.go_on(0, 0, None)
+        self.decide()  # compiles what it needs
+
+    def play(self, job: Job) -> Fragment:
+        """Play up to STEPS steps, to the end of the episode at most."""
+        began, deciding = perf_counter(), 0.0
+        game, decide, table = self._game, self.decide, self._table
+        game.restore(job.state)
+        frames_before = game.emulated_frames
+        if job.steps == 0:
+            game.reset()
+            game.screen(decide.screen)
+        decide.go_on(job.number, job.steps, job.memory)
+        show, step, screen = game.screen, game.step, decide.screen
+        actions: list[int] = []
+        rewards: list[float] = []
+        over = False
+        while not over and len(actions) < self.STEPS:
+            now = perf_counter()
+            action = decide()
+            deciding += perf_counter() - now
+            reward, terminated, truncated = step(table[action])
+            over = terminated or truncated
+            show(screen)
+            actions.append(action)
+            rewards.append(reward)
+        steps = job.steps + len(actions)
+        memory = None if over else decide.memory()
+        return Fragment(
+            Job(job.game, job.number, game.state(), steps, memory),
+            over,
+            decide.inputs(),
+            np.array(actions, np.uint8),
+            np.array(rewards, np.float32),
+            game.emulated_frames - frames_before,
+            perf_counter() - began - deciding,
+            deciding,
+        )
+
+
+_UNIFORMS = 256  # drawn ahead
+
+
+class _Decision:
+    """From a picture to an action; keeps the inputs of the episode.
+
+    Called once an agent step between two runs of the emulator, on cold caches: what can be made
+    ahead of time is.
+    """
+
+    def __init__(self, setup: RolloutSetup, weights: np.ndarray):
+        self.kernels = get_backend(setup.backend).loops
+        self.w1, self.w2 = _matrices(setup, weights)
+        self.hidden = np.empty((1, setup.hidden), np.float32)
+        self.probabilities = np.empty((1, setup.outputs), np.float32)
+        self.action = np.empty(1, np.uint8)
+        self.seed = np.uint64(setup.seed)
+        self.frame = np.zeros((1, *SCREEN), np.uint8)
+        self.screen = self.frame[0]
+
+    def go_on(self, number: int, step: int, memory: Any) -> None:
+        """Forget the inputs; the next action is that of this step of this episode.
+
+        ``memory`` is what :meth:`memory` gave after the step before, None at step 0.
+        """
+        self.number, self.step = number, step
+        self.first_step, self.uniforms = step, np.empty(0, np.float32)  # none drawn yet
+        if memory is not None:
+            self.screen[:] = memory[0]
+
+    def memory(self) -> tuple[np.ndarray, ...]:
+        """What the next decision needs besides the weights: the picture in ``screen``."""
+        return (self.screen.copy(),)
+
+    def sample(self) -> int:
+        """Draw an action with the probabilities of the last forward."""
+        place = self.step - self.first_step
+        if place == self.uniforms.size:
+            self._draw_uniforms()
+            place = 0
+        uniform = self.uniforms[place : place + 1]
+        self.kernels.sample_actions(self.probabilities, uniform, self.action)
+        self.step += 1
+        return self.action.item()
+
+    def _draw_uniforms(self) -> None:
+        self.first_step = self.step
+        steps = np.arange(self.step, self.step + _UNIFORMS, dtype=np.uint64)
+        streams = np.full(_UNIFORMS, self.number, np.uint64)
+        self.uniforms = np.empty(_UNIFORMS, np.float32)
+        self.kernels.counter_uniforms(streams, steps, self.seed, self.uniforms)
+
+
+class _SparseDecision(_Decision):
+    """Picture -> 80x80 view -> signed sparse pixels, written straight into the episode's record."""
+
+    def __init__(self, setup: RolloutSetup, weights: np.ndarray):
+        super().__init__(setup, weights)
+        self.find_background = setup.find_background
+        stacked = setup.input == "stack"
+        self.compress = self.kernels.frame_stack if stacked else self.kernels.frame_difference
+        self.most_pixels = (2 if stacked else 1) * VIEW_PIXELS
+        self.red = np.ascontiguousarray(PALETTE_RGB[:, 0])
+        self.current = np.zeros((1, VIEW_PIXELS), np.uint8)
+        self.previous = np.zeros((1, VIEW_PIXELS), np.uint8)
+        self.offsets = np.zeros(2, np.int64)
+
+    def go_on(self, number: int, step: int, memory: Any) -> None:
+        super().go_on(number, step, memory)
+        if memory is not None:
+            self.previous[:] = memory[1]
+        self.indices, self.signs = Growing(np.uint16), Growing(np.int8)
+        self.ends = [0]
+
+    def memory(self) -> tuple[np.ndarray, ...]:
+        """The picture, and the view before it."""
+        return *super().memory(), self.previous.copy()
+
+    def __call__(self) -> int:
+        """Return the action for the picture in ``screen``."""
+        kernels, offsets = self.kernels, self.offsets
+        kernels.preprocess_palette(self.frame, self.red, self.find_background, self.current)
+        if self.step == 0:  # the first picture has itself before it
+            self.previous[:] = self.current
+        indices, signs = self.indices.room(self.most_pixels), self.signs.room(self.most_pixels)
+        used = self.compress(self.current, self.previous, indices, signs, offsets)
+        self.current, self.previous = self.previous, self.current
+        kernels.policy_forward(
+            indices, signs, offsets, self.w1, self.w2, self.hidden, self.probabilities
+        )
+        self.indices.size += used
+        self.signs.size += used
+        self.ends.append(self.indices.size)
+        return self.sample()
+
+    def inputs(self) -> SparseRows:
+        """Inputs of the episode so far."""
+        ends = np.array(self.ends, np.int64)
+        return SparseRows(self.indices.used.copy(), self.signs.used.copy(), ends)
+
+
+class _RawDecision(_Decision):
+    """Every number of the picture, kept as palette indices."""
+
+    def go_on(self, number: int, step: int, memory: Any) -> None:
+        super().go_on(number, step, memory)
+        self.frames = Growing(np.uint8, SCREEN)
+
+    def __call__(self) -> int:
+        """Return the action for the picture in ``screen``."""
+        self.frames.extend(self.frame)
+        x = Frames(self.frame, PALETTE_RGB).dense()
+        self.kernels.policy_forward_dense(x, self.w1, self.w2, self.hidden, self.probabilities)
+        return self.sample()
+
+    def inputs(self) -> Frames:
+        """Inputs of the episode so far."""
+        return Frames(self.frames.used, PALETTE_RGB)
+
+
+_DECISIONS: dict[str, Any] = {
+    "difference": _SparseDecision,
+    "stack": _SparseDecision,
+    "raw": _RawDecision,
+}
