@@ -191,7 +191,7 @@ A26_FN pong_set_t pong_run_undrawn(const tia_t *t, pong_set_t *on) {
     tia_build(&full, wanted & ~(1u << TIA_PF));
     for (uint32_t k = 0; k < 3; k++)
         full.mask[TIA_PF].w[k] = ~0ull;
-    open = tia_collide(&full, open, &line);
+    open = tia_collide(&full, full.mask, open, &line);
     for (uint32_t bit = 0; bit < 15; bit++)
         if (open >> bit & 1)
             run = pong_or(run, both[bit]);
