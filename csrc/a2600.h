@@ -10,7 +10,7 @@
 #include "riot.h"
 #include "tia.h"
 
-#define A2600_LAYOUT_VERSION 1 /* to be raised with every change of a2600_t */
+#define A2600_LAYOUT_VERSION 2 /* to be raised with every change of a2600_t */
 
 #define A2600_LINE_CYCLES 76
 #define A2600_LAST_LINE 291       /* a TIA write from this line on ends the frame */

@@ -76,19 +76,17 @@ def rom_bytes(game):
     return np.frombuffer(data * (4096 // len(data)), np.uint8).copy()
 
 
-@pytest.fixture(scope="module")
-def core(tmp_path_factory):
-    """The console and the translations of all games, as a library."""
-    folder = tmp_path_factory.mktemp("core")
-    for game in GAMES:
+def build(folder, games, *flags):
+    """The console and the translations of these games, as a library."""
+    for game in games:
         command = [sys.executable, CSRC / "translate.py", roms.get_rom_path(game), game]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         (folder / f"{game}.c").write_text(text)
-    includes = "\n".join(f'#include "{game}.c"' for game in GAMES)
-    runs = ", ".join(f"a2600_run_{game}" for game in GAMES)
+    includes = "\n".join(f'#include "{game}.c"' for game in games)
+    runs = ", ".join(f"a2600_run_{game}" for game in games)
     (folder / "core.c").write_text(HARNESS.format(includes=includes, runs=runs))
     warnings = ["-Wall", "-Wextra", "-Wno-unused-label", "-Wno-misleading-indentation", "-Werror"]
-    options = ["-std=c11", "-O1", "-fPIC", "-shared", *warnings, f"-I{CSRC}"]
+    options = ["-std=c11", "-O1", "-fPIC", "-shared", *warnings, f"-I{CSRC}", *flags]
     subprocess.run(["cc", *options, "core.c", "-o", "core.so"], cwd=folder, check=True)
     library = ctypes.CDLL(str(folder / "core.so"))
     library.load.argtypes = [ctypes.c_void_p] * 2
@@ -96,6 +94,18 @@ def core(tmp_path_factory):
     library.cartridge.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_int, ctypes.c_uint32]
     library.cartridge.argtypes += [ctypes.c_void_p]
     return library
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("core"), GAMES)
+
+
+@pytest.fixture(scope="module")
+def portable_core(tmp_path_factory):
+    """As on a machine without vector instructions or a compiler without GNU C's jumps to labels."""
+    flags = ("-DA26_NO_VECTORS", "-DA26_NO_LABEL_VALUES")
+    return build(tmp_path_factory.mktemp("portable"), (), *flags)
 
 
 def pointer(array):
@@ -213,6 +223,18 @@ def test_interpreter(core, game):
 @pytest.mark.parametrize("game", GAMES[1:])
 def test_translation(core, game):
     lockstep(core, game, "translated", 2500)
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_portable_code_draws_the_same(core, portable_core, game):
+    ours, other = Core(core, game, "interpreted"), Core(portable_core, game, "interpreted")
+    rng = np.random.default_rng(4)
+    for frame in range(400):
+        action, where = int(rng.integers(18)), f"frame {frame}"
+        ours.act(action)
+        other.act(action)
+        np.testing.assert_array_equal(ours.ram(), other.ram(), where)
+        np.testing.assert_array_equal(ours.screens[0], other.screens[0], where)
 
 
 @pytest.mark.parametrize("run", ["translated", "summaries"])
