@@ -203,9 +203,24 @@ A26_FN int a26_truncated(const a26_env_t *e) {
     return e->most_frames > 0 && e->episode_frame_number >= e->most_frames;
 }
 
+A26_FN int a26_over(const a26_env_t *e) { return e->terminal || a26_truncated(e); }
+
+/* One frame of act: emulated, counted, judged. */
+A26_FN void a26_play(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, tia_picture_t *picture) {
+    a26_frame(e, c, action, 0, picture);
+    e->frame_number++;
+    e->episode_frame_number++;
+    if (c->game.pong) {
+        e->score = a26_pong_score(e->console.ram);
+        e->terminal = (uint8_t)a26_pong_over(e->console.ram);
+    }
+}
+
+/* The picture is the last emulated frame's. That a frame ended the game is known after it only: then it
+ * is emulated again with the picture. */
 A26_SLOW int32_t a26_act_onto(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int32_t skip,
                               tia_picture_t *picture) {
-    int32_t before = e->score;
+    int32_t score = e->score;
     for (int32_t k = 0; k < skip; k++) {
         uint32_t now = action;
         if (e->sticky_least) { /* two words a frame, one a player, whether or not it is emulated */
@@ -214,17 +229,22 @@ A26_SLOW int32_t a26_act_onto(a26_env_t *e, const a26_cartridge_t *c, uint32_t a
             a26_mt_next(&e->sticky);
             now = e->held;
         }
-        if (e->terminal || a26_truncated(e))
+        if (a26_over(e))
             continue;
-        a26_frame(e, c, now, 0, k == skip - 1 ? picture : 0);
-        e->frame_number++;
-        e->episode_frame_number++;
-        if (c->game.pong) {
-            e->score = a26_pong_score(e->console.ram);
-            e->terminal = (uint8_t)a26_pong_over(e->console.ram);
+        if (k == skip - 1 || !picture) {
+            a26_play(e, c, now, picture);
+            continue;
+        }
+        a2600_t before = e->console;
+        int32_t ohms = e->ohms[0];
+        a26_play(e, c, now, 0);
+        if (a26_over(e)) {
+            e->console = before;
+            e->ohms[0] = ohms;
+            a26_frame(e, c, now, 0, picture);
         }
     }
-    return e->score - before;
+    return e->score - score;
 }
 
 /* ALE's act: `skip` frames of an action, the last one drawn if `screen` is given. Returns the reward. */

@@ -37,7 +37,7 @@ typedef unsigned long long uint64_t;
 #define A26_UNLIKELY(x) (x)
 #endif
 
-#if !defined(A26_NO_LABEL_VALUES) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__) \
+#if !defined(A26_NO_LABEL_VALUES) && !defined(__cplusplus) && !defined(__CUDACC_RTC__) \
     && defined(__GNUC__)
 #define A26_LABEL_VALUES /* goto *label: GNU C */
 #endif

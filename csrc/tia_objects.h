@@ -94,11 +94,23 @@ A26_FN uint32_t tia_widen2(uint32_t v) {
     return v * 3u;
 }
 
-A26_FN uint32_t tia_widen4(uint32_t v) {
+A26_FN uint32_t tia_spread4(uint32_t v) { /* bit k to bit 4 k */
     v = (v | v << 12) & 0x000F000Fu;
     v = (v | v << 6) & 0x03030303u;
-    v = (v | v << 3) & 0x11111111u;
-    return v * 15u;
+    return (v | v << 3) & 0x11111111u;
+}
+
+A26_FN uint32_t tia_widen4(uint32_t v) { return tia_spread4(v) * 15u; }
+
+A26_FN uint32_t tia_lowest(uint64_t set) { /* number of the lowest bit of a set that is not empty */
+#if defined(__GNUC__) || defined(__clang__)
+    return (uint32_t)__builtin_ctzll(set);
+#else
+    uint32_t p = 0;
+    while (!(set >> p & 1))
+        p++;
+    return p;
+#endif
 }
 
 /* Offsets of the copies 2 and 3 for each NUSIZ, 0 for none. */

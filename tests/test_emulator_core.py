@@ -242,6 +242,7 @@ def test_pong(core, run):
     lockstep(core, "pong", run, 6000)
     lockstep(core, "pong", run, 5000, follow=True, sticky=0.25)
     lockstep(core, "pong", run, 2000, sticky=0.25, skip=4)
+    lockstep(core, "pong", run, 5400, sticky=0.25, skip=9)  # a game ends inside a step
 
 
 def test_summaries_equal_the_plain_translation_in_any_order_of_pictures(core):
