@@ -105,24 +105,32 @@ A26_FN int pong_field_in_rom(const a2600_t *s, uint32_t at) {
         && (pointer & 0xFFF) + pong_field_row(PONG_ITERATIONS - 1) < A2600_ROM_BYTES;
 }
 
+/* Bit i of `rows` to iteration 4 i - 3: the first of four that read row i + 4 of the playfield's tables. */
+A26_FN pong_set_t pong_row_starts(uint32_t rows) {
+    uint64_t low = tia_spread4(rows & 255) | (uint64_t)tia_spread4(rows >> 8 & 255) << 32;
+    uint64_t high = tia_spread4(rows >> 16);
+    const pong_set_t starts = {{low >> 3 | high << 61, high >> 3}};
+    return starts;
+}
+
 /* Iterations that switch the playfield (`changes`), and those that leave it on. */
 A26_SLOW void pong_playfield(const a2600_t *s, const uint8_t *rom, pong_set_t *changes, pong_set_t *on) {
     uint32_t before = s->tia.pf[0] | (uint32_t)s->tia.pf[1] << 8 | (uint32_t)s->tia.pf[2] << 16;
     uint32_t pf0 = pong_pointer(s, 0x9B), pf1 = pong_pointer(s, 0x9D), pf2 = pong_pointer(s, 0x9F);
-    changes->w[0] = changes->w[1] = on->w[0] = on->w[1] = 0;
-    int32_t k = 0;
-    while (k < PONG_ITERATIONS) {
-        uint32_t y = pong_field_row(k);
-        int32_t next = (int32_t)(8 * (y + 1) - PONG_FIRST_X) >> 1; /* first with (39 + 2k) / 8 > y */
+    uint32_t first = pong_field_row(0), last = pong_field_row(PONG_ITERATIONS - 1), set = 0, changed = 0;
+    for (uint32_t y = first; y <= last; y++) {
         uint32_t now = (rom[(pf0 + y) & 0xFFF] & 0xF0u) | (uint32_t)rom[(pf1 + y) & 0xFFF] << 8
                      | (uint32_t)rom[(pf2 + y) & 0xFFF] << 16;
-        if (now != before)
-            *changes = pong_or(*changes, pong_range(k, k + 1));
-        if (now)
-            *on = pong_or(*on, pong_range(k, next));
+        changed |= (uint32_t)(now != before) << (y - first);
+        set |= (uint32_t)(now != 0) << (y - first);
         before = now;
-        k = next;
     }
+    *changes = pong_row_starts(changed);
+    changes->w[0] |= changed & 1; /* only the last iteration of row 4 belongs to the kernel */
+    *on = pong_row_starts(set);
+    on->w[0] |= set & 1;
+    pong_set_t rest = pong_row_starts(set & ~1u);
+    *on = pong_or(*on, pong_or(pong_later(rest, 1), pong_or(pong_later(rest, 2), pong_later(rest, 3))));
 }
 
 A26_FN pong_plan_t pong_run_all(void) {
@@ -203,7 +211,7 @@ A26_FN pong_set_t pong_run_undrawn(const tia_t *t, pong_set_t *on) {
     tia_build(&full, wanted & ~(1u << TIA_PF));
     for (uint32_t k = 0; k < 3; k++)
         full.mask[TIA_PF].w[k] = ~0ull;
-    open = tia_collide(&full, open, &line);
+    open = tia_collide(&full, full.mask, open, &line);
     for (uint32_t bit = 0; bit < 15; bit++)
         if (open >> bit & 1)
             run = pong_or(run, both[bit]);
@@ -226,10 +234,9 @@ A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
     return plan;
 }
 
-A26_FN uint32_t pong_next(const pong_plan_t *plan, uint32_t k) { /* first to run from k on */
-    while (!(plan->run[k >> 6] >> (k & 63) & 1))
-        k++;
-    return k;
+A26_FN uint32_t pong_next(const pong_plan_t *plan, uint32_t k) { /* first to run from k on: the last does */
+    uint64_t here = plan->run[k >> 6] >> (k & 63);
+    return here ? k + tia_lowest(here) : 64 + tia_lowest(plan->run[1]);
 }
 
 /* How many of these reads, one an iteration and the first at this cycle, find the paddle uncharged. */

@@ -39,15 +39,25 @@ typedef unsigned long long uint64_t;
 #define A26_UNLIKELY(x) (x)
 #endif
 
-#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__) && defined(__GNUC__)
+#if !defined(A26_NO_LABEL_VALUES) && !defined(__cplusplus) && !defined(__CUDACC_RTC__) \
+    && defined(__GNUC__)
 #define A26_LABEL_VALUES /* goto *label: GNU C */
 #endif
 
-/* Vector instructions that are chosen at run time. Without them everything is the same, but slower. */
+/* Vector instructions that are chosen at run time. Without them everything is the same, but slower:
+ * intrinsics, and one copy of a function per instruction set (needs ifunc, hence glibc). */
 #if !defined(A26_NO_VECTORS) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__) && defined(__x86_64__) \
     && defined(__GNUC__)
 #include <immintrin.h>
 #define A26_X86_VECTORS
+#if defined(__linux__) && defined(__GLIBC__) && defined(__has_attribute)
+#if __has_attribute(target_clones) && (!defined(__clang__) || __clang_major__ >= 14)
+#define A26_CLONES __attribute__((target_clones("avx2", "default")))
+#endif
+#endif
+#endif
+#ifndef A26_CLONES
+#define A26_CLONES
 #endif
 
 /* Copies of a known, small size. */

@@ -23,15 +23,12 @@ typedef struct {
 
 /* 1 for each pixel of a view's row that is not `index`; returns how many are not. */
 A26_FN uint32_t a26_mark_others(const uint8_t *row, uint8_t index, uint8_t *view) {
-    uint32_t others = 0;
-    for (uint32_t k = 0; k < TIA_VIEW_SIDE; k += 16) { /* few enough for bytes to count */
-        uint8_t n = 0;
-        for (uint32_t j = k; j < k + 16; j++) {
-            view[j] = row[2 * j] != index;
-            n = (uint8_t)(n + view[j]);
-        }
-        others += n;
-    }
+    uint8_t marks[TIA_VIEW_SIDE], others = 0; /* few enough for a byte to count */
+    for (uint32_t j = 0; j < TIA_VIEW_SIDE; j++)
+        marks[j] = row[2 * j] != index;
+    for (uint32_t j = 0; j < TIA_VIEW_SIDE; j++)
+        others = (uint8_t)(others + marks[j]);
+    A26_COPY(view, marks, TIA_VIEW_SIDE);
     return others;
 }
 
@@ -40,7 +37,7 @@ A26_FN const uint8_t *a26_view_source(const tia_picture_t *picture, uint32_t row
 }
 
 /* Mark what is not `index` in the first of equal rows; returns how many pixels all of them have. */
-A26_SLOW uint32_t a26_mark_all(const tia_picture_t *picture, const a26_rows_t *rows, uint32_t groups,
+A26_FN uint32_t a26_mark_all(const tia_picture_t *picture, const a26_rows_t *rows, uint32_t groups,
                                uint8_t index, uint8_t *view) {
     uint32_t others = 0;
     for (uint32_t g = 0; g < groups; g++)
@@ -65,20 +62,19 @@ A26_SLOW uint8_t a26_view_mode(const tia_picture_t *picture, const a26_rows_t *r
 }
 
 A26_FN uint32_t a26_group_rows(const tia_picture_t *picture, a26_rows_t *rows) {
+    const uint8_t *like = picture->like + TIA_VIEW_FIRST_ROW;
     uint32_t groups = 0;
-    for (uint32_t v = 0; v < TIA_VIEW_SIDE; v++) {
-        if (v && a26_view_source(picture, v) == a26_view_source(picture, v - 1)) {
-            rows[groups - 1].times++;
-        } else {
-            rows[groups].first = (uint8_t)v;
-            rows[groups++].times = 1;
-        }
+    for (uint32_t v = 0, end; v < TIA_VIEW_SIDE; v = end) {
+        for (end = v + 1; end < TIA_VIEW_SIDE && like[2 * end] == like[2 * v];)
+            end++;
+        rows[groups].first = (uint8_t)v;
+        rows[groups++].times = (uint8_t)(end - v);
     }
     return groups;
 }
 
 /* Turn a picture into its view. `red`: the red value of each palette index. */
-A26_SLOW void a26_view(const tia_picture_t *picture, const uint8_t *red, int find_background, uint8_t *view) {
+A26_CLONES A26_SLOW void a26_view(const tia_picture_t *picture, const uint8_t *red, int find_background, uint8_t *view) {
     const uint32_t half = A26_VIEW_BYTES / 2;
     a26_rows_t rows[TIA_VIEW_SIDE];
     uint32_t groups = a26_group_rows(picture, rows);
@@ -104,9 +100,10 @@ A26_SLOW void a26_view(const tia_picture_t *picture, const uint8_t *red, int fin
                 for (uint32_t i = j; i < j + 8; i++)
                     to[i] = lit[row[2 * i]];
         }
+        uint8_t done[TIA_VIEW_SIDE];
+        A26_COPY(done, to, TIA_VIEW_SIDE);
         for (uint32_t k = 1; k < rows[g].times; k++)
-            for (uint32_t j = 0; j < TIA_VIEW_SIDE; j += 8)
-                A26_COPY(to + k * TIA_VIEW_SIDE + j, to + j, 8);
+            A26_COPY(to + k * TIA_VIEW_SIDE, done, TIA_VIEW_SIDE);
     }
 }
 

@@ -45,7 +45,7 @@ A26_SLOW void tia_write_hmove(tia_t *t, int32_t clock, tia_picture_t *picture) {
         t->pending |= TIA_HMOVE_BLANK;
     t->pending &= (uint8_t) ~(3u * TIA_SUPPRESSED | TIA_COSMIC);
     tia_show_m0(t);
-    t->dirty |= 0x1F;
+    t->dirty |= 0x1F | 3u * TIA_STALE_COVER;
 }
 
 A26_SLOW void tia_write_resp(tia_t *t, int n, int32_t clock, tia_picture_t *picture) {
@@ -67,7 +67,7 @@ A26_SLOW void tia_write_resp(tia_t *t, int n, int32_t clock, tia_picture_t *pict
     tia_catch_up(t, when == 2 ? clock + 11 : clock, picture);
     t->pos[n] = (uint8_t)at;
     t->pending = (uint8_t)((t->pending & ~(TIA_SUPPRESSED << n)) | (when != 1 ? TIA_SUPPRESSED << n : 0));
-    t->dirty |= (uint8_t)(1u << (TIA_P0 + n));
+    t->dirty |= (uint8_t)(1u << (TIA_P0 + n) | TIA_STALE_COVER << n);
 }
 
 /* Where RESM0, RESM1, RESBL at this clock put the object: a few moments after HMOVE are special. */
@@ -152,7 +152,7 @@ A26_SLOW void tia_write_nusiz(tia_t *t, int n, uint8_t value, int32_t clock, tia
     t->pending &= (uint8_t) ~(TIA_SUPPRESSED << n);
     if (n == 0)
         tia_show_m0(t);
-    t->dirty |= (uint8_t)(1u << (TIA_P0 + n) | 1u << (TIA_M0 + n));
+    t->dirty |= (uint8_t)(1u << (TIA_P0 + n) | 1u << (TIA_M0 + n) | TIA_STALE_COVER << n);
 }
 
 A26_SLOW void tia_write_ctrlpf(tia_t *t, uint8_t value, int32_t clock, tia_picture_t *picture) {
@@ -306,7 +306,7 @@ A26_FN void tia_reset(tia_t *t) {
         blank.paddle_cycles[n] = t->paddle_cycles[n];
     blank.fire[0] = t->fire[0];
     blank.fire[1] = t->fire[1];
-    blank.dirty = 0x3F;
+    blank.dirty = 0xFF;
     blank.last_clock = TIA_WINDOW_BEGIN_CLOCKS;
     blank.vsync_finish_clock = TIA_NEVER_CLOCKS;
     *t = blank;

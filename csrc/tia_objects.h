@@ -21,6 +21,7 @@ typedef struct {
 
 typedef struct {
     tia_mask_t mask[TIA_OBJECTS]; /* where each object's graphics lie; right unless dirty */
+    tia_mask_t cover[2]; /* where a player could show pixels, whatever its graphics; right unless dirty */
     int32_t last_clock;           /* evaluated up to here, exclusive */
     int32_t touched_clock;        /* of the last access: what an unfinished frame shows */
     int32_t vsync_finish_clock;
@@ -28,7 +29,7 @@ typedef struct {
     int32_t dump_release_cycle;
     uint32_t paddle_cycles[4]; /* charge time of INPT0-3, or one of the two below */
     uint16_t collisions;       /* 15 latches, in the order of their read registers */
-    uint8_t dirty;             /* bit per object: its mask is stale */
+    uint8_t dirty;             /* bit per object: its mask is stale; TIA_STALE_COVER << player */
     uint8_t vblank;            /* as written */
     uint8_t nusiz[2], colup[2], colupf, colubk, ctrlpf, refp[2], pf[3];
     uint8_t grp[2], grp_delayed[2], enam[2], enabl, enabl_delayed, vdelp[2], vdelbl, resmp[2];
@@ -41,6 +42,7 @@ typedef struct {
     uint8_t fire[2]; /* INPT4, INPT5: 0x80 is not pressed */
 } tia_t;
 
+#define TIA_STALE_COVER 64u
 #define TIA_SUPPRESSED 1u   /* << player: its first copy is not shown in this line */
 #define TIA_HMOVE_BLANK 4u  /* the next pixels below 8 are black */
 #define TIA_COSMIC 8u       /* missile 0 moves at each end of a line */
@@ -92,11 +94,23 @@ A26_FN uint32_t tia_widen2(uint32_t v) {
     return v * 3u;
 }
 
-A26_FN uint32_t tia_widen4(uint32_t v) {
+A26_FN uint32_t tia_spread4(uint32_t v) { /* bit k to bit 4 k */
     v = (v | v << 12) & 0x000F000Fu;
     v = (v | v << 6) & 0x03030303u;
-    v = (v | v << 3) & 0x11111111u;
-    return v * 15u;
+    return (v | v << 3) & 0x11111111u;
+}
+
+A26_FN uint32_t tia_widen4(uint32_t v) { return tia_spread4(v) * 15u; }
+
+A26_FN uint32_t tia_lowest(uint64_t set) { /* number of the lowest bit of a set that is not empty */
+#if defined(__GNUC__) || defined(__clang__)
+    return (uint32_t)__builtin_ctzll(set);
+#else
+    uint32_t p = 0;
+    while (!(set >> p & 1))
+        p++;
+    return p;
+#endif
 }
 
 /* Offsets of the copies 2 and 3 for each NUSIZ, 0 for none. */
@@ -112,27 +126,37 @@ A26_FN uint8_t tia_player_graphics(const tia_t *t, int n) {
     return g;
 }
 
-A26_SLOW void tia_build_player(tia_t *t, int n) {
+/* Where a player shows the pixels of `g`, bit 0 leftmost. */
+A26_FN tia_mask_t tia_player_pixels(const tia_t *t, int n, uint8_t g, int first_copy) {
     tia_mask_t m = {{0, 0, 0}};
-    uint8_t g = tia_player_graphics(t, n);
     uint32_t size = t->nusiz[n] & 7, at = t->pos[n];
-    if (g) {
-        if (!t->refp[n]) /* bit 7 is leftmost, pixel order is rising bits */
-            g = tia_reverse(g);
-        if (size == 5 || size == 7) {
-            if (!(t->pending & TIA_SUPPRESSED << n))
-                tia_mask_put(&m, at + 1, size == 5 ? tia_widen2(g) : tia_widen4(g));
-        } else {
-            uint32_t second = tia_copy(size, 1), third = tia_copy(size, 2);
-            if (!(t->pending & TIA_SUPPRESSED << n))
-                tia_mask_put(&m, at, g);
-            if (second)
-                tia_mask_put(&m, at + second, g);
-            if (third)
-                tia_mask_put(&m, at + third, g);
-        }
+    if (size == 5 || size == 7) {
+        if (first_copy)
+            tia_mask_put(&m, at + 1, size == 5 ? tia_widen2(g) : tia_widen4(g));
+        return m;
     }
-    t->mask[TIA_P0 + n] = m;
+    uint32_t second = tia_copy(size, 1), third = tia_copy(size, 2);
+    if (first_copy)
+        tia_mask_put(&m, at, g);
+    if (second)
+        tia_mask_put(&m, at + second, g);
+    if (third)
+        tia_mask_put(&m, at + third, g);
+    return m;
+}
+
+A26_SLOW void tia_build_player(tia_t *t, int n) {
+    uint8_t g = tia_player_graphics(t, n);
+    if (!t->refp[n]) /* bit 7 is leftmost, pixel order is rising bits */
+        g = tia_reverse(g);
+    t->mask[TIA_P0 + n] = tia_player_pixels(t, n, g, !(t->pending & TIA_SUPPRESSED << n));
+}
+
+A26_SLOW void tia_build_covers(tia_t *t) {
+    for (int n = 0; n < 2; n++)
+        if (t->dirty & TIA_STALE_COVER << n)
+            t->cover[n] = tia_player_pixels(t, n, 0xFF, 1);
+    t->dirty &= (uint8_t) ~(3u * TIA_STALE_COVER);
 }
 
 A26_FN int tia_missile_on(const tia_t *t, int n) {

@@ -135,17 +135,6 @@ A26_FN tia_planes_t tia_planes(const tia_t *t, uint32_t on, uint32_t k) { /* wor
     return planes;
 }
 
-A26_FN uint32_t tia_lowest(uint64_t set) { /* number of the lowest bit of a set that is not empty */
-#if defined(__GNUC__) || defined(__clang__)
-    return (uint32_t)__builtin_ctzll(set);
-#else
-    uint32_t p = 0;
-    while (!(set >> p & 1))
-        p++;
-    return p;
-#endif
-}
-
 /* Paint [begin, end) of one line. `row` has 160 bytes, `on` the enabled objects, whose masks are built. */
 A26_SLOW void tia_paint_words(const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
     const uint64_t ones = 0x0101010101010101ull;

@@ -36,14 +36,16 @@ A26_FN tia_mask_t tia_span(uint32_t begin, uint32_t end) { /* begin < end <= 160
     return span;
 }
 
-/* Of these latches, those whose objects share a pixel in the span. */
-A26_FN uint32_t tia_collide(const tia_t *t, uint32_t latches, const tia_mask_t *span) {
+/* Of these latches, those whose objects share a pixel in the span, with the players' pixels given. */
+A26_FN uint32_t tia_collide(const tia_t *t, const tia_mask_t *players, uint32_t latches, const tia_mask_t *span) {
     uint32_t set = 0;
+#define TIA_PIXELS(object) (object <= TIA_P1 ? players + object : t->mask + object)
 #define X(with, bit, a, b) \
-    if (latches & 1u << bit && tia_overlap(&t->mask[TIA_##a], &t->mask[TIA_##b], span)) \
+    if (latches & 1u << bit && tia_overlap(TIA_PIXELS(TIA_##a), TIA_PIXELS(TIA_##b), span)) \
         set |= 1u << bit;
     TIA_LATCHES(X, 0)
 #undef X
+#undef TIA_PIXELS
     return set;
 }
 
@@ -52,14 +54,21 @@ A26_FN uint32_t tia_open(const tia_t *t) {
     return t->vblank & 2 ? 0 : tia_latches_possible[t->enabled] & ~(uint32_t)t->collisions;
 }
 
-/* Of them, those that it would set somewhere in a whole line. */
+/* Of them, those that it would set somewhere in a whole line. Graphics change far more often than
+ * positions: players that could not touch whatever they show need not be drawn out. */
 A26_FN uint32_t tia_touching(tia_t *t) {
     const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
     uint32_t latches = tia_open(t);
     if (!latches)
         return 0;
+    tia_build(t, t->enabled & ~(1u << TIA_P0 | 1u << TIA_P1));
+    if (t->dirty & 3u * TIA_STALE_COVER)
+        tia_build_covers(t);
+    latches = tia_collide(t, t->cover, latches, &line);
+    if (!latches)
+        return 0;
     tia_build(t, t->enabled);
-    return tia_collide(t, latches, &line);
+    return tia_collide(t, t->mask, latches, &line);
 }
 
 /* ---- evaluation ------------------------------------------------------------------------------ */
@@ -97,7 +106,7 @@ A26_SLOW void tia_evaluate(tia_t *t, uint32_t begin, uint32_t end, uint8_t *row)
             tia_build(t, on);
         if (latches) {
             tia_mask_t span = tia_span(begin, end);
-            t->collisions |= (uint16_t)tia_collide(t, latches, &span);
+            t->collisions |= (uint16_t)tia_collide(t, t->mask, latches, &span);
         }
         if (row)
             tia_paint(t, on, begin, end, row);

@@ -22,6 +22,13 @@ def interpreter(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def portable(tmp_path_factory):
+    """As ``interpreter``, without vector instructions and GNU C's jumps to labels."""
+    flags = ("-DA26_NO_VECTORS", "-DA26_NO_LABEL_VALUES")
+    return emulator_core.build(_folder(tmp_path_factory, "portable"), flags=flags)
+
+
+@pytest.fixture(scope="session")
 def core(tmp_path_factory):
     """The console with the translations of all games."""
     folder = _folder(tmp_path_factory, "core")

@@ -107,7 +107,9 @@ def translation(data: bytes, name: str, folder: Path, *flags: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def build(folder: Path, translations: dict[str, str] | None = None, optimize="-O1") -> Library:
+def build(
+    folder: Path, translations: dict[str, str] | None = None, optimize="-O1", flags=()
+) -> Library:
     """Compile the harness with some translations (C sources by name) in a folder."""
     translations = translations or {}
     for name, text in translations.items():
@@ -116,7 +118,7 @@ def build(folder: Path, translations: dict[str, str] | None = None, optimize="-O
     runs = ", ".join(f"a2600_run_{name}" for name in translations)
     (folder / "core.c").write_text(HARNESS.format(includes=includes, runs=runs))
     warnings = ["-Wall", "-Wextra", "-Wno-unused-label", "-Wno-misleading-indentation", "-Werror"]
-    options = ["-std=c11", optimize, "-fPIC", "-shared", *warnings, f"-I{CSRC}"]
+    options = ["-std=c11", optimize, "-fPIC", "-shared", *warnings, f"-I{CSRC}", *flags]
     subprocess.run(["cc", *options, "core.c", "-o", "core.so"], cwd=folder, check=True)
     library = ctypes.CDLL(str(folder / "core.so"))
     library.load.argtypes = [ctypes.c_void_p] * 2

@@ -67,7 +67,7 @@ def compare(rom: Rom, library, folder: Path) -> Result:
         return Result(
             0, {"frame": 0, "unusable": "RAM $96 is set after the load: ale-py would hang"}
         )
-    faulthandler.dump_traceback_later(LOAD_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(LOAD_SECONDS, exit=True, file=sys.__stderr__)
     ale = oracle(str(path))
     faulthandler.cancel_dump_traceback_later()
     if ale.getScreenDims() != SCREEN:

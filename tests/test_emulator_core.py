@@ -45,12 +45,25 @@ def test_translation(core, game):
     lockstep(core, game, game, 2500)
 
 
+@pytest.mark.parametrize("game", GAMES)
+def test_portable_code_draws_the_same(core, portable, game):
+    ours, other = Core.of_game(core, game), Core.of_game(portable, game)
+    rng = np.random.default_rng(4)
+    for frame in range(400):
+        action, where = int(rng.integers(18)), f"frame {frame}"
+        ours.act(action)
+        other.act(action)
+        np.testing.assert_array_equal(ours.ram(), other.ram(), where)
+        np.testing.assert_array_equal(ours.screens[0], other.screens[0], where)
+
+
 @pytest.mark.parametrize("summaries", [True, False])
 def test_pong(core, summaries):
     how = {"summaries": summaries, "fresh": summaries}
     lockstep(core, "pong", "pong", 6000, **how)
     lockstep(core, "pong", "pong", 5000, follow=True, sticky=0.25, **how)
     lockstep(core, "pong", "pong", 2000, sticky=0.25, skip=4, **how)
+    lockstep(core, "pong", "pong", 5400, sticky=0.25, skip=9, **how)  # games end inside steps
 
 
 def test_summaries_equal_the_plain_translation_in_any_order_of_pictures(core):
