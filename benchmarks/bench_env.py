@@ -7,7 +7,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from fastpg.envs import AleGame, AleVectorEnv
+from fastpg.emulator import Emulator, pong_rom
+from fastpg.envs import AleGame, AleVectorEnv, NativeVectorEnv
 from fastpg.envs.rules import rules
 
 ENV_ID = "ALE/Pong-v5"
@@ -50,6 +51,30 @@ def test_act_alone(benchmark):
             act(0)
 
     measure(benchmark, frames, 1000)
+
+
+@pytest.mark.benchmark(group="env")
+def test_our_act_alone(benchmark):
+    """The same on our own emulator."""
+    emulator = Emulator()
+    emulator.setInt("random_seed", 0)
+    emulator.loadROM(pong_rom())
+    act = emulator.act
+
+    def frames():
+        emulator.reset_game()
+        for _ in range(20_000):
+            act(0)
+
+    measure(benchmark, frames, 20_000)
+
+
+@pytest.mark.benchmark(group="env")
+@pytest.mark.parametrize("threads", [1, 0], ids=["one", "all"])
+@pytest.mark.parametrize("obs_type", ["pong80", "palette", "rgb", "ram", "dqn"])
+def test_native_vector_env(benchmark, obs_type, threads):
+    env = NativeVectorEnv(ENV_ID, ENVS, num_threads=threads, obs_type=obs_type)
+    measure_vector(benchmark, env)
 
 
 @pytest.mark.benchmark(group="env")
