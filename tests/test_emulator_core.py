@@ -11,38 +11,36 @@ from tests.emulator_core import GAMES, Core, following, held_actions, oracle, po
 RED = np.ascontiguousarray(PALETTE_RGB[:, 0])
 
 
-def lockstep(core, game, run, frames, *, sticky=0.0, skip=1, follow=False, seed=7, **how):
+def lockstep(core, game, runs, frames, *, sticky=0.0, skip=1, follow=False, seed=7, **how):
+    """Consoles, one for each of ``runs`` (a translation, or None: interpret), beside ale-py."""
     ale = oracle(roms.get_rom_path(game), seed, sticky, skip)
-    mine = Core.of_game(core, game, run, seed=seed, sticky=sticky, **how)
+    consoles = [Core.of_game(core, game, run, seed=seed, sticky=sticky, **how) for run in runs]
     rng = np.random.default_rng(seed)
     actions = ale.getMinimalActionSet()
     chosen, by_number = held_actions(rng, actions), {a.value: a for a in actions}
-    screen = np.empty((210, 160), np.uint8)
-    np.testing.assert_array_equal(mine.ram(), ale.getRAM(), "after the load")
+    screen, ram = np.empty((210, 160), np.uint8), ale.getRAM()
     for frame in range(0, frames, skip):
-        action = next(chosen)
-        if follow:
-            action = by_number[following(mine.ram(), rng)]
-        reward, expected = mine.act(action.value, skip), ale.act(action)
+        action = by_number[following(ram, rng)] if follow else next(chosen)
+        expected, over = ale.act(action), ale.game_over()
         ale.getScreen(screen)
-        where = f"{game} frame {frame}"
-        if game == "pong":
-            assert (reward, mine.over()) == (expected, ale.game_over()), where
-        np.testing.assert_array_equal(mine.ram(), ale.getRAM(), where)
-        np.testing.assert_array_equal(mine.screens[0], screen, where)
-        if ale.game_over():
+        ale.getRAM(ram)
+        for mine, run in zip(consoles, runs, strict=True):
+            where = f"{game} as {run}, frame {frame}"
+            reward = mine.act(action.value, skip)
+            assert np.array_equal(mine.ram(), ram), where
+            assert np.array_equal(mine.screens[0], screen), where
+            if game == "pong":
+                assert (reward, mine.over()) == (expected, over), where
+            if over:
+                mine.reset_game()
+        if over:
             ale.reset_game()
-            mine.reset_game()
+            ale.getRAM(ram)
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_interpreter(core, game):
-    lockstep(core, game, None, 1500)
-
-
-@pytest.mark.parametrize("game", GAMES[1:])
-def test_translation(core, game):
-    lockstep(core, game, game, 2500)
+def test_interpreter_and_translation(core, game):
+    lockstep(core, game, [None, game], 20_000)
 
 
 @pytest.mark.parametrize("game", GAMES)
@@ -60,10 +58,10 @@ def test_portable_code_draws_the_same(core, portable, game):
 @pytest.mark.parametrize("summaries", [True, False])
 def test_pong(core, summaries):
     how = {"summaries": summaries, "fresh": summaries}
-    lockstep(core, "pong", "pong", 6000, **how)
-    lockstep(core, "pong", "pong", 5000, follow=True, sticky=0.25, **how)
-    lockstep(core, "pong", "pong", 2000, sticky=0.25, skip=4, **how)
-    lockstep(core, "pong", "pong", 5400, sticky=0.25, skip=9, **how)  # games end inside steps
+    lockstep(core, "pong", ["pong"], 6000, **how)
+    lockstep(core, "pong", ["pong"], 5000, follow=True, sticky=0.25, **how)
+    lockstep(core, "pong", ["pong"], 2000, sticky=0.25, skip=4, **how)
+    lockstep(core, "pong", ["pong"], 5400, sticky=0.25, skip=9, **how)  # games end inside steps
 
 
 def test_summaries_equal_the_plain_translation_in_any_order_of_pictures(core):
