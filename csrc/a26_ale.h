@@ -133,6 +133,7 @@ A26_FN void a26_system_reset(a26_env_t *e, const a26_cartridge_t *c) {
 
 /* The beginning of a new game, up to the last frame of ALE's sequence. */
 A26_SLOW void a26_reset_until_last(a26_env_t *e, const a26_cartridge_t *c) {
+    e->ohms[0] = e->ohms[1] = A26_PADDLE_CENTRE_OHMS;
     a26_press(e, &c->game, 0, 0);
     a26_system_reset(e, c);
     int frames = A26_IDLE_FRAMES + c->game.reset_frames;

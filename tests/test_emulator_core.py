@@ -60,6 +60,7 @@ void reset_game(a26_env_t *e, const a26_cartridge_t *c, uint8_t *screen) {{
 void use_fresh(const a26_env_t *e, a26_cartridge_t *c) {{
     static a2600_t fresh;
     a26_env_t other = *e;
+    a26_act(&other, c, 3, 50, 0); /* from wherever it is */
     a26_make_fresh(&other, c, &fresh);
     c->fresh = &fresh;
 }}
