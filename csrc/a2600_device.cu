@@ -15,12 +15,15 @@
 #define A26_RUN_OF(cartridge) A26_DEVICE_RUN
 #include "a26_ale.h"
 
+#ifndef A26_DEVICE_SUMMARIES
+#define A26_DEVICE_SUMMARIES 0xFFFFFFFFu /* all that the translation has */
+#endif
 #ifndef A26_DEVICE_GAME
-#define A26_DEVICE_GAME {1, 1, 12, 1}
+#define A26_DEVICE_GAME {1, 1, 12, 1, 1}
 #endif
 
 static __device__ __forceinline__ a26_cartridge_t a26_device_cartridge(const uint8_t *rom) {
-    const a26_cartridge_t cartridge = {rom, A26_DEVICE_RUN, A26_DEVICE_GAME, 0};
+    const a26_cartridge_t cartridge = {rom, A26_DEVICE_RUN, A26_DEVICE_SUMMARIES, A26_DEVICE_GAME, 0};
     return cartridge;
 }
 

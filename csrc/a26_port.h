@@ -51,7 +51,7 @@ typedef unsigned long long uint64_t;
 #include <immintrin.h>
 #define A26_X86_VECTORS
 #if defined(__linux__) && defined(__GLIBC__) && defined(__has_attribute)
-#if __has_attribute(target_clones) && (!defined(__clang__) || __clang_major__ >= 14)
+#if __has_attribute(target_clones) && !defined(__clang__) /* clang has it, but not with `unused` */
 #define A26_CLONES __attribute__((target_clones("avx2", "default")))
 #endif
 #endif

@@ -21,13 +21,14 @@ from check_core_nvrtc import compile_with_nvrtc, nvrtc_library
 HERE = Path(__file__).resolve().parent
 CSRC, SOURCES = HERE.parent / "csrc", HERE / "c"
 CORPUS = SOURCES / "corpus"
-# paddles, player A's is the second, frames with the reset switch held, is Pong: as a26_game_t
+# paddles, player A's is the second, frames with the reset switch held, is Pong, frames draw all
+# lines: as a26_game_t
 CONSOLES = {
-    "pong": (1, 1, 12, 1),
-    "breakout": (1, 0, 12, 0),
-    "freeway": (0, 0, 12, 0),
-    "space_invaders": (0, 0, 12, 0),
-    "boxing": (0, 0, 8, 0),
+    "pong": (1, 1, 12, 1, 1),
+    "breakout": (1, 0, 12, 0, 0),
+    "freeway": (0, 0, 12, 0, 0),
+    "space_invaders": (0, 0, 12, 0, 0),
+    "boxing": (0, 0, 8, 0, 0),
 }
 INCLUDES = [f"-I{CSRC}", f"-I{SOURCES}"]
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
@@ -68,11 +69,9 @@ def generate(folder, games, translated=True):
     for game in games:
         data = Path(roms.get_rom_path(game)).read_bytes()
         data *= 4096 // len(data)
-        for name, summaries in ((game, True), ("pong_plain", False)):
-            if translated and (summaries or game == "pong"):
-                text = translate.translate(data, game, summaries)
-                (folder / f"{name}.c").write_text(text)
-                includes.append(f'#include "{name}.c"')
+        if translated:
+            (folder / f"{game}.c").write_text(translate.translate(data, game))
+            includes.append(f'#include "{game}.c"')
         console, image = ", ".join(map(str, CONSOLES[game])), ", ".join(map(str, data))
         run = f"a2600_run_{game}" if translated else "0"
         rows.append(f'    {{"{game}", {{{console}}}, {run}, {{{image}}}}},')

@@ -34,6 +34,7 @@ void cartridge(a26_cartridge_t *c, const uint8_t *rom, int run, uint32_t summari
 void use_fresh(const a26_env_t *e, a26_cartridge_t *c) {{
     static a2600_t fresh;
     a26_env_t other = *e;
+    a26_act(&other, c, 3, 50, 0); /* from wherever it is */
     a26_make_fresh(&other, c, &fresh);
     c->fresh = &fresh;
 }}

@@ -7,12 +7,17 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void play(a2600_t *s, const uint8_t *rom, uint32_t actions, int frames, uint8_t *screen) {
+    tia_picture_t canvas, *picture = screen ? &canvas : 0;
     for (int frame = 0; frame < frames; frame++) {
         s->riot.swcha = (uint8_t)(actions >> frame);
         s->tia.fire[0] = (uint8_t)(actions >> frame << 7);
-        a2600_frame_interpreted(s, rom, screen);
+        if (picture)
+            tia_begin_picture(picture, screen, 0);
+        a2600_frame_interpreted(s, rom, picture);
+        if (picture)
+            tia_complete(picture);
     }
-    tia_catch_up(&s->tia, TIA_WINDOW_END_CLOCKS, screen);
+    tia_catch_up(&s->tia, TIA_WINDOW_END_CLOCKS, 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,7 +1,8 @@
-/* Pong's summarised translation, its plain translation and the interpreter, drawn and undrawn, from
- * states that the game itself may never reach: any RAM, registers, moments.
+/* Pong's translation with each of its summaries, both and none, and the interpreter: drawn, undrawn and
+ * as the 80 x 80 view, from states that the game itself may never reach: any RAM, registers, moments.
  *
  * A libFuzzer target; with -DSTANDALONE a program: fuzz_pong_kernel CASES [FIRST_SEED]. */
+#include "a26_view.h"
 #include "games.h"
 
 #define BASES 4
@@ -10,24 +11,32 @@
 static const uint8_t *const ROM = GAMES[0].rom;
 static a2600_t bases[BASES]; /* of real play */
 
+enum { DRAWN, UNDRAWN, VIEWED, WAYS };
+
+static const char *const way_names[WAYS] = {"drawn", "undrawn", "viewed"};
+
 typedef struct {
     const char *name;
     a2600_run_t run;
-    int draw;
+    uint32_t summaries;
 } engine_t;
 
 static const engine_t engines[] = {
-    {"interpreter, drawn", 0, 1}, /* what the others are compared with */
-    {"interpreter, undrawn", 0, 0},
-    {"plain translation, drawn", a2600_run_pong_plain, 1},
-    {"plain translation, undrawn", a2600_run_pong_plain, 0},
-    {"summarised translation, drawn", a2600_run_pong, 1},
-    {"summarised translation, undrawn", a2600_run_pong, 0},
+    {"interpreter", 0, 0}, /* what the others are compared with */
+    {"plain translation", a2600_run_pong, 0},
+    {"kernel summary", a2600_run_pong, 1},
+    {"score summary", a2600_run_pong, 2},
+    {"both summaries", a2600_run_pong, 3},
 };
+
+/* What a case shows, with backgrounds found and with the fixed ones. */
+typedef struct {
+    uint8_t screen[A2600_SCREEN_BYTES], view[2][A26_VIEW_BYTES];
+} shown_t;
 
 static void make_bases(void) {
     static a26_env_t env;
-    const a26_cartridge_t cartridge = {ROM, 0, GAMES[0].console, 0};
+    const a26_cartridge_t cartridge = cartridge_of(&GAMES[0], 0, 0);
     const int frames[BASES] = {0, 37, 200, 500};
     uint32_t seed = 1;
     a26_load(&env, &cartridge, 0, 0);
@@ -61,17 +70,15 @@ static void change_tia(a2600_t *s, bytes_t *in) {
         if (reg != 2)
             a2600_write_tia(s, reg, (uint8_t)value, s->cycle, 0);
     }
-    if (marks & 1)
-        s->tia.cosmic = 1;
-    if (marks & 2)
-        s->tia.hmove_blank = 1;
-    if (marks & 4)
-        s->tia.suppressed[0] = s->tia.suppressed[1] = 1;
-    if (marks & 8)
+    s->tia.pending |= (uint8_t)((marks & 1 ? TIA_COSMIC : 0) | (marks & 2 ? TIA_HMOVE_BLANK : 0)
+                                | (marks & 4 ? 3u * TIA_SUPPRESSED : 0));
+    if (marks & 8) {
         s->tia.reflected ^= 1;
+        s->tia.pending ^= TIA_REFLECTION;
+    }
     if (marks & 16)
         s->tia.vblank = 0;
-    s->tia.dirty = 0x3F;
+    s->tia.dirty = 0xFF;
 }
 
 /* A state from bytes. Whatever they are, it is one that writes to the chips could have made. */
@@ -112,34 +119,81 @@ static a2600_t make_state(bytes_t *in, int *frames, int *at_once) {
 }
 
 /* The rest of a frame that is under way; a2600_frame begins one. */
-static void rest_of_frame(a2600_t *s, uint8_t *screen, a2600_run_t run) {
+static void rest_of_frame(a2600_t *s, tia_picture_t *picture, const engine_t *engine) {
     a2600_t before = *s;
     int32_t why;
-    if (run) {
-        while ((why = run(s, ROM, screen)) == A2600_UNKNOWN_PC) {
-            a2600_interpret(s, ROM, screen, 1);
+    if (engine->run) {
+        if (picture)
+            picture->begin_clock = s->tia.last_clock;
+        while ((why = engine->run(s, ROM, picture, engine->summaries)) == A2600_UNKNOWN_PC) {
+            a2600_interpret(s, ROM, picture, 1);
             if (s->frame_over || s->cycle >= A2600_ORDINARY_LINES * A2600_LINE_CYCLES)
                 break;
         }
         if (why == A2600_FRAME_OVER || (s->frame_over && !s->error))
             return;
         *s = before;
+        if (picture)
+            tia_begin_picture(picture, picture->pixels, picture->sparse);
     }
     s->unfinished = 1;
-    a2600_frame_interpreted(s, ROM, screen);
+    a2600_frame_interpreted(s, ROM, picture);
 }
 
-static void play(a2600_t *s, const engine_t *engine, int frames, int at_once, uint8_t *screen) {
-    screen = engine->draw ? screen : 0;
-    for (int frame = 0; frame < frames; frame++) {
-        if (at_once && frame == 0)
-            rest_of_frame(s, screen, engine->run);
-        else if (engine->run)
-            a2600_frame(s, ROM, screen, engine->run);
-        else
-            a2600_frame_interpreted(s, ROM, screen);
+static uint8_t red[256]; /* of palette indices: some share a value */
+
+static void make_red(void) {
+    for (int k = 0; k < 256; k++)
+        red[k] = (uint8_t)((k >> 3) * 9); /* 0 and 144 among them */
+    red[138] = 109;
+}
+
+/* The view of a picture, by its definition. */
+static void view_of(const uint8_t *screen, int find_background, uint8_t *view) {
+    int counts[256] = {0}, most = 0;
+    for (int k = 0; k < A26_VIEW_BYTES; k++)
+        counts[red[screen[(35 + k / 80 * 2) * TIA_WIDTH + k % 80 * 2]]]++;
+    for (int value = 1; value < 256; value++)
+        most = counts[value] > counts[most] ? value : most;
+    for (int k = 0; k < A26_VIEW_BYTES; k++) {
+        int value = red[screen[(35 + k / 80 * 2) * TIA_WIDTH + k % 80 * 2]];
+        view[k] = value && (find_background ? value != most : value != 144 && value != 109);
     }
-    tia_catch_up(&s->tia, TIA_WINDOW_END_CLOCKS, screen);
+}
+
+static void play_frame(a2600_t *s, const engine_t *engine, int from_the_middle, tia_picture_t *picture) {
+    if (from_the_middle)
+        rest_of_frame(s, picture, engine);
+    else if (engine->run)
+        a2600_frame(s, ROM, picture, engine->run, engine->summaries);
+    else
+        a2600_frame_interpreted(s, ROM, picture);
+}
+
+static void play(a2600_t *s, const engine_t *engine, int way, int frames, int at_once, shown_t *shown) {
+    static a26_canvas_t canvas;
+    static a26_env_t env;
+    tia_picture_t picture;
+    memset(&canvas, 0, sizeof(canvas));
+    memset(shown, 0, sizeof(*shown));
+    for (int frame = 0; frame < frames; frame++) {
+        if (way == DRAWN)
+            tia_begin_picture(&picture, shown->screen, 0);
+        else if (way == VIEWED)
+            tia_begin_picture(&picture, canvas.pixels[canvas.latest ^ 1], 1);
+        play_frame(s, engine, at_once && frame == 0, way == UNDRAWN ? 0 : &picture);
+        if (way == DRAWN)
+            tia_complete(&picture);
+        if (way != VIEWED)
+            continue;
+        env.console.tia.last_clock = s->tia.last_clock; /* all that is looked at of it */
+        a26_view_canvas(&env, &picture, red, 1, &canvas, shown->view[1]);
+        a26_view(&picture, red, 0, shown->view[0]);
+    }
+    if (way == DRAWN)
+        for (int k = 0; k < 2; k++)
+            view_of(shown->screen, k, shown->view[k]);
+    tia_catch_up(&s->tia, TIA_WINDOW_END_CLOCKS, 0);
 }
 
 static void show(const a2600_t *s, int frames, int at_once) {
@@ -147,9 +201,9 @@ static void show(const a2600_t *s, int frames, int at_once) {
             s->cpu.a, s->cpu.x, s->cpu.y, s->cpu.sp, m6507_flags(&s->cpu), s->cycle, frames,
             at_once ? ", the first from its middle" : "");
     const tia_t *t = &s->tia;
-    fprintf(stderr, "vblank %02X nusiz %02X %02X ctrlpf %02X vdel %d %d %d resmp %d %d cosmic %d latches %04X "
+    fprintf(stderr, "vblank %02X nusiz %02X %02X ctrlpf %02X vdel %d %d %d resmp %d %d pending %02X latches %04X "
             "pos %d %d %d %d %d paddles %d %d %d %d", t->vblank, t->nusiz[0], t->nusiz[1], t->ctrlpf, t->vdelp[0],
-            t->vdelp[1], t->vdelbl, t->resmp[0], t->resmp[1], t->cosmic, t->collisions, t->pos[0], t->pos[1],
+            t->vdelp[1], t->vdelbl, t->resmp[0], t->resmp[1], t->pending, t->collisions, t->pos[0], t->pos[1],
             t->pos[2], t->pos[3], t->pos[4], (int)t->paddle_cycles[0], (int)t->paddle_cycles[1],
             (int)t->paddle_cycles[2], (int)t->paddle_cycles[3]);
     for (int k = 0; k < 128; k++)
@@ -157,24 +211,26 @@ static void show(const a2600_t *s, int frames, int at_once) {
     fprintf(stderr, "\n");
 }
 
-/* Returns how many engines differ from the first. */
+/* Returns how many ways to run a case differ from the first. */
 static int run_case(const uint8_t *data, size_t size) {
-    static uint8_t screens[2][A2600_SCREEN_BYTES];
+    static shown_t shown, wanted;
     bytes_t in = {data, size};
     int frames, at_once, different = 0;
     const a2600_t start = make_state(&in, &frames, &at_once);
     a2600_t expected = start;
-    memset(screens, 0, sizeof(screens));
-    play(&expected, &engines[0], frames, at_once, screens[0]);
-    for (int k = 1; k < COUNT(engines); k++) {
+    play(&expected, &engines[0], DRAWN, frames, at_once, &wanted);
+    for (int k = 1; k < WAYS * COUNT(engines); k++) {
+        const engine_t *engine = &engines[k / WAYS];
+        int way = k % WAYS;
         a2600_t got = start;
-        memset(screens[1], 0, sizeof(screens[1]));
-        play(&got, &engines[k], frames, at_once, screens[1]);
+        play(&got, engine, way, frames, at_once, &shown);
         int found = differ_console(&got, &expected);
-        if (engines[k].draw)
-            found += differ_bytes("screen", screens[1], screens[0], sizeof(screens[0]));
+        if (way == DRAWN)
+            found += differ_bytes("screen", shown.screen, wanted.screen, sizeof(wanted.screen));
+        if (way != UNDRAWN)
+            found += differ_bytes("view", shown.view[0], wanted.view[0], sizeof(wanted.view));
         if (found)
-            fprintf(stderr, "^ %s\n", engines[k].name);
+            fprintf(stderr, "^ %s, %s\n", engine->name, way_names[way]);
         different += found != 0;
     }
     if (different)
@@ -187,6 +243,7 @@ int main(int count, char **words) {
     uint32_t cases = count > 1 ? (uint32_t)atol(words[1]) : 1000, first = count > 2 ? (uint32_t)atol(words[2]) : 1;
     uint32_t failed = 0;
     make_bases();
+    make_red();
     for (uint32_t seed = first; seed < first + cases; seed++) {
         uint8_t data[INPUT_BYTES];
         uint32_t random = seed * 2654435761u | 1u;
@@ -207,6 +264,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *count, char ***words) {
     (void)count, (void)words;
     make_bases();
+    make_red();
     return 0;
 }
 

@@ -11,6 +11,8 @@
 
 #include "a26_ale.h"
 
+#define ALL_SUMMARIES 0xFFFFFFFFu
+
 typedef struct {
     const char *name;
     a26_game_t console;
@@ -21,6 +23,11 @@ typedef struct {
 #include "games.inc"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+static inline a26_cartridge_t cartridge_of(const game_t *game, a2600_run_t run, uint32_t summaries) {
+    const a26_cartridge_t cartridge = {game->rom, run, summaries, game->console, 0};
+    return cartridge;
+}
 
 /* ---- bytes that decide what a case does ------------------------------------------------------- */
 
@@ -41,6 +48,18 @@ static inline uint32_t next_random(uint32_t *seed) { /* xorshift */
     *seed ^= *seed >> 17;
     *seed ^= *seed << 5;
     return *seed >> 8;
+}
+
+/* Random bytes as 4 KB and 2 KB, and Pong's ROM with some bytes changed. */
+static inline void make_image(uint8_t *rom, uint32_t *seed) {
+    uint32_t kind = next_random(seed) % 4;
+    for (int k = 0; k < A2600_ROM_BYTES; k++)
+        rom[k] = kind < 2 ? (uint8_t)next_random(seed) : GAMES[0].rom[k];
+    for (uint32_t left = kind < 2 ? 0 : 1 + next_random(seed) % 40; left; left--)
+        rom[next_random(seed) % A2600_ROM_BYTES] = (uint8_t)next_random(seed);
+    if (kind % 2)
+        memcpy(rom + A2600_ROM_BYTES / 2, rom, A2600_ROM_BYTES / 2);
+    rom[0xFFD] |= 0x10; /* begin in the ROM */
 }
 
 /* ---- comparison ------------------------------------------------------------------------------- */
@@ -68,12 +87,11 @@ static inline int differ_bytes(const char *what, const uint8_t *a, const uint8_t
 static inline int differ_tia(const tia_t *a, const tia_t *b) {
     int different = DIFFER(collisions) + DIFFER(vsync_finish_clock) + DIFFER(hmove_clock)
         + DIFFER(dump_release_cycle) + DIFFER(vblank) + DIFFER(colupf) + DIFFER(colubk) + DIFFER(ctrlpf)
-        + DIFFER(enabl) + DIFFER(enabl_delayed) + DIFFER(vdelbl) + DIFFER(hmove_blank) + DIFFER(reflected)
-        + DIFFER(cosmic) + DIFFER(cosmic_step) + DIFFER(m0_hidden) + DIFFER(m0_stretched);
+        + DIFFER(enabl) + DIFFER(enabl_delayed) + DIFFER(vdelbl) + DIFFER(pending) + DIFFER(reflected)
+        + DIFFER(cosmic_step) + DIFFER(m0_hidden) + DIFFER(m0_stretched) + DIFFER(enabled);
     for (int n = 0; n < 2; n++)
         different += DIFFER(nusiz[n]) + DIFFER(colup[n]) + DIFFER(refp[n]) + DIFFER(grp[n])
-            + DIFFER(grp_delayed[n]) + DIFFER(enam[n]) + DIFFER(vdelp[n]) + DIFFER(resmp[n])
-            + DIFFER(suppressed[n]);
+            + DIFFER(grp_delayed[n]) + DIFFER(enam[n]) + DIFFER(vdelp[n]) + DIFFER(resmp[n]);
     different += differ_bytes("pf", a->pf, b->pf, sizeof(a->pf));
     different += differ_bytes("hm", a->hm, b->hm, sizeof(a->hm));
     return different + differ_bytes("pos", a->pos, b->pos, sizeof(a->pos));
@@ -84,6 +102,8 @@ static inline int differ_console(const a2600_t *a, const a2600_t *b) {
         + DIFFER(error) + DIFFER(cpu.pc) + DIFFER(cpu.a) + DIFFER(cpu.x) + DIFFER(cpu.y) + DIFFER(cpu.sp)
         + differ("flags", m6507_flags(&a->cpu), m6507_flags(&b->cpu)) + DIFFER(riot.set_cycle)
         + DIFFER(riot.value) + DIFFER(riot.shift) + DIFFER(riot.marked) + DIFFER(riot.swacnt);
+    if (!(a->cpu.pc & 0x1080)) /* at the TIA's addresses fetches see the data bus */
+        different += DIFFER(bus);
     if (a->riot.marked)
         different += DIFFER(riot.mark_cycle);
     different += differ_bytes("ram - 0x80", a->ram, b->ram, sizeof(a->ram));
