@@ -123,8 +123,9 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
         A2600_PUSH(value); \
         cycle = now_; \
     } while (0)
-/* With SP at $FF the oracle reads $01FF, although SP wraps to 0. */
-#define A2600_PULL(noise) (r.sp++, A2600_READ(r.sp ? 0x100 | r.sp : 0x1FF, (noise)))
+/* Like the hardware the oracle reads at SP before SP moves on. That is seen only where SP wraps from
+ * $FF, the last byte of RAM, to $00 in the TIA: it drives two bits, the others stay those of the RAM. */
+#define A2600_PULL(noise) (r.sp++, A2600_READ(0x100 | r.sp, r.sp ? (noise) : s->ram[0x7F]))
 
 /* Addressing modes set `address` and `noise` and move r.pc; CROSS tells those that may leave a page. */
 #define A2600_AT_ZP(cross) address = A2600_FETCH(r.pc + 1); noise = (uint8_t)address; r.pc += 2;

@@ -145,7 +145,9 @@ A26_SLOW void tia_write_hmm0(tia_t *t, uint8_t nibble, int32_t clock, tia_pictur
 
 A26_SLOW void tia_write_nusiz(tia_t *t, int n, uint8_t value, int32_t clock, tia_picture_t *picture) {
     value &= 0x37;
-    if (value == t->nusiz[n] && !(t->pending & TIA_SUPPRESSED << n) && !(n == 0 && (t->m0_hidden | t->m0_stretched)))
+    /* An equal value ends missile 0's stretched or hidden state too. Whether it is in one is not known
+     * before the ends of lines up to here are evaluated: in the Cosmic Ark mode it may be. */
+    if (value == t->nusiz[n] && !(t->pending & TIA_SUPPRESSED << n) && !(n == 0 && t->pending & TIA_COSMIC))
         return;
     tia_catch_up(t, clock + 8, picture);
     t->nusiz[n] = value;

@@ -227,6 +227,13 @@ def stack(rng, seed):
             g.op("TXS")
             g.op(rng.choice(("PLA", "PLP")))
             log_without_stack(g)
+        elif kind < 0.68:  # from the last bytes of RAM on into the TIA, one or two at a time
+            g.op("STA", "ZP", 0xFF)
+            g.load("X", rng.choice((0xFE, 0xFF)))
+            g.op("TXS")
+            g.op(rng.choice(("PLA", "PLP")))
+            log_without_stack(g)
+            g.op(rng.choice(("PLA", "PLP")))
         elif kind < 0.75:
             g.load("X", rng.choice((0x07, 0x08, 0x0E, 0x1E, 0x1F, 0x47)))
             g.op("TXS")

@@ -13,7 +13,6 @@ from tests.random_roms import WARM_UP, compare, pokes, replay, save
 from tests.rom_generator import FAMILIES, make_rom, names
 
 FIRST_SEED = 100_000  # others than the long run's
-OPEN = [("cosmic_ark", 100_001)]  # known differences: NUSIZ0 written in the Cosmic Ark mode
 
 
 def plan(count):
@@ -26,16 +25,10 @@ def plan(count):
 @pytest.mark.parametrize("family", [name for name, (weight, _) in FAMILIES.items() if weight])
 def test_random_roms(interpreter, tmp_path, family):
     for name, seed in plan(140):
-        if name == family and (name, seed) not in OPEN:
+        if name == family:
             result = compare(make_rom(name, seed), interpreter, tmp_path)
             assert result.difference is None, f"{name} {seed}: {result.difference}"
             assert result.frames > WARM_UP
-
-
-@pytest.mark.xfail(strict=True, reason="the core's missile is one pixel longer than ale-py's")
-@pytest.mark.parametrize(("family", "seed"), OPEN)
-def test_open_differences(interpreter, tmp_path, family, seed):
-    assert compare(make_rom(family, seed), interpreter, tmp_path).difference is None
 
 
 def test_a_difference_is_found_saved_and_replayed(interpreter, tmp_path, monkeypatch, capsys):
