@@ -34,7 +34,9 @@ EXTENSIONS = [
         include_dirs=["csrc"],
         depends=[str(p.relative_to(HERE)) for p in sorted((HERE / "csrc").glob("*.h"))]
         + ["csrc/translate.py", "fastpg/_core.pxd", "fastpg/_roms.py"],
-        extra_compile_args=[*FLAGS, "-Wno-unused-label", "-Wno-unused-function"] if sys.platform != "win32" else FLAGS,
+        extra_compile_args=[*FLAGS, "-Wno-unused-label", "-Wno-unused-function"]
+        if sys.platform != "win32"
+        else FLAGS,
         extra_link_args=["-pthread"] if sys.platform != "win32" else [],
     ),
 ]

@@ -13,6 +13,7 @@
 #define A26_PADDLE_STEP_OHMS 23000
 #define A26_MACHINE_SEED 4753849u /* of the generator that fills RAM and timers: never changes */
 #define A26_IDLE_FRAMES 60        /* without action after a system reset */
+#define A26_OLDEST_CYCLES (1 << 28) /* of any time that a state may hold */
 
 /* ---- MT19937, as std::mt19937 ---------------------------------------------------------------- */
 
@@ -62,7 +63,7 @@ typedef struct {
     a26_mt_t sticky;
     int32_t ohms[2];   /* of the paddles of players A and B */
     uint64_t sticky_least; /* a raw 32-bit word from here on takes the new action */
-    int32_t frame_number, episode_frame_number;
+    int64_t frame_number, episode_frame_number;
     int32_t most_frames; /* an episode is cut off there; 0 never */
     int32_t score;
     uint8_t held;
@@ -279,6 +280,39 @@ A26_SLOW int32_t a26_act(a26_env_t *e, const a26_cartridge_t *c, uint32_t action
     int32_t reward = a26_act_onto(e, c, action, skip, &picture);
     tia_complete(&picture);
     return reward;
+}
+
+/* ---- states from elsewhere -------------------------------------------------------------------- */
+
+A26_FN int a26_within(int64_t value, int64_t least, int64_t most) { return value >= least && value <= most; }
+
+A26_FN int a26_tia_valid(const tia_t *t) {
+    const int64_t old = 3ll * A26_OLDEST_CYCLES;
+    int valid = a26_within(t->last_clock, TIA_WINDOW_BEGIN_CLOCKS, TIA_WINDOW_END_CLOCKS)
+        && a26_within(t->touched_clock, -old, old) && a26_within(t->hmove_clock, -old, old)
+        && (t->vsync_finish_clock == TIA_NEVER_CLOCKS || a26_within(t->vsync_finish_clock, -old, old))
+        && a26_within(t->dump_release_cycle, -A26_OLDEST_CYCLES, A26_OLDEST_CYCLES)
+        && t->enabled < 1 << TIA_OBJECTS && t->cosmic_step < 4;
+    for (int n = 0; n < 5; n++)
+        valid = valid && t->pos[n] < TIA_WIDTH && t->hm[n] < 16;
+    return valid;
+}
+
+/* Whether a state that was not made here can be played: nothing in it leads out of the picture or the
+ * tables. It need not be one that a game can reach. */
+A26_SLOW int a26_env_valid(const a26_env_t *e) {
+    const a2600_t *s = &e->console;
+    uint8_t shift = s->riot.shift;
+    int valid = a26_tia_valid(&s->tia) && (shift == 0 || shift == 3 || shift == 6 || shift == 10)
+        && a26_within(s->riot.set_cycle, -A26_OLDEST_CYCLES, A26_OLDEST_CYCLES)
+        && a26_within(s->riot.mark_cycle, -A26_OLDEST_CYCLES, A26_OLDEST_CYCLES)
+        && a26_within(s->cycle, 0, A26_OLDEST_CYCLES)
+        && a26_within(s->frame_start_cycle, 0, A2600_LINE_CYCLES - 1) && s->error <= A2600_BAD_OPCODE
+        && a26_within(e->score, -255, 255) && e->held < A26_ALE_ACTIONS && e->frame_number >= 0
+        && e->episode_frame_number >= 0;
+    for (int n = 0; n < 2; n++)
+        valid = valid && a26_within(e->ohms[n], A26_PADDLE_LEAST_OHMS, A26_PADDLE_MOST_OHMS);
+    return valid;
 }
 
 #endif

@@ -73,6 +73,8 @@ typedef struct {
     uint32_t sticky;
 } a26_seed_t;
 
+#define A26_GYM_LAYOUT_VERSION 2 /* to be raised with every change of a26_gym_t, but for A2600_LAYOUT_VERSION's */
+
 typedef struct {
     a26_env_t env;
     a26_pcg_t random;

@@ -27,12 +27,15 @@ static void fastpg_dqn_canvas(fastpg_dqn_canvas_t *canvas, uint8_t *scratch) {
     tia_begin_picture(&canvas->last, scratch + A2600_SCREEN_BYTES, 0);
 }
 
+/* No step shorter than this goes on from 19 points to the end. */
+#define FASTPG_DQN_SHORT_SKIP 16
+
 /* Keep the frames of this step if the next one may end the episode with its last frame, which then shows
  * them once more. */
 static void fastpg_dqn_keep(fastpg_dqn_game_t *d, const a26_env_t *e, const a26_cartridge_t *c,
                             int32_t most_skip, const fastpg_dqn_canvas_t *canvas, int frames) {
     int near_limit = e->most_frames > 0 && e->episode_frame_number + most_skip >= e->most_frames;
-    if (!near_limit && !a26_may_end(e, c)) return;
+    if (!near_limit && !a26_may_end(e, c) && most_skip <= FASTPG_DQN_SHORT_SKIP) return;
     d->frames = (uint8_t)frames;
     if (frames == 2) memcpy(d->kept[0], canvas->before.pixels, A2600_SCREEN_BYTES);
     memcpy(d->kept[1], canvas->last.pixels, A2600_SCREEN_BYTES);

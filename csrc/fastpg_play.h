@@ -67,7 +67,7 @@ static uint8_t fastpg_choose(const fastpg_player_t *p, const fastpg_views_t *vie
     int64_t begin = to->offsets[to->steps], ends[2];
     uint16_t *indices = to->indices + begin;
     int8_t *signs = to->signs + begin;
-    const uint8_t *newer = views->view[views->newer], *older = views->view[views->newer ^ 1];
+    const uint8_t *newer = views->view[views->newer & 1], *older = views->view[~views->newer & 1];
     if (p->stacked)
         fastpg_frame_stack(newer, older, 1, A26_VIEW_BYTES, indices, signs, to->room - begin, ends);
     else
@@ -102,7 +102,7 @@ static void fastpg_play(const fastpg_player_t *p, a26_gym_t *g, uint64_t episode
         tia_begin_picture(&picture, pixels, 1);
         int32_t reward = a26_gym_step(g, p->cartridge, &p->rules, p->emulator_action[action], &picture);
         views->newer ^= 1;
-        a26_view(&picture, p->red, p->find_background, views->view[views->newer]);
+        a26_view(&picture, p->red, p->find_background, views->view[views->newer & 1]);
         to->rewards[to->steps++] = (float)reward;
         to->over = a26_over(&g->env);
     }

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#define FASTPG_MOST_THREADS 256
+
 typedef void (*fastpg_task_t)(void *context, int64_t i, int thread);
 
 #if defined(_WIN32)
@@ -36,8 +38,7 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
 #include <stdatomic.h>
 #include <unistd.h>
 
-#define FASTPG_MOST_THREADS 256
-#define FASTPG_SPINS 4000 /* about 20 microseconds */
+#define FASTPG_SPINS 1500 /* 10 to 50 microseconds, as long as a processor takes to relax */
 
 typedef struct fastpg_pool fastpg_pool_t;
 
@@ -146,6 +147,8 @@ static int fastpg_pool_open(fastpg_pool_t *pool, int threads) {
     pool->threads = 1;
     sigset_t all, before; /* signals are for the threads that Python knows */
     sigfillset(&all);
+    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}; /* a thread's own, to be reported */
+    for (int k = 0; k < 5; k++) sigdelset(&all, faults[k]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int k = 1; k < threads && k < FASTPG_MOST_THREADS && !failed; k++) {
         pool->thread[k].pool = pool;
@@ -166,7 +169,7 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
     pool->context = context;
     pool->count = count;
     atomic_store(&pool->next, 0);
-    if (pool->threads == 1 || count == 1) {
+    if (pool->threads <= 1 || count == 1) {
         fastpg_pool_share(pool, 0);
         return failed;
     }

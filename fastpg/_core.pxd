@@ -2,17 +2,13 @@
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-cdef extern from "a26_tv.h" nogil:
-    pass
-
 cdef extern from "fastpg_vector.h" nogil:
     enum:
         A2600_LAYOUT_VERSION
+        A26_GYM_LAYOUT_VERSION
         A2600_ROM_BYTES
         A2600_SCREEN_BYTES
-        A2600_BAD_OPCODE
         FASTPG_MOST_THREADS
-        FASTPG_INFOS
 
     ctypedef struct tia_picture_t:
         uint8_t like[210]
@@ -30,8 +26,8 @@ cdef extern from "fastpg_vector.h" nogil:
         a26_mt_t sticky
         int32_t ohms[2]
         uint64_t sticky_least
-        int32_t frame_number
-        int32_t episode_frame_number
+        int64_t frame_number
+        int64_t episode_frame_number
         int32_t most_frames
         int32_t score
         uint8_t held
@@ -105,15 +101,8 @@ cdef extern from "fastpg_vector.h" nogil:
     uint64_t a26_sticky_least(float)
     void a26_power_on(a26_env_t *, const a26_cartridge_t *)
     int a26_over(const a26_env_t *)
+    int a26_env_valid(const a26_env_t *)
     int a26_truncated(const a26_env_t *)
-    ctypedef struct a26_tv_t:
-        uint8_t picture[2][33600]
-        uint8_t pending[2]
-        uint8_t front
-    void a26_tv_reset(a26_tv_t *, a26_env_t *, const a26_cartridge_t *)
-    int32_t a26_tv_act(a26_tv_t *, a26_env_t *, const a26_cartridge_t *, uint32_t, int32_t)
-    const uint8_t *a26_tv_look(a26_tv_t *, const a26_cartridge_t *)
-    void a26_tv_make_eager(a26_tv_t *, const a26_cartridge_t *)
     void a26_gym_reset(
         a26_gym_t *, const a26_cartridge_t *, const a26_env_t *, const a26_rules_t *,
         const a26_seed_t *, tia_picture_t *)
@@ -169,3 +158,14 @@ cdef extern from "fastpg_play.h" nogil:
     void fastpg_play(
         const fastpg_player_t *, a26_gym_t *, uint64_t, uint64_t, fastpg_views_t *, uint8_t *,
         float *, fastpg_record_t *)
+
+
+cdef extern from "a26_tv.h" nogil:
+    ctypedef struct a26_tv_t:
+        uint8_t picture[2][33600]
+        uint8_t pending[2]
+        uint8_t front
+    void a26_tv_reset(a26_tv_t *, a26_env_t *, const a26_cartridge_t *)
+    int32_t a26_tv_act(a26_tv_t *, a26_env_t *, const a26_cartridge_t *, uint32_t, int32_t)
+    const uint8_t *a26_tv_look(a26_tv_t *, const a26_cartridge_t *)
+    void a26_tv_make_eager(a26_tv_t *, const a26_cartridge_t *)

@@ -1,6 +1,5 @@
 """Our environments in Gymnasium's registry, once Gymnasium is imported: before us or after."""
 
-import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -43,21 +42,25 @@ def register_when_imported() -> None:
 
 
 class _WaitForGymnasium(MetaPathFinder):
+    """Stays until Gymnasium is imported: it may be looked for before that, any number of times."""
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != "gymnasium":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _ThenRegister(spec.loader)
-        return spec
+        for finder in [finder for finder in sys.meta_path if finder is not self]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _ThenRegister(spec.loader, self)
+                return spec
+        return None
 
 
 class _ThenRegister(Loader):
-    def __init__(self, loader: Loader):
-        self._loader = loader
+    def __init__(self, loader: Loader, finder: MetaPathFinder):
+        self._loader, self._finder = loader, finder
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -66,4 +69,6 @@ class _ThenRegister(Loader):
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader  # as if we had not been here
         self._loader.exec_module(module)
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
         register()

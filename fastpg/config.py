@@ -121,6 +121,7 @@ class TrainConfig:
     @staticmethod
     def from_json(values: dict[str, Any]) -> "TrainConfig":
         """The inverse of :meth:`to_json`; unknown keys are refused."""
+        values = {"emulator": "ale", **values}  # what there was before there was a choice
         known = {field.name for field in fields(TrainConfig)}
         unknown = sorted(set(values) - known)
         if unknown:

@@ -6,8 +6,9 @@
 >>> reward = emulator.act(3)
 
 The same seeds and actions give the same game as there: memory, picture, reward, end, sticky
-actions. Not here: sound, modes and difficulties other than 0, and reward and end of other games
-than Pong. Bad arguments raise instead of being ignored.
+actions. Not here: sound, modes and difficulties other than 0, and reward, end and lives of other
+games than Pong. Bad arguments raise instead of being ignored. Several emulators can run in as many
+threads at once: :meth:`Emulator.act` releases the GIL.
 """
 
 import struct
@@ -30,11 +31,12 @@ _emulator.set_colours(PALETTE_RGB, PALETTE_GRAY)
 
 SCREEN = (210, 160)
 RAM_SIZE = 128
+MOST_SKIP = 1_000_000
 _ACTIONS = tuple(Action(k) for k in range(18))
 _SETTINGS: dict[type, dict[str, Any]] = {
     int: {"random_seed": -1, "frame_skip": 1, "max_num_frames_per_episode": 0},
     float: {"repeat_action_probability": 0.25},
-    bool: {},
+    bool: {"sound": False, "display_screen": False, "color_averaging": False},
     str: {"rom_file": ""},
 }
 _STATE = struct.Struct("<8sII8sI")  # magic, layout, snapshot's size, ROM, checksum
@@ -44,12 +46,13 @@ _MAGIC = b"fastpg26" if sys.byteorder == "little" else b"fastpgbe"
 class EmulatorState:
     """A console at one moment, made by :meth:`Emulator.cloneState`; it can be pickled."""
 
-    def __init__(self, snapshot: bytes, rom: bytes, with_generators: bool):
-        self._snapshot, self._rom, self._with_generators = snapshot, rom, with_generators
+    def __init__(self, snapshot: bytes, rom: bytes, with_generators: bool, meddled: bool):
+        self._snapshot, self._rom = snapshot, rom
+        self._with_generators, self._meddled = with_generators, meddled
 
     def serialize(self) -> bytes:
         """Bytes that :meth:`from_bytes` takes; of this version's layout."""
-        body = bytes([self._with_generators]) + self._snapshot
+        body = bytes([self._with_generators + 2 * self._meddled]) + self._snapshot
         head = (_MAGIC, _emulator.LAYOUT_VERSION, len(body), self._rom, zlib.crc32(body))
         return _STATE.pack(*head) + body
 
@@ -60,7 +63,7 @@ class EmulatorState:
         Raises:
             ValueError: data is no such state, is damaged, or of another layout.
         """
-        if len(data) < _STATE.size or data[:8] != _MAGIC:
+        if not isinstance(data, bytes) or len(data) < _STATE.size or data[:8] != _MAGIC:
             raise ValueError("state: expected what EmulatorState.serialize() gave, got other bytes")
         _, layout, size, rom, checksum = _STATE.unpack_from(data)
         body = data[_STATE.size :]
@@ -70,7 +73,7 @@ class EmulatorState:
         whole = len(body) == size == _emulator.SNAPSHOT_BYTES + 1
         if not whole or zlib.crc32(body) != checksum:
             raise ValueError("state: it is damaged (size or checksum)")
-        return cls(body[1:], rom, bool(body[0]))
+        return cls(body[1:], rom, bool(body[0] & 1), bool(body[0] & 2))
 
     def equals(self, other: "EmulatorState") -> bool:
         """Whether both are the same."""
@@ -117,6 +120,9 @@ class Emulator(Console):
         self._game: _roms.Game | None = None
         self._rom = b""
 
+    def __reduce__(self) -> Any:
+        raise TypeError("an Emulator cannot be pickled or copied; cloneState() can be pickled")
+
     # ---- settings ---------------------------------------------------------------------------
 
     def _set(self, kind: type, key: str, value: Any) -> None:
@@ -136,18 +142,23 @@ class Emulator(Console):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise TypeError(f"{key}: expected an int, got {value!r}")
         least = {"frame_skip": 1, "max_num_frames_per_episode": 0}.get(key, -(2**31))
-        if not least <= value < 2**31:
-            raise ValueError(f"{key}: expected an int of at least {least}, got {value}")
+        most = MOST_SKIP if key == "frame_skip" else 2**31 - 1
+        if not least <= value <= most:
+            raise ValueError(f"{key}: expected an int of {least} to {most}, got {value}")
         self._set(int, key, value)
 
     def setFloat(self, key: str, value: float) -> None:
         """Set repeat_action_probability, 0 to 1."""
+        if not isinstance(value, (int, float, np.floating, np.integer)):
+            raise TypeError(f"{key}: expected a number, got {value!r}")
         if key == "repeat_action_probability" and not 0 <= value <= 1:
             raise ValueError(f"{key}: expected 0 to 1, got {value}")
         self._set(float, key, value)
 
     def setBool(self, key: str, value: bool) -> None:
-        """There is nothing to set."""
+        """Sound, display_screen and color_averaging can be set to False: they are not here."""
+        if value and key in self._settings[bool]:
+            raise ValueError(f"{key}: expected False (this emulator has none), got {value}")
         self._set(bool, key, value)
 
     def setString(self, key: str, value: str) -> None:
@@ -175,16 +186,19 @@ class Emulator(Console):
     def loadROM(self, path: str | PathLike[str]) -> None:
         """Load a 2 KB or 4 KB ROM and begin a game.
 
-        One that is not known here is played with joysticks, with a warning; its reward is 0.
+        Any other than Pong's is played with a warning, since its reward and end are not known; one
+        that is not known at all has joysticks.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: another size, or a program that cannot run.
         """
         made, game, rom = cartridge(path)
-        if game is _roms.UNKNOWN:
+        if not game.scored:
+            what = f"{game.name} is" if game.name else "unknown ROM;"
+            console = "paddles" if game.paddles else "joysticks"
             warnings.warn(
-                f"{path}: unknown ROM; played with joysticks, reward and end are not known",
+                f"{path}: {what} played with {console}, reward and end are not known",
                 stacklevel=2,
             )
         ints, floats = self._settings[int], self._settings[float]
@@ -207,7 +221,7 @@ class Emulator(Console):
         return self.truncated
 
     def lives(self) -> int:
-        """0: Pong has none."""
+        """0: Pong has none, and those of other games are not known."""
         return 0
 
     def getFrameNumber(self) -> int:
@@ -273,6 +287,9 @@ class Emulator(Console):
     def setRAM(self, index: int, value: int) -> None:
         """Set byte ``index`` of the memory."""
         self._loaded()
+        for name, number in (("index", index), ("value", value)):
+            if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+                raise TypeError(f"{name}: expected an int, got {number!r}")
         if not 0 <= index < RAM_SIZE:
             raise ValueError(f"index: expected 0 to {RAM_SIZE - 1}, got {index}")
         if not 0 <= value <= 255:
@@ -306,7 +323,7 @@ class Emulator(Console):
     def cloneState(self, include_rng: bool = False) -> EmulatorState:
         """The console at this moment; with ``include_rng`` the sticky actions' generator too."""
         self._loaded()
-        return EmulatorState(self.snapshot(), self._rom, bool(include_rng))
+        return EmulatorState(self.snapshot(), self._rom, bool(include_rng), self.meddled)
 
     def restoreState(self, state: EmulatorState) -> None:
         """Go on from a :meth:`cloneState` of the same ROM.
@@ -315,12 +332,14 @@ class Emulator(Console):
         one before this call, not the one before the clone.
 
         Raises:
-            ValueError: the state is another ROM's.
+            ValueError: the state is another ROM's, or what no console can be in.
         """
         self._loaded()
+        if not isinstance(state, EmulatorState):
+            raise TypeError(f"state: expected what cloneState() gave, got {state!r}")
         if state._rom != self._rom:
             raise ValueError("state: expected one of the loaded ROM, got another's")
-        self.restore(state._snapshot, state._with_generators, False)
+        self.restore(state._snapshot, state._with_generators, False, state._meddled)
 
     def cloneSystemState(self) -> EmulatorState:
         """:meth:`cloneState` with the generator."""

@@ -1,8 +1,10 @@
 """Our own environments: their ids, their threads, their buffers. See also test_vector_envs.py."""
 
+import copy
 import multiprocessing
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import gymnasium
 import numpy as np
@@ -36,12 +38,20 @@ def log(env, steps, seed=3):
     return kept
 
 
-@pytest.mark.parametrize("order", ["import fastpg, gymnasium", "import gymnasium, fastpg"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        "import fastpg, gymnasium",
+        "import gymnasium, fastpg",
+        "import fastpg, importlib.util; importlib.util.find_spec('gymnasium'); import gymnasium",
+    ],
+)
 def test_ids_are_registered_whichever_is_imported_first(order):
     code = (
         f"{order}; ids = [i for i in gymnasium.registry if i.startswith('fastpg/')];"
         f"assert ids == {list(IDS)}, ids;"
         "assert gymnasium.__spec__.loader is gymnasium.__loader__;"
+        "assert not [f for f in __import__('sys').meta_path if 'fastpg' in type(f).__module__];"
         "assert 'fastpg.envs' not in __import__('sys').modules;"
         "env = gymnasium.make_vec('fastpg/Pong-v5', num_envs=3, obs_type='ram');"
         "assert env.reset(seed=1)[0].shape == (3, 128)"
@@ -96,8 +106,8 @@ def test_threads_change_nothing(obs_type):
             np.testing.assert_array_equal(a, b)
 
 
-def _step_forked(env, queue):
-    queue.put([env.step([2] * 4)[0].sum() for _ in range(5)])
+def _step_forked(env, sender):
+    sender.send([env.step([2] * 4)[0].sum() for _ in range(5)])
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
@@ -107,10 +117,11 @@ def test_a_forked_child_goes_on_with_threads_of_its_own():
     env.reset(seed=1)
     env.step([0] * 4)
     context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
-    child = context.Process(target=_step_forked, args=(env, queue))
+    receiver, sender = context.Pipe()
+    child = context.Process(target=_step_forked, args=(env, sender))
     child.start()
-    sums = queue.get()
+    assert receiver.poll(30)
+    sums = receiver.recv()
     child.join(10)
     assert child.exitcode == 0
     assert sums == [env.step([2] * 4)[0].sum() for _ in range(5)]
@@ -154,9 +165,52 @@ def test_a_masked_reset_leaves_the_other_observations():
         env.close()
 
 
-def test_bad_stack():
-    with pytest.raises(ValueError, match="stack_num: expected at least 1, got 0"):
-        NativeVectorEnv(stack_num=0, obs_type="dqn")
+def test_a_masked_reset_does_not_show_what_was_written_without_autoreset():
+    env = NativeVectorEnv("ALE/Pong-v5", 2, obs_type="palette", autoreset_mode="Disabled")
+    before, _ = env.reset(seed=1)
+    kept = before.copy()
+    before[:] = 7
+    after, _ = env.reset(options={"reset_mask": np.array([True, False])})
+    np.testing.assert_array_equal(after[1], kept[1])
+    env.close()
+
+
+def test_one_thread_at_a_time():
+    env = NativeVectorEnv("ALE/Pong-v5", 16, obs_type="rgb", num_threads=2)
+    env.reset(seed=1)
+
+    def hammer(_):
+        errors = 0
+        for _ in range(60):
+            try:
+                env.step([0] * 16)
+            except RuntimeError as error:
+                errors += "another thread is in step()" in str(error)
+        return errors
+
+    with ThreadPoolExecutor(3) as pool:
+        errors = sum(pool.map(hammer, range(3)))
+    assert 0 < errors < 180
+    env.close()
+
+
+def test_wrong_use_of_the_compiled_games():
+    games = NativeVectorEnv("ALE/Pong-v5", 2, obs_type="ram", num_threads=2)._games
+    games.close()
+    games.close()
+    with pytest.raises(RuntimeError, match="the games are closed"):
+        games.step()
+    env = NativeVectorEnv("ALE/Pong-v5", 2)
+    with pytest.raises(TypeError, match="cannot be pickled or copied"):
+        copy.copy(env)
+    for stack in (0, 2.5):
+        with pytest.raises(
+            ValueError, match=f"stack_num: expected an int of at least 1, got {stack}"
+        ):
+            NativeVectorEnv(stack_num=stack, obs_type="dqn")
+    for seed in (1.5, "ab", [1.5, 2.7]):
+        with pytest.raises(ValueError, match="seed: expected"):
+            env.reset(seed=seed)
 
 
 def test_an_environment_that_is_dropped_ends_its_threads():

@@ -184,11 +184,11 @@ def test_wrong_use(kind):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"num_envs": 0}, "num_envs: expected at least 1, got 0"),
-        ({"num_threads": -1}, "num_threads: expected at least 0, got -1"),
+        ({"num_envs": 0}, "num_envs: expected an int of at least 1, got 0"),
+        ({"num_threads": -1}, "num_threads: expected an int of at least 0, got -1"),
         ({"obs_type": "x"}, "obs_type: expected one of rgb, .*, got 'x'"),
         ({"frameskip": 0}, "frameskip: expected"),
-        ({"autoreset_mode": "x"}, "'x' is not a valid AutoresetMode"),
+        ({"autoreset_mode": "x"}, "autoreset_mode: expected one of NextStep, .*, got 'x'"),
     ],
 )
 @both

@@ -84,12 +84,11 @@ class AleVectorEnv(GameVectorEnv):
         num_threads: worker processes (processes, as ale-py holds Python's lock while it emulates);
             0 for one per core that this process may use. Never more than N. With 1, the games run
             in this process.
-        frameskip: as :class:`~fastpg.envs.rules.Rules`; None for what the id is registered with,
-            as the next three.
-        repeat_action_probability: as ``Rules``.
-        noop_max: as ``Rules``.
-        full_action_space: as ``Rules``.
-        max_num_frames_per_episode: as ``Rules``.
+        frameskip: as :class:`~fastpg.envs.rules.Rules`; None for what the id is registered with.
+        repeat_action_probability: likewise.
+        noop_max: as ``Rules``; no id has any.
+        full_action_space: as ``Rules``; None for what the id is registered with.
+        max_num_frames_per_episode: likewise.
         autoreset_mode: ``AutoresetMode``, or its value: what follows an episode's end, with the
             meanings that Gymnasium documents for its vector environments.
         obs_type: the observation of each game, uint8: ``"rgb"`` (210, 160, 3), ``"grayscale"``

@@ -28,7 +28,7 @@ class NativeEnv(gymnasium.Env[np.ndarray, int]):
         ValueError: an id of another game, or a bad value; the message names it.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 (as Gymnasium)
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 (as Gymnasium)
 
     def __init__(
         self,

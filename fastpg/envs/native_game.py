@@ -175,10 +175,13 @@ class NativeGame:
         Raises:
             ValueError: state is none of this emulator's, or damaged.
         """
+        if not isinstance(state, bytes):
+            raise TypeError(f"state: expected bytes, got {type(state).__name__}")
         head, found, body = state.partition(b"\n")
         try:
             values = json.loads(head)
             right = bool(found) and values["format"] == _STATE_FORMAT
+            right = right and values["game"] == self.rules.game
             right = right and values["checksum"] == zlib.crc32(body)
         except (ValueError, KeyError, TypeError):
             right = False

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 from fastpg import _roms
 from fastpg._emulator import MOST_THREADS, Games
 from fastpg.envs.native_game import actions, frame_range, pong_cartridge, seed_words
-from fastpg.envs.vector import OBSERVATIONS, Buffers, GameVectorEnv
+from fastpg.envs.vector import OBSERVATIONS, Buffers, GameVectorEnv, at_least
 from fastpg.envs.workers import available_cores
 
 DQN_PICTURE = (84, 84)
@@ -26,13 +26,12 @@ class NativeVectorEnv(GameVectorEnv):
         env_id: ale-py's id of the rules, such as ``"ALE/Pong-v5"`` or ``"Pong-v0"``.
         num_envs: number of games N.
         num_threads: threads that play, the caller's included; 0 for one per core that this process
-            may use. Never more than N. The number changes nothing but the speed.
-        frameskip: as :class:`~fastpg.envs.rules.Rules`; None for what the id is registered with,
-            as the next three.
-        repeat_action_probability: as ``Rules``.
-        noop_max: as ``Rules``.
-        full_action_space: as ``Rules``.
-        max_num_frames_per_episode: as ``Rules``.
+            may use. Never more than N or 256. The number changes nothing but the speed.
+        frameskip: as :class:`~fastpg.envs.rules.Rules`; None for what the id is registered with.
+        repeat_action_probability: likewise.
+        noop_max: as ``Rules``; no id has any.
+        full_action_space: as ``Rules``; None for what the id is registered with.
+        max_num_frames_per_episode: likewise.
         autoreset_mode: ``AutoresetMode``, or its value: what follows an episode's end, with the
             meanings that Gymnasium documents for its vector environments.
         obs_type: the observation of each game, uint8: ``"rgb"`` (210, 160, 3), ``"grayscale"``
@@ -43,7 +42,9 @@ class NativeVectorEnv(GameVectorEnv):
             them (so a step that ends an episode shows what was there before its last frame).
         stack_num: pictures of a ``"dqn"`` observation.
         copy: False returns the environment's own buffer, which the next ``step`` or ``reset``
-            overwrites; True never touches an observation again that somebody holds.
+            overwrites; True never touches an observation again that somebody holds. (A masked reset
+            shows the other games as the observation before it does, so that what was written into
+            that would be seen again; without autoreset real copies are returned, and it is not.)
 
     Raises:
         ValueError: an id of another game, or a bad value; the message names it.
@@ -66,8 +67,7 @@ class NativeVectorEnv(GameVectorEnv):
         stack_num: int = 4,
         copy: bool = True,
     ):
-        if stack_num < 1:
-            raise ValueError(f"stack_num: expected at least 1, got {stack_num}")
+        at_least("stack_num", stack_num, 1)
         super().__init__(
             env_id,
             num_envs,
@@ -93,7 +93,9 @@ class NativeVectorEnv(GameVectorEnv):
     def _start(self, copy: bool) -> None:
         rules = self.rules
         buffers = self._buffers = Buffers.of(self.num_envs, self._shape)
-        self._shown = _Recycled(buffers.observations) if copy else None
+        masked = self.autoreset_mode is AutoresetMode.DISABLED
+        self._copy = copy and masked  # resets with a mask are the rule there
+        self._shown = _Recycled(buffers.observations) if copy and not masked else None
         self._seeded = np.zeros(self.num_envs, np.bool_)
         self._games = Games(pong_cartridge(), self.num_envs, self.num_threads)
         self._games.set_rules(
@@ -140,7 +142,8 @@ class NativeVectorEnv(GameVectorEnv):
         self._games.write_to(_flat(page))
 
     def _observed(self) -> np.ndarray:
-        return self._buffers.observations
+        observations = self._buffers.observations
+        return observations.copy() if self._copy else observations
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the threads."""

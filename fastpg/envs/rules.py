@@ -7,8 +7,10 @@ from typing import Any
 
 import ale_py
 import gymnasium
+import numpy as np
 
 _ENTRY_POINT = "ale_py.env:AtariEnv"
+_MOST_FRAMES, _MOST_SKIP = 2**31 - 1, 1_000_000  # what fits the emulators' counters, and an hour
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,24 @@ class Rules:
         """
         if isinstance(self.frameskip, list):  # as JSON gives it
             object.__setattr__(self, "frameskip", tuple(self.frameskip))
+        for name in ("frameskip", "max_num_frames_per_episode", "full_action_space", "noop_max"):
+            value = getattr(self, name)
+            if isinstance(value, (np.integer, np.bool_)):
+                object.__setattr__(self, name, value.item())
         if not _is_frameskip(self.frameskip):
-            raise _bad("frameskip", "an int above 0 or (low, high) with 0 < low < high", self)
+            expected = "an int above 0 or (low, high) with 0 < low < high"
+            raise _bad("frameskip", f"{expected}, at most {_MOST_SKIP}", self)
         if not (
             isinstance(self.repeat_action_probability, Real)
             and 0 <= self.repeat_action_probability <= 1
         ):
             raise _bad("repeat_action_probability", "0 to 1", self)
-        if not _is_int(self.max_num_frames_per_episode, 0):
-            raise _bad("max_num_frames_per_episode", "an int of at least 0", self)
+        if not _is_int(self.max_num_frames_per_episode, 0, _MOST_FRAMES):
+            raise _bad("max_num_frames_per_episode", f"an int of 0 to {_MOST_FRAMES}", self)
         if not isinstance(self.full_action_space, bool):
             raise _bad("full_action_space", "True or False", self)
-        if not _is_int(self.noop_max, 0):
-            raise _bad("noop_max", "an int of at least 0", self)
+        if not _is_int(self.noop_max, 0, _MOST_SKIP):
+            raise _bad("noop_max", f"an int of 0 to {_MOST_SKIP}", self)
 
 
 def rules(
@@ -104,14 +111,16 @@ def _registered(env_id: str) -> dict[str, Any]:
     return atari[env_id]
 
 
-def _is_int(value: Any, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+def _is_int(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _is_frameskip(value: Any) -> bool:
     if isinstance(value, tuple):
-        return len(value) == 2 and _is_int(value[0], 1) and _is_int(value[1], value[0] + 1)
-    return _is_int(value, 1)
+        if len(value) != 2 or not _is_int(value[0], 1, _MOST_SKIP):
+            return False
+        return _is_int(value[1], value[0] + 1, _MOST_SKIP)
+    return _is_int(value, 1, _MOST_SKIP)
 
 
 def _bad(name: str, expected: str, rules: Rules) -> ValueError:

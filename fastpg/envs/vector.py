@@ -25,6 +25,16 @@ OBSERVATIONS: dict[str, tuple[int, ...]] = {
 }
 
 
+def at_least(name: str, value: Any, least: int) -> None:
+    """Refuse what is no int of at least ``least``.
+
+    Raises:
+        ValueError: names the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}")
+
+
 @dataclass
 class Buffers:
     """What goes into the games and comes out: a row, of infos a column, a game."""
@@ -65,6 +75,9 @@ class GameVectorEnv(VectorEnv):
     action_meanings: tuple[str, ...]
     _buffers: Buffers
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a vector environment cannot be pickled or copied: make another")
+
     def __init__(
         self,
         env_id: str,
@@ -76,18 +89,22 @@ class GameVectorEnv(VectorEnv):
         **of_the_rules: Any,
     ):
         """Check the arguments: see the subclasses. ``shapes`` of the observations there are."""
-        if num_envs < 1:
-            raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
-        if num_threads < 0:
-            raise ValueError(f"num_threads: expected at least 0, got {num_threads}")
-        if obs_type not in shapes:
+        at_least("num_envs", num_envs, 1)
+        at_least("num_threads", num_threads, 0)
+        if not isinstance(obs_type, str) or obs_type not in shapes:
             expected = ", ".join(shapes)
             raise ValueError(f"obs_type: expected one of {expected}, got {obs_type!r}")
+        try:
+            mode = AutoresetMode(autoreset_mode)
+        except ValueError:
+            expected = ", ".join(mode.value for mode in AutoresetMode)
+            message = f"autoreset_mode: expected one of {expected}, got {autoreset_mode!r}"
+            raise ValueError(message) from None
         self.rules: Rules = rules(env_id, **of_the_rules)
         self.num_envs = num_envs
         self.obs_type = obs_type
         self._shape = shapes[obs_type]
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = mode
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
         self._started = np.zeros(num_envs, np.bool_)
         self._all_started = False
@@ -219,12 +236,14 @@ class GameVectorEnv(VectorEnv):
             return [None] * self.num_envs
         if isinstance(seed, (int, np.integer)):
             seed = [int(seed) + i for i in range(self.num_envs)]
-        seeds = [None if one is None else int(one) for one in seed]
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"seed: expected {self.num_envs} of them, got {len(seeds)}")
-        if any(one is not None and one < 0 for one in seeds):
-            raise ValueError(f"seed: expected ints of at least 0, got {seed}")
-        return seeds
+        if isinstance(seed, (str, bytes)) or not hasattr(seed, "__len__"):
+            raise ValueError(f"seed: expected an int or {self.num_envs} of them, got {seed!r}")
+        if len(seed) != self.num_envs:
+            raise ValueError(f"seed: expected {self.num_envs} of them, got {len(seed)}")
+        for one in seed:
+            if one is not None and (not isinstance(one, (int, np.integer)) or one < 0):
+                raise ValueError(f"seed: expected ints of at least 0, got {seed}")
+        return [None if one is None else int(one) for one in seed]
 
     def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
         if not options or "reset_mask" not in options:
