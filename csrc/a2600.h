@@ -173,8 +173,10 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
     r.pc += 2; \
     if (M6507_TAKEN_##op(&r)) { \
         value = A2600_FETCH(r.pc - 1); \
-        A2600_JUMPED(value) \
         base = (uint16_t)(r.pc + (int8_t)value); \
+        if (A26_UNLIKELY(!(base & 0x1000))) { \
+            A2600_JUMPED(value) \
+        } \
         cycle += 1 + (((base ^ r.pc) & 0xFF00) != 0); \
         r.pc = base; \
     }

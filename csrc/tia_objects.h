@@ -103,7 +103,9 @@ A26_FN uint32_t tia_spread4(uint32_t v) { /* bit k to bit 4 k */
 A26_FN uint32_t tia_widen4(uint32_t v) { return tia_spread4(v) * 15u; }
 
 A26_FN uint32_t tia_lowest(uint64_t set) { /* number of the lowest bit of a set that is not empty */
-#if defined(__GNUC__) || defined(__clang__)
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    return (uint32_t)__ffsll((long long)set) - 1;
+#elif defined(__GNUC__) || defined(__clang__)
     return (uint32_t)__builtin_ctzll(set);
 #else
     uint32_t p = 0;

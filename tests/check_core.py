@@ -1,8 +1,8 @@
 """Checks of the console core in csrc/ that need compilers: every one, sanitizers, fuzzers.
 
-``python tests/check_core.py [compilers] [sanitizers] [fuzzers]`` (all by default). A tool that is
-missing makes its check be skipped, with a line that says so; with ``--require``, as CI calls it, it
-is a failure. Exit code 1 on any warning, difference, crash or hang.
+``python tests/check_core.py [compilers] [pictures] [sanitizers] [fuzzers]`` (default: all). A tool
+that is missing makes its check be skipped, with a line that says so; with ``--require``, as CI
+calls it, it is a failure. Exit code 1 on any warning, difference, crash or hang.
 """
 
 import argparse
@@ -31,10 +31,18 @@ CONSOLES = {
     "boxing": (0, 0, 8, 0, 0),
 }
 INCLUDES = [f"-I{CSRC}", f"-I{SOURCES}"]
-STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+PORTABLE = ["-Wpedantic", "-DA26_NO_VECTORS", "-DA26_NO_LABEL_VALUES"]  # ISO C alone
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1"]
 # Inlining everything under sanitizers takes minutes of compile time and finds nothing more.
-QUICK = ["-std=c11", "-O0", "-DA26_FN=static __attribute__((unused))"]
+QUICK = ["-std=gnu11", "-O0", "-DA26_FN=static __attribute__((unused))", "-ffp-contract=off"]
+# Functions that are chosen when a program loads are chosen before ThreadSanitizer is ready.
+THREADS = ["-fsanitize=thread", "-g1", "-DA26_NO_VECTORS", "-DFASTPG_CLONES="]
+LIBRARIES = ["-lm", "-lpthread"]
+BUILDS = {  # which must show the same
+    "vectors and labels": [],
+    "words, without labels": ["-DA26_NO_VECTORS", "-DA26_NO_LABEL_VALUES"],
+}
 CUDA_TARGETS = ("sm_80", "sm_90")
 PONG_ON_DEVICE = ['-DA26_DEVICE_TRANSLATION="pong.c"', "-DA26_DEVICE_RUN=a2600_run_pong"]
 
@@ -142,25 +150,48 @@ def check_cuda(folder):
 def check_compilers(folder, _):
     """The same sources by gcc, clang and a CUDA compiler, without a warning."""
     generate(folder / "all", CONSOLES)
-    for compiler in ("gcc", "clang"):
-        command = [tool(compiler), *STRICT, "-O1", *INCLUDES, f"-I{folder / 'all'}"]
-        command += ["-c", SOURCES / "sanitize.c", "-o", folder / "core.o"]
-        run(f"{compiler} -O1, all games", command)
+    generate(folder / "pong", ["pong"])
+    for compiler, games, title, options in (
+        ("gcc", "all", "", []),
+        ("gcc", "pong", ", portable", PORTABLE),
+        ("clang", "pong", "", []),
+    ):
+        command = [tool(compiler), *STRICT, *options, "-O1", *INCLUDES, f"-I{folder / games}"]
+        command += ["-c", SOURCES / "pictures.c", "-o", folder / "core.o"]
+        run(f"{compiler} -O1, {games}{title}", command)
     check_cuda(folder / "all")
 
 
 def check_sanitizers(folder, _):
-    """Games, any bytes and old age under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    """Games, any bytes, old age, painting, vectors of games, threads: under sanitizers."""
     generate(folder / "all", CONSOLES)
     generate(folder / "pong", ["pong"])
-    compiler = [shutil.which("clang") or tool("gcc"), *QUICK, *SANITIZE, *INCLUDES]
-    program = folder / "sanitize"
-    run("build", [*compiler, f"-I{folder / 'all'}", SOURCES / "sanitize.c", "-o", program])
-    print(run("games, images, old age", [program, 1000, 600]))
-    program = folder / "kernel"
-    command = [*compiler, "-DSTANDALONE", f"-I{folder / 'pong'}", SOURCES / "fuzz_pong_kernel.c"]
-    run("build", [*command, "-o", program])
-    print(run("Pong's kernel from random states", [program, 1500]))
+    compiler = [shutil.which("clang") or tool("gcc"), *QUICK, *INCLUDES]
+    for title, games, options, source, arguments in (
+        ("games, images, old age", "all", SANITIZE, "sanitize", [1000, 600]),
+        ("Pong's kernel from random states", "pong", SANITIZE, "fuzz_pong_kernel", [800]),
+        ("painting", "pong", SANITIZE, "paint", [50000]),
+        ("vectors of games, television, player", "pong", SANITIZE, "host", [24, 60]),
+        ("the same, data races", "pong", THREADS, "host", [12, 60]),
+    ):
+        program = folder / source
+        command = [*compiler, *options, "-DSTANDALONE", f"-I{folder / games}"]
+        run("build", [*command, SOURCES / f"{source}.c", "-o", program, *LIBRARIES])
+        # ThreadSanitizer's rule for a fork: the child's threads begin anew here
+        print(run(title, ["env", "TSAN_OPTIONS=die_after_fork=0", program, *arguments]))
+
+
+def check_pictures(folder, _):
+    """Builds with and without vector instructions show the same."""
+    generate(folder / "all", CONSOLES)
+    shown = {}
+    for name, flags in BUILDS.items():
+        program = folder / "pictures"
+        command = [tool("gcc"), *QUICK, *flags, *INCLUDES, f"-I{folder / 'all'}"]
+        run(f"build, {name}", [*command, SOURCES / "pictures.c", "-o", program])
+        shown[name] = run(name, [program, 300, 200])
+    if len(set(shown.values())) != 1:
+        raise SystemExit(f"FAILED: {', '.join(shown)} do not show the same")
 
 
 def check_fuzzers(folder, seconds):
@@ -178,13 +209,18 @@ def check_fuzzers(folder, seconds):
         print("   ", log.strip().splitlines()[-1])
 
 
-CHECKS = {"compilers": check_compilers, "sanitizers": check_sanitizers, "fuzzers": check_fuzzers}
+CHECKS = {
+    "compilers": check_compilers,
+    "pictures": check_pictures,
+    "sanitizers": check_sanitizers,
+    "fuzzers": check_fuzzers,
+}
 
 
 def main():
     """Run the checks that were named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checks", nargs="*", help="compilers, sanitizers, fuzzers; default: all")
+    parser.add_argument("checks", nargs="*", help=f"{', '.join(CHECKS)}; default: all")
     parser.add_argument("--require", action="store_true", help="fail where a tool is missing")
     parser.add_argument("--seconds", type=int, default=20, help="for each fuzzer")
     arguments = parser.parse_args()
