@@ -10,6 +10,7 @@ import pytest
 
 from tests.emulator_core import CSRC, Core, build, translation
 from tests.random_roms import WARM_UP, compare, pokes, replay, save
+from tests.rom_decimal import compare_decimal
 from tests.rom_generator import FAMILIES, make_rom, names
 
 FIRST_SEED = 100_000  # others than the long run's
@@ -29,6 +30,11 @@ def test_random_roms(interpreter, tmp_path, family):
             result = compare(make_rom(name, seed), interpreter, tmp_path)
             assert result.difference is None, f"{name} {seed}: {result.difference}"
             assert result.frames > WARM_UP
+
+
+def test_decimal_arithmetic(interpreter, tmp_path):
+    done, differ = compare_decimal(interpreter, tmp_path, (0x00, 0x09, 0x5A, 0x99, 0xA0, 0xFF))
+    assert (done, differ) == (4 * 6 * 256, 0)
 
 
 def test_a_difference_is_found_saved_and_replayed(interpreter, tmp_path, monkeypatch, capsys):
