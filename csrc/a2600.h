@@ -209,14 +209,20 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
     A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH_AGAIN((uint8_t)r.pc); \
     base |= (uint16_t)(A2600_FETCH(r.pc) << 8); r.pc = base; /* fetched last */ \
     A2600_JUMPED(base >> 8)
+/* RTS reads at the address that it pulled before it goes on to the next. INTIM there keeps a mark. */
 #define A2600_DO_RTS \
     base = A2600_PULL(0x60); base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = (uint16_t)(base + 1); \
-    A2600_JUMPED(base >> 8)
+    value = (uint8_t)(base >> 8); \
+    if (A26_UNLIKELY(!(r.pc & 0x1000))) \
+        value = A2600_READ(base, value); \
+    A2600_JUMPED(value)
 #define A2600_DO_RTI \
     value = A2600_PULL(0x40); m6507_set_flags(&r, value); base = A2600_PULL(value); \
     base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = base; A2600_JUMPED(base >> 8)
+/* BRK reads the byte after it, which may be INTIM too. */
 #define A2600_DO_BRK \
-    r.pc += 2; A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH_AGAIN((uint8_t)r.pc); \
+    (void)A2600_FETCH(r.pc + 1); r.pc += 2; \
+    A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH_AGAIN((uint8_t)r.pc); \
     A2600_PUSH_AGAIN(m6507_flags(&r)); r.i = 1; A2600_FETCH_WORD(r.pc, 0xFFFE) \
     A2600_JUMPED(r.pc >> 8)
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from tests import rom_bus, rom_cpu, rom_frames, rom_tia  # noqa: F401  (they register families)
 from tests.emulator_core import Core, build, oracle
+from tests.rom_decimal import compare_decimal
 from tests.rom_generator import FAMILIES, Rom, make_rom, names
 
 SCREEN = (210, 160)
@@ -154,12 +155,17 @@ def main() -> int:
     parser.add_argument("--family", choices=sorted(FAMILIES), help="only this one")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write ROMs that differ there")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="a JSON file written by --save")
+    parser.add_argument("--decimal", action="store_true", help="all decimal ADC and SBC instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         library = build(folder)
         if options.replay:
             return replay(options.replay, library, folder)
+        if options.decimal:
+            done, differ = compare_decimal(library, folder)
+            print(f"{done} decimal sums and differences, {differ} differ")
+            return int(differ > 0)
         chosen = [options.family] * options.roms if options.family else names(options.roms)
         seeds = Counter()
         plan = []

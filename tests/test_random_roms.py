@@ -10,7 +10,8 @@ import pytest
 
 from tests.emulator_core import CSRC, Core, build, translation
 from tests.random_roms import WARM_UP, compare, pokes, replay, save
-from tests.rom_generator import FAMILIES, make_rom, names
+from tests.rom_decimal import compare_decimal
+from tests.rom_generator import FAMILIES, VSYNC, Program, Rom, make_rom, names
 
 FIRST_SEED = 100_000  # others than the long run's
 
@@ -29,6 +30,44 @@ def test_random_roms(interpreter, tmp_path, family):
             result = compare(make_rom(name, seed), interpreter, tmp_path)
             assert result.difference is None, f"{name} {seed}: {result.difference}"
             assert result.frames > WARM_UP
+
+
+def run_in_riot(start):
+    """A ROM that runs code at the RIOT's addresses until a BRK, then keeps TIMINT."""
+    g = Program(random.Random(0))
+    g.begin()
+    g.wait_for_flag()
+    g.label("abnormal")
+    g.store(VSYNC, 2)
+    g.lines(3)
+    g.store(VSYNC, 0)
+    start(g)
+    g.label("break")
+    g.op("LDA", "ABS", 0x285)
+    g.store(0xB0)
+    g.load("X", 0xFF)
+    g.op("TXS")
+    g.lines(250)
+    g.op("JMP", "ABS", "abnormal")
+    return Rom("riot", 0, g.rom(), 8, (0xA0,), 1, True)
+
+
+def return_to_timer(g):
+    for byte in (0x02, 0x86):
+        g.load("A", byte)
+        g.op("PHA")
+    g.op("RTS")
+
+
+def test_brk_and_rts_read_the_timer_on_their_way(interpreter, tmp_path):
+    for start in (lambda g: g.op("JMP", "ABS", 0x283), return_to_timer):
+        result = compare(run_in_riot(start), interpreter, tmp_path)
+        assert result == (8, None)
+
+
+def test_decimal_arithmetic(interpreter, tmp_path):
+    done, differ = compare_decimal(interpreter, tmp_path, (0x00, 0x09, 0x5A, 0x99, 0xA0, 0xFF))
+    assert (done, differ) == (4 * 6 * 256, 0)
 
 
 def test_a_difference_is_found_saved_and_replayed(interpreter, tmp_path, monkeypatch, capsys):
