@@ -59,7 +59,7 @@ class TrainConfig:
     hidden: int = 200
     """Hidden units of the network."""
 
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     """Step size of RMSProp."""
 
     decay: float = 0.99

@@ -46,55 +46,62 @@ def assert_same_step(ours, theirs):
         assert_same(a, b)
 
 
-def run_beside(ours, theirs, steps, seed):
-    """Both with equal actions; returns how many episodes ended, and resets them if need be."""
-    assert_same_step(ours.reset(seed=seed), theirs.reset(seed=seed))
+def run_beside(all_ours, theirs, steps, seed):
+    """All with equal actions; returns how many episodes ended, and resets them if need be."""
+    expected = theirs.reset(seed=seed)
+    for ours in all_ours:
+        assert_same_step(ours.reset(seed=seed), expected)
     rng, ends = np.random.default_rng(2), 0
     for _ in range(steps):
-        actions = rng.integers(ours.single_action_space.n, size=ours.num_envs)
-        result = ours.step(actions)
-        assert_same_step(result, theirs.step(actions))
-        over = result[2] | result[3]
+        actions = rng.integers(theirs.single_action_space.n, size=theirs.num_envs)
+        expected = theirs.step(actions)
+        over = expected[2] | expected[3]
         ends += over.sum()
-        if over.any() and ours.autoreset_mode is AutoresetMode.DISABLED:
-            with pytest.raises(AssertionError, match="are over"):
-                ours.step(actions)
-            options = {"reset_mask": over}
-            assert_same_step(ours.reset(options=options), theirs.reset(options=dict(options)))
+        resets = over.any() and all_ours[0].autoreset_mode is AutoresetMode.DISABLED
+        options = {"reset_mask": over}
+        after = theirs.reset(options=dict(options)) if resets else None
+        for ours in all_ours:
+            assert_same_step(ours.step(actions), expected)
+            if resets:
+                with pytest.raises(AssertionError, match="are over"):
+                    ours.step(actions)
+                assert_same_step(ours.reset(options=options), after)
+    for ours in all_ours:
+        ours.close()
     return ends
 
 
-@both
 @pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_equal_to_gymnasium_through_episode_ends(kind, mode, threads):
-    cases = [("Pong-v0", {"max_num_frames_per_episode": 101}, 120)]
-    if kind is AleVectorEnv:
-        cases.append(("ALE/Breakout-v5", {}, 220))
-    for env_id, kwargs, steps in cases:
+def test_equal_to_gymnasium_through_episode_ends(mode, threads):
+    cases = [
+        ([AleVectorEnv, NativeVectorEnv], "Pong-v0", {"max_num_frames_per_episode": 101}, 120),
+        ([AleVectorEnv], "ALE/Breakout-v5", {}, 220),
+    ]
+    for kinds, env_id, kwargs, steps in cases:
         theirs = sync(env_id, 3, mode, **kwargs)
         with_mode = {"autoreset_mode": mode, "num_threads": threads}
-        ours = kind(env_id, 3, **with_mode, **kwargs)
-        assert ours.metadata["autoreset_mode"] is mode
-        for name in ("single_observation_space", "observation_space"):
-            assert getattr(ours, name) == getattr(theirs, name)
-        for name in ("single_action_space", "action_space"):
-            assert getattr(ours, name) == getattr(theirs, name)
-        assert run_beside(ours, theirs, steps, 17) >= 2
-        ours.close()
+        all_ours = [kind(env_id, 3, **with_mode, **kwargs) for kind in kinds]
+        for ours in all_ours:
+            assert ours.metadata["autoreset_mode"] is mode
+            for name in ("single_observation_space", "observation_space"):
+                assert getattr(ours, name) == getattr(theirs, name)
+            for name in ("single_action_space", "action_space"):
+                assert getattr(ours, name) == getattr(theirs, name)
+        assert run_beside(all_ours, theirs, steps, 17) >= 2
         theirs.close()
 
 
-@both
 @pytest.mark.parametrize(
     ("env_id", "kwargs"),
     [("Pong-v0", {}), ("ALE/Pong-v5", {}), ("PongNoFrameskip-v4", {"frameskip": 4})],
 )
-def test_whole_pong_episodes(kind, env_id, kwargs):
+def test_whole_pong_episodes(env_id, kwargs):
     theirs = sync(env_id, 2, **kwargs)
-    ours = kind(env_id, 2, num_threads=2, **kwargs)
-    assert run_beside(ours, theirs, 1300 if "v0" not in env_id else 1750, [3, 40]) >= 2
-    ours.close()
+    all_ours = [
+        kind(env_id, 2, num_threads=2, **kwargs) for kind in (AleVectorEnv, NativeVectorEnv)
+    ]
+    assert run_beside(all_ours, theirs, 1300 if "v0" not in env_id else 1750, [3, 40]) >= 2
 
 
 @both
@@ -139,7 +146,7 @@ def test_observation_types_show_the_same_game(kind):
     assert seen["ram"].shape == (2, 128)
     theirs = sync("ALE/Pong-v5", 2, obs_type="grayscale")
     ours = kind("ALE/Pong-v5", 2, num_threads=1, obs_type="grayscale")
-    assert run_beside(ours, theirs, 50, 1) == 0
+    assert run_beside([ours], theirs, 50, 1) == 0
 
 
 @both
