@@ -13,6 +13,8 @@ from tests.random_roms import WARM_UP, compare, pokes, replay, save
 from tests.rom_decimal import compare_decimal
 from tests.rom_generator import FAMILIES, VSYNC, Program, Rom, make_rom, names
 
+pytestmark = pytest.mark.skipif(not CSRC.is_dir(), reason="the C sources are not beside the tests")
+
 FIRST_SEED = 100_000  # others than the long run's
 
 
