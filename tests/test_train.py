@@ -57,6 +57,14 @@ def test_backend_changes_nothing(tmp_path, uninterrupted, backend):
     assert_same(other, uninterrupted)
 
 
+def test_emulator_changes_nothing_but_the_games_saved_states(tmp_path, uninterrupted):
+    other = run(tmp_path / "run", "--episodes", "8", "--emulator", "ale")
+    assert other.state["counters"] == uninterrupted.state["counters"]
+    for name, tensor in uninterrupted.tensors.items():
+        if not name.startswith("game_"):
+            np.testing.assert_array_equal(other.tensors[name], tensor)
+
+
 def test_another_seed_gives_other_weights(tmp_path, uninterrupted):
     other = run(tmp_path / "run", "--episodes", "2", "--seed", "1")
     assert not np.array_equal(other.tensors["w1"], uninterrupted.tensors["w1"])
