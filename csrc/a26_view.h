@@ -152,13 +152,4 @@ A26_SLOW int32_t a26_act_view(a26_env_t *e, const a26_cartridge_t *c, uint32_t a
     return reward;
 }
 
-/* a26_reset_game, with the view of its picture. */
-A26_SLOW void a26_reset_game_view(a26_env_t *e, const a26_cartridge_t *c, const uint8_t *red,
-                                  int find_background, a26_canvas_t *canvas, uint8_t *view) {
-    tia_picture_t picture;
-    tia_begin_picture(&picture, canvas->pixels[canvas->latest ^ 1], 1);
-    a26_reset_onto(e, c, &picture);
-    a26_view_canvas(e, &picture, red, find_background, canvas, view);
-}
-
 #endif

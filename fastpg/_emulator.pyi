@@ -3,7 +3,6 @@ from typing import Any
 import numpy as np
 
 LAYOUT_VERSION: int
-TRANSLATIONS: tuple[str, ...]
 MOST_THREADS: int
 SNAPSHOT_BYTES: int
 
