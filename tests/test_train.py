@@ -129,13 +129,22 @@ def wait_for_update(folder: Path, process: subprocess.Popen, seconds: float = 60
         time.sleep(0.01)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted_slow(tmp_path_factory):
+    """The same on ale-py, where a batch takes long enough to be interrupted in its midst."""
+    folder = tmp_path_factory.mktemp("slow") / "run"
+    return run(folder, "--episodes", "8", "--emulator", "ale")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupt_saves_at_once_and_resumes(tmp_path, uninterrupted, number):
+def test_interrupt_saves_at_once_and_resumes(tmp_path, uninterrupted_slow, number):
     folder = tmp_path / "run"
-    process = start(folder, "--episodes", "1000")
+    process = start(folder, "--episodes", "1000", "--emulator", "ale")
     wait_for_update(folder, process)
+    process.send_signal(signal.SIGSTOP)  # no update may end between the look and the signal
     rows = len(read_metrics(folder / "metrics.jsonl"))
     os.killpg(process.pid, number)  # as a terminal does: the workers get it too
+    process.send_signal(signal.SIGCONT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "--resume" in out
@@ -143,7 +152,7 @@ def test_interrupt_saves_at_once_and_resumes(tmp_path, uninterrupted, number):
     assert len(read_metrics(folder / "metrics.jsonl")) == rows  # it did not play on
     assert checkpoint.load(folder).update == rows < 4
     assert main(["--resume", str(folder), "--episodes", "8"]) == 0
-    assert_same(checkpoint.load(folder), uninterrupted)
+    assert_same(checkpoint.load(folder), uninterrupted_slow)
 
 
 def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
