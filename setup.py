@@ -20,6 +20,9 @@ else:
     FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
 
 EMULATOR = "fastpg._emulator"
+HEADERS = [str(p.relative_to(HERE)) for p in sorted((HERE / "csrc").glob("*.h"))]
+QUIET = [] if sys.platform == "win32" else ["-Wno-unused-label", "-Wno-unused-function"]
+THREADS = [] if sys.platform == "win32" else ["-pthread"]
 EXTENSIONS = [
     Extension(
         "fastpg.kernels._cython",
@@ -32,12 +35,17 @@ EXTENSIONS = [
         EMULATOR,
         ["csrc/_emulator.pyx"],
         include_dirs=["csrc"],
-        depends=[str(p.relative_to(HERE)) for p in sorted((HERE / "csrc").glob("*.h"))]
-        + ["csrc/translate.py", "fastpg/_core.pxd", "fastpg/_roms.py"],
-        extra_compile_args=[*FLAGS, "-Wno-unused-label", "-Wno-unused-function"]
-        if sys.platform != "win32"
-        else FLAGS,
-        extra_link_args=["-pthread"] if sys.platform != "win32" else [],
+        depends=[*HEADERS, "csrc/translate.py", "fastpg/_core.pxd", "fastpg/_roms.py"],
+        extra_compile_args=[*FLAGS, *QUIET],
+        extra_link_args=THREADS,
+    ),
+    Extension(
+        "fastpg._training",
+        ["csrc/_training.pyx"],
+        include_dirs=["csrc"],
+        depends=[*HEADERS, "fastpg/_core.pxd", "fastpg/_tiles.pxd", "fastpg/_emulator.pxd"],
+        extra_compile_args=[*FLAGS, *QUIET],
+        extra_link_args=THREADS,
     ),
 ]
 

@@ -15,15 +15,19 @@ from libc.string cimport memcpy, memset
 
 from fastpg._core cimport (
     A2600_LAYOUT_VERSION, A2600_ROM_BYTES, A2600_SCREEN_BYTES, A26_GYM_LAYOUT_VERSION,
-    A26_VIEW_BYTES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_THREADS, a2600_t, a26_cartridge_t,
+    FASTPG_MOST_THREADS, a2600_t, a26_cartridge_t,
     a26_env_t, a26_env_valid, a26_gym_reset, a26_gym_step, a26_gym_t, a26_make_fresh,
     a26_mt_seed, a26_over, a26_power_on, a26_reset_onto, a26_rules_t, a26_seed_t,
     a26_sticky_least, a26_truncated, a26_tv_act, a26_tv_look, a26_tv_make_eager, a26_tv_reset,
-    a26_tv_t, fastpg_colours_t, fastpg_dqn_game_t, fastpg_find_likes, fastpg_play,
-    fastpg_player_t, fastpg_pool_close, fastpg_pool_open, fastpg_pool_run, fastpg_pool_t,
-    fastpg_record_t, fastpg_reset_task, fastpg_show_gray, fastpg_show_rgb, fastpg_step_task,
-    fastpg_task_t, fastpg_vector_t, fastpg_views_t, tia_begin_picture, tia_complete,
+    a26_tv_t, fastpg_colours_t, fastpg_dqn_game_t, fastpg_find_likes,
+    fastpg_pool_close, fastpg_pool_open, fastpg_pool_run, fastpg_pool_t,
+    fastpg_reset_task, fastpg_show_gray, fastpg_show_rgb, fastpg_step_task,
+    fastpg_task_t, fastpg_vector_t, tia_begin_picture, tia_complete,
     tia_picture_t,
+)
+
+from fastpg._play cimport (
+    A26_VIEW_BYTES, FASTPG_MOST_OUTPUTS, fastpg_play, fastpg_player_t, fastpg_record_t, fastpg_views_t,
 )
 
 from operator import index as integer
@@ -63,12 +67,6 @@ cdef a26_seed_t seed_of(object words) except *:
 
 cdef class Cartridge:
     """A ROM and how it is played. Shared by its consoles, and never changed."""
-
-    cdef a26_cartridge_t c
-    cdef a26_env_t powered
-    cdef a2600_t _fresh
-    cdef bytes _rom
-    cdef readonly object error
 
     def __cinit__(
         self, bytes rom, *, bint paddles=False, bint swapped=False, int reset_frames=12,

@@ -1,1 +1,1 @@
-"""Learning algorithms, one file each: what an update makes of a batch of episodes."""
+"""Learning algorithms, one file each: how a round is played, and what is learned from it."""

@@ -1,0 +1,526 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, embedsignature=False
+"""Extension module fastpg._training: the network on tiles, its rollouts and its learning.
+
+``Pool`` has the threads; ``Record`` is what was played, ``Network`` the weights, ``Learner`` changes
+them, ``Rollout`` plays many games with them. Arrays that Python sees have the meanings of
+csrc/fastpg_network.h. What would lead out of memory is checked here, everything else in
+fastpg/network.py and fastpg/rollout.py.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from fastpg._core cimport (
+    A26_GYM_LAYOUT_VERSION, A2600_LAYOUT_VERSION, FASTPG_MOST_THREADS, a26_env_valid, a26_gym_reset,
+    a26_gym_t, a26_seed_t, a26_sticky_least, fastpg_pool_close, fastpg_pool_open, fastpg_pool_run,
+    fastpg_pool_t, fastpg_task_t,
+)
+from fastpg._emulator cimport Cartridge
+from fastpg._tiles cimport (
+    A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_TILE_PIXELS,
+    FASTPG_TILES,
+    FASTPG_TILE_SUMS, FASTPG_UNITS, a26_gym_load, atomic_flag_clear, fastpg_adam_task,
+    fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry, fastpg_choose,
+    fastpg_fold_task, fastpg_forward_task, fastpg_game_t, fastpg_learner_t, fastpg_loss_sums_t,
+    fastpg_loss_task, fastpg_network_t, fastpg_record_t, fastpg_rmsprop_task, fastpg_rollout_t,
+    fastpg_rollout_task, fastpg_tile_view, fastpg_value_task, stamp_t,
+)
+
+import numpy as np
+
+UNITS = FASTPG_UNITS
+TILE_PIXELS = FASTPG_TILE_PIXELS
+_LINE = 64  # bytes; rows of weights begin at one
+
+
+def zeros(shape, dtype):
+    """Zeros at the begin of a cache line; pages that nobody touches take no memory."""
+    bytes_ = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(bytes_ + _LINE, np.uint8)
+    skip = -raw.ctypes.data % _LINE
+    return raw[skip:skip + bytes_].view(dtype).reshape(shape)
+
+
+cdef a26_seed_t seed_of(object words) except *:
+    """As in fastpg._emulator."""
+    cdef a26_seed_t seed
+    memset(&seed, 0, sizeof(seed))
+    state, increment, sticky = words
+    seed.random.state[0] = state >> 64
+    seed.random.state[1] = state & 0xFFFFFFFFFFFFFFFF
+    seed.random.increment[0] = increment >> 64
+    seed.random.increment[1] = increment & 0xFFFFFFFFFFFFFFFF
+    seed.sticky = sticky
+    return seed
+
+
+cdef class Pool:
+    """Threads that rollouts and learning share."""
+
+    cdef fastpg_pool_t *pool
+    cdef readonly int threads
+
+    def __cinit__(self, int threads):
+        if not 1 <= threads <= FASTPG_MOST_THREADS:
+            raise ValueError(f"threads: expected 1 to {FASTPG_MOST_THREADS}, got {threads}")
+        self.threads = threads
+        self.pool = <fastpg_pool_t *>calloc(1, sizeof(fastpg_pool_t))
+        if self.pool == NULL:
+            raise MemoryError
+        failed = fastpg_pool_open(self.pool, threads)
+        if failed:
+            raise OSError(failed, f"threads: {threads} threads could not be started")
+
+    def __dealloc__(self):
+        if self.pool != NULL:
+            fastpg_pool_close(self.pool)
+            free(self.pool)
+
+    cdef int run(self, fastpg_task_t task, void *context, int64_t count) except -1:
+        cdef int failed
+        with nogil:
+            failed = fastpg_pool_run(self.pool, task, context, count)
+        if failed:
+            raise OSError(failed, "threads could not be started in a forked process")
+        return 0
+
+
+cdef class Record:
+    """Room for entries and tiles; each array is an attribute of its own."""
+
+    cdef fastpg_record_t r
+    cdef readonly object tiles, begins, counts, ages, actions, ends, rewards, chances, values
+    cdef readonly int64_t entries, room
+
+    def __cinit__(self, int64_t entries, int64_t room):
+        if not 0 < entries < 2**31 or not 0 < room < 2**32:
+            raise ValueError(f"entries, room: expected below 2**31, 2**32, got {entries}, {room}")
+        self.entries, self.room = entries, room
+        self.tiles = zeros(room, np.uint16)
+        self.begins = zeros(entries, np.uint32)
+        self.counts = zeros(entries, np.uint16)
+        self.ages = zeros(entries, np.uint8)
+        self.actions = zeros(entries, np.uint8)
+        self.ends = zeros(entries, np.uint8)
+        self.rewards = zeros(entries, np.float32)
+        self.chances = zeros(entries, np.float32)
+        self.values = zeros(entries, np.float32)
+        cdef uint16_t[::1] tiles = self.tiles, counts = self.counts
+        cdef uint32_t[::1] begins = self.begins
+        cdef uint8_t[::1] ages = self.ages, actions = self.actions, ends = self.ends
+        cdef float[::1] rewards = self.rewards, chances = self.chances, values = self.values
+        self.r.tiles, self.r.begins, self.r.counts = &tiles[0], &begins[0], &counts[0]
+        self.r.ages, self.r.actions, self.r.ends = &ages[0], &actions[0], &ends[0]
+        self.r.rewards, self.r.chances, self.r.values = &rewards[0], &chances[0], &values[0]
+
+    def observe(self, int64_t entry, int64_t tile, uint8_t age, const uint8_t[::1] view):
+        """Write a view (6400,) of 0 and 1 down as an entry's frame; returns the next free tile."""
+        if not 0 <= entry < self.entries or not 0 <= tile <= self.room - FASTPG_TILE_PIXELS:
+            raise IndexError(f"entry {entry}, tile {tile}: not in the record")
+        if view.shape[0] != FASTPG_TILE_PIXELS:
+            raise ValueError(f"view: expected (6400,), got ({view.shape[0]},)")
+        count = fastpg_tile_view(&view[0], self.r.tiles + tile)
+        self.r.begins[entry] = <uint32_t>tile
+        self.r.counts[entry] = <uint16_t>count
+        self.r.ages[entry] = age
+        return tile + count
+
+
+cdef class Network:
+    """Weights of the hidden layer's blocks and of the heads, zeros to begin with."""
+
+    cdef fastpg_network_t n
+    cdef readonly object w1, w2  # (blocks, places, UNITS), (blocks, heads, UNITS)
+    cdef object stamps
+
+    def __cinit__(
+        self, int64_t hidden, int64_t frames, bint difference, int64_t recalled, int64_t actions,
+        int64_t outputs, bint value,
+    ):
+        if not (1 <= frames <= 8 and 0 <= recalled <= 16 and 2 <= actions <= FASTPG_MOST_OUTPUTS):
+            raise ValueError("frames, recalled, actions: expected 1..8, 0..16, 2..18")
+        if outputs not in (1, actions) or (outputs == 1 and actions != 2):
+            raise ValueError(f"outputs: expected {actions}, or 1 for 2 actions, got {outputs}")
+        if difference and frames != 2:
+            raise ValueError(f"frames: expected 2 for their difference, got {frames}")
+        planes = 1 if difference else frames
+        self.n.blocks = (hidden + FASTPG_UNITS - 1) // FASTPG_UNITS
+        self.n.frames, self.n.difference = frames, difference
+        self.n.recalled, self.n.actions = recalled, actions
+        self.n.outputs, self.n.heads = outputs, outputs + value
+        self.n.rows = planes * FASTPG_TILE_PIXELS + recalled * actions
+        self.n.places = self.n.rows + planes * FASTPG_TILE_SUMS
+        self.n.version = 2
+        self.w1 = zeros((self.n.blocks, self.n.places, FASTPG_UNITS), np.float32)
+        self.w2 = zeros((self.n.blocks, self.n.heads, FASTPG_UNITS), np.float32)
+        self.stamps = zeros((self.n.blocks, self.n.places - self.n.rows), np.uint32)
+        cdef float[:, :, ::1] w1 = self.w1, w2 = self.w2
+        cdef uint32_t[:, ::1] stamps = self.stamps
+        self.n.w1, self.n.w2 = &w1[0, 0, 0], &w2[0, 0, 0]
+        self.n.stamps = <stamp_t *>&stamps[0, 0]
+
+    @property
+    def rows(self):
+        """Rows of the first layer: planes of pixels, then (recalled, actions)."""
+        return self.n.rows
+
+    @property
+    def heads(self):
+        """Outputs, and one more with a value."""
+        return self.n.heads
+
+    def changed(self):
+        """To be called after a change of weights: sums over tiles are made anew."""
+        self.n.version += 2
+        if self.n.version == 0:
+            self.stamps[:] = 0
+            self.n.version = 2
+
+    def choose(self, Record record not None, int64_t entry, seed, stream, step):
+        """Choose an entry's action, write it into the record with its chance and value."""
+        if not 0 <= entry < record.entries:
+            raise IndexError(f"entry {entry}: not in the record")
+        return fastpg_choose(&self.n, &record.r, entry, seed, stream, step)
+
+
+cdef class Learner:
+    """Gradients of a network's weights, and steps along them."""
+
+    cdef fastpg_learner_t l
+    cdef fastpg_batch_t b
+    cdef Network network
+    cdef Pool pool
+    cdef readonly object mean1, mean2, square1, square2, updated
+    cdef readonly object gradient1, gradient2  # as the weights; rows not in this round are old
+    cdef object arrays
+    cdef int64_t most
+
+    def __cinit__(self, Network network not None, Pool pool not None, int64_t most_samples):
+        cdef int64_t blocks = network.n.blocks, rows = network.n.rows, places = network.n.places
+        cdef int64_t heads = network.n.heads, pieces = (most_samples + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
+        self.network, self.pool, self.most = network, pool, most_samples
+        self.gradient1 = zeros((blocks, places, FASTPG_UNITS), np.float32)
+        self.gradient2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
+        self.mean1 = zeros((blocks, rows, FASTPG_UNITS), np.float32)
+        self.mean2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
+        self.square1 = zeros((blocks, rows, FASTPG_UNITS), np.float32)
+        self.square2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
+        self.updated = zeros((blocks, rows), np.uint32)
+        marks, rows_ = zeros((blocks, places), np.uint32), zeros((blocks, rows), np.int32)
+        sums = zeros((blocks, places - rows), np.int32)
+        counts, norms = zeros((2, blocks), np.int64), zeros(blocks, np.float64)
+        hidden = zeros((blocks, most_samples, FASTPG_UNITS), np.float32)
+        parts = zeros((blocks, most_samples, heads), np.float32)
+        gradients = zeros((most_samples, heads), np.float32)
+        loss_sums = zeros((pieces, sizeof(fastpg_loss_sums_t)), np.uint8)
+        self.arrays = marks, rows_, sums, counts, norms, hidden, parts, gradients, loss_sums
+        self.l.net = &network.n
+        cdef float[:, :, ::1] g1 = self.gradient1, g2 = self.gradient2
+        cdef float[:, :, ::1] m1 = self.mean1, m2 = self.mean2, s1 = self.square1, s2 = self.square2
+        cdef uint32_t[:, ::1] updated = self.updated, marks_ = marks
+        cdef int32_t[:, ::1] rows_view = rows_, sums_view = sums
+        cdef int64_t[:, ::1] counts_view = counts
+        cdef double[::1] norms_view = norms
+        cdef float[:, :, ::1] hidden_view = hidden, parts_view = parts
+        cdef float[:, ::1] gradients_view = gradients
+        cdef uint8_t[:, ::1] loss_view = loss_sums
+        self.l.g1, self.l.g2 = &g1[0, 0, 0], &g2[0, 0, 0]
+        self.l.mean1, self.l.mean2 = &m1[0, 0, 0], &m2[0, 0, 0]
+        self.l.square1, self.l.square2 = &s1[0, 0, 0], &s2[0, 0, 0]
+        self.l.updated, self.l.marks = &updated[0, 0], &marks_[0, 0]
+        self.l.rows, self.l.sums = &rows_view[0, 0], &sums_view[0, 0]
+        self.l.row_count, self.l.sum_count = &counts_view[0, 0], &counts_view[1, 0]
+        self.l.norms = &norms_view[0]
+        self.b.learner = &self.l
+        self.b.hidden, self.b.parts = &hidden_view[0, 0, 0], &parts_view[0, 0, 0]
+        self.b.gradients = &gradients_view[0, 0]
+        self.b.loss_sums = <fastpg_loss_sums_t *>&loss_view[0, 0]
+
+    @property
+    def updates(self):
+        """Steps taken so far."""
+        return self.l.updates
+
+    @updates.setter
+    def updates(self, uint32_t updates):
+        self.l.updates = updates
+
+    def gradient(
+        self, Record record not None, const int32_t[::1] samples, const float[::1] advantages,
+        const float[::1] returns, float clip, float entropy, float value, float scale,
+    ):
+        """Add up the gradients of entries' objectives; see fastpg_loss_t.
+
+        ``samples (B,)`` entries; ``advantages``, ``returns`` of all entries of the record.
+
+        Returns:
+            Sums over the samples: (entropy, divergence from the policy that played, how many ratios
+            were clipped, squared errors of the value).
+        """
+        cdef int64_t begin = 0, left = samples.shape[0], pieces, k
+        cdef double[4] sums
+        if advantages.shape[0] < record.entries or returns.shape[0] < record.entries:
+            raise ValueError(f"advantages, returns: expected {record.entries}, one an entry")
+        for k in range(left):
+            if not 0 <= samples[k] < record.entries:
+                raise IndexError(f"samples: expected entries of the record, got {samples[k]}")
+        memset(sums, 0, sizeof(sums))
+        fastpg_begin_round(&self.l)
+        self.b.record = &record.r
+        self.b.advantages, self.b.returns = &advantages[0], &returns[0]
+        self.b.loss.clip, self.b.loss.entropy = clip, entropy
+        self.b.loss.value, self.b.loss.scale = value, scale
+        while left > 0:
+            self.b.samples, self.b.count = &samples[begin], min(left, self.most)
+            pieces = (self.b.count + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
+            self.pool.run(fastpg_forward_task, &self.b, self.network.n.blocks)
+            self.pool.run(fastpg_loss_task, &self.b, pieces)
+            self.pool.run(fastpg_backward_task, &self.b, self.network.n.blocks)
+            for k in range(pieces):
+                sums[0] += self.b.loss_sums[k].entropy
+                sums[1] += self.b.loss_sums[k].divergence
+                sums[2] += self.b.loss_sums[k].clipped
+                sums[3] += self.b.loss_sums[k].value_error
+            begin += self.b.count
+            left -= self.b.count
+        self.pool.run(fastpg_fold_task, &self.b, self.network.n.blocks)
+        return sums[0], sums[1], sums[2], sums[3]
+
+    def norm(self):
+        """The length of the gradient of all weights."""
+        cdef double total = 0
+        cdef int64_t block
+        for block in range(self.network.n.blocks):
+            total += self.l.norms[block]
+        return total ** 0.5
+
+    def adam(self, float learning_rate, float factor, float beta1, float beta2, float epsilon):
+        """A step uphill of Adam, with the gradient times ``factor``."""
+        self.b.learning_rate, self.b.factor = learning_rate, factor
+        self.b.beta1, self.b.beta2, self.b.epsilon = beta1, beta2, epsilon
+        self.step(fastpg_adam_task)
+
+    def rmsprop(self, float learning_rate, float decay, float epsilon):
+        """A step uphill of RMSProp."""
+        self.b.learning_rate, self.b.factor = learning_rate, 1.0
+        self.b.decay, self.b.epsilon = decay, epsilon
+        self.step(fastpg_rmsprop_task)
+
+    cdef int step(self, fastpg_task_t task) except -1:
+        self.l.updates += 1
+        self.pool.run(task, &self.b, self.network.n.blocks)
+        self.network.changed()
+        return 0
+
+
+LAYOUT_VERSION = 100 * A26_GYM_LAYOUT_VERSION + A2600_LAYOUT_VERSION
+
+
+cdef class Rollout:
+    """Games that a network plays into a record."""
+
+    cdef fastpg_rollout_t o
+    cdef Cartridge cartridge
+    cdef Network network
+    cdef Pool pool
+    cdef readonly Record record
+    cdef object red, pixels
+    cdef int64_t carry
+
+    def __cinit__(
+        self, Cartridge cartridge not None, Network network not None, Pool pool not None,
+        int games, *, tuple frameskip, float repeat, int most_frames, int noop_max,
+        const uint8_t[::1] red, bint find_background, uint64_t seed, tuple emulator_actions,
+        bint whole,
+    ):
+        if len(emulator_actions) != network.n.actions:
+            raise ValueError(f"emulator_actions: expected {network.n.actions}")
+        if not all(0 <= action < 18 for action in emulator_actions) or red.shape[0] != 256:
+            raise ValueError("emulator_actions, red: expected 0 to 17, (256,)")
+        if games < 1:
+            raise ValueError(f"games: expected at least 1, got {games}")
+        self.o.game = <fastpg_game_t *>calloc(games, sizeof(fastpg_game_t))
+        if self.o.game == NULL:
+            raise MemoryError
+        self.o.games = games
+        self.cartridge, self.network, self.pool, self.red = cartridge, network, pool, red
+        self.o.cartridge, self.o.powered = &cartridge.c, &cartridge.powered
+        self.o.rules.skip_low, self.o.rules.skip_high = frameskip
+        self.o.rules.sticky_least = a26_sticky_least(repeat)
+        self.o.rules.most_frames, self.o.rules.noop_max = most_frames, noop_max
+        self.o.red, self.o.find_background = &red[0], find_background
+        self.o.seed, self.o.whole = seed, whole
+        self.o.network = &network.n
+        for k, action in enumerate(emulator_actions):
+            self.o.emulator_action[k] = action
+        self.pixels = zeros((pool.threads, A2600_SCREEN_BYTES), np.uint8)
+        cdef uint8_t[:, ::1] pixels = self.pixels
+        self.o.pixels = &pixels[0, 0]
+        self.carry = max(network.n.frames - 1, network.n.recalled)
+        atomic_flag_clear(&self.o.choosing)
+
+    def __dealloc__(self):
+        free(self.o.game)
+
+    cdef fastpg_game_t *at(self, int64_t game) except NULL:
+        if not 0 <= game < self.o.games:
+            raise IndexError(f"game {game}: expected 0 to {self.o.games - 1}")
+        return &self.o.game[game]
+
+    # ---- games ------------------------------------------------------------------------------
+
+    def seed(self, int64_t game, words):
+        """Load the ROM, seed, and reset once, as a new environment does."""
+        cdef a26_seed_t seed = seed_of(words)
+        g = self.at(game)
+        a26_gym_reset(&g.gym, self.o.cartridge, self.o.powered, &self.o.rules, &seed, NULL)
+        g.between = True
+        g.stream, g.step = game, 0
+
+    def state(self, int64_t game):
+        """A game without its row, as bytes of this layout and machine."""
+        g = self.at(game)
+        head = np.array([g.stream, g.step, g.between], np.uint64).tobytes()
+        return head + PyBytes_FromStringAndSize(<char *>&g.gym, sizeof(g.gym))
+
+    def restore(self, int64_t game, bytes state not None):
+        """Take over a :meth:`state`.
+
+        Raises:
+            ValueError: another size, or values that no console has.
+        """
+        cdef a26_gym_t gym
+        g = self.at(game)
+        if len(state) != 24 + sizeof(gym):
+            raise ValueError(f"state: expected {24 + sizeof(gym)} bytes, got {len(state)}")
+        memcpy(&gym, PyBytes_AS_STRING(state) + 24, sizeof(gym))
+        if not a26_env_valid(&gym.env) or gym.past_frames < 0:
+            raise ValueError("state: expected that of a console, got values that none has")
+        stream, step, between = np.frombuffer(state[:24], np.uint64).tolist()
+        g.stream, g.step, g.between = stream, step, bool(between)
+        gym.env.sticky_least = self.o.rules.sticky_least
+        gym.env.most_frames = self.o.rules.most_frames
+        g.gym = gym
+
+    def frames(self):
+        """Frames that each game has emulated in its life (games,) int64."""
+        return np.array([
+            self.o.game[k].gym.past_frames + self.o.game[k].gym.env.frame_number
+            for k in range(self.o.games)], np.int64)
+
+    # ---- playing ----------------------------------------------------------------------------
+
+    def write_to(self, Record record not None):
+        """Where everything is written: a row of equal length a game, empty."""
+        cdef int64_t k, entries, room
+        if record.entries < self.o.games or record.room < self.o.games * 2 * FASTPG_TILE_PIXELS:
+            raise ValueError(f"record: expected room for {self.o.games} games")
+        self.record = record
+        self.o.record = &record.r
+        entries, room = record.entries // self.o.games, record.room // self.o.games
+        for k in range(self.o.games):
+            g = &self.o.game[k]
+            g.begin, g.end = k * entries, (k + 1) * entries
+            g.tile, g.tiles_end = k * room, (k + 1) * room
+            g.entry = g.begin
+
+    def move_to(self, Record record not None):
+        """Go on in another record with longer rows, which takes over what is in this one."""
+        cdef int64_t k, entries = record.entries // self.o.games, room = record.room // self.o.games
+        old, old_entries = self.record, self.record.entries // self.o.games
+        old_room = self.record.room // self.o.games
+        if entries < old_entries or room < old_room:
+            raise ValueError("record: expected rows at least as long as those before")
+        for k in range(self.o.games):
+            g = &self.o.game[k]
+            used, tiles = g.entry + 1 - g.begin, g.tile - k * old_room
+            for name in ("begins", "counts", "ages", "actions", "ends", "rewards", "chances", "values"):
+                getattr(record, name)[k * entries:k * entries + used] = (
+                    getattr(old, name)[g.begin:g.begin + used])
+            record.begins[k * entries:k * entries + used] += np.uint32(k * (room - old_room))
+            record.tiles[k * room:k * room + tiles] = old.tiles[k * old_room:k * old_room + tiles]
+            g.entry += k * entries - g.begin
+            g.begin, g.end = k * entries, (k + 1) * entries
+            g.tile, g.tiles_end = k * room + tiles, (k + 1) * room
+        self.record = record
+        self.o.record = &record.r
+
+    def rows(self):
+        """Of each game: (first entry, entry to act upon, end of the row), (games, 3) int64."""
+        return np.array([
+            (self.o.game[k].begin, self.o.game[k].entry, self.o.game[k].end)
+            for k in range(self.o.games)], np.int64)
+
+    def plan(self, int64_t game, uint64_t first, int64_t episodes, int64_t stride):
+        """Play episodes first, first + stride, .. next, into an empty row."""
+        cdef int64_t room = self.record.room // self.o.games
+        g = self.at(game)
+        g.stream, g.episodes, g.stride = first, episodes, stride
+        g.between = True
+        g.entry, g.tile = g.begin, game * room
+
+    def unfinished(self):
+        """Games whose rows were too short for their episodes."""
+        return [k for k in range(self.o.games) if self.o.game[k].episodes > 0]
+
+    def carry_over(self):
+        """Empty all rows, but for what the next steps look back at."""
+        cdef int64_t k, room = self.record.room // self.o.games
+        for k in range(self.o.games):
+            g = &self.o.game[k]
+            if g.between:
+                g.entry, g.tile = g.begin + self.carry, k * room
+            else:
+                fastpg_carry(g, &self.record.r, self.carry, k * room)
+
+    def set_tail(self, int64_t game, tiles, counts, ages, actions):
+        """Fill the begin of a game's row with the entries that its next steps look back at."""
+        cdef int64_t k, tile, room = self.record.room // self.o.games
+        g = self.at(game)
+        if len(counts) != self.carry + 1 or len(ages) != len(counts) or len(actions) != len(counts):
+            raise ValueError(f"counts, ages, actions: expected {self.carry + 1} of each")
+        tile = game * room
+        if len(tiles) != counts.sum() or len(tiles) > room or (len(tiles) and tiles.max() >= FASTPG_TILES):
+            raise ValueError(f"tiles: expected {counts.sum()} below {FASTPG_TILES}")
+        self.record.tiles[tile:tile + len(tiles)] = tiles
+        for k in range(self.carry + 1):
+            self.record.begins[g.begin + k] = tile
+            tile += counts[k]
+        self.record.counts[g.begin:g.begin + self.carry + 1] = counts
+        self.record.ages[g.begin:g.begin + self.carry + 1] = ages
+        self.record.actions[g.begin:g.begin + self.carry + 1] = actions
+        g.entry, g.tile = g.begin + self.carry, tile
+
+    @property
+    def threads(self):
+        """Threads of the pool."""
+        return self.pool.threads
+
+    def play(self, int64_t entries=-1):
+        """Play until rows or episodes end, or have so many entries.
+
+        Returns:
+            The seconds that threads spent choosing.
+        """
+        cdef int64_t k, stride
+        cdef double seconds = 0
+        if self.record is None:
+            raise RuntimeError("play: expected write_to() before")
+        stride = self.record.entries // self.o.games
+        for k in range(self.o.games):
+            g = &self.o.game[k]
+            g.end = g.begin + (stride if entries < 0 else min(stride, entries + 1))
+        self.pool.run(fastpg_rollout_task, &self.o, self.pool.threads)
+        for k in range(self.o.games):
+            seconds += self.o.game[k].seconds_forward
+            self.o.game[k].seconds_forward = 0
+        return seconds
+
+    def value_last(self):
+        """Write the values of the frames that games have come to."""
+        if self.record is None or self.network.n.heads == self.network.n.outputs:
+            raise RuntimeError("value_last: expected write_to() before, and a network with a value")
+        self.pool.run(fastpg_value_task, &self.o, self.o.games)

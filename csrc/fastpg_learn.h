@@ -1,0 +1,334 @@
+/* Learning of the network on tiles: gradients of policy gradient losses, RMSProp and Adam.
+ *
+ * A minibatch goes through passes, each shared out on threads: forward (a piece of work is a block of hidden units),
+ * loss (some samples), backward (a block), step (a block). Only rows of weights whose pixels lit are touched. */
+#ifndef FASTPG_LEARN_H
+#define FASTPG_LEARN_H
+
+#include "fastpg_network.h"
+
+#define FASTPG_LOSS_SAMPLES 128 /* of one piece of work */
+
+/* What is maximised, a sample: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2. */
+typedef struct {
+    float clip; /* of the ratio; INFINITY for none */
+    float entropy, value;
+    float scale; /* of all gradients */
+} fastpg_loss_t;
+
+typedef struct {
+    double entropy, divergence, clipped, value_error; /* sums over samples */
+} fastpg_loss_sums_t;
+
+typedef struct {
+    fastpg_network_t *net;
+    float *g1, *g2;         /* as net->w1 and net->w2 */
+    uint32_t *marks;        /* (blocks, places): the round in which a row of g1 was begun */
+    uint32_t round;
+    int32_t *rows, *sums;   /* (blocks, net->rows), (blocks, places - net->rows): those begun */
+    int64_t *row_count, *sum_count; /* (blocks,) */
+    double *norms;          /* (blocks,): sum of squares */
+    float *mean1, *mean2;   /* Adam's; g1's first rows, g2 */
+    float *square1, *square2;
+    uint32_t *updated;      /* (blocks, rows): RMSProp's number of updates when a row's square was right */
+    uint32_t updates;
+} fastpg_learner_t;
+
+/* A minibatch under way. */
+typedef struct {
+    fastpg_learner_t *learner;
+    const fastpg_record_t *record;
+    const int32_t *samples; /* entries */
+    int64_t count;
+    const float *advantages, *returns; /* of all entries */
+    fastpg_loss_t loss;
+    float *hidden;    /* (blocks, count, FASTPG_UNITS) */
+    float *parts;     /* (blocks, count, heads) */
+    float *gradients; /* (count, heads): of the heads */
+    fastpg_loss_sums_t *loss_sums; /* a piece of work each */
+    float learning_rate, decay, beta1, beta2, epsilon, factor; /* factor: of the gradients */
+} fastpg_batch_t;
+
+/* Numbers too small for a normal float become 0 while we learn, since many processors take a hundred times as long
+ * for them, and moments of rows whose gradients have become 0 come to them. Returns what to restore. */
+static inline uint64_t fastpg_flush_tiny(void) {
+    uint64_t before = 0;
+#if defined(__SSE2__)
+    before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr((uint32_t)before | 0x8040u); /* flush to zero, denormals are zero */
+#elif defined(__aarch64__)
+    __asm__ __volatile__("mrs %0, fpcr" : "=r"(before));
+    __asm__ __volatile__("msr fpcr, %0" : : "r"(before | 1ull << 24));
+#endif
+    return before;
+}
+
+static inline void fastpg_restore_tiny(uint64_t before) {
+#if defined(__SSE2__)
+    __builtin_ia32_ldmxcsr((uint32_t)before);
+#elif defined(__aarch64__)
+    __asm__ __volatile__("msr fpcr, %0" : : "r"(before));
+#else
+    (void)before;
+#endif
+}
+
+/* ---- forward and loss ----------------------------------------------------------------------- */
+
+FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t block) {
+    const fastpg_network_t *n = b->learner->net;
+    for (int64_t s = 0; s < b->count; s++) {
+        fastpg_units_t hidden = fastpg_hidden(n, b->record, block, b->samples[s]);
+        fastpg_store(&hidden, b->hidden + (block * b->count + s) * FASTPG_UNITS);
+        for (int64_t o = 0; o < n->heads; o++)
+            b->parts[(block * b->count + s) * n->heads + o] =
+                fastpg_head(&hidden, n->w2 + (block * n->heads + o) * FASTPG_UNITS);
+    }
+}
+
+/* Gradient of a sample's objective by its logits, from the probabilities. */
+static void fastpg_policy_gradient(
+    const fastpg_loss_t *loss, const float *probabilities, int64_t outputs, uint8_t action, float old, float advantage,
+    float *to, fastpg_loss_sums_t *sums)
+{
+    double p = fastpg_chance(probabilities, outputs, action), ratio = p / old, entropy = 0;
+    int clipped = advantage > 0 ? ratio > 1.0 + loss->clip : ratio < 1.0 - loss->clip;
+    double push = clipped ? 0.0 : ratio * advantage;
+    if (outputs == 1) {
+        double up = probabilities[0], down = 1.0 - up;
+        double logit = up > 0 && down > 0 ? log(up / down) : 0;
+        entropy = (up > 0 ? -up * log(up) : 0) + (down > 0 ? -down * log(down) : 0);
+        to[0] = (float)(loss->scale * (push * (action - up) - loss->entropy * up * down * logit));
+    } else {
+        for (int64_t a = 0; a < outputs; a++)
+            entropy -= probabilities[a] > 0 ? probabilities[a] * log(probabilities[a]) : 0;
+        for (int64_t a = 0; a < outputs; a++) {
+            double q = probabilities[a], surprise = q > 0 ? -log(q) : 0;
+            to[a] = (float)(loss->scale *
+                            (push * ((a == action) - q) + loss->entropy * q * (surprise - entropy)));
+        }
+    }
+    sums->entropy += entropy;
+    sums->divergence += ratio > 0 ? ratio - 1.0 - log(ratio) : 0;
+    sums->clipped += clipped;
+}
+
+static void fastpg_loss_piece(const fastpg_batch_t *b, int64_t piece) {
+    const fastpg_network_t *n = b->learner->net;
+    const int64_t begin = piece * FASTPG_LOSS_SAMPLES, left = b->count - begin;
+    const int64_t end = begin + (left < FASTPG_LOSS_SAMPLES ? left : FASTPG_LOSS_SAMPLES);
+    fastpg_loss_sums_t sums = {0};
+    for (int64_t s = begin; s < end; s++) {
+        float heads[FASTPG_MOST_HEADS] = {0};
+        for (int64_t block = 0; block < n->blocks; block++)
+            for (int64_t o = 0; o < n->heads; o++) heads[o] += b->parts[(block * b->count + s) * n->heads + o];
+        const int64_t i = b->samples[s];
+        float *to = b->gradients + s * n->heads;
+        fastpg_probabilities(heads, n->outputs);
+        fastpg_policy_gradient(&b->loss, heads, n->outputs, b->record->actions[i], b->record->chances[i],
+                               b->advantages[i], to, &sums);
+        if (n->heads > n->outputs) {
+            double error = (double)heads[n->outputs] - b->returns[i];
+            to[n->outputs] = (float)(-2.0 * b->loss.scale * b->loss.value * error);
+            sums.value_error += error * error;
+        }
+    }
+    b->loss_sums[piece] = sums;
+}
+
+/* ---- backward ------------------------------------------------------------------------------- */
+
+/* The gradient of a place, begun with zeros. */
+FASTPG_INLINE float *fastpg_gradient_row(fastpg_learner_t *l, int64_t block, int64_t place) {
+    const fastpg_network_t *n = l->net;
+    const int64_t at = block * n->places + place;
+    float *row = l->g1 + at * FASTPG_UNITS;
+    if (l->marks[at] != l->round) {
+        l->marks[at] = l->round;
+        memset(row, 0, FASTPG_UNITS * sizeof(float));
+        if (place < n->rows) l->rows[block * n->rows + l->row_count[block]++] = (int32_t)place;
+        else l->sums[block * (n->places - n->rows) + l->sum_count[block]++] = (int32_t)place;
+    }
+    return row;
+}
+
+FASTPG_INLINE void fastpg_add_to_row(float *row, const fastpg_units_t *what) {
+    fastpg_piece_t *piece = (fastpg_piece_t *)row;
+    for (int k = 0; k < FASTPG_PIECES; k++) piece[k] += what->piece[k];
+}
+
+FASTPG_INLINE void fastpg_scatter_frame(
+    fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t plane, int64_t frame,
+    const fastpg_units_t *what)
+{
+    const uint16_t *tiles = r->tiles + r->begins[frame];
+    for (int64_t k = 0; k < r->counts[frame]; k++)
+        fastpg_add_to_row(fastpg_gradient_row(l, block, fastpg_place(l->net, plane, tiles[k])), what);
+}
+
+FASTPG_INLINE void fastpg_scatter(
+    fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t i, const fastpg_units_t *what)
+{
+    const fastpg_network_t *n = l->net;
+    fastpg_scatter_frame(l, r, block, 0, i, what);
+    if (n->difference) {
+        fastpg_units_t negative;
+        for (int k = 0; k < FASTPG_PIECES; k++) negative.piece[k] = -what->piece[k];
+        fastpg_scatter_frame(l, r, block, 0, fastpg_seen(r, i, 1), &negative);
+    } else {
+        for (int64_t k = 1; k < n->frames; k++) fastpg_scatter_frame(l, r, block, k, fastpg_seen(r, i, k), what);
+    }
+    for (int64_t k = 0; k < n->recalled; k++) {
+        int64_t place = fastpg_recalled_place(n, r, i, k);
+        if (place >= 0) fastpg_add_to_row(fastpg_gradient_row(l, block, place), what);
+    }
+}
+
+/* Gradients of the hidden units from those of the heads; adds those of w2. */
+FASTPG_INLINE fastpg_units_t fastpg_back_through_heads(
+    const fastpg_network_t *n, int64_t block, const float *gradients, const float *hidden, float *g2)
+{
+    const fastpg_piece_t *units = (const fastpg_piece_t *)hidden, zero = {0};
+    fastpg_units_t back = {0};
+    for (int64_t o = 0; o < n->heads; o++) {
+        const fastpg_piece_t *weights = (const fastpg_piece_t *)(n->w2 + (block * n->heads + o) * FASTPG_UNITS);
+        fastpg_piece_t *sums = (fastpg_piece_t *)(g2 + o * FASTPG_UNITS);
+        for (int k = 0; k < FASTPG_PIECES; k++) {
+            sums[k] += gradients[o] * units[k];
+            back.piece[k] += gradients[o] * weights[k];
+        }
+    }
+#if defined(__GNUC__)
+    typedef int32_t mask_t __attribute__((vector_size(4 * FASTPG_VECTOR), aligned(4), may_alias));
+    for (int k = 0; k < FASTPG_PIECES; k++)
+        back.piece[k] = (fastpg_piece_t)((mask_t)back.piece[k] & (mask_t)(units[k] > zero));
+#else
+    for (int k = 0; k < FASTPG_PIECES; k++) back.piece[k] = units[k] > zero ? back.piece[k] : 0;
+#endif
+    return back;
+}
+
+FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t block) {
+    fastpg_learner_t *l = b->learner;
+    const fastpg_network_t *n = l->net;
+    for (int64_t s = 0; s < b->count; s++) {
+        fastpg_units_t back = fastpg_back_through_heads(
+            n, block, b->gradients + s * n->heads, b->hidden + (block * b->count + s) * FASTPG_UNITS,
+            l->g2 + block * n->heads * FASTPG_UNITS);
+        fastpg_scatter(l, b->record, block, b->samples[s], &back);
+    }
+}
+
+/* Hand the gradients of sums to the rows that they are sums of, and sum up the squares of all. */
+FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) {
+    const fastpg_network_t *n = l->net;
+    const int32_t *sums = l->sums + block * (n->places - n->rows), *rows = l->rows + block * n->rows;
+    for (int64_t k = 0; k < l->sum_count[block]; k++) {
+        fastpg_patch_t patch = fastpg_patch(n, sums[k]);
+        fastpg_units_t what;
+        memcpy(&what, l->g1 + (block * n->places + sums[k]) * FASTPG_UNITS, sizeof(what));
+        for (int x = 0; x < patch.width; x++)
+            for (int y = 0; y < patch.height; y++)
+                fastpg_add_to_row(fastpg_gradient_row(l, block, patch.first + x * FASTPG_TILE_SIDE + y), &what);
+    }
+    double norm = 0;
+    for (int64_t k = 0; k < l->row_count[block]; k++) {
+        const float *row = l->g1 + (block * n->places + rows[k]) * FASTPG_UNITS;
+        fastpg_units_t squares;
+        memcpy(&squares, row, sizeof(squares));
+        norm += fastpg_head(&squares, row);
+    }
+    for (int64_t o = 0; o < n->heads; o++) {
+        const float *row = l->g2 + (block * n->heads + o) * FASTPG_UNITS;
+        for (int k = 0; k < FASTPG_UNITS; k++) norm += (double)row[k] * row[k];
+    }
+    l->norms[block] = norm;
+}
+
+/* Forget the gradients. */
+static void fastpg_begin_round(fastpg_learner_t *l) {
+    const fastpg_network_t *n = l->net;
+    l->round++;
+    for (int64_t block = 0; block < n->blocks; block++) l->row_count[block] = l->sum_count[block] = 0;
+    memset(l->g2, 0, (size_t)(n->blocks * n->heads * FASTPG_UNITS) * sizeof(float));
+}
+
+/* ---- steps uphill --------------------------------------------------------------------------- */
+
+/* `rate`: the learning rate with both bias corrections; `epsilon` is scaled to suit. */
+FASTPG_INLINE void fastpg_adam_row(
+    const fastpg_batch_t *b, const float *FASTPG_RESTRICT g, float rate, float epsilon, float *FASTPG_RESTRICT w,
+    float *FASTPG_RESTRICT mean, float *FASTPG_RESTRICT square)
+{
+    for (int k = 0; k < FASTPG_UNITS; k++) {
+        const float gradient = g[k] * b->factor;
+        mean[k] = b->beta1 * mean[k] + (1 - b->beta1) * gradient;
+        square[k] = b->beta2 * square[k] + (1 - b->beta2) * gradient * gradient;
+        w[k] += rate * mean[k] / (sqrtf(square[k]) + epsilon);
+    }
+}
+
+FASTPG_CLONES static void fastpg_adam_block(const fastpg_batch_t *b, int64_t block) {
+    fastpg_learner_t *l = b->learner;
+    const fastpg_network_t *n = l->net;
+    const double second = sqrt(1 - pow(b->beta2, l->updates));
+    const float rate = (float)(b->learning_rate * second / (1 - pow(b->beta1, l->updates)));
+    const float epsilon = (float)(b->epsilon * second);
+    const int32_t *rows = l->rows + block * n->rows;
+    for (int64_t k = 0; k < l->row_count[block]; k++) {
+        const int64_t at = (block * n->places + rows[k]) * FASTPG_UNITS, own = (block * n->rows + rows[k]) * FASTPG_UNITS;
+        fastpg_adam_row(b, l->g1 + at, rate, epsilon, n->w1 + at, l->mean1 + own, l->square1 + own);
+    }
+    for (int64_t o = 0; o < n->heads; o++) {
+        const int64_t at = (block * n->heads + o) * FASTPG_UNITS;
+        fastpg_adam_row(b, l->g2 + at, rate, epsilon, n->w2 + at, l->mean2 + at, l->square2 + at);
+    }
+}
+
+FASTPG_INLINE void fastpg_rmsprop_row(
+    const fastpg_batch_t *b, const float *FASTPG_RESTRICT g, float kept, float *FASTPG_RESTRICT w,
+    float *FASTPG_RESTRICT square)
+{
+    for (int k = 0; k < FASTPG_UNITS; k++) {
+        const float gradient = g[k] * b->factor;
+        square[k] = kept * square[k] + (1 - b->decay) * gradient * gradient;
+        w[k] += b->learning_rate * gradient / (sqrtf(square[k]) + b->epsilon);
+    }
+}
+
+/* A row that was left out for some updates, as its pixels never lit, has decayed as often. */
+FASTPG_CLONES static void fastpg_rmsprop_block(const fastpg_batch_t *b, int64_t block) {
+    fastpg_learner_t *l = b->learner;
+    const fastpg_network_t *n = l->net;
+    const int32_t *rows = l->rows + block * n->rows;
+    for (int64_t k = 0; k < l->row_count[block]; k++) {
+        const int64_t at = (block * n->places + rows[k]) * FASTPG_UNITS, own = block * n->rows + rows[k];
+        const float kept = (float)pow(b->decay, l->updates - l->updated[own]);
+        l->updated[own] = l->updates;
+        fastpg_rmsprop_row(b, l->g1 + at, kept, n->w1 + at, l->square1 + own * FASTPG_UNITS);
+    }
+    for (int64_t o = 0; o < n->heads; o++) {
+        const int64_t at = (block * n->heads + o) * FASTPG_UNITS;
+        fastpg_rmsprop_row(b, l->g2 + at, b->decay, n->w2 + at, l->square2 + at);
+    }
+}
+
+/* ---- work for the pool ---------------------------------------------------------------------- */
+
+#define FASTPG_TASK(name, call)                                    \
+    static void name(void *context, int64_t piece, int thread) {   \
+        const fastpg_batch_t *batch = context;                     \
+        const uint64_t before = fastpg_flush_tiny();               \
+        (void)thread;                                              \
+        call;                                                      \
+        fastpg_restore_tiny(before);                               \
+    }
+
+FASTPG_TASK(fastpg_forward_task, fastpg_forward_block(batch, piece))
+FASTPG_TASK(fastpg_loss_task, fastpg_loss_piece(batch, piece))
+FASTPG_TASK(fastpg_backward_task, fastpg_backward_block(batch, piece))
+FASTPG_TASK(fastpg_fold_task, fastpg_fold_block(batch->learner, piece))
+FASTPG_TASK(fastpg_adam_task, fastpg_adam_block(batch, piece))
+FASTPG_TASK(fastpg_rmsprop_task, fastpg_rmsprop_block(batch, piece))
+
+#endif

@@ -1,0 +1,227 @@
+/* The two-layer network on tiles: the hidden layer in blocks, each with the sums of its weights over tiles.
+ *
+ * A block is FASTPG_UNITS hidden units: its rows of weights lie together, and in learning one thread at a time has all
+ * of it, so that nothing has to be added up between threads. Every sum has one order, whatever the number of threads
+ * and the machine's vectors. */
+#ifndef FASTPG_NETWORK_H
+#define FASTPG_NETWORK_H
+
+#include <stdatomic.h>
+
+#include "fastpg_policy.h"
+#include "fastpg_tiles.h"
+
+#define FASTPG_UNITS 64
+#define FASTPG_MOST_OUTPUTS 18
+#define FASTPG_MOST_HEADS (FASTPG_MOST_OUTPUTS + 1)
+#define FASTPG_TILE_SUMS ((FASTPG_TILE_KINDS - 1) * FASTPG_TILE_PIXELS) /* tiles of more than a pixel */
+
+#if defined(__GNUC__)
+typedef fastpg_vector fastpg_piece_t;
+#define FASTPG_PIECE FASTPG_VECTOR
+#else
+typedef float fastpg_piece_t;
+#define FASTPG_PIECE 1
+#endif
+#define FASTPG_PIECES (FASTPG_UNITS / FASTPG_PIECE)
+
+/* Numbers of one block's units, in registers. */
+typedef struct {
+    fastpg_piece_t piece[FASTPG_PIECES];
+} fastpg_units_t;
+
+/* What was played: an entry a step of each game, one row of entries after the other, and room before and behind for
+ * what the first and the last step look at. Entry i shows the frame before action i. */
+typedef struct {
+    uint16_t *tiles;    /* of all frames */
+    uint32_t *begins;   /* of each entry's tiles */
+    uint16_t *counts;   /* of them */
+    uint8_t *ages;      /* frames of the episode before this one, at most 255 */
+    uint8_t *actions;
+    uint8_t *ends;      /* 1: the episode is over after the action */
+    float *rewards;     /* of the action */
+    float *chances;     /* the action's probability */
+    float *values;      /* of the frame, if there is a value head */
+} fastpg_record_t;
+
+typedef struct {
+    int64_t blocks;
+    int64_t frames;     /* that it sees: the entry's and those before it */
+    int difference;     /* of two frames: one plane of weights, the earlier frame subtracted */
+    int64_t recalled;   /* earlier actions that it sees */
+    int64_t actions;    /* there are */
+    int64_t outputs;    /* logits: 1 for two actions */
+    int64_t heads;      /* outputs, and 1 more with a value */
+    int64_t rows;       /* of w1: planes of pixels, then (recalled, actions) */
+    int64_t places;     /* rows, then the sums over tiles, plane by plane */
+    float *w1;          /* (blocks, places, FASTPG_UNITS) */
+    float *w2;          /* (blocks, heads, FASTPG_UNITS) */
+    _Atomic uint32_t *stamps; /* (blocks, places - rows): of which version a sum is; odd: being made */
+    uint32_t version;   /* even; raised by 2 when weights change */
+} fastpg_network_t;
+
+FASTPG_INLINE int64_t fastpg_planes(const fastpg_network_t *n) { return n->difference ? 1 : n->frames; }
+
+/* ---- sums of weights over tiles ------------------------------------------------------------- */
+
+FASTPG_INLINE void fastpg_add_row(fastpg_units_t *sums, const float *row) {
+    const fastpg_piece_t *piece = (const fastpg_piece_t *)row;
+    for (int k = 0; k < FASTPG_PIECES; k++) sums->piece[k] += piece[k];
+}
+
+FASTPG_INLINE void fastpg_store(const fastpg_units_t *sums, float *row) {
+    fastpg_piece_t *piece = (fastpg_piece_t *)row;
+    for (int k = 0; k < FASTPG_PIECES; k++) piece[k] = sums->piece[k];
+}
+
+/* The rows of pixels that a place behind `rows` stands for: `height` from `first` on, and as many a column later. */
+typedef struct {
+    int64_t first;
+    int width, height;
+} fastpg_patch_t;
+
+FASTPG_INLINE fastpg_patch_t fastpg_patch(const fastpg_network_t *n, int64_t place) {
+    int64_t sum = place - n->rows;
+    int64_t plane = sum / FASTPG_TILE_SUMS, kind = sum % FASTPG_TILE_SUMS / FASTPG_TILE_PIXELS + 1;
+    fastpg_patch_t patch = {
+        plane * FASTPG_TILE_PIXELS + sum % FASTPG_TILE_PIXELS, kind / 4 ? 2 : 1, 1 << kind % 4};
+    return patch;
+}
+
+FASTPG_CLONES static void fastpg_sum_patch(const fastpg_network_t *n, int64_t block, int64_t place, float *to) {
+    fastpg_patch_t patch = fastpg_patch(n, place);
+    const float *rows = n->w1 + (block * n->places + patch.first) * FASTPG_UNITS;
+    fastpg_units_t sums = {0};
+    for (int x = 0; x < patch.width; x++)
+        for (int y = 0; y < patch.height; y++)
+            fastpg_add_row(&sums, rows + (x * FASTPG_TILE_SIDE + y) * FASTPG_UNITS);
+    fastpg_store(&sums, to);
+}
+
+/* A sum that is not of this version yet. Made where it belongs, unless another thread is about that. */
+static const float *fastpg_make_row(
+    const fastpg_network_t *n, int64_t block, int64_t place, uint32_t seen, float *scratch)
+{
+    _Atomic uint32_t *stamp = n->stamps + block * (n->places - n->rows) + place - n->rows;
+    float *row = n->w1 + (block * n->places + place) * FASTPG_UNITS;
+    if (seen == n->version + 1 || !atomic_compare_exchange_strong(stamp, &seen, n->version + 1)) {
+        fastpg_sum_patch(n, block, place, scratch);
+        return scratch;
+    }
+    fastpg_sum_patch(n, block, place, row);
+    atomic_store_explicit(stamp, n->version, memory_order_release);
+    return row;
+}
+
+FASTPG_INLINE const float *fastpg_row(const fastpg_network_t *n, int64_t block, int64_t place, float *scratch) {
+    if (place >= n->rows) {
+        _Atomic uint32_t *stamp = n->stamps + block * (n->places - n->rows) + place - n->rows;
+        uint32_t seen = atomic_load_explicit(stamp, memory_order_acquire);
+        if (seen != n->version) return fastpg_make_row(n, block, place, seen, scratch);
+    }
+    return n->w1 + (block * n->places + place) * FASTPG_UNITS;
+}
+
+/* Where a tile's sum lies, and its gradient. */
+FASTPG_INLINE int64_t fastpg_place(const fastpg_network_t *n, int64_t plane, uint16_t tile) {
+    return tile < FASTPG_TILE_PIXELS ? plane * FASTPG_TILE_PIXELS + tile
+                                     : n->rows + plane * FASTPG_TILE_SUMS + tile - FASTPG_TILE_PIXELS;
+}
+
+/* The place of the earlier action number k (0 the latest), or -1 at the episode's begin. */
+FASTPG_INLINE int64_t fastpg_recalled_place(const fastpg_network_t *n, const fastpg_record_t *r, int64_t i, int64_t k) {
+    if (k >= r->ages[i]) return -1;
+    return n->rows - (n->recalled - k) * n->actions + r->actions[i - 1 - k];
+}
+
+/* The entry whose frame entry i sees as its k-th latest: an episode's first frame has itself before it. */
+FASTPG_INLINE int64_t fastpg_seen(const fastpg_record_t *r, int64_t i, int64_t k) {
+    return i - (k < r->ages[i] ? k : r->ages[i]);
+}
+
+/* ---- forward -------------------------------------------------------------------------------- */
+
+FASTPG_INLINE void fastpg_add_frame(
+    const fastpg_network_t *n, const fastpg_record_t *r, int64_t block, int64_t plane, int64_t frame,
+    fastpg_units_t *sums)
+{
+    float scratch[FASTPG_UNITS];
+    const uint16_t *tiles = r->tiles + r->begins[frame];
+    for (int64_t k = 0; k < r->counts[frame]; k++)
+        fastpg_add_row(sums, fastpg_row(n, block, fastpg_place(n, plane, tiles[k]), scratch));
+}
+
+/* max(0, x) of each; NaN stays NaN. */
+FASTPG_INLINE void fastpg_rectify(fastpg_units_t *units) {
+#if defined(__GNUC__)
+    typedef int32_t mask_t __attribute__((vector_size(4 * FASTPG_VECTOR), aligned(4), may_alias));
+    const fastpg_piece_t zero = {0};
+    for (int k = 0; k < FASTPG_PIECES; k++)
+        units->piece[k] = (fastpg_piece_t)((mask_t)units->piece[k] & ~(mask_t)(units->piece[k] < zero));
+#else
+    for (int k = 0; k < FASTPG_PIECES; k++) units->piece[k] = units->piece[k] < 0 ? 0 : units->piece[k];
+#endif
+}
+
+/* The hidden units of a block at entry i. */
+FASTPG_INLINE fastpg_units_t fastpg_hidden(
+    const fastpg_network_t *n, const fastpg_record_t *r, int64_t block, int64_t i)
+{
+    fastpg_units_t sums = {0}, earlier = {0};
+    fastpg_add_frame(n, r, block, 0, i, &sums);
+    if (n->difference) {
+        fastpg_add_frame(n, r, block, 0, fastpg_seen(r, i, 1), &earlier);
+        for (int k = 0; k < FASTPG_PIECES; k++) sums.piece[k] -= earlier.piece[k];
+    } else {
+        for (int64_t k = 1; k < n->frames; k++) fastpg_add_frame(n, r, block, k, fastpg_seen(r, i, k), &sums);
+    }
+    for (int64_t k = 0; k < n->recalled; k++) {
+        int64_t place = fastpg_recalled_place(n, r, i, k);
+        if (place >= 0) fastpg_add_row(&sums, n->w1 + (block * n->places + place) * FASTPG_UNITS);
+    }
+    fastpg_rectify(&sums);
+    return sums;
+}
+
+/* A block's part of a head. */
+FASTPG_INLINE float fastpg_head(const fastpg_units_t *hidden, const float *w2) {
+    const fastpg_piece_t *weights = (const fastpg_piece_t *)w2;
+    fastpg_piece_t products = hidden->piece[0] * weights[0];
+    for (int k = 1; k < FASTPG_PIECES; k++) products += hidden->piece[k] * weights[k];
+    float lane[FASTPG_PIECE], sum = 0;
+    memcpy(lane, &products, sizeof(lane));
+    for (int j = 0; j < FASTPG_PIECE; j++) sum += lane[j];
+    return sum;
+}
+
+/* Logits to probabilities, in place: sigmoid or softmax in double, rounded once. */
+FASTPG_INLINE void fastpg_probabilities(float *logits, int64_t outputs) {
+    if (outputs == 1) {
+        logits[0] = (float)(1.0 / (1.0 + exp(-(double)logits[0])));
+        return;
+    }
+    double highest = -INFINITY, sum = 0.0;
+    for (int64_t a = 0; a < outputs; a++)
+        if (logits[a] > highest) highest = logits[a];
+    for (int64_t a = 0; a < outputs; a++) sum += exp(logits[a] - highest);
+    for (int64_t a = 0; a < outputs; a++) logits[a] = (float)(exp(logits[a] - highest) / sum);
+}
+
+FASTPG_INLINE float fastpg_chance(const float *probabilities, int64_t outputs, uint8_t action) {
+    if (outputs > 1) return probabilities[action];
+    return action ? probabilities[0] : 1.0f - probabilities[0];
+}
+
+/* Entry i's heads: logits, then the value if there is one. */
+FASTPG_CLONES static void fastpg_evaluate(
+    const fastpg_network_t *n, const fastpg_record_t *r, int64_t i, float *heads)
+{
+    for (int64_t o = 0; o < n->heads; o++) heads[o] = 0;
+    for (int64_t block = 0; block < n->blocks; block++) {
+        fastpg_units_t hidden = fastpg_hidden(n, r, block, i);
+        for (int64_t o = 0; o < n->heads; o++)
+            heads[o] += fastpg_head(&hidden, n->w2 + (block * n->heads + o) * FASTPG_UNITS);
+    }
+}
+
+#endif

@@ -1,0 +1,189 @@
+/* Many games played by the network: emulator, view, tiles, forward, action, step after step, on a pool of threads.
+ * The functions are those of the environments, so the games are theirs to the last bit. */
+#ifndef FASTPG_ROLLOUT_H
+#define FASTPG_ROLLOUT_H
+
+#include <time.h>
+
+#include "a26_gym.h"
+#include "a26_view.h"
+#include "fastpg_network.h"
+#include "fastpg_pool.h"
+#include "fastpg_rows.h"
+
+#define FASTPG_FRAGMENT 512 /* steps of a game at a time: 3 ms */
+
+/* A game, and its row of the record. Entries from `begin` to `end`, and tiles to `tiles_end`, are its own. */
+typedef struct {
+    a26_gym_t gym;
+    uint64_t stream, step; /* of the next action's random number */
+    int64_t begin, end, entry; /* entry: of the frame to act upon */
+    int64_t tile, tiles_end;   /* tile: the first that is free */
+    int64_t episodes, stride;  /* still to be played, this one among them; from one's number to the next */
+    uint8_t between;           /* two episodes: the next has to begin */
+    uint8_t busy;
+    double seconds_forward;
+} fastpg_game_t;
+
+typedef struct {
+    const a26_cartridge_t *cartridge;
+    const a26_env_t *powered; /* what a26_power_on gives */
+    a26_rules_t rules;
+    const uint8_t *red;  /* of each palette index */
+    int find_background; /* as preprocess_palette */
+    int whole;           /* episodes, each with a stream of its own, instead of steps */
+    uint64_t seed;       /* of the actions */
+    uint8_t emulator_action[FASTPG_MOST_OUTPUTS]; /* of each action */
+    const fastpg_network_t *network;
+    const fastpg_record_t *record;
+    fastpg_game_t *game;
+    int64_t games;
+    uint8_t *pixels; /* a picture's scratch memory a thread */
+    atomic_flag choosing;
+} fastpg_rollout_t;
+
+static double fastpg_seconds(void) {
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static uint8_t fastpg_sample(const float *probabilities, int64_t outputs, float uniform) {
+    if (outputs == 1) return uniform < probabilities[0];
+    float cumulative = 0;
+    uint8_t action = 0;
+    for (int64_t a = 0; a < outputs - 1; a++) {
+        cumulative += probabilities[a];
+        action += uniform >= cumulative;
+    }
+    return action;
+}
+
+/* Whether another step fits into the game's row. */
+static int fastpg_has_room(const fastpg_game_t *g) {
+    return g->entry + 1 < g->end && g->tiles_end - g->tile >= FASTPG_TILE_PIXELS;
+}
+
+/* Write a view down as the frame of the game's entry. */
+static void fastpg_write_frame(fastpg_game_t *g, const fastpg_record_t *r, const uint8_t *view, uint8_t age) {
+    int64_t count = fastpg_tile_view(view, r->tiles + g->tile);
+    r->begins[g->entry] = (uint32_t)g->tile;
+    r->counts[g->entry] = (uint16_t)count;
+    r->ages[g->entry] = age;
+    g->tile += count;
+}
+
+static void fastpg_look(
+    const fastpg_rollout_t *o, fastpg_game_t *g, const tia_picture_t *picture, uint8_t age)
+{
+    uint8_t view[A26_VIEW_BYTES];
+    a26_view(picture, o->red, o->find_background, view);
+    fastpg_write_frame(g, o->record, view, age);
+}
+
+static void fastpg_begin_episode(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_t *pixels) {
+    tia_picture_t picture;
+    tia_begin_picture(&picture, pixels, 1);
+    a26_gym_reset(&g->gym, o->cartridge, o->powered, &o->rules, 0, &picture);
+    fastpg_look(o, g, &picture, 0);
+    g->between = 0;
+    if (o->whole) g->step = 0;
+}
+
+/* Choose the entry's action, and write down how. */
+static uint8_t fastpg_choose(
+    const fastpg_network_t *n, const fastpg_record_t *r, int64_t entry, uint64_t seed, uint64_t stream,
+    uint64_t step)
+{
+    float heads[FASTPG_MOST_HEADS], uniform;
+    fastpg_evaluate(n, r, entry, heads);
+    fastpg_probabilities(heads, n->outputs);
+    fastpg_philox(&stream, &step, seed, 1, &uniform);
+    uint8_t action = fastpg_sample(heads, n->outputs, uniform);
+    r->chances[entry] = fastpg_chance(heads, n->outputs, action);
+    if (n->heads > n->outputs) r->values[entry] = heads[n->outputs];
+    return r->actions[entry] = action;
+}
+
+static void fastpg_play_step(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_t *pixels) {
+    tia_picture_t picture;
+    const fastpg_record_t *r = o->record;
+    double began = fastpg_seconds();
+    uint8_t action = fastpg_choose(o->network, r, g->entry, o->seed, g->stream, g->step++);
+    g->seconds_forward += fastpg_seconds() - began;
+    tia_begin_picture(&picture, pixels, 1);
+    int32_t reward = a26_gym_step(&g->gym, o->cartridge, &o->rules, o->emulator_action[action], &picture);
+    r->rewards[g->entry] = (float)reward;
+    uint8_t over = r->ends[g->entry] = (uint8_t)a26_over(&g->gym.env), age = r->ages[g->entry++];
+    if (!over) {
+        fastpg_look(o, g, &picture, age < 255 ? (uint8_t)(age + 1) : 255);
+        return;
+    }
+    g->between = 1;
+    if (o->whole) {
+        g->stream += (uint64_t)g->stride;
+        if (--g->episodes == 0) return;
+    }
+    fastpg_begin_episode(o, g, pixels);
+}
+
+/* Play some steps of a game; it stops by itself where its row, or its last episode, ends. */
+static void fastpg_play(const fastpg_rollout_t *o, fastpg_game_t *g, int64_t steps, uint8_t *pixels) {
+    if (g->between && fastpg_has_room(g)) fastpg_begin_episode(o, g, pixels);
+    while (steps-- > 0 && !g->between && fastpg_has_room(g)) fastpg_play_step(o, g, pixels);
+}
+
+static int fastpg_waits(const fastpg_rollout_t *o, const fastpg_game_t *g) {
+    return !g->busy && fastpg_has_room(g) && (!o->whole || g->episodes > 0);
+}
+
+/* Of the games that can go on the one with the shortest row, so that all near their ends together and no thread
+ * stands idle for long; -1 if there is none. */
+static int64_t fastpg_next_game(fastpg_rollout_t *o, int64_t done) {
+    int64_t best = -1;
+    while (atomic_flag_test_and_set_explicit(&o->choosing, memory_order_acquire)) fastpg_relax();
+    if (done >= 0) o->game[done].busy = 0;
+    for (int64_t k = 0; k < o->games; k++) {
+        const fastpg_game_t *g = &o->game[k];
+        if (!fastpg_waits(o, g)) continue;
+        if (best < 0 || g->entry - g->begin < o->game[best].entry - o->game[best].begin) best = k;
+    }
+    if (best >= 0) o->game[best].busy = 1;
+    atomic_flag_clear_explicit(&o->choosing, memory_order_release);
+    return best;
+}
+
+/* A thread's share of the playing. */
+static void fastpg_rollout_task(void *context, int64_t piece, int thread) {
+    fastpg_rollout_t *o = context;
+    uint8_t *pixels = o->pixels + (int64_t)thread * A2600_SCREEN_BYTES;
+    (void)piece;
+    for (int64_t k = fastpg_next_game(o, -1); k >= 0; k = fastpg_next_game(o, k))
+        fastpg_play(o, &o->game[k], FASTPG_FRAGMENT, pixels);
+}
+
+/* Begin a game's row anew with what its next steps look back at: its frame, and `carry` entries before it. */
+static void fastpg_carry(fastpg_game_t *g, const fastpg_record_t *r, int64_t carry, int64_t first_tile) {
+    g->tile = first_tile;
+    for (int64_t k = 0; k <= carry; k++) {
+        const int64_t from = g->entry - carry + k, to = g->begin + k;
+        memmove(r->tiles + g->tile, r->tiles + r->begins[from], r->counts[from] * sizeof(uint16_t));
+        r->counts[to] = r->counts[from];
+        r->ages[to] = r->ages[from];
+        r->actions[to] = r->actions[from];
+        r->begins[to] = (uint32_t)g->tile;
+        g->tile += r->counts[to];
+    }
+    g->entry = g->begin + carry;
+}
+
+/* The value of the frame that a game has come to. */
+static void fastpg_value_task(void *context, int64_t piece, int thread) {
+    fastpg_rollout_t *o = context;
+    float heads[FASTPG_MOST_HEADS];
+    (void)thread;
+    fastpg_evaluate(o->network, o->record, o->game[piece].entry, heads);
+    o->record->values[o->game[piece].entry] = heads[o->network->outputs];
+}
+
+#endif

@@ -1,0 +1,79 @@
+"""Scores of episodes in the order in which they began.
+
+Games that are played side by side for a number of steps finish short episodes first: in Pong, those
+that were lost. A mean over "the last 100 that finished" would be one over short ones. So an episode
+counts only when all that began before it have finished.
+"""
+
+import heapq
+from collections.abc import Mapping
+
+import numpy as np
+
+
+class EpisodeOrder:
+    """Follows N games; gives finished episodes in the order of their first steps."""
+
+    def __init__(self, games: int):
+        self.step = 0
+        self.begins = np.zeros(games, np.int64)  # of the running episodes
+        self.scores = np.zeros(games, np.float64)  # so far
+        self._waiting: list[tuple[int, int, int, float]] = []  # begin, game, length, score
+
+    def copy(self) -> "EpisodeOrder":
+        """The same, apart."""
+        return self.from_tensors(self.tensors())
+
+    def add(self, rewards: np.ndarray, ends: np.ndarray) -> list[tuple[float, int]]:
+        """Take T steps of all games.
+
+        Args:
+            rewards: (T, N) after each step.
+            ends: (T, N): whether the episode ended with it.
+
+        Returns:
+            (score, length) of the episodes that count from now on.
+        """
+        sums = np.cumsum(rewards, axis=0, dtype=np.float64)
+        before = np.zeros(len(self.begins))
+        for t, game in np.argwhere(ends):
+            score = self.scores[game] + sums[t, game] - before[game]
+            begin = int(self.begins[game])
+            length = self.step + int(t) + 1 - begin
+            heapq.heappush(self._waiting, (begin, int(game), length, float(score)))
+            self.begins[game], self.scores[game] = begin + length, 0.0
+            before[game] = sums[t, game]
+        if len(rewards):
+            self.scores += sums[-1] - before
+        self.step += len(rewards)
+        return self._released()
+
+    def _released(self) -> list[tuple[float, int]]:
+        released = []
+        oldest = min(zip(self.begins.tolist(), range(len(self.begins)), strict=True))
+        while self._waiting and self._waiting[0][:2] < oldest:
+            _, _, length, score = heapq.heappop(self._waiting)
+            released.append((score, length))
+        return released
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+        return {
+            "episode_step": np.array([self.step]),
+            "episode_begins": self.begins.copy(),
+            "episode_scores": self.scores.copy(),
+            "episode_waiting": np.array(self._waiting, np.float64).reshape(-1, 4),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> "EpisodeOrder":
+        """The inverse of :meth:`tensors`."""
+        order = cls(len(tensors["episode_begins"]))
+        order.step = int(tensors["episode_step"][0])
+        order.begins = tensors["episode_begins"].copy()
+        order.scores = tensors["episode_scores"].copy()
+        order._waiting = [
+            (int(begin), int(game), int(length), float(score))
+            for begin, game, length, score in tensors["episode_waiting"]
+        ]
+        return order
