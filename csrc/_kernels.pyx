@@ -5,7 +5,7 @@
 Each op is a pair: ``c_name``, declared in fastpg/kernels/_cython.pxd, to cimport and to call
 without the GIL; and ``name``, the same from Python, which releases the GIL meanwhile. Shapes are
 not checked here: fastpg.kernels.ops.Backend does that. Loops worth a copy per instruction set are
-in the two headers, the others below.
+in the three headers, the others below.
 """
 
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint64_t
@@ -20,6 +20,11 @@ cdef extern from "fastpg_rows.h" nogil:
         const uint8_t *current, const uint8_t *previous, int64_t frames, int64_t size,
         uint16_t *indices, int8_t *signs, int64_t room, int64_t *offsets)
     void fastpg_subtract(const uint8_t *current, const uint8_t *previous, int64_t size, float *x)
+    void fastpg_philox(
+        const uint64_t *streams, const uint64_t *steps, uint64_t seed, int64_t size,
+        float *uniforms)
+
+cdef extern from "fastpg_learning.h" nogil:
     void fastpg_returns(
         const float *rewards, const uint8_t *dones, double gamma, int cut_at_rewards,
         int64_t steps, int64_t environments, float *returns)
@@ -27,9 +32,6 @@ cdef extern from "fastpg_rows.h" nogil:
     void fastpg_rmsprop(
         const float *gradient, float rate, float keep, float take, float epsilon, int64_t size,
         float *weights, float *cache)
-    void fastpg_philox(
-        const uint64_t *streams, const uint64_t *steps, uint64_t seed, int64_t size,
-        float *uniforms)
 
 cdef extern from "fastpg_policy.h" nogil:
     void fastpg_forward(
