@@ -36,6 +36,7 @@ def options(op: str, size: int) -> dict:
         return {"B": size, **PONG}
     return {
         "discounted_returns": {"T": STEPS, "N": size, "gamma": 0.99, "cut": False},
+        "generalized_advantages": {"T": STEPS, "N": size, "gamma": 0.99, "lam": 0.95},
         "standardize": {"sizes": [STEPS] * size},
         "rmsprop_update": {"M": STEPS * size},
         "counter_uniforms": {"N": size, "key": 1},

@@ -28,6 +28,9 @@ cdef extern from "fastpg_learning.h" nogil:
     void fastpg_returns(
         const float *rewards, const uint8_t *dones, double gamma, int cut_at_rewards,
         int64_t steps, int64_t environments, float *returns)
+    void fastpg_advantages(
+        const float *rewards, const uint8_t *dones, const float *values, double gamma,
+        double decay, int64_t steps, int64_t environments, float *advantages, float *returns)
     void fastpg_standardize(const float *values, int64_t size, float *standardized)
     void fastpg_rmsprop(
         const float *gradient, float rate, float keep, float take, float epsilon, int64_t size,
@@ -159,6 +162,25 @@ def discounted_returns(
     """Loop of :meth:`fastpg.kernels.ops.Backend.discounted_returns`."""
     with nogil:
         c_discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
+
+
+cdef void c_generalized_advantages(
+    const float[:, ::1] rewards, const uint8_t[:, ::1] dones, const float[:, ::1] values,
+    double gamma, double lam, float[:, ::1] advantages, float[:, ::1] returns
+) noexcept nogil:
+    fastpg_advantages(
+        &rewards[0, 0], &dones[0, 0], &values[0, 0], gamma, gamma * lam,
+        rewards.shape[0], rewards.shape[1], &advantages[0, 0], &returns[0, 0],
+    )
+
+
+def generalized_advantages(
+    const float[:, ::1] rewards, const uint8_t[:, ::1] dones, const float[:, ::1] values,
+    double gamma, double lam, float[:, ::1] advantages, float[:, ::1] returns
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.generalized_advantages`."""
+    with nogil:
+        c_generalized_advantages(rewards, dones, values, gamma, lam, advantages, returns)
 
 
 cdef void c_standardize(

@@ -29,6 +29,31 @@ FASTPG_CLONES static void fastpg_returns(
     }
 }
 
+/* values has a row more than the others: the state after the last step. decay: gamma * lambda. */
+FASTPG_CLONES static void fastpg_advantages(
+    const float *FASTPG_RESTRICT rewards, const uint8_t *FASTPG_RESTRICT dones,
+    const float *FASTPG_RESTRICT values, double gamma, double decay, int64_t steps,
+    int64_t environments, float *FASTPG_RESTRICT advantages, float *FASTPG_RESTRICT returns)
+{
+    double running[FASTPG_ENVIRONMENTS];
+    for (int64_t first = 0; first < environments; first += FASTPG_ENVIRONMENTS) {
+        const int64_t left = environments - first;
+        const int64_t count = left < FASTPG_ENVIRONMENTS ? left : FASTPG_ENVIRONMENTS;
+        for (int64_t i = 0; i < count; i++) running[i] = 0.0;
+        for (int64_t t = steps - 1; t >= 0; t--) {
+            const int64_t at = t * environments + first;
+            for (int64_t i = 0; i < count; i++) {
+                const double value = values[at + i], next = values[at + environments + i];
+                const int done = dones[at + i] != 0;
+                const double delta = rewards[at + i] + (done ? 0.0 : gamma * next) - value;
+                running[i] = delta + (done ? 0.0 : decay * running[i]);
+                advantages[at + i] = (float)running[i];
+                returns[at + i] = (float)(running[i] + value);
+            }
+        }
+    }
+}
+
 /* Sum of the lanes, joined by halves. */
 FASTPG_INLINE double fastpg_join(const double *lanes)
 {

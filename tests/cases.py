@@ -149,6 +149,12 @@ def _discounted_returns(rng, T, N, gamma, cut):
     }
 
 
+def _generalized_advantages(rng, T, N, gamma, lam):
+    made = _discounted_returns(rng, T, N, gamma, False)
+    values = rng.normal(0, 1, (T + 1, N)).astype(np.float32)
+    return {**made, "values": values, "lam": lam}
+
+
 def _standardize(rng, sizes, constant=False):
     values = rng.normal(3, 2, sum(sizes)).astype(np.float32)
     if constant:
@@ -284,6 +290,11 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"T": t, "N": n, "gamma": gamma, "cut": cut}
         for t, n in [(0, 2), (1, 1), (200, 1), (50, 7), (33, 150)]
         for gamma, cut in [(0.99, True), (0.99, False), (1.0, True), (0.0, False)]
+    ],
+    "generalized_advantages": [
+        {"T": t, "N": n, "gamma": gamma, "lam": lam}
+        for t, n in [(0, 2), (1, 1), (200, 1), (50, 7), (33, 150)]
+        for gamma, lam in [(0.99, 0.95), (1.0, 1.0), (0.9, 0.0), (0.0, 0.5)]
     ],
     "standardize": [
         {"sizes": [0]},

@@ -61,6 +61,54 @@ def test_returns_are_linear_in_the_rewards(backend, seed, steps, gamma):
     np.testing.assert_allclose(both, parts[0] + 2 * parts[1], rtol=1e-5, atol=1e-4)
 
 
+def rollout(seed, steps):
+    """Rewards, ends, values and a function of the state, of two environments."""
+    rng = np.random.default_rng(seed)
+    rewards, values, potential = rng.normal(size=(3, steps + 1, 2)).astype(np.float32)
+    return rewards[:steps], rng.random((steps, 2)) < 0.1, values, potential
+
+
+@quick
+@given(seed=seeds, steps=st.integers(0, 60), gamma=st.floats(0, 1))
+def test_advantages_with_lambda_1_are_bootstrapped_returns_minus_values(
+    backend, seed, steps, gamma
+):
+    kernels, (rewards, dones, values, _) = get_backend(backend), rollout(seed, steps)
+    advantages, returns = kernels.generalized_advantages(rewards, dones, values, gamma, 1.0)
+    never = np.zeros((1, 2), bool)
+    expected = kernels.discounted_returns(
+        np.concatenate([rewards, values[-1:]]), np.concatenate([dones, never]), gamma
+    )[:steps]
+    np.testing.assert_allclose(returns, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(advantages, expected - values[:-1], rtol=1e-5, atol=1e-5)
+
+
+@quick
+@given(seed=seeds, steps=st.integers(0, 60), gamma=st.floats(0, 1), lam=st.floats(0, 1))
+def test_a_potential_in_rewards_and_values_leaves_advantages_alone(
+    backend, seed, steps, gamma, lam
+):
+    """Reward shaping, section 5 of the paper; an end has the potential 0."""
+    kernels, (rewards, dones, values, potential) = get_backend(backend), rollout(seed, steps)
+    shaped = rewards + np.where(dones, 0, gamma * potential[1:]) - potential[:-1]
+    advantages, _ = kernels.generalized_advantages(rewards, dones, values, gamma, lam)
+    same, _ = kernels.generalized_advantages(
+        shaped.astype(np.float32), dones, values - potential, gamma, lam
+    )
+    np.testing.assert_allclose(same, advantages, rtol=1e-4, atol=1e-4)
+
+
+@quick
+@given(seed=seeds, lam=st.floats(0, 1))
+def test_nothing_after_an_end_is_looked_at(backend, seed, lam):
+    kernels, (rewards, dones, values, _) = get_backend(backend), rollout(seed, 30)
+    dones[19] = True
+    before, _ = kernels.generalized_advantages(rewards, dones, values, 0.99, lam)
+    rewards[20:], values[20:] = np.nan, np.inf
+    after, _ = kernels.generalized_advantages(rewards, dones, values, 0.99, lam)
+    np.testing.assert_array_equal(after[:20], before[:20])
+
+
 @quick
 @given(seed=seeds, size=st.integers(2, 400), scale=st.floats(1e-3, 1e3), shift=st.floats(-99, 99))
 def test_standardized_values_have_mean_0_and_deviation_1(backend, seed, size, scale, shift):

@@ -190,6 +190,8 @@ def test_outputs_left_out_are_allocated(backend, op):
     [
         ("discounted_returns", {"gamma": 1.5}, "gamma: expected a number from 0.0 to 1.0"),
         ("discounted_returns", {"gamma": float("nan")}, "gamma: expected"),
+        ("generalized_advantages", {"gamma": -0.1}, "gamma: expected a number from 0.0 to 1.0"),
+        ("generalized_advantages", {"lam": 1.1}, "lam: expected a number from 0.0 to 1.0"),
         ("rmsprop_update", {"decay": 2.0}, "decay: expected"),
         ("rmsprop_update", {"learning_rate": -1.0}, "learning_rate: expected"),
         ("rmsprop_update", {"epsilon": 0.0}, "epsilon: expected"),

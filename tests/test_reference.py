@@ -88,6 +88,31 @@ def test_simple_protocol_gives_each_decision_its_points_outcome():
     assert returns[:, 0].tolist() == [-1, -1, -1, 1, 1, -1, -1, -1, -1]
 
 
+def test_advantages_by_hand():
+    rewards, dones = column([1, 0, 2]), column([0, 1, 0], bool)
+    values = column([4, 8, 2, 6])
+    advantages, returns = REFERENCE.generalized_advantages(rewards, dones, values, 0.5, 0.25)
+    # deltas: 1 + 0.5 * 8 - 4, 0 - 8 (the end), 2 + 0.5 * 6 - 2; then gamma * lam = 1 / 8
+    assert advantages[:, 0].tolist() == [1 - 8 / 8, -8, 3]
+    assert returns[:, 0].tolist() == [4, 0, 5]
+
+
+def test_advantages_are_the_papers_sum_of_discounted_differences():
+    """Equation 16: A[t] = sum_l (gamma * lam)^l * delta[t + l], up to the end of the episode."""
+    rng = np.random.default_rng(0)
+    rewards, values = (rng.normal(size=(t, 3)).astype(np.float32) for t in (300, 301))
+    dones = rng.random((300, 3)) < 0.03
+    advantages, returns = REFERENCE.generalized_advantages(rewards, dones, values, 0.97, 0.9)
+    for n in range(3):
+        v = values[:, n].astype(float)
+        deltas = rewards[:, n] + 0.97 * ~dones[:, n] * v[1:] - v[:-1]
+        for t in range(300):
+            end = t + np.append(np.flatnonzero(dones[t:, n]), 299 - t)[0] + 1
+            expected = (deltas[t:end] * (0.97 * 0.9) ** np.arange(end - t)).sum()
+            np.testing.assert_allclose(advantages[t, n], expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(returns, advantages + values[:-1], rtol=1e-6, atol=1e-6)
+
+
 def test_standardize_by_hand():
     values = f32(1, 3, 5, 5, 5, 7)
     standardized = REFERENCE.standardize(values, np.array([0, 2, 2, 5, 6]))

@@ -34,6 +34,11 @@ cdef void c_discounted_returns(
     float[:, ::1] returns
 ) noexcept nogil
 
+cdef void c_generalized_advantages(
+    const float[:, ::1] rewards, const uint8_t[:, ::1] dones, const float[:, ::1] values,
+    double gamma, double lam, float[:, ::1] advantages, float[:, ::1] returns
+) noexcept nogil
+
 cdef void c_standardize(
     const float[::1] values, const int64_t[::1] offsets, float[::1] standardized
 ) noexcept nogil

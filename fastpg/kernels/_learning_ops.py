@@ -51,6 +51,50 @@ class LearningOps:
         self.loops.discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
         return returns
 
+    def generalized_advantages(
+        self,
+        rewards: Array,
+        dones: Array,
+        values: Array,
+        gamma: float,
+        lam: float,
+        advantages: Array | None = None,
+        returns: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Generalized advantage estimation, GAE(gamma, lambda), and the returns it implies.
+
+        For t = T-1, .., 0 with A[T] = 0 and c[t] = 0 where ``dones[t]``, else 1:
+        delta[t] = r[t] + gamma * c[t] * V[t + 1] - V[t],
+        A[t] = delta[t] + gamma * lam * c[t] * A[t + 1],
+        returns[t] = A[t] + V[t].
+        With lam = 0 that is the one-step temporal difference, with lam = 1 the discounted return,
+        bootstrapped by V[T], minus V[t]. What follows an end is not looked at, so V[t + 1] may be
+        the next episode's first value. An episode that was cut short (truncated, not terminated)
+        counts as ended: to bootstrap from it, add gamma times its last value to its last reward.
+
+        Args:
+            rewards: (T, N) float32: reward after each step.
+            dones: (T, N) bool: whether the episode ended with that step.
+            values: (T+1, N) float32: estimated value of the state before each step, and after the
+                last.
+            gamma: discount per step, 0 to 1.
+            lam: lambda, 0 to 1: how far rewards are trusted over values.
+            advantages: (T, N) float32: written; allocated if None.
+            returns: (T, N) float32: written; allocated if None.
+
+        Returns:
+            (advantages, returns).
+
+        Source: Schulman et al., "High-dimensional continuous control using generalized advantage
+        estimation", 2015, arXiv:1506.02438.
+        """
+        _checks.check_finite_scalar("gamma", gamma, 0.0, 1.0)
+        _checks.check_finite_scalar("lam", lam, 0.0, 1.0)
+        inputs = (rewards, dones, values)
+        results = checked(BY_NAME["generalized_advantages"], inputs, (advantages, returns))
+        self.loops.generalized_advantages(*inputs, gamma, lam, *results)
+        return tuple(results)
+
     def standardize(
         self, values: Array, offsets: Array, standardized: Array | None = None
     ) -> Array:

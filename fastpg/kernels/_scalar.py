@@ -40,6 +40,13 @@ def return_step(reward, done, cut_at_rewards, discounted):
 
 
 @jit
+def advantage_step(reward, done, value, discounted_value, discounted):
+    """The advantage, in float64, at a step, from the next one's value and advantage, discounted."""
+    delta = np.float64(reward) + (0.0 if done else discounted_value) - np.float64(value)
+    return delta + (0.0 if done else discounted)
+
+
+@jit
 def mean_square(cache, gradient, keep, take):
     """RMSProp's cache after a step: keep * cache + take * gradient^2, all float32."""
     return keep * cache + take * (gradient * gradient)

@@ -13,6 +13,7 @@ from fastpg.kernels._numba_policy import policy_forward as policy_forward
 from fastpg.kernels._numba_policy import policy_forward_dense as policy_forward_dense
 from fastpg.kernels._scalar import (
     ZERO,
+    advantage_step,
     mean_square,
     philox_uniform,
     return_step,
@@ -212,6 +213,29 @@ def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
             for i in range(last - first):
                 running[i] = return_step(reward[i], done[i], cut_at_rewards, gamma * running[i])
                 out[i] = running[i]
+
+
+@jit
+def generalized_advantages(rewards, dones, values, gamma, lam, advantages, returns):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.generalized_advantages`."""
+    running = carray(stack_float64(ENVIRONMENTS), (ENVIRONMENTS,))
+    decay = gamma * lam
+    for first in range(0, rewards.shape[1], ENVIRONMENTS):
+        last = min(first + ENVIRONMENTS, rewards.shape[1])
+        for i in range(last - first):
+            running[i] = 0.0
+        for t in range(rewards.shape[0] - 1, -1, -1):
+            reward, done = rewards[t, first:last], dones[t, first:last]
+            value, next_value = values[t, first:last], values[t + 1, first:last]
+            advantage, out = advantages[t, first:last], returns[t, first:last]
+            for i in range(last - first):
+                discounted_value = gamma * np.float64(next_value[i])
+                discounted = decay * running[i]
+                running[i] = advantage_step(
+                    reward[i], done[i], value[i], discounted_value, discounted
+                )
+                advantage[i] = running[i]
+                out[i] = running[i] + np.float64(value[i])
 
 
 @jit

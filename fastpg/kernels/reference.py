@@ -69,6 +69,17 @@ def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
         returns[t] = running
 
 
+def generalized_advantages(rewards, dones, values, gamma, lam, advantages, returns):
+    """See :meth:`fastpg.kernels.ops.Backend.generalized_advantages`."""
+    values = values.astype(np.float64)
+    running = np.zeros(rewards.shape[1])
+    for t in reversed(range(rewards.shape[0])):
+        delta = rewards[t] + np.where(dones[t], 0.0, gamma * values[t + 1]) - values[t]
+        running = delta + np.where(dones[t], 0.0, gamma * lam * running)
+        advantages[t] = running
+        returns[t] = running + values[t]
+
+
 def standardize(values, offsets, standardized):
     """See :meth:`fastpg.kernels.ops.Backend.standardize`."""
     for begin, end in pairwise(offsets):

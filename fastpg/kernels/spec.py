@@ -110,6 +110,18 @@ OPS: tuple[Op, ...] = (
         "the recursion runs in float64 in every backend, rounded once",
     ),
     Op(
+        "generalized_advantages",
+        (
+            Array("rewards", ("T", "N"), "float32"),
+            Array("dones", ("T", "N"), "bool"),
+            Array("values", ("T+1", "N"), "float32"),
+        ),
+        ("gamma", "lam"),
+        (Array("advantages", ("T", "N"), "float32"), Array("returns", ("T", "N"), "float32")),
+        0.0,
+        "the recursion runs in float64 in every backend, both results are rounded once",
+    ),
+    Op(
         "standardize",
         (Array("values", ("B",), "float32"), Array("offsets", ("S+1",), "int64")),
         (),
