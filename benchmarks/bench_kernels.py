@@ -38,6 +38,7 @@ def options(op: str, size: int) -> dict:
         "discounted_returns": {"T": STEPS, "N": size, "gamma": 0.99, "cut": False},
         "generalized_advantages": {"T": STEPS, "N": size, "gamma": 0.99, "lam": 0.95},
         "standardize": {"sizes": [STEPS] * size},
+        "ppo_gradient": {"B": size, "A": 1},
         "rmsprop_update": {"M": STEPS * size},
         "counter_uniforms": {"N": size, "key": 1},
         "sample_actions": {"N": size, "A": 1},
@@ -225,6 +226,23 @@ def blas_threads():
     put(before)
 
 
+def numpy_ppo(made):
+    """The one logit of two actions, on whole arrays."""
+    probabilities, values, actions, old, advantages, returns, *weights = made.inputs.values()
+    clip, entropy_weight, value_weight = weights
+
+    def call():
+        p = probabilities[:, 0]
+        taken = actions == 1
+        ratio = np.where(taken, p, 1 - p) / old
+        stopped = np.where(advantages > 0, ratio > 1 + clip, ratio < 1 - clip)
+        d_logits = np.where(stopped, 0, advantages * ratio) * (taken - p)
+        d_logits -= entropy_weight * p * (1 - p) * (np.log(p) - np.log1p(-p))
+        return d_logits[:, None], -2 * value_weight * (values - returns)
+
+    return call
+
+
 # ---- actions ------------------------------------------------------------------------------------
 
 
@@ -270,6 +288,7 @@ CALLS = {
     "policy_forward_dense": {"numpy": blas_forward},
     "policy_backward": {"numpy": numpy_backward, "dense blas": blas_backward},
     "policy_backward_dense": {"numpy": blas_backward},
+    "ppo_gradient": {"numpy": numpy_ppo},
     "counter_uniforms": {"numpy": numpy_uniforms, "numpy generator": generator_uniforms},
 }
 COLUMNS = {op: BACKENDS | {"numpy": NUMPY} | CALLS.get(op, {}) for op in BY_NAME}

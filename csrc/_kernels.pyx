@@ -32,6 +32,14 @@ cdef extern from "fastpg_learning.h" nogil:
         const float *rewards, const uint8_t *dones, const float *values, double gamma,
         double decay, int64_t steps, int64_t environments, float *advantages, float *returns)
     void fastpg_standardize(const float *values, int64_t size, float *standardized)
+    ctypedef struct fastpg_ppo_t:
+        double clip
+        double entropy_weight
+        double value_weight
+    void fastpg_ppo(
+        const float *probabilities, const float *values, const uint8_t *actions,
+        const float *old_probabilities, const float *advantages, const float *returns,
+        fastpg_ppo_t ppo, int64_t samples, int64_t outputs, float *d_logits, float *d_values)
     void fastpg_rmsprop(
         const float *gradient, float rate, float keep, float take, float epsilon, int64_t size,
         float *weights, float *cache)
@@ -294,6 +302,33 @@ def policy_backward_dense(
     with nogil:
         c_policy_backward_dense(
             x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2,
+        )
+
+
+cdef void c_ppo_gradient(
+    const float[:, ::1] probabilities, const float[::1] values, const uint8_t[::1] actions,
+    const float[::1] old_probabilities, const float[::1] advantages, const float[::1] returns,
+    double clip, double entropy_weight, double value_weight, float[:, ::1] d_logits,
+    float[::1] d_values
+) noexcept nogil:
+    fastpg_ppo(
+        &probabilities[0, 0], &values[0], &actions[0], &old_probabilities[0], &advantages[0],
+        &returns[0], fastpg_ppo_t(clip, entropy_weight, value_weight),
+        probabilities.shape[0], probabilities.shape[1], &d_logits[0, 0], &d_values[0],
+    )
+
+
+def ppo_gradient(
+    const float[:, ::1] probabilities, const float[::1] values, const uint8_t[::1] actions,
+    const float[::1] old_probabilities, const float[::1] advantages, const float[::1] returns,
+    double clip, double entropy_weight, double value_weight, float[:, ::1] d_logits,
+    float[::1] d_values
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.ppo_gradient`."""
+    with nogil:
+        c_ppo_gradient(
+            probabilities, values, actions, old_probabilities, advantages, returns, clip,
+            entropy_weight, value_weight, d_logits, d_values,
         )
 
 

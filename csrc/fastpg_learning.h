@@ -8,15 +8,21 @@
 
 #define FASTPG_ENVIRONMENTS 64 /* whose running sums are kept on the stack */
 
+/* Zeros for as many of the environments that are left as fit; returns how many. */
+FASTPG_INLINE int64_t fastpg_first_sums(int64_t left, double running[FASTPG_ENVIRONMENTS])
+{
+    const int64_t count = left < FASTPG_ENVIRONMENTS ? left : FASTPG_ENVIRONMENTS;
+    for (int64_t i = 0; i < count; i++) running[i] = 0.0;
+    return count;
+}
+
 FASTPG_CLONES static void fastpg_returns(
     const float *FASTPG_RESTRICT rewards, const uint8_t *FASTPG_RESTRICT dones, double gamma,
     int cut_at_rewards, int64_t steps, int64_t environments, float *FASTPG_RESTRICT returns)
 {
     double running[FASTPG_ENVIRONMENTS];
     for (int64_t first = 0; first < environments; first += FASTPG_ENVIRONMENTS) {
-        const int64_t left = environments - first;
-        const int64_t count = left < FASTPG_ENVIRONMENTS ? left : FASTPG_ENVIRONMENTS;
-        for (int64_t i = 0; i < count; i++) running[i] = 0.0;
+        const int64_t count = fastpg_first_sums(environments - first, running);
         for (int64_t t = steps - 1; t >= 0; t--) {
             const int64_t at = t * environments + first;
             for (int64_t i = 0; i < count; i++) {
@@ -37,9 +43,7 @@ FASTPG_CLONES static void fastpg_advantages(
 {
     double running[FASTPG_ENVIRONMENTS];
     for (int64_t first = 0; first < environments; first += FASTPG_ENVIRONMENTS) {
-        const int64_t left = environments - first;
-        const int64_t count = left < FASTPG_ENVIRONMENTS ? left : FASTPG_ENVIRONMENTS;
-        for (int64_t i = 0; i < count; i++) running[i] = 0.0;
+        const int64_t count = fastpg_first_sums(environments - first, running);
         for (int64_t t = steps - 1; t >= 0; t--) {
             const int64_t at = t * environments + first;
             for (int64_t i = 0; i < count; i++) {
@@ -95,6 +99,71 @@ FASTPG_CLONES static void fastpg_standardize(
     const double mean = fastpg_mean(values, size);
     const double deviation = sqrt(fastpg_variance(values, size, mean));
     for (int64_t i = 0; i < size; i++) standardized[i] = (float)((values[i] - mean) / deviation);
+}
+
+/* ---- objectives ----------------------------------------------------------------------------- */
+
+typedef struct {
+    double clip, entropy_weight, value_weight;
+} fastpg_ppo_t;
+
+/* advantage * ratio, or 0 where clipping takes hold. */
+FASTPG_INLINE double fastpg_ppo_weight(double ratio, double advantage, double clip)
+{
+    const int above = advantage > 0.0 && ratio > 1.0 + clip;
+    const int below = advantage < 0.0 && ratio < 1.0 - clip;
+    return above || below ? 0.0 : advantage * ratio;
+}
+
+/* log(p), or 0 where p is 0, which it is multiplied by. */
+FASTPG_INLINE double fastpg_log_or_zero(double p)
+{
+    return p > 0.0 ? log(p) : 0.0;
+}
+
+/* weight * d log pi(action) + entropy_weight * d entropy, by the one logit of two actions. */
+FASTPG_INLINE float fastpg_sigmoid_gradient(
+    float probability, uint8_t action, double weight, double entropy_weight)
+{
+    const double p = probability;
+    const double entropy =
+        -p * (1.0 - p) * (fastpg_log_or_zero(p) - fastpg_log_or_zero(1.0 - p));
+    return (float)(weight * (action - p) + entropy_weight * entropy);
+}
+
+FASTPG_INLINE void fastpg_softmax_gradient(
+    const float *probabilities, int64_t outputs, uint8_t action, double weight,
+    double entropy_weight, float *d_logits)
+{
+    double negentropy = 0.0;
+    for (int64_t a = 0; a < outputs; a++)
+        negentropy += probabilities[a] * fastpg_log_or_zero(probabilities[a]);
+    for (int64_t a = 0; a < outputs; a++) {
+        const double p = probabilities[a];
+        const double entropy = -p * (fastpg_log_or_zero(p) - negentropy);
+        d_logits[a] = (float)(weight * ((action == a) - p) + entropy_weight * entropy);
+    }
+}
+
+/* Not cloned: the logarithms are calls, and take the time. */
+static void fastpg_ppo(
+    const float *probabilities, const float *values, const uint8_t *actions,
+    const float *old_probabilities, const float *advantages, const float *returns,
+    fastpg_ppo_t ppo, int64_t samples, int64_t outputs, float *d_logits, float *d_values)
+{
+    for (int64_t b = 0; b < samples; b++) {
+        const float *row = probabilities + b * outputs;
+        float chosen = row[outputs == 1 ? 0 : actions[b]];
+        if (outputs == 1 && actions[b] == 0) chosen = 1.0f - chosen;
+        const double ratio = (double)chosen / old_probabilities[b];
+        const double weight = fastpg_ppo_weight(ratio, advantages[b], ppo.clip);
+        if (outputs == 1)
+            d_logits[b] = fastpg_sigmoid_gradient(row[0], actions[b], weight, ppo.entropy_weight);
+        else
+            fastpg_softmax_gradient(
+                row, outputs, actions[b], weight, ppo.entropy_weight, d_logits + b * outputs);
+        d_values[b] = (float)(-2.0 * ppo.value_weight * ((double)values[b] - returns[b]));
+    }
 }
 
 /* ---- updates -------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fastpg.kernels import get_backend, names
+from tests.cases import case
 
 pytestmark = pytest.mark.parametrize("backend", names())
 quick = settings(max_examples=25, deadline=None)
@@ -107,6 +108,70 @@ def test_nothing_after_an_end_is_looked_at(backend, seed, lam):
     rewards[20:], values[20:] = np.nan, np.inf
     after, _ = kernels.generalized_advantages(rewards, dones, values, 0.99, lam)
     np.testing.assert_array_equal(after[:20], before[:20])
+
+
+def decisions(seed, outputs):
+    """Arguments of ppo_gradient before its scalars."""
+    inputs = case("ppo_gradient", seed, B=20, A=outputs).inputs
+    return [v for v in inputs.values() if isinstance(v, np.ndarray)]
+
+
+@quick
+@given(seed=seeds, weight=st.floats(0, 1))
+def test_one_output_is_the_second_logit_of_two(backend, seed, weight):
+    ppo, (up, *rest) = get_backend(backend).ppo_gradient, decisions(seed, 1)
+    one, _ = ppo(up, *rest, 0.2, weight, 0.5)
+    two, _ = ppo(np.concatenate([1 - up, up], axis=1), *rest, 0.2, weight, 0.5)
+    np.testing.assert_allclose(two[:, 1:], one, rtol=1e-5, atol=1e-6)
+
+
+@quick
+@given(seed=seeds, outputs=st.integers(2, 18), clip=st.floats(0, np.inf), weight=st.floats(0, 9))
+def test_a_shift_of_all_logits_changes_no_objective(backend, seed, outputs, clip, weight):
+    d_logits, _ = get_backend(backend).ppo_gradient(*decisions(seed, outputs), clip, weight, 0.5)
+    scale = 1 + np.abs(d_logits).sum(axis=1)
+    np.testing.assert_allclose(d_logits.sum(axis=1) / scale, 0, atol=1e-6)
+
+
+@quick
+@given(seed=seeds, outputs=st.integers(1, 6), clip=st.floats(0, np.inf))
+def test_a_first_epoch_climbs_the_policy_gradient(backend, seed, outputs, clip):
+    """With the weights that chose the actions, clipped or not, as policy_backward does."""
+    probabilities, values, actions, _, advantages, returns = decisions(seed, outputs)
+    numbers = np.arange(20)
+    if outputs == 1:
+        old = np.where(actions == 1, probabilities[:, 0], 1 - probabilities[:, 0])
+        taken = actions[:, None]
+    else:
+        old = probabilities[numbers, actions]
+        taken = np.arange(outputs) == actions[:, None]
+    d_logits, _ = get_backend(backend).ppo_gradient(
+        probabilities, values, actions, old, advantages, returns, clip, 0.0, 0.5
+    )
+    np.testing.assert_allclose(d_logits, advantages[:, None] * (taken - probabilities), rtol=1e-6)
+
+
+@quick
+@given(
+    probabilities=hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 20), st.integers(1, 4)),
+        elements=st.sampled_from([0, 1]) | st.floats(0, 1, width=32),
+    ),
+    old=st.sampled_from([2.0**-126, 1]) | st.floats(2.0**-126, 1, width=32),
+    advantage=st.floats(-1, 1, width=32),
+    clip=st.sampled_from([0, 0.2, np.inf]),
+)
+def test_any_probabilities_give_finite_gradients(backend, probabilities, old, advantage, clip):
+    samples, outputs = probabilities.shape
+    numbers = np.arange(samples)
+    actions = (numbers % max(outputs, 2)).astype(np.uint8)
+    ones = np.ones(samples, np.float32)
+    d_logits, d_values = get_backend(backend).ppo_gradient(
+        probabilities, ones, actions, old * ones, advantage * ones, -ones, clip, 1.0, 1.0
+    )
+    assert np.isfinite(d_logits).all()
+    assert (d_values == -4).all()
 
 
 @quick

@@ -192,6 +192,10 @@ def test_outputs_left_out_are_allocated(backend, op):
         ("discounted_returns", {"gamma": float("nan")}, "gamma: expected"),
         ("generalized_advantages", {"gamma": -0.1}, "gamma: expected a number from 0.0 to 1.0"),
         ("generalized_advantages", {"lam": 1.1}, "lam: expected a number from 0.0 to 1.0"),
+        ("ppo_gradient", {"clip": -0.1}, "clip: expected a number from 0.0 to inf, got -0.1"),
+        ("ppo_gradient", {"clip": float("nan")}, "clip: expected"),
+        ("ppo_gradient", {"entropy_weight": -1.0}, "entropy_weight: expected"),
+        ("ppo_gradient", {"value_weight": float("inf")}, "value_weight: expected"),
         ("rmsprop_update", {"decay": 2.0}, "decay: expected"),
         ("rmsprop_update", {"learning_rate": -1.0}, "learning_rate: expected"),
         ("rmsprop_update", {"epsilon": 0.0}, "epsilon: expected"),
@@ -219,10 +223,24 @@ def test_sparse_rows_that_lead_out_of_the_arrays_are_refused(op, fault):
         call("cython", made, offsets=offsets, indices=indices)
 
 
-def test_actions_that_do_not_exist_are_refused():
-    made = case("policy_backward", B=3, D=20, H=8, A=3, pixels=5)
-    with pytest.raises(ValueError, match=r"^actions: expected below 3, got 3"):
-        call("cython", made, actions=np.full(3, 3, np.uint8))
+@pytest.mark.parametrize(
+    ("op", "options"),
+    [("policy_backward", {"D": 20, "H": 8, "pixels": 5}), ("ppo_gradient", {})],
+)
+@pytest.mark.parametrize(("outputs", "limit"), [(1, 2), (2, 2), (3, 3)])
+def test_actions_that_do_not_exist_are_refused(op, options, outputs, limit):
+    made = case(op, B=3, A=outputs, **options)
+    with pytest.raises(ValueError, match=f"^actions: expected below {limit}, got {limit}"):
+        call("cython", made, actions=np.full(3, limit, np.uint8))
+
+
+@pytest.mark.parametrize("bad", [0.0, 1e-38, -0.5, float("nan")])
+def test_probabilities_that_cannot_divide_are_refused(bad):
+    made = usual("ppo_gradient")
+    old = made.inputs["old_probabilities"].copy()
+    old[-1] = bad
+    with pytest.raises(ValueError, match=r"^old_probabilities: expected at least 1.1754944e-38"):
+        call("cython", made, old_probabilities=old)
 
 
 @pytest.mark.parametrize("backend", names())

@@ -198,6 +198,67 @@ def test_gradient_equals_finite_differences(outputs, sparse):
             np.testing.assert_allclose(gradient[at], (ends[0] - ends[1]) / 2e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("action", "old", "advantage", "expected"),
+    [
+        (1, 0.75, 2, 2 * (1 - 0.75)),  # a ratio of 1
+        (0, 0.25, 2, 2 * (0 - 0.75)),
+        (1, 0.5, 2, 0),  # 1.5, clipped
+        (1, 0.5, -2, -2 * 1.5 * (1 - 0.75)),  # 1.5, but to the worse
+        (0, 0.5, -2, 0),  # 0.5, clipped
+        (0, 0.5, 2, 2 * 0.5 * (0 - 0.75)),  # 0.5, but to the worse
+    ],
+)
+def test_ppo_by_hand(action, old, advantage, expected):
+    weights = {"clip": 0.2, "entropy_weight": 0.0, "value_weight": 0.5}
+    inputs = f32(3), np.array([action], np.uint8), f32(old), f32(advantage), f32(5)
+    d_logits, d_values = REFERENCE.ppo_gradient(f32([0.75]), *inputs, **weights)
+    assert d_logits.tolist() == [[expected]]
+    assert d_values.tolist() == [2.0]  # -2 * 0.5 * (3 - 5)
+    two, _ = REFERENCE.ppo_gradient(f32([0.25, 0.75]), *inputs, **weights)
+    assert two.tolist() == [[-expected, expected]]
+
+
+def ppo_objective(logits, values, actions, old, advantages, returns, clip, entropy, value):
+    """Sum over the samples, in float64, straight from the paper."""
+    if logits.shape[1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    log_pi = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    ratio = np.exp(log_pi[np.arange(len(logits)), actions]) / old
+    clipped = np.clip(ratio, 1 - clip, 1 + clip)
+    surrogate = np.minimum(ratio * advantages, clipped * advantages)
+    entropies = -(np.exp(log_pi) * log_pi).sum(axis=1)
+    return (surrogate + entropy * entropies - value * (values - returns) ** 2).sum()
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5])
+@pytest.mark.parametrize("clip", [0.2, np.inf])
+def test_ppo_gradient_equals_finite_differences(outputs, clip):
+    rng = np.random.default_rng(outputs)
+    logits = rng.normal(size=(60, outputs))
+    both = np.concatenate([np.zeros((60, 1)), logits], axis=1) if outputs == 1 else logits
+    probabilities = np.exp(both) / np.exp(both).sum(axis=1, keepdims=True)
+    actions = rng.integers(0, max(outputs, 2), 60).astype(np.uint8)
+    ratios = np.exp(rng.normal(0, 0.4, 60))
+    old = (probabilities[np.arange(60), actions] / ratios).astype(np.float32)
+    values, advantages, returns = rng.normal(size=(3, 60)).astype(np.float32)
+    rest = (actions, old, advantages, returns, clip, 0.3, 0.7)
+    d_logits, d_values = REFERENCE.ppo_gradient(
+        probabilities[:, -outputs:].astype(np.float32), values, *rest
+    )
+    stopped = np.where(advantages > 0, ratios > 1 + clip, ratios < 1 - clip).mean()
+    assert 0.1 < stopped < 0.9 if clip < 1 else stopped == 0
+    varied = [logits.copy(), values.astype(np.float64)]
+    for gradient, array in zip((d_logits, d_values), varied, strict=True):
+        for at in np.ndindex(array.shape):
+            ends = []
+            for step in (1e-6, -2e-6):
+                array[at] += step
+                ends.append(ppo_objective(*varied, *rest))
+            array[at] += 1e-6
+            np.testing.assert_allclose(gradient[at], (ends[0] - ends[1]) / 2e-6, atol=1e-5)
+
+
 def test_rmsprop_step_by_hand():
     weights, cache = f32(1, 2), f32(4, 0)
     REFERENCE.rmsprop_update(f32(2, 0), 0.5, 0.75, weights, cache, epsilon=1.0)

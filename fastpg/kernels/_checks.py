@@ -108,6 +108,13 @@ def check_finite_scalar(name: str, value: float, low: float, high: float) -> Non
         raise ValueError(f"{name}: expected a number from {low} to {high}, got {value}")
 
 
+def check_normal(name: str, values: np.ndarray) -> None:
+    """Refuse float32 divisors that are 0, negative, subnormal or NaN."""
+    smallest = np.finfo(np.float32).smallest_normal
+    if values.size and not values.min() >= smallest:
+        raise ValueError(f"{name}: expected at least {smallest!s}, got {values.min()!s}")
+
+
 def check_segments(offsets: np.ndarray, size: int) -> None:
     """Refuse segments that do not cover an array of this size in order."""
     if offsets[0] != 0 or offsets[-1] != size or np.any(offsets[1:] < offsets[:-1]):

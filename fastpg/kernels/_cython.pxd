@@ -67,6 +67,13 @@ cdef void c_policy_backward_dense(
     bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
 ) noexcept nogil
 
+cdef void c_ppo_gradient(
+    const float[:, ::1] probabilities, const float[::1] values, const uint8_t[::1] actions,
+    const float[::1] old_probabilities, const float[::1] advantages, const float[::1] returns,
+    double clip, double entropy_weight, double value_weight, float[:, ::1] d_logits,
+    float[::1] d_values
+) noexcept nogil
+
 cdef void c_rmsprop_update(
     const float[::1] gradient, double learning_rate, double decay, double epsilon,
     float[::1] weights, float[::1] cache

@@ -4,6 +4,7 @@ They know neither pictures nor the network. :class:`fastpg.kernels.ops.Backend` 
 there.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,72 @@ class LearningOps:
         _checks.check_segments(offsets, values.shape[0])
         self.loops.standardize(values, offsets, standardized)
         return standardized
+
+    # ---- objectives -------------------------------------------------------------------------
+
+    def ppo_gradient(
+        self,
+        probabilities: Array,
+        values: Array,
+        actions: Array,
+        old_probabilities: Array,
+        advantages: Array,
+        returns: Array,
+        clip: float,
+        entropy_weight: float,
+        value_weight: float,
+        d_logits: Array | None = None,
+        d_values: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Gradient, uphill, of PPO's clipped objective by each sample's logits and value.
+
+        The objective of a sample, to be maximised, is
+        min(ratio * advantage, max(1 - clip, min(ratio, 1 + clip)) * advantage)
+        + entropy_weight * H - value_weight * (value - return)^2,
+        with ratio = pi(action) / old_probability and the entropy H = -sum_a pi(a) * log pi(a).
+        There is no factor 1/2 and no mean over the samples: scale the weights or the results. With
+        A = 1 the policy has two actions, the probability is that of action 1, a sigmoid's, and
+        the gradient is by that one logit; with more it is a softmax's, as in
+        :meth:`~fastpg.kernels.ops.Backend.policy_forward`. With c = 0 where clipping takes hold
+        (advantage > 0 and ratio > 1 + clip, or advantage < 0 and ratio < 1 - clip), else 1:
+        d_logits[a] = c * advantage * ratio * ([action is a] - pi(a))
+        + entropy_weight * -pi(a) * (log pi(a) + H),
+        d_values = -2 * value_weight * (value - return).
+
+        With ``clip=inf`` nothing is clipped; if ``old_probabilities`` are those of the same
+        weights, that is advantage actor-critic. Probabilities may be 0 or 1 (0 * log 0 is 0): all
+        results are finite that float32 can hold, which it can while abs(advantage) * ratio < 1e38.
+
+        Args:
+            probabilities: (B, A) float32: as policy_forward gives them, of the current weights.
+            values: (B,) float32: the current estimates of the states' values.
+            actions: (B,) uint8: 0 or 1 with A = 1, else below A.
+            old_probabilities: (B,) float32: of each action taken, when it was taken; at least
+                float32's smallest normal number, 1.1754944e-38. With A = 1 that of action 0 is
+                ``1 - probability`` in float32: then the ratio for the same weights is exactly 1.
+            advantages: (B,) float32: as :meth:`generalized_advantages` gives them, often
+                standardised.
+            returns: (B,) float32: what the values should have been.
+            clip: how far from 1 the ratio may go to the better, at least 0; ``inf`` for any.
+            entropy_weight: at least 0.
+            value_weight: at least 0.
+            d_logits: (B, A) float32: written; allocated if None.
+            d_values: (B,) float32: written; allocated if None.
+
+        Returns:
+            (d_logits, d_values).
+
+        Source: Schulman et al., "Proximal policy optimization algorithms", 2017, arXiv:1707.06347.
+        """
+        _checks.check_finite_scalar("clip", clip, 0.0, math.inf)
+        _checks.check_finite_scalar("entropy_weight", entropy_weight, 0.0, 1e30)
+        _checks.check_finite_scalar("value_weight", value_weight, 0.0, 1e30)
+        inputs = (probabilities, values, actions, old_probabilities, advantages, returns)
+        results = checked(BY_NAME["ppo_gradient"], inputs, (d_logits, d_values))
+        _checks.check_actions(actions, probabilities.shape[1])
+        _checks.check_normal("old_probabilities", old_probabilities)
+        self.loops.ppo_gradient(*inputs, clip, entropy_weight, value_weight, *results)
+        return tuple(results)
 
     # ---- updates ----------------------------------------------------------------------------
 

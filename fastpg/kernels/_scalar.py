@@ -47,6 +47,20 @@ def advantage_step(reward, done, value, discounted_value, discounted):
 
 
 @jit
+def ppo_weight(ratio, advantage, clip):
+    """The advantage times the ratio, or 0 where clipping takes hold; float64."""
+    above = advantage > 0.0 and ratio > 1.0 + clip
+    below = advantage < 0.0 and ratio < 1.0 - clip
+    return 0.0 if above or below else advantage * ratio
+
+
+@jit
+def log_or_zero(p):
+    """log(p), or 0 where p is 0, which it is multiplied by; float64."""
+    return math.log(p) if p > 0.0 else 0.0
+
+
+@jit
 def mean_square(cache, gradient, keep, take):
     """RMSProp's cache after a step: keep * cache + take * gradient^2, all float32."""
     return keep * cache + take * (gradient * gradient)

@@ -14,8 +14,10 @@ from fastpg.kernels._numba_policy import policy_forward_dense as policy_forward_
 from fastpg.kernels._scalar import (
     ZERO,
     advantage_step,
+    log_or_zero,
     mean_square,
     philox_uniform,
+    ppo_weight,
     return_step,
     rmsprop_weight,
 )
@@ -271,6 +273,50 @@ def _power_sum(x, mean, squared):
         lanes[j] += difference * difference if squared else difference
     left, right = lanes[0] + lanes[4], lanes[1] + lanes[5]
     return (left + (lanes[2] + lanes[6])) + (right + (lanes[3] + lanes[7]))
+
+
+@jit
+def ppo_gradient(
+    probabilities,
+    values,
+    actions,
+    old_probabilities,
+    advantages,
+    returns,
+    clip,
+    entropy_weight,
+    value_weight,
+    d_logits,
+    d_values,
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.ppo_gradient`."""
+    outputs = probabilities.shape[1]
+    for b in range(probabilities.shape[0]):
+        row, out, action = probabilities[b], d_logits[b], actions[b]
+        chosen = row[action if outputs > 1 else 0]
+        if outputs == 1 and action == 0:
+            chosen = np.float32(1) - chosen
+        ratio = np.float64(chosen) / np.float64(old_probabilities[b])
+        weight = ppo_weight(ratio, np.float64(advantages[b]), clip)
+        if outputs == 1:
+            p = np.float64(row[0])
+            entropy = -p * (1.0 - p) * (log_or_zero(p) - log_or_zero(1.0 - p))
+            out[0] = weight * (np.float64(action) - p) + entropy_weight * entropy
+        else:
+            _softmax_gradient(row, action, weight, entropy_weight, out)
+        d_values[b] = -2.0 * value_weight * (np.float64(values[b]) - np.float64(returns[b]))
+
+
+@jit
+def _softmax_gradient(row, action, weight, entropy_weight, out):
+    negentropy = 0.0
+    for a in range(row.shape[0]):
+        p = np.float64(row[a])
+        negentropy += p * log_or_zero(p)
+    for a in range(row.shape[0]):
+        p = np.float64(row[a])
+        entropy = -p * (log_or_zero(p) - negentropy)
+        out[a] = weight * ((1.0 if action == a else 0.0) - p) + entropy_weight * entropy
 
 
 @jit

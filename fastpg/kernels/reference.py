@@ -4,6 +4,7 @@ Written to be read and compared with, not to be fast. Sums run in the stated ord
 compiled backends can be asked for the same bits where the kernel table says tolerance 0.
 """
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -173,6 +174,49 @@ def _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2):
     dw2 += dlogits[:, None] * hidden[b]
     dhidden = _sum_in_order(dlogits[:, None] * w2)
     return np.where(hidden[b] > 0, dhidden, np.float32(0))
+
+
+def ppo_gradient(
+    probabilities,
+    values,
+    actions,
+    old_probabilities,
+    advantages,
+    returns,
+    clip,
+    entropy_weight,
+    value_weight,
+    d_logits,
+    d_values,
+):
+    """See :meth:`fastpg.kernels.ops.Backend.ppo_gradient`."""
+    samples, outputs = probabilities.shape
+    for b in range(samples):
+        row, p = probabilities[b], probabilities[b].astype(np.float64)
+        if outputs == 1:
+            taken = actions[b]
+            chosen = row[0] if taken else np.float32(1) - row[0]
+        else:
+            taken = np.arange(outputs) == actions[b]
+            chosen = row[actions[b]]
+        ratio, advantage = float(chosen) / float(old_probabilities[b]), float(advantages[b])
+        above = advantage > 0 and ratio > 1 + clip
+        below = advantage < 0 and ratio < 1 - clip
+        weight = 0.0 if above or below else advantage * ratio
+        d_logits[b] = weight * (taken - p) + entropy_weight * _entropy_gradient(p)
+    d_values[:] = -2.0 * value_weight * (values.astype(np.float64) - returns)
+
+
+def _entropy_gradient(p):
+    """The policy's entropy by its logits, from one sample's probabilities in float64."""
+    if p.size == 1:
+        return -p * (1 - p) * (_log(p) - _log(1 - p))
+    return -p * (_log(p) - _sum_in_order(p * _log(p)))
+
+
+def _log(p):
+    """By the C library, as NumPy has its own, and 0 where p is 0, which it is multiplied by."""
+    return np.array([math.log(x) if x > 0 else 0.0 for x in p])
 
 
 def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):

@@ -141,6 +141,21 @@ OPS: tuple[Op, ...] = (
         "the reference sums over B in float64, the backends in float32",
     ),
     Op(
+        "ppo_gradient",
+        (
+            _PROBABILITIES,
+            Array("values", ("B",), "float32"),
+            Array("actions", ("B",), "uint8"),
+            Array("old_probabilities", ("B",), "float32"),
+            Array("advantages", ("B",), "float32"),
+            Array("returns", ("B",), "float32"),
+        ),
+        ("clip", "entropy_weight", "value_weight"),
+        (Array("d_logits", ("B", "A"), "float32"), Array("d_values", ("B",), "float32")),
+        0.0,
+        "float64 in one stated order, rounded once; log is the C library's in every backend",
+    ),
+    Op(
         "rmsprop_update",
         (Array("gradient", ("M",), "float32"),),
         ("learning_rate", "decay", "epsilon"),
