@@ -158,18 +158,26 @@ def numpy_forward(made):
 
 
 def dlogits_and_dhidden(hidden, probabilities, actions, advantages, w2):
-    dlogits = advantages[:, None] * (actions[:, None] - probabilities)
-    return dlogits, (dlogits @ w2) * (hidden > 0)
+    return d_outputs_and_dhidden(
+        hidden, advantages[:, None] * (actions[:, None] - probabilities), w2
+    )
+
+
+def d_outputs_and_dhidden(hidden, d_outputs, w2):
+    return d_outputs, (d_outputs @ w2) * (hidden > 0)
 
 
 def numpy_backward(made):
     """Terms sorted by their row of dw1, which ``add.at`` would take one by one."""
     indices, signs, offsets, *decisions, w2, _ = made.inputs.values()
     dw1, dw2 = made.outputs.values()
+    given = made.op.name == "policy_backward_outputs"
 
     def call():
-        dlogits, dhidden = dlogits_and_dhidden(*decisions, w2)
-        np.add(dw2, dlogits.T @ decisions[0], out=dw2)
+        d_outputs, dhidden = (d_outputs_and_dhidden if given else dlogits_and_dhidden)(
+            *decisions, w2
+        )
+        np.add(dw2, d_outputs.T @ decisions[0], out=dw2)
         order = np.argsort(indices, kind="stable")
         rows = np.repeat(np.arange(len(dhidden)), np.diff(offsets))[order]
         pixels, begins = np.unique(indices[order], return_index=True)
@@ -288,6 +296,7 @@ CALLS = {
     "policy_forward_dense": {"numpy": blas_forward},
     "policy_backward": {"numpy": numpy_backward, "dense blas": blas_backward},
     "policy_backward_dense": {"numpy": blas_backward},
+    "policy_backward_outputs": {"numpy": numpy_backward},
     "ppo_gradient": {"numpy": numpy_ppo},
     "counter_uniforms": {"numpy": numpy_uniforms, "numpy generator": generator_uniforms},
 }

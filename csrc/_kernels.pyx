@@ -57,6 +57,10 @@ cdef extern from "fastpg_policy.h" nogil:
         const float *hidden, const float *probabilities, const uint8_t *actions,
         const float *advantages, const float *w2, int64_t samples, int64_t units,
         int64_t outputs, float *dw1, float *dw2)
+    void fastpg_backward_outputs(
+        const uint16_t *indices, const int8_t *signs, const int64_t *offsets,
+        const float *hidden, const float *d_outputs, const float *w2, int64_t samples,
+        int64_t units, int64_t outputs, float *dw1, float *dw2)
     void fastpg_backward_dense(
         const float *x, const float *hidden, const float *probabilities, const uint8_t *actions,
         const float *advantages, const float *w2, int64_t samples, int64_t inputs,
@@ -249,15 +253,21 @@ def policy_forward_dense(
         c_policy_forward_dense(x, w1, w2, hidden, probabilities)
 
 
+cdef inline void clear_unless(
+    bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
+) noexcept nogil:
+    if not accumulate:
+        dw1[:, :] = 0
+        dw2[:, :] = 0
+
+
 cdef void c_policy_backward(
     const uint16_t[::1] indices, const int8_t[::1] signs, const int64_t[::1] offsets,
     const float[:, ::1] hidden, const float[:, ::1] probabilities, const uint8_t[::1] actions,
     const float[::1] advantages, const float[:, ::1] w2, bint accumulate, float[:, ::1] dw1,
     float[:, ::1] dw2
 ) noexcept nogil:
-    if not accumulate:
-        dw1[:, :] = 0
-        dw2[:, :] = 0
+    clear_unless(accumulate, dw1, dw2)
     fastpg_backward(
         &indices[0], &signs[0], &offsets[0], &hidden[0, 0], &probabilities[0, 0],
         &actions[0], &advantages[0], &w2[0, 0],
@@ -284,9 +294,7 @@ cdef void c_policy_backward_dense(
     const uint8_t[::1] actions, const float[::1] advantages, const float[:, ::1] w2,
     bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
 ) noexcept nogil:
-    if not accumulate:
-        dw1[:, :] = 0
-        dw2[:, :] = 0
+    clear_unless(accumulate, dw1, dw2)
     fastpg_backward_dense(
         &x[0, 0], &hidden[0, 0], &probabilities[0, 0], &actions[0], &advantages[0], &w2[0, 0],
         x.shape[0], x.shape[1], hidden.shape[1], w2.shape[0], &dw1[0, 0], &dw2[0, 0],
@@ -302,6 +310,30 @@ def policy_backward_dense(
     with nogil:
         c_policy_backward_dense(
             x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2,
+        )
+
+
+cdef void c_policy_backward_outputs(
+    const uint16_t[::1] indices, const int8_t[::1] signs, const int64_t[::1] offsets,
+    const float[:, ::1] hidden, const float[:, ::1] d_outputs, const float[:, ::1] w2,
+    bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
+) noexcept nogil:
+    clear_unless(accumulate, dw1, dw2)
+    fastpg_backward_outputs(
+        &indices[0], &signs[0], &offsets[0], &hidden[0, 0], &d_outputs[0, 0], &w2[0, 0],
+        hidden.shape[0], hidden.shape[1], w2.shape[0], &dw1[0, 0], &dw2[0, 0],
+    )
+
+
+def policy_backward_outputs(
+    const uint16_t[::1] indices, const int8_t[::1] signs, const int64_t[::1] offsets,
+    const float[:, ::1] hidden, const float[:, ::1] d_outputs, const float[:, ::1] w2,
+    bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward_outputs`."""
+    with nogil:
+        c_policy_backward_outputs(
+            indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2,
         )
 
 

@@ -216,6 +216,11 @@ def _policy_backward(rng, accumulate=False, **options):
     return {**made, **gradients, "accumulate": accumulate, "sizes": {"D": D, "H": H}}
 
 
+def _policy_backward_outputs(rng, **options):
+    made = _policy_backward(rng, **options)
+    return {**made, "d_outputs": rng.normal(0, 1, made["probabilities"].shape).astype("f4")}
+
+
 def _ppo_gradient(rng, B, A, kind="random", clip=0.2, entropy=0.01, value=0.5):
     probabilities = rng.dirichlet(np.ones(A + 1), B)[:, :A].astype(np.float32)
     if A > 1:
@@ -338,6 +343,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "policy_forward_dense": _SMALL,
     "policy_backward": [o | {"accumulate": a} for o in _NETWORKS for a in (False, True)],
     "policy_backward_dense": [o | {"accumulate": a} for o in _SMALL for a in (False, True)],
+    "policy_backward_outputs": [o | {"accumulate": a} for o in _NETWORKS for a in (False, True)],
     "ppo_gradient": [{"B": b, "A": a} for b in (0, 1, 1000) for a in (1, 2, 6)]
     + [{"B": 40, "A": a, "kind": kind} for a in (1, 2, 3, 18) for kind in ("even", "edges")]
     + [{"B": 40, "A": a, "clip": clip} for a in (1, 3) for clip in (0.0, np.inf)]

@@ -52,6 +52,27 @@ def test_sparse_and_dense_network_agree(backend, seed, hidden, outputs):
 
 
 @quick
+@given(seed=seeds, outputs=st.integers(1, 4))
+def test_gradients_from_the_outputs_are_those_from_the_decisions(backend, seed, outputs):
+    kernels = get_backend(backend)
+    inputs = case("policy_backward", seed, B=9, D=30, H=11, A=outputs, pixels=4).inputs
+    *rows, hidden, probabilities, actions, advantages, w2, _ = inputs.values()
+    taken = actions[:, None] if outputs == 1 else actions[:, None] == np.arange(outputs)
+    dlogits = advantages[:, None] * (taken.astype(np.float32) - probabilities)
+    given = kernels.policy_backward_outputs(*rows, hidden, dlogits, w2, *gradients(30, 11, outputs))
+    expected = kernels.policy_backward(
+        *rows, hidden, probabilities, actions, advantages, w2, *gradients(30, 11, outputs)
+    )
+    for a, b in zip(given, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def gradients(inputs, units, outputs):
+    """Room for dw1 and dw2."""
+    return np.empty((inputs, units), np.float32), np.empty((outputs, units), np.float32)
+
+
+@quick
 @given(seed=seeds, steps=st.integers(0, 60), gamma=st.floats(0, 1))
 def test_returns_are_linear_in_the_rewards(backend, seed, steps, gamma):
     kernels, rng = get_backend(backend), np.random.default_rng(seed)

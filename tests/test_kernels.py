@@ -170,7 +170,12 @@ def test_read_only_outputs_are_refused(output):
         call("cython", made, **{name: locked})
 
 
-GIVEN = ("policy_backward", "policy_backward_dense", "rmsprop_update")
+GIVEN = (
+    "policy_backward",
+    "policy_backward_dense",
+    "policy_backward_outputs",
+    "rmsprop_update",
+)
 ALLOCATING = [name for name in BY_NAME if name not in GIVEN]
 
 
@@ -209,7 +214,7 @@ def test_values_out_of_range_are_refused(op, changes, message):
         call("cython", usual(op), **changes)
 
 
-@pytest.mark.parametrize("op", ["policy_forward", "policy_backward"])
+@pytest.mark.parametrize("op", ["policy_forward", "policy_backward", "policy_backward_outputs"])
 @pytest.mark.parametrize("fault", ["first", "falling", "last", "index"])
 def test_sparse_rows_that_lead_out_of_the_arrays_are_refused(op, fault):
     made = case(op, B=3, D=20, H=8, A=2, pixels=5)

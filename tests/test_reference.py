@@ -168,34 +168,69 @@ def log_likelihood(x, w1, w2, actions, advantages):
     return (advantages * log_pi[np.arange(len(x)), actions]).sum()
 
 
-@pytest.mark.parametrize("outputs", [1, 3])
-@pytest.mark.parametrize("sparse", [True, False])
-def test_gradient_equals_finite_differences(outputs, sparse):
+def assert_gradients_are_slopes(gradients, varied, objective, atol=1e-5):
+    """Compare with the slopes of ``objective()``, which reads the float64 arrays ``varied``."""
+    for gradient, array in zip(gradients, varied, strict=True):
+        for at in np.ndindex(array.shape):
+            ends = []
+            for step in (1e-6, -2e-6):
+                array[at] += step
+                ends.append(objective())
+            array[at] += 1e-6
+            np.testing.assert_allclose(gradient[at], (ends[0] - ends[1]) / 2e-6, atol=atol)
+
+
+def random_network(outputs):
+    """Six samples of nine inputs, sparse and dense, and the weights of five hidden units."""
     rng = np.random.default_rng(outputs)
     x = rng.choice([-1, 0, 1], (6, 9)).astype(np.float32)
     w1, w2 = (rng.normal(size=s).astype(np.float32) for s in ((9, 5), (outputs, 5)))
-    actions = rng.integers(0, max(outputs, 2), 6).astype(np.uint8)
-    advantages = rng.normal(size=6).astype(np.float32)
     samples, pixels = np.nonzero(x)
     rows = (
         pixels.astype(np.uint16),
         x[samples, pixels].astype(np.int8),
         np.searchsorted(samples, np.arange(7)),
     )
+    return rng, x, rows, w1, w2
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_gradient_equals_finite_differences(outputs, sparse):
+    rng, x, rows, w1, w2 = random_network(outputs)
+    actions = rng.integers(0, max(outputs, 2), 6).astype(np.uint8)
+    advantages = rng.normal(size=6).astype(np.float32)
     inputs, suffix = (rows, "") if sparse else ((x,), "_dense")
     forward = getattr(REFERENCE, f"policy_forward{suffix}")(*inputs, w1, w2)
-    dw1, dw2 = getattr(REFERENCE, f"policy_backward{suffix}")(
+    gradients = getattr(REFERENCE, f"policy_backward{suffix}")(
         *inputs, *forward, actions, advantages, w2, np.empty_like(w1), np.empty_like(w2)
     )
     weights = [w.astype(np.float64) for w in (w1, w2)]
-    for gradient, varied in ((dw1, weights[0]), (dw2, weights[1])):
-        for at in np.ndindex(varied.shape):
-            ends = []
-            for step in (1e-6, -2e-6):
-                varied[at] += step
-                ends.append(log_likelihood(x.astype(float), *weights, actions, advantages))
-            varied[at] += 1e-6
-            np.testing.assert_allclose(gradient[at], (ends[0] - ends[1]) / 2e-6, atol=1e-5)
+    assert_gradients_are_slopes(
+        gradients,
+        weights,
+        lambda: log_likelihood(x.astype(float), *weights, actions, advantages),
+    )
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_gradient_from_outputs_equals_finite_differences(outputs):
+    """Of a squared error of the linear outputs, as of estimated values."""
+    rng, x, rows, w1, w2 = random_network(outputs)
+    targets = rng.normal(size=(6, outputs))
+
+    def errors(w1, w2):
+        return np.maximum(x.astype(float) @ w1, 0) @ w2.T - targets
+
+    weights = [w.astype(np.float64) for w in (w1, w2)]
+    hidden, _ = REFERENCE.policy_forward(*rows, w1, w2)
+    d_outputs = (2 * errors(*weights)).astype(np.float32)
+    gradients = REFERENCE.policy_backward_outputs(
+        *rows, hidden, d_outputs, w2, np.empty_like(w1), np.empty_like(w2)
+    )
+    assert_gradients_are_slopes(
+        gradients, weights, lambda: (errors(*weights) ** 2).sum(), atol=3e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,14 +284,7 @@ def test_ppo_gradient_equals_finite_differences(outputs, clip):
     stopped = np.where(advantages > 0, ratios > 1 + clip, ratios < 1 - clip).mean()
     assert 0.1 < stopped < 0.9 if clip < 1 else stopped == 0
     varied = [logits.copy(), values.astype(np.float64)]
-    for gradient, array in zip((d_logits, d_values), varied, strict=True):
-        for at in np.ndindex(array.shape):
-            ends = []
-            for step in (1e-6, -2e-6):
-                array[at] += step
-                ends.append(ppo_objective(*varied, *rest))
-            array[at] += 1e-6
-            np.testing.assert_allclose(gradient[at], (ends[0] - ends[1]) / 2e-6, atol=1e-5)
+    assert_gradients_are_slopes((d_logits, d_values), varied, lambda: ppo_objective(*varied, *rest))
 
 
 def test_rmsprop_step_by_hand():

@@ -67,6 +67,12 @@ cdef void c_policy_backward_dense(
     bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
 ) noexcept nogil
 
+cdef void c_policy_backward_outputs(
+    const uint16_t[::1] indices, const int8_t[::1] signs, const int64_t[::1] offsets,
+    const float[:, ::1] hidden, const float[:, ::1] d_outputs, const float[:, ::1] w2,
+    bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
+) noexcept nogil
+
 cdef void c_ppo_gradient(
     const float[:, ::1] probabilities, const float[::1] values, const uint8_t[::1] actions,
     const float[::1] old_probabilities, const float[::1] advantages, const float[::1] returns,

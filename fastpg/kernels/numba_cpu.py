@@ -9,6 +9,7 @@ import numpy as np
 from fastpg.kernels._jit import carray, jit, stack_float64
 from fastpg.kernels._numba_policy import policy_backward as policy_backward
 from fastpg.kernels._numba_policy import policy_backward_dense as policy_backward_dense
+from fastpg.kernels._numba_policy import policy_backward_outputs as policy_backward_outputs
 from fastpg.kernels._numba_policy import policy_forward as policy_forward
 from fastpg.kernels._numba_policy import policy_forward_dense as policy_forward_dense
 from fastpg.kernels._scalar import (

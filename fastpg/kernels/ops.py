@@ -271,6 +271,30 @@ class Backend(LearningOps):
         self.loops.policy_backward_dense(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
+    def policy_backward_outputs(
+        self,
+        indices: Array,
+        signs: Array,
+        offsets: Array,
+        hidden: Array,
+        d_outputs: Array,
+        w2: Array,
+        dw1: Array,
+        dw2: Array,
+        accumulate: bool = False,
+    ) -> tuple[Array, Array]:
+        """Gradients with respect to w1 and w2 from those of the second layer's A linear outputs.
+
+        :meth:`policy_backward` with ``d_outputs`` (B, A) float32 in place of dlogit: for any
+        objective, and for outputs that are no logits, such as an estimated value in one more row
+        of w2. The other arguments and the result are as there.
+        """
+        inputs = (indices, signs, offsets, hidden, d_outputs, w2)
+        checked(BY_NAME["policy_backward_outputs"], inputs, (dw1, dw2))
+        _checks.check_sparse(indices, offsets, dw1.shape[0])
+        self.loops.policy_backward_outputs(*inputs, accumulate, dw1, dw2)
+        return dw1, dw2
+
     # ---- actions ----------------------------------------------------------------------------
 
     def counter_uniforms(

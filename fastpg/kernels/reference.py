@@ -146,12 +146,21 @@ def _sum_in_order(terms):
 def policy_backward(
     indices, signs, offsets, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
 ):
-    """See :meth:`fastpg.kernels.ops.Backend.policy_backward`. Samples add up in index order."""
+    """See :meth:`fastpg.kernels.ops.Backend.policy_backward`."""
+    dlogits = _dlogits(probabilities, actions, advantages)
+    policy_backward_outputs(indices, signs, offsets, hidden, dlogits, w2, accumulate, dw1, dw2)
+
+
+def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2):
+    """See :meth:`fastpg.kernels.ops.Backend.policy_backward_outputs`.
+
+    Samples add up in index order.
+    """
     if not accumulate:
         dw1[:] = 0
         dw2[:] = 0
     for b in range(hidden.shape[0]):
-        dhidden = _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2)
+        dhidden = _dhidden(hidden[b], d_outputs[b], w2, dw2)
         for k in range(offsets[b], offsets[b + 1]):
             dw1[indices[k]] += np.float32(signs[k]) * dhidden
 
@@ -161,19 +170,24 @@ def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, acc
     if not accumulate:
         dw1[:] = 0
         dw2[:] = 0
+    dlogits = _dlogits(probabilities, actions, advantages)
     dhidden = np.zeros(hidden.shape)
     for b in range(hidden.shape[0]):
-        dhidden[b] = _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2)
+        dhidden[b] = _dhidden(hidden[b], dlogits[b], w2, dw2)
     dw1 += (x.astype(np.float64).T @ dhidden).astype(np.float32)
 
 
-def _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2):
-    outputs = w2.shape[0]
-    taken = actions[b] if outputs == 1 else np.arange(outputs) == actions[b]
-    dlogits = advantages[b] * (np.float32(taken) - probabilities[b])
-    dw2 += dlogits[:, None] * hidden[b]
-    dhidden = _sum_in_order(dlogits[:, None] * w2)
-    return np.where(hidden[b] > 0, dhidden, np.float32(0))
+def _dlogits(probabilities, actions, advantages):
+    outputs, actions = probabilities.shape[1], actions[:, None]
+    taken = actions if outputs == 1 else np.arange(outputs) == actions
+    return advantages[:, None] * (taken.astype(np.float32) - probabilities)
+
+
+def _dhidden(hidden, d_outputs, w2, dw2):
+    """One sample's dhidden; adds its part of dw2."""
+    dw2 += d_outputs[:, None] * hidden
+    dhidden = _sum_in_order(d_outputs[:, None] * w2)
+    return np.where(hidden > 0, dhidden, np.float32(0))
 
 
 def ppo_gradient(

@@ -141,6 +141,14 @@ OPS: tuple[Op, ...] = (
         "the reference sums over B in float64, the backends in float32",
     ),
     Op(
+        "policy_backward_outputs",
+        (*_CSR, _HIDDEN, Array("d_outputs", ("B", "A"), "float32"), _W2),
+        ("accumulate",),
+        _GRADIENTS,
+        0.0,
+        "the same bits: float32 sums run in one stated order, without contraction",
+    ),
+    Op(
         "ppo_gradient",
         (
             _PROBABILITIES,
