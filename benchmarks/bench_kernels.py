@@ -40,6 +40,7 @@ def options(op: str, size: int) -> dict:
         "standardize": {"sizes": [STEPS] * size},
         "ppo_gradient": {"B": size, "A": 1},
         "rmsprop_update": {"M": STEPS * size},
+        "adam_update": {"M": STEPS * size},
         "counter_uniforms": {"N": size, "key": 1},
         "sample_actions": {"N": size, "A": 1},
     }[op]

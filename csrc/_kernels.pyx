@@ -43,6 +43,13 @@ cdef extern from "fastpg_learning.h" nogil:
     void fastpg_rmsprop(
         const float *gradient, float rate, float keep, float take, float epsilon, int64_t size,
         float *weights, float *cache)
+    ctypedef struct fastpg_adam_t:
+        pass
+    fastpg_adam_t fastpg_adam_step(
+        int64_t step, double learning_rate, double beta1, double beta2, double epsilon)
+    void fastpg_adam(
+        const float *gradient, fastpg_adam_t adam, int64_t size, float *weights, float *means,
+        float *squares)
 
 cdef extern from "fastpg_policy.h" nogil:
     void fastpg_forward(
@@ -381,6 +388,27 @@ def rmsprop_update(
     """Loop of :meth:`fastpg.kernels.ops.Backend.rmsprop_update`."""
     with nogil:
         c_rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache)
+
+
+cdef void c_adam_update(
+    const float[::1] gradient, int64_t step, double learning_rate, double beta1, double beta2,
+    double epsilon, float[::1] weights, float[::1] mean, float[::1] square
+) noexcept nogil:
+    fastpg_adam(
+        &gradient[0], fastpg_adam_step(step, learning_rate, beta1, beta2, epsilon),
+        gradient.shape[0], &weights[0], &mean[0], &square[0],
+    )
+
+
+def adam_update(
+    const float[::1] gradient, int64_t step, double learning_rate, double beta1, double beta2,
+    double epsilon, float[::1] weights, float[::1] mean, float[::1] square
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.adam_update`."""
+    with nogil:
+        c_adam_update(
+            gradient, step, learning_rate, beta1, beta2, epsilon, weights, mean, square,
+        )
 
 
 cdef void c_counter_uniforms(

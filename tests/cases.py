@@ -263,6 +263,13 @@ def _rmsprop_update(rng, M, zero=False):
     }
 
 
+def _adam_update(rng, M, zero=False, step=3, beta1=0.9):
+    made = _rmsprop_update(rng, M, zero)
+    mean = (0 if zero else 1) * rng.normal(0, 1, M).astype(np.float32)
+    betas = {"step": step, "beta1": beta1, "beta2": 0.999}
+    return {**made, **betas, "mean": mean, "square": made["cache"]}
+
+
 # ---- actions --------------------------------------------------------------------------------
 
 
@@ -349,6 +356,9 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     + [{"B": 40, "A": a, "clip": clip} for a in (1, 3) for clip in (0.0, np.inf)]
     + [{"B": 40, "A": a, "entropy": 0.0, "value": 0.0} for a in (1, 3)],
     "rmsprop_update": [{"M": m} for m in (0, 1, 9, 20000)] + [{"M": 17, "zero": True}],
+    "adam_update": [{"M": m} for m in (0, 1, 9, 20000)]
+    + [{"M": 17, "zero": True, "step": 1}]
+    + [{"M": 300, "step": s, "beta1": b} for s in (1, 2, 77, 10**6, 2**53) for b in (0.0, 0.95)],
     "counter_uniforms": [{"N": n, "key": k} for n in (0, 1, 1000) for k in (0, 2**64 - 1, 12345)],
     "sample_actions": [{"N": n, "A": a} for n in (0, 1, 1000) for a in (1, 2, 6, 255)]
     + [{"N": 20, "A": a, "kind": "edges"} for a in (1, 2, 4)],

@@ -208,6 +208,44 @@ def test_standardized_values_have_mean_0_and_deviation_1(backend, seed, size, sc
 
 
 @quick
+@given(seed=seeds, step=st.integers(1, 10**6), power=st.integers(-9, 9))
+def test_adam_does_not_feel_the_size_of_the_gradients(backend, seed, step, power):
+    """A power of two scales without rounding, and such an epsilon is too small to be felt."""
+    kernels = get_backend(backend)
+    gradient, weights, mean, square = np.random.default_rng(seed).normal(size=(4, 50)).astype("f4")
+    scale, square = np.float32(2.0**power), square * square
+    scaled = weights.copy()
+    kernels.adam_update(
+        gradient * scale, step, 0.01, scaled, mean * scale, square * scale**2, epsilon=1e-30
+    )
+    kernels.adam_update(gradient, step, 0.01, weights, mean, square, epsilon=1e-30)
+    np.testing.assert_array_equal(scaled, weights)
+
+
+@quick
+@given(seed=seeds, decay=st.floats(0, 0.99), rate=st.floats(0, 1))
+def test_adam_without_a_mean_is_rmsprop_in_the_end(backend, seed, decay, rate):
+    kernels = get_backend(backend)
+    gradient, weights, mean, square = np.random.default_rng(seed).normal(size=(4, 50)).astype("f4")
+    square *= square
+    expected, cache = weights.copy(), square.copy()
+    kernels.rmsprop_update(gradient, rate, decay, expected, cache)
+    kernels.adam_update(gradient, 10**6, rate, weights, mean, square, beta1=0.0, beta2=decay)
+    np.testing.assert_array_equal(weights, expected)
+    np.testing.assert_array_equal(square, cache)
+
+
+@quick
+@given(seed=seeds, rate=st.floats(0, 1))
+def test_adams_first_step_is_the_learning_rate(backend, seed, rate):
+    gradient = np.random.default_rng(seed).choice([-1, 1], 50) * np.geomspace(1e-3, 1e3, 50)
+    weights, mean, square = np.zeros((3, 50), np.float32)
+    update = get_backend(backend).adam_update
+    update(gradient.astype(np.float32), 1, rate, weights, mean, square, epsilon=1e-10)
+    np.testing.assert_allclose(weights, rate * np.sign(gradient), rtol=1e-5, atol=1e-38)
+
+
+@quick
 @given(
     seed=st.integers(0, 2**64 - 1),
     streams=hnp.arrays(np.uint64, st.integers(1, 50)),

@@ -133,7 +133,7 @@ def test_bad_arrays_are_refused_by_name(op, array):
     good = arrays(made)[array.name]
     wrong_dtype = np.float64 if array.dtype != "float64" else np.float32
     spoiled = [(good.astype(wrong_dtype), TypeError), (3.0, TypeError)]
-    if op != "rmsprop_update":  # which takes any one shape
+    if op not in FLAT:
         spoiled.append((good[None], ValueError))
     strided = np.repeat(good, 2, axis=-1)[..., ::2]
     spoiled.append((strided, ValueError))
@@ -170,11 +170,12 @@ def test_read_only_outputs_are_refused(output):
         call("cython", made, **{name: locked})
 
 
+FLAT = ("rmsprop_update", "adam_update")  # take any one shape
 GIVEN = (
     "policy_backward",
     "policy_backward_dense",
     "policy_backward_outputs",
-    "rmsprop_update",
+    *FLAT,
 )
 ALLOCATING = [name for name in BY_NAME if name not in GIVEN]
 
@@ -204,6 +205,12 @@ def test_outputs_left_out_are_allocated(backend, op):
         ("rmsprop_update", {"decay": 2.0}, "decay: expected"),
         ("rmsprop_update", {"learning_rate": -1.0}, "learning_rate: expected"),
         ("rmsprop_update", {"epsilon": 0.0}, "epsilon: expected"),
+        ("adam_update", {"step": 0}, "step: expected 1 to 2"),
+        ("adam_update", {"step": 2**53 + 1}, "step: expected 1 to 2"),
+        ("adam_update", {"learning_rate": -1.0}, "learning_rate: expected"),
+        ("adam_update", {"beta1": 1.0}, "beta1: expected"),
+        ("adam_update", {"beta2": -0.1}, "beta2: expected"),
+        ("adam_update", {"epsilon": float("nan")}, "epsilon: expected"),
         ("counter_uniforms", {"seed": -1}, "seed: expected"),
         ("counter_uniforms", {"seed": 2**64}, "seed: expected"),
         ("standardize", {"offsets": np.array([0, 5])}, "offsets: expected to rise from 0 to B"),
@@ -212,6 +219,20 @@ def test_outputs_left_out_are_allocated(backend, op):
 def test_values_out_of_range_are_refused(op, changes, message):
     with pytest.raises(ValueError, match=message):
         call("cython", usual(op), **changes)
+
+
+def test_a_step_that_is_no_integer_is_refused():
+    with pytest.raises(TypeError, match=r"^step: expected an integer, got float"):
+        call("cython", usual("adam_update"), step=1.0)
+
+
+@pytest.mark.parametrize("op", FLAT)
+def test_updates_take_any_one_shape(op):
+    made = usual(op)
+    shaped = {name: array.reshape(3, -1).copy() for name, array in arrays(made).items()}
+    call("cython", made, **shaped)
+    for name, expected in run(reference, made)[1].items():
+        np.testing.assert_array_equal(shaped[name].ravel(), expected)
 
 
 @pytest.mark.parametrize("op", ["policy_forward", "policy_backward", "policy_backward_outputs"])

@@ -295,6 +295,36 @@ def test_rmsprop_step_by_hand():
     np.testing.assert_allclose(weights, [4 / 3, 2], rtol=1e-7)
 
 
+def test_adam_steps_by_hand():
+    weights, mean, square = f32(1, 2), f32(0, 0), f32(0, 0)
+    arrays = {"weights": weights, "mean": mean, "square": square}
+    numbers = {"learning_rate": 0.5, "beta1": 0.5, "beta2": 0.75, "epsilon": 1.0}
+    REFERENCE.adam_update(f32(2, 0), 1, **arrays, **numbers)
+    # mean: 1, corrected 1 / 0.5 = 2; square: 1, corrected 1 / 0.25 = 4; 1 + 0.5 * 2 / (2 + 1)
+    assert (mean.tolist(), square.tolist()) == ([1, 0], [1, 0])
+    np.testing.assert_allclose(weights, [4 / 3, 2], rtol=1e-7)
+    REFERENCE.adam_update(f32(-1, 0), 2, **arrays, **numbers)
+    # mean: 0.5 * 1 - 0.5 = 0; square: 0.75 * 1 + 0.25 = 1
+    assert (mean.tolist(), square.tolist()) == ([0, 0], [1, 0])
+    np.testing.assert_allclose(weights, [4 / 3, 2], rtol=1e-7)
+
+
+def test_adam_is_the_papers_algorithm_1():
+    """With both averages as closed sums over all gradients, section 3 of the paper, uphill."""
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(0.1, 1, (40, 5)).astype(np.float32)
+    weights, mean, square = np.zeros((3, 5), np.float32)
+    expected = np.zeros(5)
+    for t in range(1, 41):
+        REFERENCE.adam_update(gradients[t - 1], t, 0.01, weights, mean, square, epsilon=1e-8)
+        ages = np.arange(t)[::-1, None]
+        past = gradients[:t].astype(float)
+        first = (0.1 * 0.9**ages * past).sum(axis=0) / (1 - 0.9**t)
+        second = (0.001 * 0.999**ages * past**2).sum(axis=0) / (1 - 0.999**t)
+        expected += 0.01 * first / (np.sqrt(second) + 1e-8)
+    np.testing.assert_allclose(weights, expected, rtol=1e-4)
+
+
 # ---- actions --------------------------------------------------------------------------------
 
 

@@ -85,6 +85,11 @@ cdef void c_rmsprop_update(
     float[::1] weights, float[::1] cache
 ) noexcept nogil
 
+cdef void c_adam_update(
+    const float[::1] gradient, int64_t step, double learning_rate, double beta1, double beta2,
+    double epsilon, float[::1] weights, float[::1] mean, float[::1] square
+) noexcept nogil
+
 cdef void c_counter_uniforms(
     const uint64_t[::1] streams, const uint64_t[::1] steps, uint64_t seed, float[::1] uniforms
 ) noexcept nogil

@@ -214,3 +214,47 @@ class LearningOps:
         gradient, *updated = _checks.flat(gradient=gradient, weights=weights, cache=cache)
         checked(BY_NAME["rmsprop_update"], (gradient,), updated)
         self.loops.rmsprop_update(gradient, learning_rate, decay, epsilon, *updated)
+
+    def adam_update(
+        self,
+        gradient: Array,
+        step: int,
+        learning_rate: float,
+        weights: Array,
+        mean: Array,
+        square: Array,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-5,
+    ) -> None:
+        """One step of Adam uphill, in place.
+
+        mean = beta1 * mean + (1 - beta1) * gradient;
+        square = beta2 * square + (1 - beta2) * gradient^2;
+        weights += learning_rate * (mean / (1 - beta1^step))
+        / (sqrt(square / (1 - beta2^step)) + epsilon).
+        The two corrections are computed in float64 and multiply, as float32, the learning rate and
+        the square; all else is float32.
+
+        Args:
+            gradient: any shape, C-contiguous, float32.
+            step: number of this step: 1 with ``mean`` and ``square`` all 0, then 2, 3, ..
+            learning_rate: step size, at least 0.
+            weights: like gradient: updated in place.
+            mean: like gradient: moving average of the gradients, updated in place.
+            square: like gradient: moving average of their squares, updated in place.
+            beta1: share of the mean that is kept, 0 to 1 - 2**-24.
+            beta2: share of the square that is kept, 0 to 1 - 2**-24.
+            epsilon: keeps the division finite, above 0.
+
+        Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2014, arXiv:1412.6980.
+        """
+        step = _checks.check_step(step)
+        _checks.check_finite_scalar("learning_rate", learning_rate, 0.0, 1e30)
+        _checks.check_finite_scalar("beta1", beta1, 0.0, 1 - 2.0**-24)
+        _checks.check_finite_scalar("beta2", beta2, 0.0, 1 - 2.0**-24)
+        _checks.check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
+        arrays = _checks.flat(gradient=gradient, weights=weights, mean=mean, square=square)
+        gradient, *updated = arrays
+        checked(BY_NAME["adam_update"], (gradient,), updated)
+        self.loops.adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, *updated)

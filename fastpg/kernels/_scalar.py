@@ -62,13 +62,13 @@ def log_or_zero(p):
 
 @jit
 def mean_square(cache, gradient, keep, take):
-    """RMSProp's cache after a step: keep * cache + take * gradient^2, all float32."""
+    """RMSProp's cache, or Adam's, after a step: keep * cache + take * gradient^2, all float32."""
     return keep * cache + take * (gradient * gradient)
 
 
 @jit
 def rmsprop_weight(weight, cache, gradient, rate, epsilon):
-    """A weight after an RMSProp step, from the new cache, all float32."""
+    """A weight after a step of RMSProp, from the new cache, or of Adam; all float32."""
     return weight + rate * gradient / (np.float32(math.sqrt(cache)) + epsilon)
 
 

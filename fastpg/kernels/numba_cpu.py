@@ -4,6 +4,8 @@ Pictures and updates are here, the network is in :mod:`fastpg.kernels._numba_pol
 those of :class:`fastpg.kernels.ops.Backend`, outputs last and always given; nothing is checked.
 """
 
+import math
+
 import numpy as np
 
 from fastpg.kernels._jit import carray, jit, stack_float64
@@ -328,6 +330,20 @@ def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
     for i in range(gradient.shape[0]):
         cache[i] = mean_square(cache[i], gradient[i], keep, take)
         weights[i] = rmsprop_weight(weights[i], cache[i], gradient[i], rate, small)
+
+
+@jit
+def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, mean, square):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.adam_update`."""
+    rate = np.float32(learning_rate / (1.0 - math.pow(beta1, np.float64(step))))
+    scale = np.float32(1.0 / (1.0 - math.pow(beta2, np.float64(step))))
+    keep1, take1 = np.float32(beta1), np.float32(1.0 - beta1)
+    keep2, take2 = np.float32(beta2), np.float32(1.0 - beta2)
+    small = np.float32(epsilon)
+    for i in range(gradient.shape[0]):
+        mean[i] = keep1 * mean[i] + take1 * gradient[i]
+        square[i] = mean_square(square[i], gradient[i], keep2, take2)
+        weights[i] = rmsprop_weight(weights[i], scale * square[i], mean[i], rate, small)
 
 
 @jit

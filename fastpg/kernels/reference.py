@@ -240,6 +240,15 @@ def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
     weights += rate * gradient / (np.sqrt(cache) + np.float32(epsilon))
 
 
+def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, mean, square):
+    """See :meth:`fastpg.kernels.ops.Backend.adam_update`. NumPy's pow may differ from C's."""
+    rate = np.float32(learning_rate / (1.0 - math.pow(beta1, step)))
+    scale = np.float32(1.0 / (1.0 - math.pow(beta2, step)))
+    mean[:] = np.float32(beta1) * mean + np.float32(1.0 - beta1) * gradient
+    square[:] = np.float32(beta2) * square + np.float32(1.0 - beta2) * (gradient * gradient)
+    weights += rate * mean / (np.sqrt(scale * square) + np.float32(epsilon))
+
+
 def counter_uniforms(streams, steps, seed, uniforms):
     """See :meth:`fastpg.kernels.ops.Backend.counter_uniforms`."""
     for n in range(streams.shape[0]):

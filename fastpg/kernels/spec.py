@@ -173,6 +173,19 @@ OPS: tuple[Op, ...] = (
         in_place=True,
     ),
     Op(
+        "adam_update",
+        (Array("gradient", ("M",), "float32"),),
+        ("step", "learning_rate", "beta1", "beta2", "epsilon"),
+        (
+            Array("weights", ("M",), "float32"),
+            Array("mean", ("M",), "float32"),
+            Array("square", ("M",), "float32"),
+        ),
+        0.0,
+        "as rmsprop_update; the corrections in float64, once, by the C library's pow everywhere",
+        in_place=True,
+    ),
+    Op(
         "counter_uniforms",
         (Array("streams", ("N",), "uint64"), Array("steps", ("N",), "uint64")),
         ("seed",),
