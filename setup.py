@@ -28,7 +28,8 @@ EXTENSIONS = [
         "fastpg.kernels._cython",
         ["csrc/_kernels.pyx"],
         include_dirs=["csrc"],
-        depends=["csrc/fastpg_rows.h", "csrc/fastpg_policy.h", "fastpg/kernels/_cython.pxd"],
+        depends=[f"csrc/fastpg_{part}.h" for part in ("rows", "learning", "policy")]
+        + ["fastpg/kernels/_cython.pxd"],
         extra_compile_args=FLAGS,
     ),
     Extension(

@@ -36,8 +36,11 @@ def options(op: str, size: int) -> dict:
         return {"B": size, **PONG}
     return {
         "discounted_returns": {"T": STEPS, "N": size, "gamma": 0.99, "cut": False},
+        "generalized_advantages": {"T": STEPS, "N": size, "gamma": 0.99, "lam": 0.95},
         "standardize": {"sizes": [STEPS] * size},
+        "ppo_gradient": {"B": size, "A": 1},
         "rmsprop_update": {"M": STEPS * size},
+        "adam_update": {"M": STEPS * size},
         "counter_uniforms": {"N": size, "key": 1},
         "sample_actions": {"N": size, "A": 1},
     }[op]
@@ -156,18 +159,26 @@ def numpy_forward(made):
 
 
 def dlogits_and_dhidden(hidden, probabilities, actions, advantages, w2):
-    dlogits = advantages[:, None] * (actions[:, None] - probabilities)
-    return dlogits, (dlogits @ w2) * (hidden > 0)
+    return d_outputs_and_dhidden(
+        hidden, advantages[:, None] * (actions[:, None] - probabilities), w2
+    )
+
+
+def d_outputs_and_dhidden(hidden, d_outputs, w2):
+    return d_outputs, (d_outputs @ w2) * (hidden > 0)
 
 
 def numpy_backward(made):
     """Terms sorted by their row of dw1, which ``add.at`` would take one by one."""
     indices, signs, offsets, *decisions, w2, _ = made.inputs.values()
     dw1, dw2 = made.outputs.values()
+    given = made.op.name == "policy_backward_outputs"
 
     def call():
-        dlogits, dhidden = dlogits_and_dhidden(*decisions, w2)
-        np.add(dw2, dlogits.T @ decisions[0], out=dw2)
+        d_outputs, dhidden = (d_outputs_and_dhidden if given else dlogits_and_dhidden)(
+            *decisions, w2
+        )
+        np.add(dw2, d_outputs.T @ decisions[0], out=dw2)
         order = np.argsort(indices, kind="stable")
         rows = np.repeat(np.arange(len(dhidden)), np.diff(offsets))[order]
         pixels, begins = np.unique(indices[order], return_index=True)
@@ -224,6 +235,23 @@ def blas_threads():
     put(before)
 
 
+def numpy_ppo(made):
+    """The one logit of two actions, on whole arrays."""
+    probabilities, values, actions, old, advantages, returns, *weights = made.inputs.values()
+    clip, entropy_weight, value_weight = weights
+
+    def call():
+        p = probabilities[:, 0]
+        taken = actions == 1
+        ratio = np.where(taken, p, 1 - p) / old
+        stopped = np.where(advantages > 0, ratio > 1 + clip, ratio < 1 - clip)
+        d_logits = np.where(stopped, 0, advantages * ratio) * (taken - p)
+        d_logits -= entropy_weight * p * (1 - p) * (np.log(p) - np.log1p(-p))
+        return d_logits[:, None], -2 * value_weight * (values - returns)
+
+    return call
+
+
 # ---- actions ------------------------------------------------------------------------------------
 
 
@@ -269,6 +297,8 @@ CALLS = {
     "policy_forward_dense": {"numpy": blas_forward},
     "policy_backward": {"numpy": numpy_backward, "dense blas": blas_backward},
     "policy_backward_dense": {"numpy": blas_backward},
+    "policy_backward_outputs": {"numpy": numpy_backward},
+    "ppo_gradient": {"numpy": numpy_ppo},
     "counter_uniforms": {"numpy": numpy_uniforms, "numpy generator": generator_uniforms},
 }
 COLUMNS = {op: BACKENDS | {"numpy": NUMPY} | CALLS.get(op, {}) for op in BY_NAME}

@@ -4,8 +4,9 @@
     python benchmarks/report.py kernels.json [--sizes 1 128]
 
 A row is an op at a size N, a column who computes it; a number is microseconds per sample, the
-median of the rounds. A sample of ``discounted_returns``, ``standardize`` and ``rmsprop_update`` is
-1,000 steps or elements, of the others one picture, decision or number.
+median of the rounds. A sample of ``discounted_returns``, ``generalized_advantages``,
+``standardize``, ``rmsprop_update`` and ``adam_update`` is 1,000 steps or elements, of the others
+one picture, decision or number.
 """
 
 import argparse

@@ -173,60 +173,67 @@ FASTPG_CLONES static void fastpg_forward_dense(
 
 /* ---- backward ------------------------------------------------------------------------------- */
 
-/* What the loops know of one sample's decision. */
+/* What the gradients of the outputs come from. */
 typedef struct {
-    const float *hidden, *probabilities;
-    float advantage;
-    uint8_t action;
-} fastpg_decision;
+    const float *hidden;
+    const float *rows; /* the samples' probabilities, or, if given, these gradients themselves */
+    const uint8_t *actions;
+    const float *advantages;
+    int64_t units, outputs;
+    int given; /* a constant in each inlined copy */
+} fastpg_score;
 
-FASTPG_INLINE fastpg_decision fastpg_decide(
-    int64_t b, const float *hidden, const float *probabilities, const uint8_t *actions,
-    const float *advantages, int64_t units, int64_t outputs)
+/* Derivative by output a of sample b. */
+FASTPG_INLINE float fastpg_d_output(const fastpg_score *score, int64_t b, int64_t a)
 {
-    fastpg_decision decision;
-    decision.hidden = hidden + b * units;
-    decision.probabilities = probabilities + b * outputs;
-    decision.advantage = advantages[b];
-    decision.action = actions[b];
-    return decision;
+    const float value = score->rows[b * score->outputs + a];
+    if (score->given) return value;
+    const uint8_t action = score->actions[b];
+    const int taken = score->outputs == 1 ? action : action == a;
+    return score->advantages[b] * ((float)taken - value);
 }
 
-FASTPG_INLINE float fastpg_dlogit(const fastpg_decision *decision, int64_t a, int64_t outputs)
-{
-    const int taken = outputs == 1 ? decision->action : decision->action == a;
-    return decision->advantage * ((float)taken - decision->probabilities[a]);
-}
-
-/* Columns at .. at+width-1: add to dw2, and give dhidden. */
+/* Sample b, columns at .. at+width-1: add to dw2, and give dhidden. */
 FASTPG_INLINE void fastpg_dhidden_tile(
-    const fastpg_decision *decision, const float *w2, int64_t units, int64_t outputs, int64_t at,
-    const int width, float *FASTPG_RESTRICT dw2, float *FASTPG_RESTRICT dhidden)
+    const fastpg_score *score, int64_t b, const float *w2, int64_t at, const int width,
+    float *FASTPG_RESTRICT dw2, float *FASTPG_RESTRICT dhidden)
 {
-    const float *hidden = decision->hidden + at;
+    const float *hidden = score->hidden + b * score->units + at;
     for (int j = 0; j < width; j++) dhidden[j] = 0.0f;
-    for (int64_t a = 0; a < outputs; a++) {
-        const float dlogit = fastpg_dlogit(decision, a, outputs);
-        const float *weights = w2 + a * units + at;
-        float *gradient = dw2 + a * units + at;
+    for (int64_t a = 0; a < score->outputs; a++) {
+        const float d_output = fastpg_d_output(score, b, a);
+        const float *weights = w2 + a * score->units + at;
+        float *gradient = dw2 + a * score->units + at;
         for (int j = 0; j < width; j++) {
-            gradient[j] += dlogit * hidden[j];
-            dhidden[j] += dlogit * weights[j];
+            gradient[j] += d_output * hidden[j];
+            dhidden[j] += d_output * weights[j];
         }
     }
     for (int j = 0; j < width; j++) dhidden[j] = hidden[j] > 0.0f ? dhidden[j] : 0.0f;
 }
 
 FASTPG_INLINE void fastpg_backward_tile(
-    const uint16_t *indices, const int8_t *signs, int64_t count, const fastpg_decision *decision,
-    const float *w2, int64_t units, int64_t outputs, int64_t at, const int width, float *dw1,
-    float *dw2)
+    const uint16_t *indices, const int8_t *signs, int64_t count, const fastpg_score *score,
+    int64_t b, const float *w2, int64_t at, const int width, float *dw1, float *dw2)
 {
     float dhidden[FASTPG_TILE];
-    fastpg_dhidden_tile(decision, w2, units, outputs, at, width, dw2, dhidden);
+    fastpg_dhidden_tile(score, b, w2, at, width, dw2, dhidden);
     for (int64_t k = 0; k < count; k++) {
-        float *row = dw1 + indices[k] * units + at;
+        float *row = dw1 + indices[k] * score->units + at;
         fastpg_add_scaled(row, signs[k], dhidden, width);
+    }
+}
+
+FASTPG_INLINE void fastpg_backward_rows(
+    const uint16_t *indices, const int8_t *signs, const int64_t *offsets,
+    const fastpg_score *score, const float *w2, int64_t samples, float *dw1, float *dw2)
+{
+    for (int64_t b = 0; b < samples; b++) {
+        const int64_t begin = offsets[b], count = offsets[b + 1] - begin;
+#define FASTPG_CALL(at, width)                                                                \
+    fastpg_backward_tile(indices + begin, signs + begin, count, score, b, w2, at, width, dw1, dw2)
+        FASTPG_FOR_TILES(score->units, FASTPG_TILE, FASTPG_CALL);
+#undef FASTPG_CALL
     }
 }
 
@@ -235,16 +242,17 @@ FASTPG_CLONES static void fastpg_backward(
     const float *probabilities, const uint8_t *actions, const float *advantages, const float *w2,
     int64_t samples, int64_t units, int64_t outputs, float *dw1, float *dw2)
 {
-    for (int64_t b = 0; b < samples; b++) {
-        const int64_t begin = offsets[b], count = offsets[b + 1] - begin;
-        const fastpg_decision decision =
-            fastpg_decide(b, hidden, probabilities, actions, advantages, units, outputs);
-#define FASTPG_CALL(at, width)                                                          \
-    fastpg_backward_tile(indices + begin, signs + begin, count, &decision, w2, units, outputs, \
-                         at, width, dw1, dw2)
-        FASTPG_FOR_TILES(units, FASTPG_TILE, FASTPG_CALL);
-#undef FASTPG_CALL
-    }
+    const fastpg_score score = {hidden, probabilities, actions, advantages, units, outputs, 0};
+    fastpg_backward_rows(indices, signs, offsets, &score, w2, samples, dw1, dw2);
+}
+
+FASTPG_CLONES static void fastpg_backward_outputs(
+    const uint16_t *indices, const int8_t *signs, const int64_t *offsets, const float *hidden,
+    const float *d_outputs, const float *w2, int64_t samples, int64_t units, int64_t outputs,
+    float *dw1, float *dw2)
+{
+    const fastpg_score score = {hidden, d_outputs, NULL, NULL, units, outputs, 1};
+    fastpg_backward_rows(indices, signs, offsets, &score, w2, samples, dw1, dw2);
 }
 
 /* dw1[d, tile] += sum_s x[s, d] * dhidden[s, tile] for a block of samples; a cache line of each
@@ -275,16 +283,14 @@ FASTPG_CLONES static void fastpg_backward_dense(
     const float *advantages, const float *w2, int64_t samples, int64_t inputs, int64_t units,
     int64_t outputs, float *dw1, float *dw2)
 {
+    const fastpg_score score = {hidden, probabilities, actions, advantages, units, outputs, 0};
     float dhidden[FASTPG_BLOCK][FASTPG_TILE];
     for (int64_t b = 0; b < samples; b += FASTPG_BLOCK) {
         const int64_t left = samples - b, block = left < FASTPG_BLOCK ? left : FASTPG_BLOCK;
 #define FASTPG_CALL(at, width)                                                                 \
     do {                                                                                       \
-        for (int64_t s = 0; s < block; s++) {                                                  \
-            const fastpg_decision decision = fastpg_decide(                                    \
-                b + s, hidden, probabilities, actions, advantages, units, outputs);            \
-            fastpg_dhidden_tile(&decision, w2, units, outputs, at, width, dw2, dhidden[s]);    \
-        }                                                                                      \
+        for (int64_t s = 0; s < block; s++)                                                    \
+            fastpg_dhidden_tile(&score, b + s, w2, at, width, dw2, dhidden[s]);                \
         fastpg_dense_dw1_tile(x + b * inputs, inputs, block,                                   \
                               (const float(*)[FASTPG_TILE])dhidden, units, width, dw1 + (at)); \
     } while (0)

@@ -149,6 +149,12 @@ def _discounted_returns(rng, T, N, gamma, cut):
     }
 
 
+def _generalized_advantages(rng, T, N, gamma, lam):
+    made = _discounted_returns(rng, T, N, gamma, False)
+    values = rng.normal(0, 1, (T + 1, N)).astype(np.float32)
+    return {**made, "values": values, "lam": lam}
+
+
 def _standardize(rng, sizes, constant=False):
     values = rng.normal(3, 2, sum(sizes)).astype(np.float32)
     if constant:
@@ -210,6 +216,41 @@ def _policy_backward(rng, accumulate=False, **options):
     return {**made, **gradients, "accumulate": accumulate, "sizes": {"D": D, "H": H}}
 
 
+def _policy_backward_outputs(rng, **options):
+    made = _policy_backward(rng, **options)
+    return {**made, "d_outputs": rng.normal(0, 1, made["probabilities"].shape).astype("f4")}
+
+
+def _ppo_gradient(rng, B, A, kind="random", clip=0.2, entropy=0.01, value=0.5):
+    probabilities = rng.dirichlet(np.ones(A + 1), B)[:, :A].astype(np.float32)
+    if A > 1:
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+    if kind == "even":  # where the entropy is highest, its gradient cancels
+        probabilities[:] = 1 / max(A, 2)
+    elif kind == "edges":  # 0 and 1, and numbers next to them
+        probabilities[:] = rng.choice([0, 1, 1e-45, 1e-30, 1 - 2.0**-24], (B, A))
+    actions = rng.integers(0, max(A, 2), B, dtype=np.uint8)
+    taken = probabilities[np.arange(B), np.minimum(actions, A - 1)]
+    if A == 1:
+        taken = np.where(actions == 1, taken, 1 - taken)
+    smallest = np.finfo(np.float32).smallest_normal
+    old = np.clip(taken * np.exp(rng.normal(0, 0.3, B)), smallest, 1).astype(np.float32)
+    old[::3] = np.maximum(taken, smallest)[::3]  # a ratio of exactly 1
+    advantages, values, returns = rng.normal(0, 1, (3, B)).astype(np.float32)
+    advantages[::5] = 0
+    return {
+        "probabilities": probabilities,
+        "values": values,
+        "actions": actions,
+        "old_probabilities": old,
+        "advantages": advantages,
+        "returns": returns,
+        "clip": clip,
+        "entropy_weight": entropy,
+        "value_weight": value,
+    }
+
+
 def _rmsprop_update(rng, M, zero=False):
     gradient = np.zeros(M) if zero else rng.normal(0, 3, M)
     return {
@@ -220,6 +261,13 @@ def _rmsprop_update(rng, M, zero=False):
         "weights": rng.normal(0, 1, M).astype(np.float32),
         "cache": (0 if zero else 1) * rng.exponential(1, M).astype(np.float32),
     }
+
+
+def _adam_update(rng, M, zero=False, step=3, beta1=0.9):
+    made = _rmsprop_update(rng, M, zero)
+    mean = (0 if zero else 1) * rng.normal(0, 1, M).astype(np.float32)
+    betas = {"step": step, "beta1": beta1, "beta2": 0.999}
+    return {**made, **betas, "mean": mean, "square": made["cache"]}
 
 
 # ---- actions --------------------------------------------------------------------------------
@@ -285,6 +333,11 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         for t, n in [(0, 2), (1, 1), (200, 1), (50, 7), (33, 150)]
         for gamma, cut in [(0.99, True), (0.99, False), (1.0, True), (0.0, False)]
     ],
+    "generalized_advantages": [
+        {"T": t, "N": n, "gamma": gamma, "lam": lam}
+        for t, n in [(0, 2), (1, 1), (200, 1), (50, 7), (33, 150)]
+        for gamma, lam in [(0.99, 0.95), (1.0, 1.0), (0.9, 0.0), (0.0, 0.5)]
+    ],
     "standardize": [
         {"sizes": [0]},
         {"sizes": [1]},
@@ -297,7 +350,15 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "policy_forward_dense": _SMALL,
     "policy_backward": [o | {"accumulate": a} for o in _NETWORKS for a in (False, True)],
     "policy_backward_dense": [o | {"accumulate": a} for o in _SMALL for a in (False, True)],
+    "policy_backward_outputs": [o | {"accumulate": a} for o in _NETWORKS for a in (False, True)],
+    "ppo_gradient": [{"B": b, "A": a} for b in (0, 1, 1000) for a in (1, 2, 6)]
+    + [{"B": 40, "A": a, "kind": kind} for a in (1, 2, 3, 18) for kind in ("even", "edges")]
+    + [{"B": 40, "A": a, "clip": clip} for a in (1, 3) for clip in (0.0, np.inf)]
+    + [{"B": 40, "A": a, "entropy": 0.0, "value": 0.0} for a in (1, 3)],
     "rmsprop_update": [{"M": m} for m in (0, 1, 9, 20000)] + [{"M": 17, "zero": True}],
+    "adam_update": [{"M": m} for m in (0, 1, 9, 20000)]
+    + [{"M": 17, "zero": True, "step": 1}]
+    + [{"M": 300, "step": s, "beta1": b} for s in (1, 2, 77, 10**6, 2**53) for b in (0.0, 0.95)],
     "counter_uniforms": [{"N": n, "key": k} for n in (0, 1, 1000) for k in (0, 2**64 - 1, 12345)],
     "sample_actions": [{"N": n, "A": a} for n in (0, 1, 1000) for a in (1, 2, 6, 255)]
     + [{"N": 20, "A": a, "kind": "edges"} for a in (1, 2, 4)],

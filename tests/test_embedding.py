@@ -11,6 +11,7 @@ import pytest
 from numba import njit
 
 from fastpg.kernels import get_backend, get_include, numba_cpu
+from fastpg.kernels.spec import BY_NAME
 from tests.cases import views_like_pong
 
 H, A = 24, 3
@@ -148,6 +149,12 @@ def test_loops_cimported_by_a_users_cython_module(tmp_path, monkeypatch, network
     assert used == others[2][-1]
     np.testing.assert_array_equal(got_actions, actions)
     np.testing.assert_array_equal(got_returns, returns)
+
+
+def test_every_loop_can_be_cimported():
+    from fastpg.kernels import _cython
+
+    assert sorted(_cython.__pyx_capi__) == sorted(f"c_{name}" for name in BY_NAME)
 
 
 def another_thread_runs_during(call, seconds):

@@ -133,7 +133,7 @@ def test_bad_arrays_are_refused_by_name(op, array):
     good = arrays(made)[array.name]
     wrong_dtype = np.float64 if array.dtype != "float64" else np.float32
     spoiled = [(good.astype(wrong_dtype), TypeError), (3.0, TypeError)]
-    if op != "rmsprop_update":  # which takes any one shape
+    if op not in FLAT:
         spoiled.append((good[None], ValueError))
     strided = np.repeat(good, 2, axis=-1)[..., ::2]
     spoiled.append((strided, ValueError))
@@ -170,7 +170,13 @@ def test_read_only_outputs_are_refused(output):
         call("cython", made, **{name: locked})
 
 
-GIVEN = ("policy_backward", "policy_backward_dense", "rmsprop_update")
+FLAT = ("rmsprop_update", "adam_update")  # take any one shape
+GIVEN = (
+    "policy_backward",
+    "policy_backward_dense",
+    "policy_backward_outputs",
+    *FLAT,
+)
 ALLOCATING = [name for name in BY_NAME if name not in GIVEN]
 
 
@@ -190,9 +196,21 @@ def test_outputs_left_out_are_allocated(backend, op):
     [
         ("discounted_returns", {"gamma": 1.5}, "gamma: expected a number from 0.0 to 1.0"),
         ("discounted_returns", {"gamma": float("nan")}, "gamma: expected"),
+        ("generalized_advantages", {"gamma": -0.1}, "gamma: expected a number from 0.0 to 1.0"),
+        ("generalized_advantages", {"lam": 1.1}, "lam: expected a number from 0.0 to 1.0"),
+        ("ppo_gradient", {"clip": -0.1}, "clip: expected a number from 0.0 to inf, got -0.1"),
+        ("ppo_gradient", {"clip": float("nan")}, "clip: expected"),
+        ("ppo_gradient", {"entropy_weight": -1.0}, "entropy_weight: expected"),
+        ("ppo_gradient", {"value_weight": float("inf")}, "value_weight: expected"),
         ("rmsprop_update", {"decay": 2.0}, "decay: expected"),
         ("rmsprop_update", {"learning_rate": -1.0}, "learning_rate: expected"),
         ("rmsprop_update", {"epsilon": 0.0}, "epsilon: expected"),
+        ("adam_update", {"step": 0}, "step: expected 1 to 2"),
+        ("adam_update", {"step": 2**53 + 1}, "step: expected 1 to 2"),
+        ("adam_update", {"learning_rate": -1.0}, "learning_rate: expected"),
+        ("adam_update", {"beta1": 1.0}, "beta1: expected"),
+        ("adam_update", {"beta2": -0.1}, "beta2: expected"),
+        ("adam_update", {"epsilon": float("nan")}, "epsilon: expected"),
         ("counter_uniforms", {"seed": -1}, "seed: expected"),
         ("counter_uniforms", {"seed": 2**64}, "seed: expected"),
         ("standardize", {"offsets": np.array([0, 5])}, "offsets: expected to rise from 0 to B"),
@@ -203,7 +221,21 @@ def test_values_out_of_range_are_refused(op, changes, message):
         call("cython", usual(op), **changes)
 
 
-@pytest.mark.parametrize("op", ["policy_forward", "policy_backward"])
+def test_a_step_that_is_no_integer_is_refused():
+    with pytest.raises(TypeError, match=r"^step: expected an integer, got float"):
+        call("cython", usual("adam_update"), step=1.0)
+
+
+@pytest.mark.parametrize("op", FLAT)
+def test_updates_take_any_one_shape(op):
+    made = usual(op)
+    shaped = {name: array.reshape(3, -1).copy() for name, array in arrays(made).items()}
+    call("cython", made, **shaped)
+    for name, expected in run(reference, made)[1].items():
+        np.testing.assert_array_equal(shaped[name].ravel(), expected)
+
+
+@pytest.mark.parametrize("op", ["policy_forward", "policy_backward", "policy_backward_outputs"])
 @pytest.mark.parametrize("fault", ["first", "falling", "last", "index"])
 def test_sparse_rows_that_lead_out_of_the_arrays_are_refused(op, fault):
     made = case(op, B=3, D=20, H=8, A=2, pixels=5)
@@ -217,10 +249,24 @@ def test_sparse_rows_that_lead_out_of_the_arrays_are_refused(op, fault):
         call("cython", made, offsets=offsets, indices=indices)
 
 
-def test_actions_that_do_not_exist_are_refused():
-    made = case("policy_backward", B=3, D=20, H=8, A=3, pixels=5)
-    with pytest.raises(ValueError, match=r"^actions: expected below 3, got 3"):
-        call("cython", made, actions=np.full(3, 3, np.uint8))
+@pytest.mark.parametrize(
+    ("op", "options"),
+    [("policy_backward", {"D": 20, "H": 8, "pixels": 5}), ("ppo_gradient", {})],
+)
+@pytest.mark.parametrize(("outputs", "limit"), [(1, 2), (2, 2), (3, 3)])
+def test_actions_that_do_not_exist_are_refused(op, options, outputs, limit):
+    made = case(op, B=3, A=outputs, **options)
+    with pytest.raises(ValueError, match=f"^actions: expected below {limit}, got {limit}"):
+        call("cython", made, actions=np.full(3, limit, np.uint8))
+
+
+@pytest.mark.parametrize("bad", [0.0, 1e-38, -0.5, float("nan")])
+def test_probabilities_that_cannot_divide_are_refused(bad):
+    made = usual("ppo_gradient")
+    old = made.inputs["old_probabilities"].copy()
+    old[-1] = bad
+    with pytest.raises(ValueError, match=r"^old_probabilities: expected at least 1.1754944e-38"):
+        call("cython", made, old_probabilities=old)
 
 
 @pytest.mark.parametrize("backend", names())

@@ -1,5 +1,6 @@
 """Checks of array arguments against the kernel table, with errors that name the argument."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,10 +103,28 @@ def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:
         raise ValueError(f"indices: expected below D = {size}, got {used.max()}")
 
 
+def check_step(step: Any) -> int:
+    """Return a counter that begins at 1 as an int that float64 holds exactly."""
+    try:
+        number = operator.index(step)
+    except TypeError:
+        raise TypeError(f"step: expected an integer, got {type(step).__name__}") from None
+    if not 1 <= number <= 2**53:
+        raise ValueError(f"step: expected 1 to 2**53, got {number}")
+    return number
+
+
 def check_finite_scalar(name: str, value: float, low: float, high: float) -> None:
     """Refuse a scalar outside [low, high] (NaN included)."""
     if not low <= value <= high:
         raise ValueError(f"{name}: expected a number from {low} to {high}, got {value}")
+
+
+def check_normal(name: str, values: np.ndarray) -> None:
+    """Refuse float32 divisors that are 0, negative, subnormal or NaN."""
+    smallest = np.finfo(np.float32).smallest_normal
+    if values.size and not values.min() >= smallest:
+        raise ValueError(f"{name}: expected at least {smallest!s}, got {values.min()!s}")
 
 
 def check_segments(offsets: np.ndarray, size: int) -> None:

@@ -34,6 +34,11 @@ cdef void c_discounted_returns(
     float[:, ::1] returns
 ) noexcept nogil
 
+cdef void c_generalized_advantages(
+    const float[:, ::1] rewards, const uint8_t[:, ::1] dones, const float[:, ::1] values,
+    double gamma, double lam, float[:, ::1] advantages, float[:, ::1] returns
+) noexcept nogil
+
 cdef void c_standardize(
     const float[::1] values, const int64_t[::1] offsets, float[::1] standardized
 ) noexcept nogil
@@ -62,9 +67,27 @@ cdef void c_policy_backward_dense(
     bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
 ) noexcept nogil
 
+cdef void c_policy_backward_outputs(
+    const uint16_t[::1] indices, const int8_t[::1] signs, const int64_t[::1] offsets,
+    const float[:, ::1] hidden, const float[:, ::1] d_outputs, const float[:, ::1] w2,
+    bint accumulate, float[:, ::1] dw1, float[:, ::1] dw2
+) noexcept nogil
+
+cdef void c_ppo_gradient(
+    const float[:, ::1] probabilities, const float[::1] values, const uint8_t[::1] actions,
+    const float[::1] old_probabilities, const float[::1] advantages, const float[::1] returns,
+    double clip, double entropy_weight, double value_weight, float[:, ::1] d_logits,
+    float[::1] d_values
+) noexcept nogil
+
 cdef void c_rmsprop_update(
     const float[::1] gradient, double learning_rate, double decay, double epsilon,
     float[::1] weights, float[::1] cache
+) noexcept nogil
+
+cdef void c_adam_update(
+    const float[::1] gradient, int64_t step, double learning_rate, double beta1, double beta2,
+    double epsilon, float[::1] weights, float[::1] mean, float[::1] square
 ) noexcept nogil
 
 cdef void c_counter_uniforms(

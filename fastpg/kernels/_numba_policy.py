@@ -107,16 +107,39 @@ def policy_backward(
     indices, signs, offsets, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
 ):
     """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward`."""
+    _backward(
+        indices,
+        signs,
+        offsets,
+        hidden,
+        probabilities,
+        actions,
+        advantages,
+        w2,
+        accumulate,
+        dw1,
+        dw2,
+    )
+
+
+@jit
+def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward_outputs`."""
+    _backward(indices, signs, offsets, hidden, d_outputs, None, None, w2, accumulate, dw1, dw2)
+
+
+@jit
+def _backward(indices, signs, offsets, hidden, rows, actions, advantages, w2, accumulate, dw1, dw2):
+    """Rows are the samples' probabilities, or, without actions, the gradients of their outputs."""
     units = hidden.shape[1]
     dhidden = carray(stack_float32(TILE), (TILE,))
     if not accumulate:
         dw1[:] = ZERO
         dw2[:] = ZERO
     for b in range(hidden.shape[0]):
-        advantage, row, action = advantages[b], probabilities[b], actions[b]
         for first in range(0, units, TILE):
             last = min(first + TILE, units)
-            _dhidden(hidden[b], row, action, advantage, w2, first, last, dw2, dhidden)
+            _dhidden(b, hidden, rows, actions, advantages, w2, first, last, dw2, dhidden)
             for k in range(offsets[b], offsets[b + 1]):
                 _add_scaled(np.float32(signs[k]), dhidden, dw1[indices[k]][first:last])
 
@@ -134,13 +157,8 @@ def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, acc
         for first in range(0, units, TILE):
             last = min(first + TILE, units)
             for b in range(begin, end):
-                advantage, row, action, out = (
-                    advantages[b],
-                    probabilities[b],
-                    actions[b],
-                    dhidden[b - begin],
-                )
-                _dhidden(hidden[b], row, action, advantage, w2, first, last, dw2, out)
+                out = dhidden[b - begin]
+                _dhidden(b, hidden, probabilities, actions, advantages, w2, first, last, dw2, out)
             _add_group(x[begin:end], dhidden, first, last, dw1)
 
 
@@ -160,16 +178,18 @@ def _add_group(x, dhidden, first, last, dw1):
 
 
 @jit
-def _dhidden(hidden, probabilities, action, advantage, w2, first, last, dw2, dhidden):
-    """One sample's part of dw2, and its dhidden, on the hidden units first .. last - 1.
+def _dhidden(b, hidden, rows, actions, advantages, w2, first, last, dw2, dhidden):
+    """Sample b's part of dw2, and its dhidden, on the hidden units first .. last - 1.
 
     Rows are cut, not the matrices: a part of each row is contiguous, and known to be.
     """
-    active, units, outputs = hidden[first:last], last - first, w2.shape[0]
+    active, units, outputs = hidden[b][first:last], last - first, w2.shape[0]
     for h in range(units):
         dhidden[h] = ZERO
     for a in range(outputs):
-        derivative = dlogit(advantage, probabilities[a], action, a, outputs)
+        derivative = rows[b, a]
+        if actions is not None:
+            derivative = dlogit(advantages[b], derivative, actions[b], a, outputs)
         weights, gradient = w2[a][first:last], dw2[a][first:last]
         for h in range(units):
             gradient[h] += derivative * active[h]

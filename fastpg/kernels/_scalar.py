@@ -40,14 +40,35 @@ def return_step(reward, done, cut_at_rewards, discounted):
 
 
 @jit
+def advantage_step(reward, done, value, discounted_value, discounted):
+    """The advantage, in float64, at a step, from the next one's value and advantage, discounted."""
+    delta = np.float64(reward) + (0.0 if done else discounted_value) - np.float64(value)
+    return delta + (0.0 if done else discounted)
+
+
+@jit
+def ppo_weight(ratio, advantage, clip):
+    """The advantage times the ratio, or 0 where clipping takes hold; float64."""
+    above = advantage > 0.0 and ratio > 1.0 + clip
+    below = advantage < 0.0 and ratio < 1.0 - clip
+    return 0.0 if above or below else advantage * ratio
+
+
+@jit
+def log_or_zero(p):
+    """log(p), or 0 where p is 0, which it is multiplied by; float64."""
+    return math.log(p) if p > 0.0 else 0.0
+
+
+@jit
 def mean_square(cache, gradient, keep, take):
-    """RMSProp's cache after a step: keep * cache + take * gradient^2, all float32."""
+    """RMSProp's cache, or Adam's, after a step: keep * cache + take * gradient^2, all float32."""
     return keep * cache + take * (gradient * gradient)
 
 
 @jit
 def rmsprop_weight(weight, cache, gradient, rate, epsilon):
-    """A weight after an RMSProp step, from the new cache, all float32."""
+    """A weight after a step of RMSProp, from the new cache, or of Adam; all float32."""
     return weight + rate * gradient / (np.float32(math.sqrt(cache)) + epsilon)
 
 

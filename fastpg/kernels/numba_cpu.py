@@ -4,17 +4,23 @@ Pictures and updates are here, the network is in :mod:`fastpg.kernels._numba_pol
 those of :class:`fastpg.kernels.ops.Backend`, outputs last and always given; nothing is checked.
 """
 
+import math
+
 import numpy as np
 
 from fastpg.kernels._jit import carray, jit, stack_float64
 from fastpg.kernels._numba_policy import policy_backward as policy_backward
 from fastpg.kernels._numba_policy import policy_backward_dense as policy_backward_dense
+from fastpg.kernels._numba_policy import policy_backward_outputs as policy_backward_outputs
 from fastpg.kernels._numba_policy import policy_forward as policy_forward
 from fastpg.kernels._numba_policy import policy_forward_dense as policy_forward_dense
 from fastpg.kernels._scalar import (
     ZERO,
+    advantage_step,
+    log_or_zero,
     mean_square,
     philox_uniform,
+    ppo_weight,
     return_step,
     rmsprop_weight,
 )
@@ -215,6 +221,29 @@ def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
 
 
 @jit
+def generalized_advantages(rewards, dones, values, gamma, lam, advantages, returns):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.generalized_advantages`."""
+    running = carray(stack_float64(ENVIRONMENTS), (ENVIRONMENTS,))
+    decay = gamma * lam
+    for first in range(0, rewards.shape[1], ENVIRONMENTS):
+        last = min(first + ENVIRONMENTS, rewards.shape[1])
+        for i in range(last - first):
+            running[i] = 0.0
+        for t in range(rewards.shape[0] - 1, -1, -1):
+            reward, done = rewards[t, first:last], dones[t, first:last]
+            value, next_value = values[t, first:last], values[t + 1, first:last]
+            advantage, out = advantages[t, first:last], returns[t, first:last]
+            for i in range(last - first):
+                discounted_value = gamma * np.float64(next_value[i])
+                discounted = decay * running[i]
+                running[i] = advantage_step(
+                    reward[i], done[i], value[i], discounted_value, discounted
+                )
+                advantage[i] = running[i]
+                out[i] = running[i] + np.float64(value[i])
+
+
+@jit
 def standardize(values, offsets, standardized):
     """Loop of :meth:`fastpg.kernels.ops.Backend.standardize`."""
     for s in range(offsets.shape[0] - 1):
@@ -250,6 +279,50 @@ def _power_sum(x, mean, squared):
 
 
 @jit
+def ppo_gradient(
+    probabilities,
+    values,
+    actions,
+    old_probabilities,
+    advantages,
+    returns,
+    clip,
+    entropy_weight,
+    value_weight,
+    d_logits,
+    d_values,
+):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.ppo_gradient`."""
+    outputs = probabilities.shape[1]
+    for b in range(probabilities.shape[0]):
+        row, out, action = probabilities[b], d_logits[b], actions[b]
+        chosen = row[action if outputs > 1 else 0]
+        if outputs == 1 and action == 0:
+            chosen = np.float32(1) - chosen
+        ratio = np.float64(chosen) / np.float64(old_probabilities[b])
+        weight = ppo_weight(ratio, np.float64(advantages[b]), clip)
+        if outputs == 1:
+            p = np.float64(row[0])
+            entropy = -p * (1.0 - p) * (log_or_zero(p) - log_or_zero(1.0 - p))
+            out[0] = weight * (np.float64(action) - p) + entropy_weight * entropy
+        else:
+            _softmax_gradient(row, action, weight, entropy_weight, out)
+        d_values[b] = -2.0 * value_weight * (np.float64(values[b]) - np.float64(returns[b]))
+
+
+@jit
+def _softmax_gradient(row, action, weight, entropy_weight, out):
+    negentropy = 0.0
+    for a in range(row.shape[0]):
+        p = np.float64(row[a])
+        negentropy += p * log_or_zero(p)
+    for a in range(row.shape[0]):
+        p = np.float64(row[a])
+        entropy = -p * (log_or_zero(p) - negentropy)
+        out[a] = weight * ((1.0 if action == a else 0.0) - p) + entropy_weight * entropy
+
+
+@jit
 def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
     """Loop of :meth:`fastpg.kernels.ops.Backend.rmsprop_update`."""
     rate, keep, take = np.float32(learning_rate), np.float32(decay), np.float32(1.0 - decay)
@@ -257,6 +330,20 @@ def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
     for i in range(gradient.shape[0]):
         cache[i] = mean_square(cache[i], gradient[i], keep, take)
         weights[i] = rmsprop_weight(weights[i], cache[i], gradient[i], rate, small)
+
+
+@jit
+def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, mean, square):
+    """Loop of :meth:`fastpg.kernels.ops.Backend.adam_update`."""
+    rate = np.float32(learning_rate / (1.0 - math.pow(beta1, np.float64(step))))
+    scale = np.float32(1.0 / (1.0 - math.pow(beta2, np.float64(step))))
+    keep1, take1 = np.float32(beta1), np.float32(1.0 - beta1)
+    keep2, take2 = np.float32(beta2), np.float32(1.0 - beta2)
+    small = np.float32(epsilon)
+    for i in range(gradient.shape[0]):
+        mean[i] = keep1 * mean[i] + take1 * gradient[i]
+        square[i] = mean_square(square[i], gradient[i], keep2, take2)
+        weights[i] = rmsprop_weight(weights[i], scale * square[i], mean[i], rate, small)
 
 
 @jit

@@ -3,7 +3,8 @@
 The arithmetic is in the backends (:mod:`~fastpg.kernels.reference`,
 :mod:`~fastpg.kernels.numba_cpu`, :mod:`~fastpg.kernels.cython_cpu`): each is a set of loops with
 one function per op, all arguments given, nothing checked and nothing allocated. This class is the
-same door in front of each of them, so that names, parameters, errors and documentation are one.
+same door in front of each of them, so that names, parameters, errors and documentation are one; its
+ops that know neither pictures nor the network are in :mod:`~fastpg.kernels._learning_ops`.
 """
 
 from typing import Any
@@ -12,12 +13,13 @@ import numpy as np
 
 from fastpg.kernels import _checks
 from fastpg.kernels._checks import checked
+from fastpg.kernels._learning_ops import LearningOps
 from fastpg.kernels.spec import BY_NAME
 
 Array = np.ndarray
 
 
-class Backend:
+class Backend(LearningOps):
     """Every op of the kernel table, checked, on the loops of one backend.
 
     Attributes:
@@ -151,57 +153,6 @@ class Backend:
         self.loops.frame_difference_dense(current, previous, x)
         return x
 
-    # ---- returns ----------------------------------------------------------------------------
-
-    def discounted_returns(
-        self,
-        rewards: Array,
-        dones: Array,
-        gamma: float,
-        cut_at_rewards: bool = False,
-        returns: Array | None = None,
-    ) -> Array:
-        """Discounted sums of the rewards to come.
-
-        R[t] = r[t] + gamma * R[t + 1] for t = T-1, .., 0 with R[T] = 0; the sum is cut
-        (R[t] = r[t]) where ``dones[t]``, and, with ``cut_at_rewards``, where r[t] is not 0: in
-        Pong a point ends the credit. With gamma = 1 and that cut, every decision of a won point
-        has +1, of a lost one -1.
-
-        Args:
-            rewards: (T, N) float32: reward after each step.
-            dones: (T, N) bool: whether the episode ended with that step.
-            gamma: discount per step, 0 to 1.
-            cut_at_rewards: whether a non-zero reward ends the credit.
-            returns: (T, N) float32: written; allocated if None.
-
-        Source: the article, "More general advantage functions".
-        """
-        _checks.check_finite_scalar("gamma", gamma, 0.0, 1.0)
-        (returns,) = checked(BY_NAME["discounted_returns"], (rewards, dones), (returns,))
-        self.loops.discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
-        return returns
-
-    def standardize(
-        self, values: Array, offsets: Array, standardized: Array | None = None
-    ) -> Array:
-        """Each segment minus its mean, over its standard deviation; zeros where all are equal.
-
-        Args:
-            values: (B,) float32.
-            offsets: (S+1,) int64: segment s is ``values[offsets[s]:offsets[s + 1]]``, rising from 0
-                to B: one segment per episode, or [0, B] for the whole batch.
-            standardized: (B,) float32: written; allocated if None.
-
-        Returns:
-            standardized (B,) float32 (population standard deviation; sums in float64, in the order
-            of csrc/README.md).
-        """
-        (standardized,) = checked(BY_NAME["standardize"], (values, offsets), (standardized,))
-        _checks.check_segments(offsets, values.shape[0])
-        self.loops.standardize(values, offsets, standardized)
-        return standardized
-
     # ---- the two-layer network ---------------------------------------------------------------
 
     def policy_forward(
@@ -320,36 +271,29 @@ class Backend:
         self.loops.policy_backward_dense(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
-    def rmsprop_update(
+    def policy_backward_outputs(
         self,
-        gradient: Array,
-        learning_rate: float,
-        decay: float,
-        weights: Array,
-        cache: Array,
-        epsilon: float = 1e-5,
-    ) -> None:
-        """One RMSProp step uphill, in place.
+        indices: Array,
+        signs: Array,
+        offsets: Array,
+        hidden: Array,
+        d_outputs: Array,
+        w2: Array,
+        dw1: Array,
+        dw2: Array,
+        accumulate: bool = False,
+    ) -> tuple[Array, Array]:
+        """Gradients with respect to w1 and w2 from those of the second layer's A linear outputs.
 
-        cache = decay * cache + (1 - decay) * gradient^2;
-        weights += learning_rate * gradient / (sqrt(cache) + epsilon).
-
-        Args:
-            gradient: any shape, C-contiguous, float32.
-            learning_rate: step size, at least 0.
-            decay: share of the cache that is kept, 0 to 1.
-            weights: like gradient: updated in place.
-            cache: like gradient: mean square of past gradients, updated in place.
-            epsilon: keeps the division finite, above 0.
-
-        Source: the article's script; Hinton's lecture 6e.
+        :meth:`policy_backward` with ``d_outputs`` (B, A) float32 in place of dlogit: for any
+        objective, and for outputs that are no logits, such as an estimated value in one more row
+        of w2. The other arguments and the result are as there.
         """
-        _checks.check_finite_scalar("learning_rate", learning_rate, 0.0, 1e30)
-        _checks.check_finite_scalar("decay", decay, 0.0, 1.0)
-        _checks.check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
-        gradient, *updated = _checks.flat(gradient=gradient, weights=weights, cache=cache)
-        checked(BY_NAME["rmsprop_update"], (gradient,), updated)
-        self.loops.rmsprop_update(gradient, learning_rate, decay, epsilon, *updated)
+        inputs = (indices, signs, offsets, hidden, d_outputs, w2)
+        checked(BY_NAME["policy_backward_outputs"], inputs, (dw1, dw2))
+        _checks.check_sparse(indices, offsets, dw1.shape[0])
+        self.loops.policy_backward_outputs(*inputs, accumulate, dw1, dw2)
+        return dw1, dw2
 
     # ---- actions ----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Written to be read and compared with, not to be fast. Sums run in the stated ord
 compiled backends can be asked for the same bits where the kernel table says tolerance 0.
 """
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -67,6 +68,17 @@ def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
         cut = dones[t] | ((rewards[t] != 0) if cut_at_rewards else False)
         running = rewards[t] + np.where(cut, 0.0, gamma * running)
         returns[t] = running
+
+
+def generalized_advantages(rewards, dones, values, gamma, lam, advantages, returns):
+    """See :meth:`fastpg.kernels.ops.Backend.generalized_advantages`."""
+    values = values.astype(np.float64)
+    running = np.zeros(rewards.shape[1])
+    for t in reversed(range(rewards.shape[0])):
+        delta = rewards[t] + np.where(dones[t], 0.0, gamma * values[t + 1]) - values[t]
+        running = delta + np.where(dones[t], 0.0, gamma * lam * running)
+        advantages[t] = running
+        returns[t] = running + values[t]
 
 
 def standardize(values, offsets, standardized):
@@ -134,12 +146,21 @@ def _sum_in_order(terms):
 def policy_backward(
     indices, signs, offsets, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
 ):
-    """See :meth:`fastpg.kernels.ops.Backend.policy_backward`. Samples add up in index order."""
+    """See :meth:`fastpg.kernels.ops.Backend.policy_backward`."""
+    dlogits = _dlogits(probabilities, actions, advantages)
+    policy_backward_outputs(indices, signs, offsets, hidden, dlogits, w2, accumulate, dw1, dw2)
+
+
+def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2):
+    """See :meth:`fastpg.kernels.ops.Backend.policy_backward_outputs`.
+
+    Samples add up in index order.
+    """
     if not accumulate:
         dw1[:] = 0
         dw2[:] = 0
     for b in range(hidden.shape[0]):
-        dhidden = _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2)
+        dhidden = _dhidden(hidden[b], d_outputs[b], w2, dw2)
         for k in range(offsets[b], offsets[b + 1]):
             dw1[indices[k]] += np.float32(signs[k]) * dhidden
 
@@ -149,19 +170,67 @@ def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, acc
     if not accumulate:
         dw1[:] = 0
         dw2[:] = 0
+    dlogits = _dlogits(probabilities, actions, advantages)
     dhidden = np.zeros(hidden.shape)
     for b in range(hidden.shape[0]):
-        dhidden[b] = _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2)
+        dhidden[b] = _dhidden(hidden[b], dlogits[b], w2, dw2)
     dw1 += (x.astype(np.float64).T @ dhidden).astype(np.float32)
 
 
-def _dhidden(b, hidden, probabilities, actions, advantages, w2, dw2):
-    outputs = w2.shape[0]
-    taken = actions[b] if outputs == 1 else np.arange(outputs) == actions[b]
-    dlogits = advantages[b] * (np.float32(taken) - probabilities[b])
-    dw2 += dlogits[:, None] * hidden[b]
-    dhidden = _sum_in_order(dlogits[:, None] * w2)
-    return np.where(hidden[b] > 0, dhidden, np.float32(0))
+def _dlogits(probabilities, actions, advantages):
+    outputs, actions = probabilities.shape[1], actions[:, None]
+    taken = actions if outputs == 1 else np.arange(outputs) == actions
+    return advantages[:, None] * (taken.astype(np.float32) - probabilities)
+
+
+def _dhidden(hidden, d_outputs, w2, dw2):
+    """One sample's dhidden; adds its part of dw2."""
+    dw2 += d_outputs[:, None] * hidden
+    dhidden = _sum_in_order(d_outputs[:, None] * w2)
+    return np.where(hidden > 0, dhidden, np.float32(0))
+
+
+def ppo_gradient(
+    probabilities,
+    values,
+    actions,
+    old_probabilities,
+    advantages,
+    returns,
+    clip,
+    entropy_weight,
+    value_weight,
+    d_logits,
+    d_values,
+):
+    """See :meth:`fastpg.kernels.ops.Backend.ppo_gradient`."""
+    samples, outputs = probabilities.shape
+    for b in range(samples):
+        row, p = probabilities[b], probabilities[b].astype(np.float64)
+        if outputs == 1:
+            taken = actions[b]
+            chosen = row[0] if taken else np.float32(1) - row[0]
+        else:
+            taken = np.arange(outputs) == actions[b]
+            chosen = row[actions[b]]
+        ratio, advantage = float(chosen) / float(old_probabilities[b]), float(advantages[b])
+        above = advantage > 0 and ratio > 1 + clip
+        below = advantage < 0 and ratio < 1 - clip
+        weight = 0.0 if above or below else advantage * ratio
+        d_logits[b] = weight * (taken - p) + entropy_weight * _entropy_gradient(p)
+    d_values[:] = -2.0 * value_weight * (values.astype(np.float64) - returns)
+
+
+def _entropy_gradient(p):
+    """The policy's entropy by its logits, from one sample's probabilities in float64."""
+    if p.size == 1:
+        return -p * (1 - p) * (_log(p) - _log(1 - p))
+    return -p * (_log(p) - _sum_in_order(p * _log(p)))
+
+
+def _log(p):
+    """By the C library, as NumPy has its own, and 0 where p is 0, which it is multiplied by."""
+    return np.array([math.log(x) if x > 0 else 0.0 for x in p])
 
 
 def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
@@ -169,6 +238,15 @@ def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
     rate, keep, take = np.float32(learning_rate), np.float32(decay), np.float32(1.0 - decay)
     cache[:] = keep * cache + take * (gradient * gradient)
     weights += rate * gradient / (np.sqrt(cache) + np.float32(epsilon))
+
+
+def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, mean, square):
+    """See :meth:`fastpg.kernels.ops.Backend.adam_update`. NumPy's pow may differ from C's."""
+    rate = np.float32(learning_rate / (1.0 - math.pow(beta1, step)))
+    scale = np.float32(1.0 / (1.0 - math.pow(beta2, step)))
+    mean[:] = np.float32(beta1) * mean + np.float32(1.0 - beta1) * gradient
+    square[:] = np.float32(beta2) * square + np.float32(1.0 - beta2) * (gradient * gradient)
+    weights += rate * mean / (np.sqrt(scale * square) + np.float32(epsilon))
 
 
 def counter_uniforms(streams, steps, seed, uniforms):
