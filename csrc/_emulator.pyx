@@ -2,8 +2,8 @@
 # cython: cdivision=True, embedsignature=False
 """Extension module fastpg._emulator: the console of csrc/ for Python.
 
-``Cartridge`` is a ROM and how it is played, ``Console`` one game on it, ``Player`` a game with a
-policy, ``Games`` many at once on threads. Each runs without the GIL, for one thread at a time; a
+``Cartridge`` is a ROM and how it is played, ``Console`` one game on it, ``Games`` many at once on
+threads. Each runs without the GIL, for one thread at a time; a
 second one is refused. What would lead out of memory is checked here, everything else in
 fastpg/emulator.py and fastpg/envs/.
 """
@@ -24,10 +24,6 @@ from fastpg._core cimport (
     fastpg_reset_task, fastpg_show_gray, fastpg_show_rgb, fastpg_step_task,
     fastpg_task_t, fastpg_vector_t, tia_begin_picture, tia_complete,
     tia_picture_t,
-)
-
-from fastpg._play cimport (
-    A26_VIEW_BYTES, FASTPG_MOST_OUTPUTS, fastpg_play, fastpg_player_t, fastpg_record_t, fastpg_views_t,
 )
 
 from operator import index as integer
@@ -335,88 +331,6 @@ cdef class Console:
 
 
 SNAPSHOT_BYTES = sizeof(a26_gym_t)
-
-
-cdef class Player:
-    """A console's game played by a policy, many steps a call without Python."""
-
-    cdef Console console
-    cdef fastpg_player_t p
-    cdef fastpg_views_t views
-    cdef fastpg_record_t to
-    cdef uint8_t *pixels
-    cdef object arrays  # what the pointers lead to
-    cdef float[::1] hidden
-
-    def __cinit__(
-        self, Console console not None, const float[:, ::1] w1, const float[:, ::1] w2,
-        uint64_t seed, bint stacked, bint find_background, tuple emulator_actions,
-    ):
-        """w1 (D, H), w2 (A, H); the emulator's action of each action sampled."""
-        console.ready()
-        inputs, outputs = (2 if stacked else 1) * A26_VIEW_BYTES, max(w2.shape[0], 2)
-        if w1.shape[0] != inputs or w1.shape[1] < 1 or w2.shape[1] != w1.shape[1]:
-            raise ValueError(f"w1, w2: expected ({inputs}, H) and (A, H)")
-        if outputs > FASTPG_MOST_OUTPUTS or len(emulator_actions) != outputs:
-            raise ValueError(f"emulator_actions: expected {outputs} of at most 18")
-        if not all(0 <= action < 18 for action in emulator_actions):
-            raise ValueError("emulator_actions: expected 0 to 17")
-        self.console = console
-        self.pixels = <uint8_t *>calloc(1, A2600_SCREEN_BYTES)
-        if self.pixels == NULL:
-            raise MemoryError
-        self.p.cartridge = &console.cartridge.c
-        self.p.powered = &console.cartridge.powered
-        self.p.rules = console.rules
-        self.p.red = COLOURS.red
-        self.p.find_background = find_background
-        self.p.stacked = stacked
-        self.p.seed = seed
-        self.p.hidden, self.p.outputs = w1.shape[1], w2.shape[0]
-        self.p.w1, self.p.w2 = &w1[0, 0], &w2[0, 0]
-        for k, action in enumerate(emulator_actions):
-            self.p.emulator_action[k] = action
-        self.hidden = np.empty(w1.shape[1], np.float32)
-        self.arrays = w1, w2, console.cartridge
-
-    def __dealloc__(self):
-        free(self.pixels)
-
-    def play(
-        self, uint64_t episode, uint64_t first, uint16_t[::1] indices, int8_t[::1] signs,
-        int64_t[::1] offsets, uint8_t[::1] actions, float[::1] rewards,
-    ):
-        """Play from step ``first`` of an episode (0 begins it) until it is over or arrays are full.
-
-        Returns:
-            (steps, over, seconds choosing actions).
-        """
-        self.console.ready()
-        if self.console.cartridge is not self.arrays[2]:
-            raise RuntimeError("the console has another cartridge now")
-        self.to.room, self.to.most = min(indices.shape[0], signs.shape[0]), actions.shape[0]
-        if offsets.shape[0] <= self.to.most or rewards.shape[0] < self.to.most or not self.to.most:
-            raise ValueError("offsets, rewards: expected a number a step, and one offset more")
-        self.to.indices, self.to.signs = &indices[0], &signs[0]
-        self.to.offsets, self.to.actions = &offsets[0], &actions[0]
-        self.to.rewards = &rewards[0]
-        self.console.busy = True
-        with nogil:
-            fastpg_play(
-                &self.p, &self.console.gym, episode, first, &self.views, self.pixels,
-                &self.hidden[0], &self.to)
-        self.console.busy = False
-        return self.to.steps, bool(self.to.over), self.to.seconds_forward
-
-    def memory(self):
-        """The last two views, which the next step needs."""
-        return PyBytes_FromStringAndSize(<char *>&self.views, sizeof(self.views))
-
-    def recall(self, bytes memory not None):
-        """Go on after a :meth:`memory`."""
-        if len(memory) != sizeof(self.views):
-            raise ValueError(f"memory: expected {sizeof(self.views)} bytes, got {len(memory)}")
-        memcpy(&self.views, PyBytes_AS_STRING(memory), sizeof(self.views))
 
 
 cdef class Games:

@@ -10,6 +10,19 @@ from typing import Any, Literal
 PRESETS: dict[str, dict[str, Any]] = {
     "pong": {},
     "blog": {"learning_rate": 1e-4, "background": "blog"},
+    "fast": {
+        "algorithm": "ppo",
+        "env": "PongNoFrameskip-v4",
+        "input": "stack",
+        "hidden": 128,
+        "episodes": None,
+        "num_envs": 16,
+        "learning_rate": 2e-3,
+        "final_learning_rate": 4e-4,
+        "anneal_steps": 1_400_000,
+        "agent_steps": 3_000_000,
+        "checkpoint_every": 50,
+    },
 }
 
 
@@ -21,8 +34,13 @@ class ConfigError(ValueError):
 class TrainConfig:
     """Train a two-layer policy network on an Atari game from its pixels."""
 
-    preset: Literal["pong", "blog"] = "pong"
-    """Named set of defaults: pong learns fastest, blog is the article with its script's numbers."""
+    preset: Literal["pong", "blog", "fast"] = "pong"
+    """Named set of defaults: pong is the article's algorithm at its fastest, blog the same with its
+    script's numbers, fast learns with PPO."""
+
+    algorithm: Literal["reinforce", "ppo"] = "reinforce"
+    """reinforce: the article's, whole episodes and RMSProp. ppo: clipped policy gradients with a
+    value head, several epochs over some steps of each game, Adam."""
 
     env: str = "Pong-v0"
     """Rules of the game by ale-py's name: Pong-v0 (frame skip random 2..4, sticky actions 0.25),
@@ -42,16 +60,23 @@ class TrainConfig:
     """Who emulates the Atari 2600: native is our own, for Pong, ale is ale-py; the same run bit for
     bit. auto: native for Pong, ale for other games."""
 
-    backend: Literal["numba", "cython", "reference"] = "cython"
-    """Kernels: cython (compiled at installation) and numba (when first run) give the same bits,
-    reference is plain NumPy."""
+    backend: Literal["auto", "tiles", "cython", "numba", "reference"] = "auto"
+    """Who computes: tiles plays and learns in compiled code on all cores (native emulator);
+    cython, numba and reference (NumPy) are the kernels of the table, called step by step, equal bit
+    for bit, and to tiles up to rounding. auto: tiles where it can, else cython."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the kernels run."""
 
     input: Literal["difference", "stack", "raw"] = "difference"
-    """What the network sees: the difference of two 80x80 views, both views, or all 100,800 numbers
-    of one frame over 255 (dense, slow: the article's first description)."""
+    """What the network sees: the difference of two 80x80 views, the views side by side, or all
+    100,800 numbers of one frame over 255 (dense, slow: the article's first description)."""
+
+    frames: int = 2
+    """Views that a stack has."""
+
+    past_actions: int = 0
+    """Actions before the one to choose that the network sees too (backend tiles)."""
 
     background: Literal["frame", "blog"] = "frame"
     """What counts as empty: each frame's most frequent colour, or the article's constants."""
@@ -60,7 +85,13 @@ class TrainConfig:
     """Hidden units of the network."""
 
     learning_rate: float = 2e-3
-    """Step size of RMSProp."""
+    """Step size of RMSProp or Adam."""
+
+    final_learning_rate: float | None = None
+    """ppo: the step size after anneal_steps; None: the same."""
+
+    anneal_steps: int = 0
+    """ppo: agent steps in which the step size goes to the final one, and entropy to 0; 0: never."""
 
     decay: float = 0.99
     """Share of RMSProp's mean square that is kept at each update."""
@@ -75,7 +106,31 @@ class TrainConfig:
     """Over what the returns are brought to mean 0 and deviation 1."""
 
     episodes_per_batch: int = 10
-    """Whole episodes played for one update."""
+    """reinforce: whole episodes played for one update."""
+
+    steps_per_update: int = 256
+    """ppo: steps of each game played for one update."""
+
+    epochs: int = 8
+    """ppo: times that what was played is gone through; 1 with clip inf is an actor-critic."""
+
+    minibatch: int = 2048
+    """ppo: steps of one gradient."""
+
+    clip: float = 0.2
+    """ppo: how far the ratio of new and old probability may leave 1 before it stops to count."""
+
+    gae_lambda: float = 0.95
+    """ppo: between one-step (0) and whole returns (1) as advantages."""
+
+    entropy: float = 0.01
+    """ppo: weight of the policy's entropy."""
+
+    value_weight: float = 0.5
+    """ppo: weight of the value's squared error."""
+
+    max_gradient: float = 0.5
+    """ppo: longest gradient; longer ones are cut to it."""
 
     episodes: int | None = 8000
     """Stop after this many episodes; None: no such limit. All limits are looked at after each
@@ -91,10 +146,10 @@ class TrainConfig:
     """Stop when the mean score of the last 100 episodes is at least this."""
 
     num_envs: int | None = None
-    """Games played at the same time; None: one for each episode of a batch."""
+    """Games played at the same time; None: one for each episode of a batch, 16 for ppo."""
 
     threads: int | None = None
-    """Worker processes that play, one core each; None: all cores."""
+    """Threads (worker processes on ale-py), one core each; None: all cores."""
 
     seed: int = 0
     """Seed of the weights, the games and the actions: the same seed gives the same run."""
@@ -121,7 +176,8 @@ class TrainConfig:
     @staticmethod
     def from_json(values: dict[str, Any]) -> "TrainConfig":
         """The inverse of :meth:`to_json`; unknown keys are refused."""
-        values = {"emulator": "ale", **values}  # what there was before there was a choice
+        # what there was before there was a choice
+        values = {"emulator": "ale", "backend": "cython", **values}
         known = {field.name for field in fields(TrainConfig)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -154,17 +210,41 @@ def check(config: TrainConfig) -> None:
         _at_least(config, name, 1)
     for name in ("episodes", "agent_steps", "num_envs", "threads", "frameskip"):
         _at_least(config, name, 1)
-    for name in ("noop_max", "seed"):
+    for name in ("steps_per_update", "epochs", "minibatch"):
+        _at_least(config, name, 1)
+    for name in ("noop_max", "seed", "anneal_steps"):
         _at_least(config, name, 0)
-    for name in ("gamma", "decay", "repeat_action_probability"):
+    for name in ("gamma", "decay", "repeat_action_probability", "gae_lambda"):
         _between(config, name, 0.0, 1.0)
-    _between(config, "learning_rate", 0.0, 1e3)
+    for name in ("learning_rate", "final_learning_rate", "entropy", "value_weight", "max_gradient"):
+        _between(config, name, 0.0, 1e3)
+    _between(config, "clip", 0.0, float("inf"))
+    _between(config, "frames", 1, 8)
+    _between(config, "past_actions", 0, 16)
     _between(config, "max_seconds", 0.0, 1e12)
     _between(config, "stop_at_score", -1e12, 1e12)
     if config.hidden > 1 << 16:
         raise ConfigError(f"--hidden: expected at most {1 << 16}, got {config.hidden}")
     if config.seed >= 1 << 32:
         raise ConfigError(f"--seed: expected below 2**32, got {config.seed}")
+    _check_algorithm(config)
+
+
+def _check_algorithm(config: TrainConfig) -> None:
+    if config.algorithm == "ppo":
+        for name, wanted in (("backend", "tiles"), ("emulator", "native")):
+            if getattr(config, name) not in ("auto", wanted):
+                raise ConfigError(
+                    f"{_option(name)} {getattr(config, name)}: --algorithm ppo needs {wanted}"
+                )
+        if config.input == "raw":
+            raise ConfigError("--input raw: --algorithm ppo needs difference or stack")
+        if config.num_envs is not None and config.num_envs * config.steps_per_update > 1 << 24:
+            raise ConfigError(
+                f"--num-envs: expected at most {(1 << 24) // config.steps_per_update} with "
+                f"--steps-per-update {config.steps_per_update}, got {config.num_envs}"
+            )
+        return
     if config.num_envs is not None and config.num_envs > config.episodes_per_batch:
         raise ConfigError(
             f"--num-envs: expected at most --episodes-per-batch = {config.episodes_per_batch} "

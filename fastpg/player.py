@@ -1,8 +1,4 @@
-"""Who plays a fragment of an episode with the policy: in Python, step by step, or compiled.
-
-Both play the same, to the last bit: :class:`CompiledPlayer` is what the emulator of our own and the
-Cython kernels can do without Python in between, :class:`StepwisePlayer` everything else.
-"""
+"""Playing a fragment of an episode with the policy, step by step: any emulator, backend and input."""
 
 from dataclasses import dataclass
 from time import perf_counter
@@ -62,17 +58,6 @@ class Fragment:
     seconds_forward: float
 
 
-def make_player(setup: RolloutSetup, weights: np.ndarray) -> "CompiledPlayer | StepwisePlayer":
-    """The fastest player for a setup.
-
-    Args:
-        setup: what to play and how.
-        weights: w1 (D, H) and then w2 (A, H) float32, flat; read anew in each step.
-    """
-    compiled = setup.emulator == "native" and setup.backend == "cython" and setup.input != "raw"
-    return (CompiledPlayer if compiled else StepwisePlayer)(setup, weights)
-
-
 def input_size(kind: str) -> int:
     """Number of inputs D of the network."""
     rows, columns = SCREEN
@@ -83,58 +68,6 @@ def _matrices(setup: RolloutSetup, weights: np.ndarray) -> tuple[np.ndarray, np.
     first = input_size(setup.input) * setup.hidden
     w1 = weights[:first].reshape(-1, setup.hidden)
     return w1, weights[first:].reshape(setup.outputs, setup.hidden)
-
-
-class CompiledPlayer:
-    """Emulator, view, sparse pixels, forward and sampling in one call for many steps."""
-
-    STEPS = 1024  # of a fragment: 5 ms, ten times what handing it over takes
-
-    def __init__(self, setup: RolloutSetup, weights: np.ndarray):
-        from fastpg._emulator import Player
-
-        self._game = game_class(setup.emulator)(setup.rules)
-        self._player = Player(
-            self._game.console,
-            *_matrices(setup, weights),
-            setup.seed,
-            setup.input == "stack",
-            setup.find_background,
-            tuple(self._game.emulator_actions[action] for action in setup.action_table),
-        )
-        # room for what no fragment has reached: pixels that are lit are few
-        pixels = self.STEPS * 100 + 2 * input_size(setup.input)
-        self._record = (
-            np.empty(pixels, np.uint16),
-            np.empty(pixels, np.int8),
-            np.empty(self.STEPS + 1, np.int64),
-            np.empty(self.STEPS, np.uint8),
-            np.empty(self.STEPS, np.float32),
-        )
-
-    def play(self, job: Job) -> Fragment:
-        """Play some steps, to the end of the episode at most."""
-        game, player = self._game, self._player
-        began = perf_counter()
-        game.restore(job.state)
-        frames_before = game.emulated_frames
-        if job.memory is not None:
-            player.recall(job.memory)
-        steps, over, deciding = player.play(job.number, job.steps, *self._record)
-        indices, signs, offsets, actions, rewards = self._record
-        used = offsets[steps]
-        inputs = SparseRows(indices[:used].copy(), signs[:used].copy(), offsets[: steps + 1].copy())
-        memory = None if over else player.memory()
-        return Fragment(
-            Job(job.game, job.number, game.state(), job.steps + steps, memory),
-            over,
-            inputs,
-            actions[:steps].copy(),
-            rewards[:steps].copy(),
-            game.emulated_frames - frames_before,
-            perf_counter() - began - deciding,
-            deciding,
-        )
 
 
 class StepwisePlayer:

@@ -13,7 +13,7 @@ from fastpg.envs import game_class
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.workers import SharedArray, WorkerPool
 from fastpg.kernels.spec import SCREEN
-from fastpg.player import Fragment, Job, RolloutSetup, make_player
+from fastpg.player import Fragment, Job, RolloutSetup, StepwisePlayer
 from fastpg.policy import Frames, Inputs, SparseRows
 from fastpg.recording import Episode, concatenate_inputs
 
@@ -111,7 +111,7 @@ class RolloutWorker:
             weights: w1 (D, H) and then w2 (A, H) float32, flat; written by the learner alone.
         """
         self.setup = setup
-        self.player = make_player(setup, weights.array)
+        self.player = StepwisePlayer(setup, weights.array)
         self.play = self.player.play
 
     def first_states(self, seeds: Sequence[int]) -> list[bytes]:

@@ -20,7 +20,8 @@ from fastpg.envs.workers import WorkerError
 from fastpg.interrupt import Interruptible
 from fastpg.kernels import BackendUnavailable
 from fastpg.run_dir import run_folder
-from fastpg.trainer import Diverged, Trainer
+from fastpg.algorithms.base import Diverged
+from fastpg.trainer import Trainer
 
 DONE, FAILED, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 130
 
@@ -114,8 +115,8 @@ def resolve_rules(config: TrainConfig) -> Rules:
         raise ConfigError(f"--env {config.env}: {error}") from None
 
 
-def resolve_emulator(config: TrainConfig, rules: Rules) -> TrainConfig:
-    """The same settings with the emulator's name instead of ``auto``."""
+def resolve_auto(config: TrainConfig, rules: Rules) -> TrainConfig:
+    """The same settings with the emulator's and the backend's names instead of ``auto``."""
     native = rules.game == "pong"
     if config.emulator == "native" and not native:
         raise ConfigError(
@@ -128,6 +129,26 @@ def resolve_emulator(config: TrainConfig, rules: Rules) -> TrainConfig:
             pong_rom()
         except RuntimeError as error:
             raise ConfigError(f"--emulator native: {error}") from None
+    return resolve_backend(config)
+
+
+def resolve_backend(config: TrainConfig) -> TrainConfig:
+    """The same settings with the backend's name instead of ``auto``."""
+    tiles = config.emulator == "native" and config.input != "raw"
+    if config.backend == "auto":
+        config = replace(config, backend="tiles" if tiles else "cython")
+    if config.algorithm == "ppo" and not tiles:
+        raise ConfigError(f"--algorithm ppo: plays Pong only, on --emulator native; got {config.env}")
+    if config.backend == "tiles":
+        if not tiles:
+            raise ConfigError(
+                "--backend tiles: needs Pong on --emulator native, and --input difference or stack"
+            )
+    elif config.past_actions or config.frames != 2:
+        option = "--past-actions" if config.past_actions else "--frames"
+        raise ConfigError(f"{option}: needs --backend tiles, got {config.backend}")
+    if config.input == "difference" and config.frames != 2:
+        raise ConfigError(f"--frames: expected 2 for --input difference, got {config.frames}")
     return config
 
 
@@ -140,7 +161,7 @@ def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
     if config.track and find_spec("tensorboardX") is None:
         raise ConfigError("--track: needs the [track] extra: pip install 'fastpg[track]'")
     rules = resolve_rules(config)
-    config = resolve_emulator(config, rules)
+    config = resolve_auto(config, rules)
     with (
         run_folder(config, saved) as run_dir,
         Trainer(config, rules, run_dir, saved, started) as trainer,

@@ -1,39 +1,114 @@
-"""A training run: its players, its learner, its records on disk."""
+"""A training run: its algorithm, its records on disk."""
 
-from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
-from fastpg.algorithms.reinforce import Reinforce
+from fastpg.algorithms.base import Algorithm, Diverged, Played
+from fastpg.algorithms.ppo import PPO, PPOSettings
+from fastpg.algorithms.reinforce import Credit, Reinforce
+from fastpg.algorithms.reinforce_ops import ReinforceOps
 from fastpg.checkpoint import Checkpoint, save
 from fastpg.config import ConfigError, TrainConfig
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
-from fastpg.envs.workers import SharedArray, WorkerPool, available_cores
-from fastpg.kernels import get_backend
+from fastpg.envs.workers import available_cores
 from fastpg.metrics import MetricsFile, Progress, Row, ScoreWindow, TensorBoard
-from fastpg.player import RolloutSetup, input_size
-from fastpg.policy import Policy, RMSProp
-from fastpg.rollout import Batch, RolloutWorker, action_table, play_batch, rehearsal
+from fastpg.player import RolloutSetup
+from fastpg.rollout import action_table
 from fastpg.run_dir import METRICS
+from fastpg.tiles import Sight
 
-# Weights and games draw from different streams of one seed.
-_WEIGHTS, _GAMES = 0, 1
+_PPO_GAMES = 16
 
 
-class Diverged(RuntimeError):
-    """The weights are no longer finite; the message names the last good checkpoint."""
+def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
+    """The algorithm that a run's settings ask for."""
+    game = game_class(config.emulator)(rules)
+    outputs, table = action_table(rules.game, len(game.action_meanings))
+    if config.algorithm == "ppo":
+        return _make_ppo(config, rules, game, outputs, table)
+    games = config.num_envs or config.episodes_per_batch
+    cores = min(config.threads or available_cores(), games)
+    credit = Credit(config.gamma, config.cut_at_rewards, config.standardize)
+    if config.backend == "tiles":
+        return Reinforce(
+            credit,
+            rules,
+            emulator_actions=[game.emulator_actions[action] for action in table],
+            sight=_sight(config),
+            hidden=config.hidden,
+            outputs=outputs,
+            learning_rate=config.learning_rate,
+            decay=config.decay,
+            episodes_per_batch=config.episodes_per_batch,
+            games=games,
+            threads=cores,
+            seed=config.seed,
+            find_background=config.background == "frame",
+        )
+    setup = RolloutSetup(
+        rules=rules,
+        emulator=config.emulator,
+        seed=config.seed,
+        backend=config.backend,
+        input=config.input,
+        find_background=config.background == "frame",
+        hidden=config.hidden,
+        outputs=outputs,
+        action_table=table,
+    )
+    return ReinforceOps(
+        credit,
+        setup,
+        learning_rate=config.learning_rate,
+        decay=config.decay,
+        episodes_per_batch=config.episodes_per_batch,
+        games=games,
+        workers=cores,
+    )
+
+
+def _make_ppo(
+    config: TrainConfig, rules: Rules, game: Any, outputs: int, table: tuple[int, ...]
+) -> PPO:
+    final = config.final_learning_rate
+    settings = PPOSettings(
+        steps=config.steps_per_update,
+        epochs=config.epochs,
+        minibatch=config.minibatch,
+        learning_rate=config.learning_rate,
+        final_learning_rate=config.learning_rate if final is None else final,
+        entropy=config.entropy,
+        anneal_steps=config.anneal_steps,
+        gamma=config.gamma,
+        gae_lambda=config.gae_lambda,
+        clip=config.clip,
+        value_weight=config.value_weight,
+        max_gradient=config.max_gradient,
+    )
+    return PPO(
+        settings,
+        rules,
+        emulator_actions=[game.emulator_actions[action] for action in table],
+        sight=_sight(config),
+        hidden=config.hidden,
+        outputs=outputs,
+        games=config.num_envs or _PPO_GAMES,
+        threads=config.threads or available_cores(),
+        seed=config.seed,
+        find_background=config.background == "frame",
+    )
+
+
+def _sight(config: TrainConfig) -> Sight:
+    return Sight(config.frames, config.input == "difference", config.past_actions)
 
 
 class Trainer:
-    """Plays batches of whole episodes with the policy, learns from each, keeps the books.
-
-    All episodes of a batch are fixed when it begins and are played to their end by the weights that
-    they will update. Which worker plays a game changes nothing: games and actions draw from
-    generators of their own, and the batch is summed in the order of its episodes' numbers.
-    """
+    """Lets the algorithm play and learn, and keeps the books."""
 
     def __init__(
         self,
@@ -43,7 +118,7 @@ class Trainer:
         saved: Checkpoint | None,
         started: float,
     ):
-        """Start the workers and open the records.
+        """Set the algorithm up and open the records.
 
         Args:
             config: settings of the run.
@@ -52,41 +127,30 @@ class Trainer:
             saved: checkpoint to go on from, or None.
             started: ``perf_counter()`` at which the start-up began.
         """
-        self.config, self.rules, self.run_dir = config, rules, run_dir
+        self.config, self.run_dir = config, run_dir
         self.counters = {"update": 0, "episodes": 0, "agent_steps": 0, "emulator_frames": 0}
         self.seconds = {"total": 0.0, "emulation": 0.0, "forward": 0.0, "learning": 0.0}
         self.scores = ScoreWindow()
-        self.states: list[bytes] = []
         self._saved_update: int | None = None
-        self._whole = saved is not None  # whether weights, states and counters fit together
+        self._whole = True  # whether weights, games and counters fit together
         self._shown = True
-        self.games = config.num_envs or config.episodes_per_batch
-        self.cores = min(config.threads or available_cores(), self.games)
-        game = game_class(config.emulator)(rules)
-        self.outputs, self.actions = action_table(rules.game, len(game.action_meanings))
-        self._build_learner()
+        self.algorithm = make_algorithm(config, rules)
         if saved is not None:
             self._restore(saved)
-        self.pool = self._start_players()
-        if saved is None:
-            self.states = self._new_games()
         self._open_records(saved)
-        self._warm_up()
         self._resumed_at = self.seconds["total"]
-        self._began = self._batch_began = perf_counter()
+        self._began = self._round_began = perf_counter()
         self.seconds_startup = self._began - started
 
     def __enter__(self) -> "Trainer":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.pool.terminate()
+        self.algorithm.close()
         self.progress.__exit__(None, None, None)
         self.metrics.close()
         if self.tensorboard is not None:
             self.tensorboard.close()
-
-    # ---- the algorithm ------------------------------------------------------------------------
 
     @property
     def finished(self) -> bool:
@@ -101,78 +165,31 @@ class Trainer:
             config.stop_at_score is not None and mean is not None and mean >= config.stop_at_score
         )
 
-    def play(self) -> Batch:
-        """Play the next batch on all workers."""
-        self._batch_began = perf_counter()
-        first = self.counters["episodes"]
-        last = first + self.config.episodes_per_batch
-        plans = [list(range(first + game, last, self.games)) for game in range(self.games)]
-        return play_batch(self.pool, plans, self.states)
+    def play(self) -> Played:
+        """Play a round."""
+        self._round_began = perf_counter()
+        return self.algorithm.play()
 
-    def learn(self, batch: Batch) -> None:
-        """Update the weights with a batch, and write it into the books."""
+    def learn(self, played: Played) -> None:
+        """Update the weights with a round, and write it into the books."""
         began = perf_counter()
         self._whole = False
-        self.algorithm.update(self.optimizer, batch.episodes)
-        if not (np.isfinite(self.policy.w1).all() and np.isfinite(self.policy.w2).all()):
-            raise Diverged(
-                f"the weights are no longer finite after update {self.counters['update'] + 1}; "
-                f"lower --learning-rate; the last good checkpoint is in {self.run_dir}"
-            )
-        self.states = batch.states
-        row = self._count(batch, perf_counter() - began)
+        try:
+            self.algorithm.learn(played)
+        except Diverged as error:
+            raise Diverged(self._advice(str(error))) from None
+        row = self._count(played, perf_counter() - began)
         self._whole = True
         self.metrics.write(row)
         self._show(row)
         if self.counters["update"] % self.config.checkpoint_every == 0:
             self.save()
 
-    # ---- setting up ---------------------------------------------------------------------------
-
-    def _build_learner(self) -> None:
-        config = self.config
-        size = input_size(config.input)
-        self.shared = SharedArray(((size + self.outputs) * config.hidden,), "float32")
-        w1 = self.shared.array[: size * config.hidden].reshape(size, config.hidden)
-        w2 = self.shared.array[size * config.hidden :].reshape(self.outputs, config.hidden)
-        self.policy = Policy(w1, w2, get_backend(config.backend))
-        self.policy.initialize(self._seed(_WEIGHTS))
-        self.optimizer = RMSProp(self.policy, config.learning_rate, config.decay)
-        self.algorithm = Reinforce(config.gamma, config.cut_at_rewards, config.standardize)
-
-    def _seed(self, *key: int) -> int:
-        return int(np.random.SeedSequence([self.config.seed, *key]).generate_state(1)[0])
-
-    def _start_players(self) -> WorkerPool:
-        config = self.config
-        setup = RolloutSetup(
-            rules=self.rules,
-            emulator=config.emulator,
-            seed=config.seed,
-            backend=config.backend,
-            input=config.input,
-            find_background=config.background == "frame",
-            hidden=config.hidden,
-            outputs=self.outputs,
-            action_table=self.actions,
+    def _advice(self, what: str) -> str:
+        return (
+            f"update {self.counters['update'] + 1}: {what}; lower --learning-rate; the last good "
+            f"checkpoint is in {self.run_dir}"
         )
-        factory = partial(RolloutWorker, setup, self.shared)
-        return WorkerPool([factory] * self.cores, inline=self.cores == 1)
-
-    def _new_games(self) -> list[bytes]:
-        """States of this run's games before their first episodes."""
-        seeds = [self._seed(_GAMES, game) for game in range(self.games)]
-        shares = [seeds[worker :: self.cores] for worker in range(self.cores)]
-        parts = self.pool.call("first_states", [(share,) for share in shares])
-        return [parts[game % self.cores][game // self.cores] for game in range(self.games)]
-
-    def _warm_up(self) -> None:
-        """Compile what learning needs, so that no update's time has compilation in it."""
-        if self.config.backend == "numba":
-            w1 = np.zeros((self.policy.w1.shape[0], 1), np.float32)
-            w2 = np.zeros((self.outputs, 1), np.float32)
-            small = Policy(w1, w2, self.policy.backend)
-            self.algorithm.update(RMSProp(small, 0.0, 0.0), [rehearsal(self.config.input)])
 
     # ---- the books ----------------------------------------------------------------------------
 
@@ -192,34 +209,32 @@ class Trainer:
         self.progress = Progress({**limits, "seconds": self.config.max_seconds})
         self.progress.__enter__()
 
-    def _count(self, batch: Batch, seconds_learning: float) -> Row:
-        episodes = batch.episodes
-        steps = sum(len(episode.actions) for episode in episodes)
-        frames = sum(episode.emulator_frames for episode in episodes)
-        for episode in episodes:
-            self.scores.add(episode.score)
+    def _count(self, played: Played, seconds_learning: float) -> Row:
+        finished = len(played.scores)
+        for score in played.scores:
+            self.scores.add(score)
         for name, count in (
             ("update", 1),
-            ("episodes", len(episodes)),
-            ("agent_steps", steps),
-            ("emulator_frames", frames),
+            ("episodes", finished),
+            ("agent_steps", played.agent_steps),
+            ("emulator_frames", played.emulator_frames),
         ):
             self.counters[name] += count
-        self.seconds["emulation"] += batch.seconds_emulation / self.cores
-        self.seconds["forward"] += batch.seconds_forward / self.cores
+        self.seconds["emulation"] += played.seconds_emulation
+        self.seconds["forward"] += played.seconds_forward
         self.seconds["learning"] += seconds_learning
         now = perf_counter()
         self.seconds["total"] = self._resumed_at + now - self._began
-        batch_seconds = now - self._batch_began
+        round_seconds = now - self._round_began
         return Row(
             **self.counters,
             seconds=self.seconds["total"],
             seconds_startup=self.seconds_startup,
             mean_score_100=self.scores.mean,
-            mean_score_batch=sum(episode.score for episode in episodes) / len(episodes),
-            mean_length_batch=steps / len(episodes),
-            agent_steps_per_second=steps / batch_seconds,
-            emulator_frames_per_second=frames / batch_seconds,
+            mean_score_batch=sum(played.scores) / finished if finished else None,
+            mean_length_batch=sum(played.lengths) / finished if finished else None,
+            agent_steps_per_second=played.agent_steps / round_seconds,
+            emulator_frames_per_second=played.emulator_frames / round_seconds,
             seconds_emulation=self.seconds["emulation"],
             seconds_forward=self.seconds["forward"],
             seconds_learning=self.seconds["learning"],
@@ -235,37 +250,33 @@ class Trainer:
                 self._shown = False
 
     def save(self) -> None:
-        """Write a checkpoint, unless there is one of this update, or none whole to write."""
-        if not self._whole or self._saved_update == self.counters["update"]:
+        """Write a checkpoint, unless there is one of this update, or none whole to write.
+
+        Raises:
+            Diverged: the weights are not finite; nothing is written.
+        """
+        update = self.counters["update"]
+        if not self._whole or self._saved_update == update:
             return
-        tensors = {
-            "w1": self.policy.w1,
-            "w2": self.policy.w2,
-            "cache_w1": self.optimizer.cache_w1,
-            "cache_w2": self.optimizer.cache_w2,
-            "scores": self.scores.array(),
-        }
-        for game, generators in enumerate(self.states):
-            tensors[f"game_{game}"] = np.frombuffer(generators, np.uint8)
+        tensors = self.algorithm.tensors()
+        if not all(np.isfinite(tensors[name]).all() for name in ("w1", "w2")):
+            self._whole = False
+            raise Diverged(self._advice("the weights are not finite"))
+        tensors["scores"] = self.scores.array()
         state = {
             "config": self.config.to_json(),
             "counters": self.counters,
             "seconds": self.seconds,
         }
-        update = self.counters["update"]
         save(self.run_dir, update, tensors, state, keep=self.config.keep_checkpoints)
         self._saved_update = update
 
     def _restore(self, saved: Checkpoint) -> None:
-        for name, target in (
-            ("w1", self.policy.w1),
-            ("w2", self.policy.w2),
-            ("cache_w1", self.optimizer.cache_w1),
-            ("cache_w2", self.optimizer.cache_w2),
-        ):
-            target[:] = saved.tensors[name]
+        try:
+            self.algorithm.restore(saved.tensors)
+        except KeyError as missing:
+            raise ConfigError(f"--resume {saved.path}: has no tensor {missing}") from None
         self.scores = ScoreWindow.from_array(saved.tensors["scores"])
-        self.states = [saved.tensors[f"game_{game}"].tobytes() for game in range(self.games)]
         self.counters.update(saved.state["counters"])
         self.seconds.update(saved.state["seconds"])
         self._saved_update = saved.update
