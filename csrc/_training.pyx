@@ -488,7 +488,7 @@ cdef class Rollout:
         self.record.tiles[tile:tile + len(tiles)] = tiles
         for k in range(self.carry + 1):
             self.record.begins[g.begin + k] = tile
-            tile += counts[k]
+            tile += int(counts[k])
         self.record.counts[g.begin:g.begin + self.carry + 1] = counts
         self.record.ages[g.begin:g.begin + self.carry + 1] = ages
         self.record.actions[g.begin:g.begin + self.carry + 1] = actions

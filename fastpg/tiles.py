@@ -141,15 +141,18 @@ class Optimizer:
     called sparse or lazy Adam: the moments of such rows stand still, and so do their weights.
     """
 
-    def __init__(self, network: TileNetwork, pool: Pool, most_samples: int):
-        self.network = network
+    def __init__(
+        self, network: TileNetwork, pool: Pool, most_samples: int, moments: tuple[str, ...]
+    ):
+        """``moments`` of those that are kept: ("square",) for RMSProp, and "mean" for Adam."""
+        self.network, self.moments = network, moments
         self.core = Learner(network.core, pool, most_samples)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All moments, as matrices like the weights, and the count of updates."""
         core, network = self.core, self.network
         tensors = {"updated": core.updated[0].copy(), "updates": np.array([core.updates])}
-        for name in ("mean", "square"):
+        for name in self.moments:
             tensors[f"{name}_w1"] = network.rows_outside(getattr(core, f"{name}1"))
             tensors[f"{name}_w2"] = network.heads_outside(getattr(core, f"{name}2"))
         return tensors
@@ -159,7 +162,7 @@ class Optimizer:
         core, network = self.core, self.network
         core.updated[:] = tensors["updated"]
         core.updates = int(tensors["updates"][0])
-        for name in ("mean", "square"):
+        for name in self.moments:
             network.rows_inside(tensors[f"{name}_w1"], getattr(core, f"{name}1"))
             network.heads_inside(tensors[f"{name}_w2"], getattr(core, f"{name}2"))
 
@@ -281,11 +284,11 @@ class Games:
         record, each = self.record, self.carry + 1
         last = [np.arange(entry - self.carry, entry + 1) for _, entry, _ in self.core.rows()]
         at = np.concatenate(last)
-        begins, counts = record.begins[at].astype(np.int64), record.counts[at]
+        begins, counts = record.begins[at].astype(np.int64), record.counts[at].astype(np.int64)
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return {
             "tail_tiles": record.tiles[np.repeat(begins, counts) + within],
-            "tail_counts": counts.reshape(-1, each),
+            "tail_counts": counts.astype(np.uint16).reshape(-1, each),
             "tail_ages": record.ages[at].reshape(-1, each),
             "tail_actions": record.actions[at].reshape(-1, each),
         }

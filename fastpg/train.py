@@ -138,7 +138,9 @@ def resolve_backend(config: TrainConfig) -> TrainConfig:
     if config.backend == "auto":
         config = replace(config, backend="tiles" if tiles else "cython")
     if config.algorithm == "ppo" and not tiles:
-        raise ConfigError(f"--algorithm ppo: plays Pong only, on --emulator native; got {config.env}")
+        raise ConfigError(
+            f"--algorithm ppo: plays Pong only, on --emulator native; got {config.env}"
+        )
     if config.backend == "tiles":
         if not tiles:
             raise ConfigError(

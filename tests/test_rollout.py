@@ -9,7 +9,7 @@ from fastpg.envs import SharedArray, WorkerPool
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import rules
 from fastpg.kernels import get_backend
-from fastpg.player import CompiledPlayer, RolloutSetup, StepwisePlayer, input_size
+from fastpg.player import RolloutSetup, StepwisePlayer, input_size
 from fastpg.recording import Growing
 from fastpg.rollout import PONG_ACTIONS, RolloutWorker, play_batch
 
@@ -31,7 +31,6 @@ def test_fragments_and_workers_change_nothing(monkeypatch, kind, emulator):
     batches = []
     for workers, steps in ((1, 10_000), (1, 37), (2, None)):
         if steps:
-            monkeypatch.setattr(CompiledPlayer, "STEPS", steps)
             monkeypatch.setattr(StepwisePlayer, "STEPS", steps)
         with make_pool(kind, workers, emulator)[0] as pool:
             states = pool.call("first_states", [([1, 2],)] * workers)[0]

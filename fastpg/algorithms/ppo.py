@@ -62,7 +62,7 @@ class PPO:
         pool = Pool(threads)
         self.network = TileNetwork(hidden, sight, len(emulator_actions), outputs, value=True)
         self.network.initialize(stream_seed(seed, WEIGHTS), _PIXEL_SCALE, _POLICY_SCALE)
-        self.optimizer = Optimizer(self.network, pool, settings.minibatch)
+        self.optimizer = Optimizer(self.network, pool, settings.minibatch, ("mean", "square"))
         self.games = Games(
             self.network,
             pool,

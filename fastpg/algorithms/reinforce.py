@@ -29,7 +29,9 @@ class Credit(NamedTuple):
     cut_at_rewards: bool = True
     standardize: str = "episode"
 
-    def advantages(self, kernels: Backend, rewards: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+    def advantages(
+        self, kernels: Backend, rewards: np.ndarray, lengths: Sequence[int]
+    ) -> np.ndarray:
         """Weights (B,) float32 of all decisions: returns, standardised as set.
 
         Args:
@@ -81,7 +83,7 @@ class Reinforce:
         pool = Pool(threads)
         self.network = TileNetwork(hidden, sight, len(emulator_actions), outputs, value=False)
         self.network.initialize(stream_seed(seed, WEIGHTS), None, None)
-        self.optimizer = Optimizer(self.network, pool, _SAMPLES)
+        self.optimizer = Optimizer(self.network, pool, _SAMPLES, ("square",))
         self.games = Games(
             self.network,
             pool,
@@ -151,7 +153,6 @@ class Reinforce:
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the games."""
         tensors = self.network.tensors() | self.optimizer.tensors()
-        tensors = {name: array for name, array in tensors.items() if not name.startswith("mean_")}
         for game, state in enumerate(self._states):
             tensors[f"game_{game}"] = np.frombuffer(state, np.uint8)
         return tensors | {"episode": np.array([self._episodes])}

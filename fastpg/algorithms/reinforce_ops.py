@@ -43,7 +43,9 @@ class ReinforceOps:
         self.policy = Policy(w1, w2, get_backend(setup.backend))
         self.policy.initialize(stream_seed(setup.seed, WEIGHTS))
         self.optimizer = RMSProp(self.policy, learning_rate, decay)
-        self.pool = WorkerPool([partial(RolloutWorker, setup, shared)] * workers, inline=workers == 1)
+        self.pool = WorkerPool(
+            [partial(RolloutWorker, setup, shared)] * workers, inline=workers == 1
+        )
         self._states = self._new_games(setup.seed)
         self._episodes = 0
         if setup.backend == "numba":  # compile now, so that no update's time has that in it
@@ -87,7 +89,9 @@ class ReinforceOps:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the games."""
-        games = {f"game_{k}": np.frombuffer(state, np.uint8) for k, state in enumerate(self._states)}
+        games = {
+            f"game_{k}": np.frombuffer(state, np.uint8) for k, state in enumerate(self._states)
+        }
         return {
             "w1": self.policy.w1,
             "w2": self.policy.w2,
