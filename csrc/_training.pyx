@@ -24,7 +24,7 @@ from fastpg._tiles cimport (
     FASTPG_TILES,
     FASTPG_TILE_SUMS, FASTPG_UNITS, a26_gym_load, atomic_flag_clear, fastpg_adam_task,
     fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry, fastpg_choose,
-    fastpg_fold_task, fastpg_forward_task, fastpg_game_t, fastpg_learner_t, fastpg_loss_sums_t,
+    fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task, fastpg_game_t, fastpg_latest_t, fastpg_learner_t, fastpg_loss_sums_t,
     fastpg_loss_task, fastpg_network_t, fastpg_record_t, fastpg_rmsprop_task, fastpg_rollout_t,
     fastpg_rollout_task, fastpg_tile_view, fastpg_value_task, stamp_t,
 )
@@ -129,12 +129,20 @@ cdef class Record:
         return tile + count
 
 
+cdef fastpg_latest_t *latest_of(int64_t count) except NULL:
+    latest = <fastpg_latest_t *>calloc(count, sizeof(fastpg_latest_t))
+    if latest == NULL:
+        raise MemoryError
+    return latest
+
+
 cdef class Network:
     """Weights of the hidden layer's blocks and of the heads, zeros to begin with."""
 
     cdef fastpg_network_t n
     cdef readonly object w1, w2  # (blocks, places, UNITS), (blocks, heads, UNITS)
     cdef object stamps
+    cdef fastpg_latest_t *latest
 
     def __cinit__(
         self, int64_t hidden, int64_t frames, bint difference, int64_t recalled, int64_t actions,
@@ -154,6 +162,7 @@ cdef class Network:
         self.n.rows = planes * FASTPG_TILE_PIXELS + recalled * actions
         self.n.places = self.n.rows + planes * FASTPG_TILE_SUMS
         self.n.version = 2
+        self.latest = latest_of(self.n.blocks)
         self.w1 = zeros((self.n.blocks, self.n.places, FASTPG_UNITS), np.float32)
         self.w2 = zeros((self.n.blocks, self.n.heads, FASTPG_UNITS), np.float32)
         self.stamps = zeros((self.n.blocks, self.n.places - self.n.rows), np.uint32)
@@ -183,7 +192,11 @@ cdef class Network:
         """Choose an entry's action, write it into the record with its chance and value."""
         if not 0 <= entry < record.entries:
             raise IndexError(f"entry {entry}: not in the record")
-        return fastpg_choose(&self.n, &record.r, entry, seed, stream, step)
+        fastpg_forget_latest(&self.n, self.latest)
+        return fastpg_choose(&self.n, &record.r, entry, seed, stream, step, self.latest)
+
+    def __dealloc__(self):
+        free(self.latest)
 
 
 cdef class Learner:
@@ -327,6 +340,7 @@ cdef class Rollout:
     cdef Network network
     cdef Pool pool
     cdef readonly Record record
+    cdef fastpg_latest_t *latest
     cdef object red, pixels
     cdef int64_t carry
 
@@ -346,6 +360,10 @@ cdef class Rollout:
         if self.o.game == NULL:
             raise MemoryError
         self.o.games = games
+        self.latest = latest_of(games * network.n.blocks)
+        cdef int64_t game
+        for game in range(games):
+            self.o.game[game].latest = self.latest + game * network.n.blocks
         self.cartridge, self.network, self.pool, self.red = cartridge, network, pool, red
         self.o.cartridge, self.o.powered = &cartridge.c, &cartridge.powered
         self.o.rules.skip_low, self.o.rules.skip_high = frameskip
@@ -364,6 +382,7 @@ cdef class Rollout:
 
     def __dealloc__(self):
         free(self.o.game)
+        free(self.latest)
 
     cdef fastpg_game_t *at(self, int64_t game) except NULL:
         if not 0 <= game < self.o.games:
@@ -512,6 +531,7 @@ cdef class Rollout:
         stride = self.record.entries // self.o.games
         for k in range(self.o.games):
             g = &self.o.game[k]
+            fastpg_forget_latest(&self.network.n, g.latest)
             g.end = g.begin + (stride if entries < 0 else min(stride, entries + 1))
         self.pool.run(fastpg_rollout_task, &self.o, self.pool.threads)
         for k in range(self.o.games):

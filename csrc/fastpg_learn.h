@@ -77,8 +77,9 @@ static inline void fastpg_restore_tiny(uint64_t before) {
 
 FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t block) {
     const fastpg_network_t *n = b->learner->net;
+    fastpg_latest_t latest = {.entry = -1};
     for (int64_t s = 0; s < b->count; s++) {
-        fastpg_units_t hidden = fastpg_hidden(n, b->record, block, b->samples[s]);
+        fastpg_units_t hidden = fastpg_hidden(n, b->record, block, b->samples[s], &latest);
         fastpg_store(&hidden, b->hidden + (block * b->count + s) * FASTPG_UNITS);
         for (int64_t o = 0; o < n->heads; o++)
             b->parts[(block * b->count + s) * n->heads + o] =
@@ -166,18 +167,30 @@ FASTPG_INLINE void fastpg_scatter_frame(
         fastpg_add_to_row(fastpg_gradient_row(l, block, fastpg_place(l->net, plane, tiles[k])), what);
 }
 
+/* The gradient of a difference's frame waits for the next sample, which mostly subtracts the same frame. */
+FASTPG_INLINE void fastpg_scatter_difference(
+    fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t i, const fastpg_units_t *what,
+    fastpg_latest_t *waiting)
+{
+    const int64_t before = fastpg_seen(r, i, 1);
+    if (waiting->entry != before) {
+        if (waiting->entry >= 0) fastpg_scatter_frame(l, r, block, 0, waiting->entry, &waiting->sums);
+        memset(&waiting->sums, 0, sizeof(waiting->sums));
+    }
+    for (int k = 0; k < FASTPG_PIECES; k++) waiting->sums.piece[k] -= what->piece[k];
+    fastpg_scatter_frame(l, r, block, 0, before, &waiting->sums);
+    waiting->sums = *what;
+    waiting->entry = i;
+}
+
 FASTPG_INLINE void fastpg_scatter(
-    fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t i, const fastpg_units_t *what)
+    fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t i, const fastpg_units_t *what,
+    fastpg_latest_t *waiting)
 {
     const fastpg_network_t *n = l->net;
-    fastpg_scatter_frame(l, r, block, 0, i, what);
-    if (n->difference) {
-        fastpg_units_t negative;
-        for (int k = 0; k < FASTPG_PIECES; k++) negative.piece[k] = -what->piece[k];
-        fastpg_scatter_frame(l, r, block, 0, fastpg_seen(r, i, 1), &negative);
-    } else {
-        for (int64_t k = 1; k < n->frames; k++) fastpg_scatter_frame(l, r, block, k, fastpg_seen(r, i, k), what);
-    }
+    if (n->difference) fastpg_scatter_difference(l, r, block, i, what, waiting);
+    else
+        for (int64_t k = 0; k < n->frames; k++) fastpg_scatter_frame(l, r, block, k, fastpg_seen(r, i, k), what);
     for (int64_t k = 0; k < n->recalled; k++) {
         int64_t place = fastpg_recalled_place(n, r, i, k);
         if (place >= 0) fastpg_add_to_row(fastpg_gradient_row(l, block, place), what);
@@ -211,12 +224,14 @@ FASTPG_INLINE fastpg_units_t fastpg_back_through_heads(
 FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t block) {
     fastpg_learner_t *l = b->learner;
     const fastpg_network_t *n = l->net;
+    fastpg_latest_t waiting = {.entry = -1};
     for (int64_t s = 0; s < b->count; s++) {
         fastpg_units_t back = fastpg_back_through_heads(
             n, block, b->gradients + s * n->heads, b->hidden + (block * b->count + s) * FASTPG_UNITS,
             l->g2 + block * n->heads * FASTPG_UNITS);
-        fastpg_scatter(l, b->record, block, b->samples[s], &back);
+        fastpg_scatter(l, b->record, block, b->samples[s], &back, &waiting);
     }
+    if (waiting.entry >= 0) fastpg_scatter_frame(l, b->record, block, 0, waiting.entry, &waiting.sums);
 }
 
 /* Hand the gradients of sums to the rows that they are sums of, and sum up the squares of all. */

@@ -163,14 +163,24 @@ FASTPG_INLINE void fastpg_rectify(fastpg_units_t *units) {
 #endif
 }
 
-/* The hidden units of a block at entry i. */
+/* A frame's sum in one block, kept since the next step's difference subtracts it. */
+typedef struct {
+    fastpg_units_t sums;
+    int64_t entry; /* whose; -1: none */
+} fastpg_latest_t;
+
+/* The hidden units of a block at entry i. `latest` is read and written by differences only. */
 FASTPG_INLINE fastpg_units_t fastpg_hidden(
-    const fastpg_network_t *n, const fastpg_record_t *r, int64_t block, int64_t i)
+    const fastpg_network_t *n, const fastpg_record_t *r, int64_t block, int64_t i, fastpg_latest_t *latest)
 {
     fastpg_units_t sums = {0}, earlier = {0};
     fastpg_add_frame(n, r, block, 0, i, &sums);
     if (n->difference) {
-        fastpg_add_frame(n, r, block, 0, fastpg_seen(r, i, 1), &earlier);
+        const int64_t before = fastpg_seen(r, i, 1);
+        if (latest->entry == before) earlier = latest->sums;
+        else fastpg_add_frame(n, r, block, 0, before, &earlier);
+        latest->sums = sums;
+        latest->entry = i;
         for (int k = 0; k < FASTPG_PIECES; k++) sums.piece[k] -= earlier.piece[k];
     } else {
         for (int64_t k = 1; k < n->frames; k++) fastpg_add_frame(n, r, block, k, fastpg_seen(r, i, k), &sums);
@@ -212,16 +222,21 @@ FASTPG_INLINE float fastpg_chance(const float *probabilities, int64_t outputs, u
     return action ? probabilities[0] : 1.0f - probabilities[0];
 }
 
-/* Entry i's heads: logits, then the value if there is one. */
+/* Entry i's heads: logits, then the value if there is one. `latest`: of each block. */
 FASTPG_CLONES static void fastpg_evaluate(
-    const fastpg_network_t *n, const fastpg_record_t *r, int64_t i, float *heads)
+    const fastpg_network_t *n, const fastpg_record_t *r, int64_t i, fastpg_latest_t *latest, float *heads)
 {
     for (int64_t o = 0; o < n->heads; o++) heads[o] = 0;
     for (int64_t block = 0; block < n->blocks; block++) {
-        fastpg_units_t hidden = fastpg_hidden(n, r, block, i);
+        fastpg_units_t hidden = fastpg_hidden(n, r, block, i, latest + block);
         for (int64_t o = 0; o < n->heads; o++)
             heads[o] += fastpg_head(&hidden, n->w2 + (block * n->heads + o) * FASTPG_UNITS);
     }
+}
+
+/* To be called before entries of another record, or with other weights, are evaluated. */
+static void fastpg_forget_latest(const fastpg_network_t *n, fastpg_latest_t *latest) {
+    for (int64_t block = 0; block < n->blocks; block++) latest[block].entry = -1;
 }
 
 #endif

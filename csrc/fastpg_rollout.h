@@ -23,6 +23,7 @@ typedef struct {
     uint8_t between;           /* two episodes: the next has to begin */
     uint8_t busy;
     double seconds_forward;
+    fastpg_latest_t *latest;   /* (blocks,) */
 } fastpg_game_t;
 
 typedef struct {
@@ -93,10 +94,10 @@ static void fastpg_begin_episode(const fastpg_rollout_t *o, fastpg_game_t *g, ui
 /* Choose the entry's action, and write down how. */
 static uint8_t fastpg_choose(
     const fastpg_network_t *n, const fastpg_record_t *r, int64_t entry, uint64_t seed, uint64_t stream,
-    uint64_t step)
+    uint64_t step, fastpg_latest_t *latest)
 {
     float heads[FASTPG_MOST_HEADS], uniform;
-    fastpg_evaluate(n, r, entry, heads);
+    fastpg_evaluate(n, r, entry, latest, heads);
     fastpg_probabilities(heads, n->outputs);
     fastpg_philox(&stream, &step, seed, 1, &uniform);
     uint8_t action = fastpg_sample(heads, n->outputs, uniform);
@@ -109,7 +110,7 @@ static void fastpg_play_step(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_
     tia_picture_t picture;
     const fastpg_record_t *r = o->record;
     double began = fastpg_seconds();
-    uint8_t action = fastpg_choose(o->network, r, g->entry, o->seed, g->stream, g->step++);
+    uint8_t action = fastpg_choose(o->network, r, g->entry, o->seed, g->stream, g->step++, g->latest);
     g->seconds_forward += fastpg_seconds() - began;
     tia_begin_picture(&picture, pixels, 1);
     int32_t reward = a26_gym_step(&g->gym, o->cartridge, &o->rules, o->emulator_action[action], &picture);
@@ -180,10 +181,11 @@ static void fastpg_carry(fastpg_game_t *g, const fastpg_record_t *r, int64_t car
 /* The value of the frame that a game has come to. */
 static void fastpg_value_task(void *context, int64_t piece, int thread) {
     fastpg_rollout_t *o = context;
+    const fastpg_game_t *g = &o->game[piece];
     float heads[FASTPG_MOST_HEADS];
     (void)thread;
-    fastpg_evaluate(o->network, o->record, o->game[piece].entry, heads);
-    o->record->values[o->game[piece].entry] = heads[o->network->outputs];
+    fastpg_evaluate(o->network, o->record, g->entry, g->latest, heads);
+    o->record->values[g->entry] = heads[o->network->outputs];
 }
 
 #endif

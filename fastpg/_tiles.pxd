@@ -39,6 +39,8 @@ cdef extern from "fastpg_rollout.h" nogil:
         float *w2
         stamp_t *stamps
         uint32_t version
+    ctypedef struct fastpg_latest_t:
+        int64_t entry
     ctypedef struct fastpg_game_t:
         a26_gym_t gym
         uint64_t stream
@@ -53,6 +55,7 @@ cdef extern from "fastpg_rollout.h" nogil:
         uint8_t between
         uint8_t busy
         double seconds_forward
+        fastpg_latest_t *latest
     ctypedef struct atomic_flag:
         pass
     ctypedef struct fastpg_rollout_t:
@@ -72,10 +75,10 @@ cdef extern from "fastpg_rollout.h" nogil:
         atomic_flag choosing
 
     int64_t fastpg_tile_view(const uint8_t *, uint16_t *)
-    void fastpg_evaluate(const fastpg_network_t *, const fastpg_record_t *, int64_t, float *)
-    void fastpg_probabilities(float *, int64_t)
+    void fastpg_forget_latest(const fastpg_network_t *, fastpg_latest_t *)
     uint8_t fastpg_choose(
-        const fastpg_network_t *, const fastpg_record_t *, int64_t, uint64_t, uint64_t, uint64_t)
+        const fastpg_network_t *, const fastpg_record_t *, int64_t, uint64_t, uint64_t, uint64_t,
+        fastpg_latest_t *)
     void fastpg_carry(fastpg_game_t *, const fastpg_record_t *, int64_t, int64_t)
     void fastpg_rollout_task(void *, int64_t, int)
     void fastpg_value_task(void *, int64_t, int)

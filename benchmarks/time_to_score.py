@@ -1,0 +1,175 @@
+"""How long training takes to a score: presets, rules and seeds, in one table, with curves.
+
+``python benchmarks/time_to_score.py --presets fast --envs PongNoFrameskip-v4 --seeds 5`` trains with each seed
+in turn, all cores for one run, until the mean score of 100 episodes reaches +20 or a limit ends it.
+Then the final policy plays 100 episodes on ale-py's own emulator. Rows are kept in ``--out`` as they
+come: another call goes on where one was stopped, and ``--report`` only prints what is there.
+
+The mean is over the last 100 episodes in the order in which they began: an episode counts when
+it and all that began before it have finished, so that short ones (lost ones) have no advantage.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SCORES = (0, 18, 20)
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def train(preset, env, seed, options, folder):
+    """One run: its rows of metrics, and its folder."""
+    command = [sys.executable, "-m", "fastpg.train", "--preset", preset, "--env", env]
+    command += ["--seed", str(seed), "--run-dir", folder, *options]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    lines = Path(folder, "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def rules_of(run):
+    """Rules of a run's game."""
+    from fastpg.config import TrainConfig
+    from fastpg.train import resolve_rules
+
+    config = json.loads(Path(run, "config.json").read_text())
+    return resolve_rules(TrainConfig.from_json(config))
+
+
+def measure(preset, env, seed, options, episodes):
+    """Train once and evaluate: what goes into a row."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = str(Path(folder, "run"))
+        rows = train(preset, env, seed, options, run)
+        reached = {}
+        for score in SCORES:
+            first = next((r for r in rows if (r["mean_score_100"] or -99) >= score), None)
+            names = ("agent_steps", "emulator_frames", "seconds", "episodes")
+            reached[str(score)] = first and {name: first[name] for name in names}
+        result = {
+            "preset": preset,
+            "env": env,
+            "seed": seed,
+            "options": options,
+            "reached": reached,
+            "startup": rows[-1]["seconds_startup"],
+            "last": {k: rows[-1][k] for k in ("agent_steps", "seconds", "mean_score_100")},
+            "curve": thinned(rows),
+        }
+        if episodes:
+            from fastpg.evaluation import evaluate
+
+            played = evaluate(run, rules_of(run), episodes=episodes, processes=CORES)
+            result["ale_score"] = float(played[:, 0].mean())
+            result["ale_error"] = float(1.96 * played[:, 0].std(ddof=1) / len(played) ** 0.5)
+        return result
+
+
+def thinned(rows, points=300):
+    """(agent steps, seconds, mean score) of some rows."""
+    chosen = rows[:: max(1, len(rows) // points)]
+    return [[r["agent_steps"], r["seconds"], r["mean_score_100"]] for r in chosen]
+
+
+def spread(values, form):
+    """Median and range; values that are missing are failures, and are counted."""
+    there = sorted(value for value in values if value is not None)
+    if not there:
+        return f"none of {len(values)}"
+    middle = statistics.median([*there, *[float("inf")] * (len(values) - len(there))])
+    text = form(middle) if middle != float("inf") else "-"
+    text += f" ({form(there[0])}-{form(there[-1])})"
+    return text if len(there) == len(values) else f"{text}, {len(there)} of {len(values)}"
+
+
+def report(results):
+    """Print the table."""
+    print(
+        "| preset | rules | seeds | mean score | agent steps, M | frames, M | seconds | start-up, s "
+        "| score on ale-py |\n|---|---|--:|--:|--:|--:|--:|--:|--:|"
+    )
+    groups = {}
+    for row in results:
+        groups.setdefault((row["preset"], row["env"]), []).append(row)
+    for (preset, env), rows in groups.items():
+        for score in SCORES:
+            at = [row["reached"][str(score)] for row in rows]
+            if score and not any(at):
+                continue
+            cells = [
+                spread([a and a[name] / scale for a in at], form)
+                for name, scale, form in (
+                    ("agent_steps", 1e6, "{:.2f}".format),
+                    ("emulator_frames", 1e6, "{:.2f}".format),
+                    ("seconds", 1, "{:.1f}".format),
+                )
+            ]
+            startup = f"{statistics.median(row['startup'] for row in rows):.1f}"
+            final = [row.get("ale_score") for row in rows]
+            print(
+                f"| {preset} | {env} | {len(rows)} | {score:+d} | {' | '.join(cells)} | {startup} "
+                f"| {spread(final, '{:+.1f}'.format)} |"
+            )
+
+
+def draw(results, path):
+    """Curves of all runs: mean score against seconds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    groups = sorted({(row["preset"], row["env"]) for row in results})
+    figure, axes = plt.subplots(1, len(groups), figsize=(4 * len(groups), 3), squeeze=False)
+    for axis, group in zip(axes[0], groups, strict=True):
+        for row in results:
+            if (row["preset"], row["env"]) == group:
+                points = [(s, m) for _, s, m in row["curve"] if m is not None]
+                axis.plot(*zip(*points, strict=True), linewidth=1, label=f"seed {row['seed']}")
+        axis.set(title=" ".join(group), xlabel="seconds", ylim=(-21.5, 21.5))
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("mean score of 100 episodes")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    print(f"curves: {path}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--presets", nargs="+", default=["fast", "pong"])
+    parser.add_argument(
+        "--envs", nargs="+", default=["PongNoFrameskip-v4", "ALE/Pong-v5", "Pong-v0"]
+    )
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--stop-at-score", type=float, default=20)
+    parser.add_argument("--episodes", type=int, default=100, help="of the evaluation; 0: none")
+    parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="for fastpg.train")
+    parser.add_argument("--out", type=Path, default=Path("time_to_score.jsonl"))
+    parser.add_argument("--report", action="store_true", help="only print what --out holds")
+    arguments = parser.parse_args()
+    lines = arguments.out.read_text().splitlines() if arguments.out.exists() else []
+    results = [json.loads(line) for line in lines]
+    done = {(row["preset"], row["env"], row["seed"]) for row in results}
+    options = ["--stop-at-score", str(arguments.stop_at_score), *arguments.options]
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    wanted = [(p, e, s) for s in seeds for p in arguments.presets for e in arguments.envs]
+    for preset, env, seed in wanted if not arguments.report else ():
+        if (preset, env, seed) in done:
+            continue
+        row = measure(preset, env, seed, options, arguments.episodes)
+        results.append(row)
+        with open(arguments.out, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(preset, env, seed, row["reached"], row.get("ale_score"), file=sys.stderr)
+    report(results)
+    if results:
+        draw(results, arguments.out.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()

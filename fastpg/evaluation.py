@@ -1,0 +1,171 @@
+"""How well a trained policy plays: whole episodes on either emulator, step by step.
+
+Every episode is played to its end, so that short ones are not favoured. On ale-py's emulator this is the
+check of everything that was trained on ours.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastpg._training import Record
+from fastpg.algorithms.base import stream_seed
+from fastpg.checkpoint import Checkpoint, CheckpointError, load
+from fastpg.config import TrainConfig
+from fastpg.envs import game_class
+from fastpg.envs.rules import Rules
+from fastpg.kernels import get_backend
+from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
+from fastpg.rollout import action_table
+from fastpg.tiles import RED, Sight, TileNetwork
+
+_STREAM = 3  # of the seed: apart from those of training
+_ROOM = 64  # entries; only the last few are looked at
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A trained network, its way to see, and the number of its update."""
+
+    network: TileNetwork
+    find_background: bool
+    update: int
+
+
+def load_policy(path: str | Path) -> Policy:
+    """The policy of a checkpoint file, or of the newest one of a run.
+
+    Raises:
+        CheckpointError: it cannot be read, or holds no policy that sees sparse views.
+    """
+    return policy_of(load(path))
+
+
+def policy_of(saved: Checkpoint) -> Policy:
+    """The policy of a checkpoint; see :func:`load_policy`."""
+    try:
+        config = TrainConfig.from_json(saved.state["config"])
+        tensors = saved.tensors
+        outputs = tensors["w2"].shape[0]
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train: {error}") from None
+    if config.input == "raw":
+        raise CheckpointError(f"{saved.path}: sees whole pictures (--input raw), expected views")
+    sight = Sight(config.frames, config.input == "difference", config.past_actions)
+    actions = max(outputs, 2)
+    network = TileNetwork(config.hidden, sight, actions, outputs, value="value" in tensors)
+    network.load(tensors)
+    return Policy(network, config.background == "frame", saved.update)
+
+
+class Player:
+    """Plays episodes with a policy, one after the other, on one game."""
+
+    def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool):
+        """Get ready.
+
+        Args:
+            policy: chooses the actions.
+            rules: of the game.
+            emulator: ``"native"`` or ``"ale"``.
+            greedy: take the likelier action instead of drawing one.
+        """
+        self.policy, self.greedy = policy, greedy
+        self.game = game_class(emulator)(rules)
+        _, self.actions = action_table(rules.game, len(self.game.action_meanings))
+        self.kernels = get_backend("cython")
+        self.record = Record(_ROOM, (_ROOM + 1) * VIEW_PIXELS)
+        self.screen = np.zeros((1, *SCREEN), np.uint8)
+
+    def play(self, seed: int) -> tuple[float, int]:
+        """Play the episode of a seed: its score, and its length in steps."""
+        self.game.reset(seed=seed)
+        score, steps, over = 0.0, 0, False
+        while not over:
+            action = self.choose(steps, seed)
+            reward, terminated, truncated = self.game.step(self.actions[action])
+            score += reward
+            steps += 1
+            over = terminated or truncated
+        return score, steps
+
+    def choose(self, step: int, seed: int) -> int:
+        """The action for the picture that the game shows at a step of its episode."""
+        self.game.screen(self.screen[0])
+        view = self.kernels.preprocess_palette(self.screen, RED, self.policy.find_background)[0]
+        entry = self._next_entry(step)
+        self.record.observe(entry, entry * VIEW_PIXELS, min(step, 255), view)
+        network = self.policy.network.core
+        action = network.choose(self.record, entry, seed, 0, step)
+        if self.greedy and self.record.chances[entry] < 0.5:
+            action = self._likeliest(entry, action)
+        return action
+
+    def _next_entry(self, step: int) -> int:
+        """Where the step's frame goes; what it looks back at stands before it."""
+        if step < _ROOM:
+            return step
+        half = _ROOM // 2
+        if step % half == 0:  # move the second half to the front
+            for name in ("begins", "counts", "ages", "actions"):
+                array = getattr(self.record, name)
+                array[:half] = array[half:]
+            tiles = self.record.tiles[: _ROOM * VIEW_PIXELS].reshape(_ROOM, -1)
+            tiles[:half] = tiles[half:]
+            self.record.begins[:half] -= np.uint32(half * VIEW_PIXELS)
+        return half + step % half
+
+    def _likeliest(self, entry: int, drawn: int) -> int:
+        if self.policy.network.outputs > 1:
+            raise NotImplementedError("greedy play of more than two actions")
+        self.record.actions[entry] = 1 - drawn
+        return 1 - drawn
+
+
+def evaluate(
+    policy_path: str | Path,
+    rules: Rules,
+    *,
+    emulator: str = "ale",
+    episodes: int = 100,
+    seed: int = 0,
+    greedy: bool = False,
+    processes: int = 1,
+) -> np.ndarray:
+    """Play episodes with a saved policy.
+
+    Args:
+        policy_path: a checkpoint file, or a run.
+        rules: of the game; they need not be those of the training.
+        emulator: ``"native"`` or ``"ale"``: the same scores.
+        episodes: how many.
+        seed: of the games and the actions.
+        greedy: take the likelier action instead of drawing one.
+        processes: to share the episodes out to.
+
+    Returns:
+        (episodes, 2) float64: score and length in agent steps of each episode.
+    """
+    seeds = [stream_seed(seed, _STREAM, number) for number in range(episodes)]
+    play = partial(_play_all, str(policy_path), rules, emulator, greedy)
+    if processes == 1:
+        return np.array(play(seeds), np.float64).reshape(-1, 2)
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        parts = list(pool.map(play, [seeds[k::processes] for k in range(processes)]))
+    played = np.zeros((episodes, 2))
+    for k, part in enumerate(parts):
+        played[k::processes] = np.array(part, np.float64).reshape(-1, 2)
+    return played
+
+
+def _play_all(
+    path: str, rules: Rules, emulator: str, greedy: bool, seeds: Sequence[int]
+) -> list[Any]:
+    player = Player(load_policy(path), rules, emulator, greedy)
+    return [player.play(seed) for seed in seeds]
