@@ -27,8 +27,9 @@ SMALL = "--episodes-per-batch 2 --hidden 8 --backend cython --checkpoint-every 1
 
 
 def run(folder: Path, *arguments: str) -> checkpoint.Checkpoint:
-    """Train in this process; return the newest checkpoint."""
-    assert main([*SMALL, "--run-dir", str(folder), *arguments]) == 0
+    """Train in this process, alone unless told; return the newest checkpoint."""
+    alone = [] if "--threads" in arguments else ["--threads", "1"]
+    assert main([*SMALL, *alone, "--run-dir", str(folder), *arguments]) == 0
     return checkpoint.load(folder)
 
 
