@@ -51,7 +51,7 @@ class TrainConfig:
 
     input: Literal["difference", "stack", "raw"] = "difference"
     """What the network sees: the difference of two 80x80 views, both views, or all 100,800 numbers
-    of one frame over 255 (dense, slow: the article's first description)."""
+    of one frame over 255 (dense, a thousand times slower: the article's first description)."""
 
     background: Literal["frame", "blog"] = "frame"
     """What counts as empty: each frame's most frequent colour, or the article's constants."""
