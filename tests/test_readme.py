@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpg.train import parse, resolve_emulator, resolve_rules
+from fastpg.train import parse, resolve_rules
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
@@ -31,7 +31,7 @@ def test_snippet(code):
 @pytest.mark.parametrize("command", COMMANDS, ids=str.strip)
 def test_training_command(command):
     config, _ = parse(shlex.split(command.replace("$s", "0")))
-    resolve_emulator(config, resolve_rules(config))
+    resolve_rules(config)
 
 
 def test_all_are_found():
