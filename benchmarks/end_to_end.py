@@ -144,19 +144,20 @@ CONTENDERS = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--rounds", type=int, default=5, help="of all contenders in turn (5)")
+    parser.add_argument("--seconds", type=float, default=20, help="for each in a round (20)")
     parser.add_argument("--only", help="contenders whose name has this in it")
     arguments = parser.parse_args()
     names = [name for name in CONTENDERS if (arguments.only or "") in name]
     if importlib.util.find_spec("envpool") is None:
         names = [name for name in names if not name.startswith("EnvPool")]
-        print("EnvPool is not installed: left out")
+        print("EnvPool is not installed (pip install envpool): left out", file=sys.stderr)
     measured = {name: [] for name in names}
     for done in range(arguments.rounds):
         for name in names:
             measured[name].append(CONTENDERS[name](arguments.seconds))
-            print(f"round {done + 1}: {name}: {measured[name][-1]}", file=sys.stderr)
+            rate = measured[name][-1]["frames"]
+            print(f"round {done + 1}: {name}: {rate:,.0f} frames/s", file=sys.stderr)
     print(f"\n{CORES} cores, {platform.machine()}, Python {platform.python_version()}\n")
     compared = [name for name in ("fastpg.train", "fastpg.train --emulator ale") if name in names]
     columns = "".join(f" {name} / this |" for name in compared)

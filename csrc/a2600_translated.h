@@ -70,7 +70,7 @@ A26_FN int a2600_is_enabled_alike(const tia_t *t, uint32_t address, uint8_t valu
 /* A loop that only waits for INTIM to become 0, `turn` cycles long with the read 4 cycles in: go to
  * the turn that reads 0 first. Reads before it change nothing. */
 A26_FN int32_t a2600_idle(const riot_t *riot, int32_t cycle, int32_t turn) {
-    int32_t elapsed = cycle + 4 - 1 - riot->set_cycle;
+    int32_t elapsed = (int32_t)((uint32_t)cycle + 4u - 1u - (uint32_t)riot->set_cycle);
     int32_t wanted = ((int32_t)riot->value - 1) << riot->shift;
     if (elapsed < 0 || elapsed >= wanted || turn > 1 << riot->shift)
         return cycle;

@@ -244,7 +244,7 @@ A26_FN uint32_t pong_uncharged_reads(const a2600_t *s, int32_t cycle, uint32_t r
     uint8_t paddle = pong_ram(s, 0x80);
     if (tia_read_paddle(&s->tia, paddle, cycle, s->frame_start_cycle))
         return 0; /* it stays charged */
-    uint32_t left = (uint32_t)(s->tia.dump_release_cycle - cycle) + s->tia.paddle_cycles[paddle];
+    uint32_t left = (uint32_t)s->tia.dump_release_cycle - (uint32_t)cycle + s->tia.paddle_cycles[paddle];
     return left / PONG_ITERATION_CYCLES < reads ? left / PONG_ITERATION_CYCLES + 1 : reads;
 }
 

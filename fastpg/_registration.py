@@ -6,7 +6,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-_VERSIONS = {
+# ale-py's id of the same rules, by ours
+ALE_IDS = {
     "fastpg/Pong-v0": "Pong-v0",
     "fastpg/Pong-v4": "Pong-v4",
     "fastpg/Pong-v5": "ALE/Pong-v5",
@@ -19,7 +20,7 @@ def register() -> None:
     """Register our ids, each with the rules of ale-py's id of that version."""
     import gymnasium
 
-    for own, of_ale in _VERSIONS.items():
+    for own, of_ale in ALE_IDS.items():
         if own not in gymnasium.registry:
             gymnasium.register(
                 own,

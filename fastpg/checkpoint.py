@@ -118,7 +118,7 @@ def save(
 
 
 def load(path: str | Path) -> Checkpoint:
-    """Read a checkpoint file, or the newest one of a run directory.
+    """Read a checkpoint file, or the newest one of a run directory or of its ``checkpoints``.
 
     Raises:
         CheckpointError: the file is missing, cut short, changed, of another program or of a newer
@@ -126,7 +126,7 @@ def load(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     if path.is_dir():
-        files = checkpoints(path)
+        files = checkpoints(path) or _listed(path)
         if not files:
             raise CheckpointError(f"{path}: no checkpoint in {path / FOLDER}")
         path = files[-1]

@@ -70,7 +70,8 @@ class TrainConfig:
 
     input: Literal["difference", "stack", "raw"] = "difference"
     """What the network sees: the difference of two 80x80 views, the views side by side, or all
-    100,800 numbers of one frame over 255 (dense, slow: the article's first description)."""
+    100,800 numbers of one frame over 255 (dense, a thousand times slower: the article's first
+    description)."""
 
     frames: int = 2
     """Views that a stack has."""

@@ -3,6 +3,11 @@
 import argparse
 import contextlib
 import io
+import math
+import os
+import re
+import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +17,7 @@ from time import perf_counter
 
 import fastpg
 from fastpg._roms import pong_rom
+from fastpg.algorithms.base import Diverged
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.config import ConfigError, TrainConfig, check, check_resumed, preset
 from fastpg.envs.rules import Rules
@@ -20,7 +26,6 @@ from fastpg.envs.workers import WorkerError
 from fastpg.interrupt import Interruptible
 from fastpg.kernels import BackendUnavailable
 from fastpg.run_dir import run_folder
-from fastpg.algorithms.base import Diverged
 from fastpg.trainer import Trainer
 
 DONE, FAILED, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 130
@@ -92,10 +97,13 @@ def _parse_all(default: TrainConfig, argv: Sequence[str]) -> TrainConfig:
     except SystemExit as leaving:
         if leaving.code != 2:  # --help
             raise
-    # tyro draws a box; its first paragraph says what is wrong
-    lines = [line.strip("│╭╮╰╯─ ") for line in shown.getvalue().splitlines()[1:]]
-    said = " ".join(lines[: lines.index("")] if "" in lines else lines)
-    raise ConfigError(f"{said}; --help explains every option")
+    # tyro draws a box, of ASCII if need be: a title, then paragraphs; the first says what is wrong
+    lines = [line.strip("│╭╮╰╯ ") for line in shown.getvalue().splitlines()[1:]]
+    text = "\n".join("" if set(line) <= set("─-") else line for line in lines).strip()
+    said = " ".join(text.partition("\n\n")[0].split())
+    near = re.findall(r"^--\S+", text, re.M) if "Perhaps you meant:" in text else []
+    hint = f"; near is {', '.join(near)}" if near else ""
+    raise ConfigError(f"{said}{hint}; --help explains every option")
 
 
 def resolve_rules(config: TrainConfig) -> Rules:
@@ -164,21 +172,42 @@ def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
         raise ConfigError("--track: needs the [track] extra: pip install 'fastpg[track]'")
     rules = resolve_rules(config)
     config = resolve_auto(config, rules)
-    with (
-        run_folder(config, saved) as run_dir,
-        Trainer(config, rules, run_dir, saved, started) as trainer,
-        Interruptible() as interrupt,
-    ):
-        try:
-            while not trainer.finished and not interrupt.requested:
-                batch = interrupt.run(trainer.play)
-                if batch is not None:
-                    trainer.learn(batch)
-        finally:  # also when a worker dies or the disk is full: what has been learned counts
-            trainer.save()
-    ended = "interrupted" if interrupt.requested else "done"
-    print(f"{ended}: {run_dir}; go on with: python -m fastpg.train --resume {run_dir}")
-    return INTERRUPTED if interrupt.requested else DONE
+    with run_folder(config, saved) as run_dir:
+        compiles = "; the first start with numba compiles for half a minute"
+        _say(f"{run_dir}: Ctrl-C stops, saved{compiles if config.backend == 'numba' else ''}")
+        with (
+            Trainer(config, rules, run_dir, saved, started) as trainer,
+            Interruptible() as interrupt,
+        ):
+            try:
+                while trainer.reached is None and not interrupt.requested:
+                    batch = interrupt.run(trainer.play)
+                    if batch is not None:
+                        trainer.learn(batch)
+            finally:  # also when a worker dies or the disk is full: what has been learned counts
+                trainer.save()
+    again = f"go on with: {_this_python()} -m fastpg.train --resume {shlex.quote(str(run_dir))}"
+    if trainer.reached is None:
+        _say(f"interrupted: {run_dir}; {again}")
+        return INTERRUPTED
+    option, limit, count = trainer.reached
+    higher = math.ceil(count) + 1 if option == "--stop-at-score" else math.ceil(2 * count)
+    _say(f"done, {option} {limit:.12g} reached: {run_dir}; {again} {option} {higher}")
+    return DONE
+
+
+def _say(line: str) -> None:
+    from rich.console import Console
+
+    with contextlib.suppress(SystemExit):  # rich leaves when nobody reads any more
+        Console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _this_python() -> str:
+    """What to type in this folder for the Python that runs."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    return shlex.quote(min(os.path.relpath(sys.executable), sys.executable, key=len))
 
 
 if __name__ == "__main__":

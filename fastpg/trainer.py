@@ -153,17 +153,18 @@ class Trainer:
             self.tensorboard.close()
 
     @property
-    def finished(self) -> bool:
-        """Whether one of the run's limits is reached."""
-        config, counters, mean = self.config, self.counters, self.scores.mean
-        limits = (
-            (config.episodes, counters["episodes"]),
-            (config.agent_steps, counters["agent_steps"]),
-            (config.max_seconds, self.seconds["total"]),
-        )
-        return any(limit is not None and count >= limit for limit, count in limits) or (
-            config.stop_at_score is not None and mean is not None and mean >= config.stop_at_score
-        )
+    def reached(self) -> tuple[str, float, float] | None:
+        """The first limit that is reached: its option, its value and the count; or None."""
+        config = self.config
+        for option, limit, count in (
+            ("--episodes", config.episodes, self.counters["episodes"]),
+            ("--agent-steps", config.agent_steps, self.counters["agent_steps"]),
+            ("--max-seconds", config.max_seconds, self.seconds["total"]),
+            ("--stop-at-score", config.stop_at_score, self.scores.mean),
+        ):
+            if limit is not None and count is not None and count >= limit:
+                return option, limit, count
+        return None
 
     def play(self) -> Played:
         """Play a round."""

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from tests import emulator_core
+from tests.random_roms import make_rom
 
 
 def _folder(tmp_path_factory, name):
@@ -30,10 +31,11 @@ def portable(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def core(tmp_path_factory):
-    """The console with the translations of all games."""
+    """The console with the translations of all games, and of a random test ROM."""
     folder = _folder(tmp_path_factory, "core")
+    roms = {game: emulator_core.rom_bytes(game) for game in emulator_core.GAMES}
+    roms["generated"] = make_rom("tia", 5).data
     translations = {
-        game: emulator_core.translation(emulator_core.rom_bytes(game), game, folder)
-        for game in emulator_core.GAMES
+        name: emulator_core.translation(rom, name, folder) for name, rom in roms.items()
     }
     return emulator_core.build(folder, translations)

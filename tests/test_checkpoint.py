@@ -193,6 +193,7 @@ def test_missing_ones_and_folders(tmp_path):
     assert error_of(missing).endswith(f"No such file or directory; newest good one: {good}")
     missing.mkdir()  # a folder of that name is no checkpoint
     assert load(tmp_path).update == 5
+    assert load(good.parent).update == 5
     assert "no checkpoint in" in error_of(missing)
 
 

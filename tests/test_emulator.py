@@ -71,6 +71,42 @@ def test_a_difference_is_found_and_replayed(monkeypatch):
     assert play(Plan(**script["plan"]), 5_000, script["actions"])["frames"] > 500
 
 
+# ---- states of long games --------------------------------------------------------------------
+
+
+def no_timer_no_motion():
+    """A cartridge that leaves the timer, the paddles and HMOVE alone: their times grow old."""
+    code = "78d8 a902 8500 8502 8502 8502 a900 8500 a0ff 8502 88 d0fb e680 4c02f0"
+    return bytes.fromhex(code).ljust(4092, b"\0") + bytes.fromhex("00f0 00f0")
+
+
+@pytest.mark.filterwarnings("ignore:.*unknown ROM")
+@pytest.mark.parametrize(
+    ("pong", "ages"),
+    # 13,480 frames are 2**28 cycles, 18,000 are 2**30 clocks; 107,850 and twice that wrap
+    [(True, (13_600, 18_200, 107_900, 215_800)), (False, (13_600, 18_200))],
+    ids=["pong", "other"],
+)
+def test_a_state_of_any_age_is_restored(tmp_path, pong, ages):
+    rom = tmp_path / "pong.bin"
+    rom.write_bytes(no_timer_no_motion())
+    game, other = make(skip=100), make(skip=100)
+    for one in (game, other):
+        one.setInt("max_num_frames_per_episode", 0)
+        one.loadROM(pong_rom() if pong else rom)
+    for age in ages:
+        while game.getFrameNumber() < age:
+            game.act(3)
+            if pong:
+                game.setRAM(13, 0)  # the scores: a game without an end
+                game.setRAM(14, 0)
+        other.restoreState(game.cloneState(include_rng=True))
+        for _ in range(3):
+            assert game.act(4) == other.act(4)
+            assert seen(game) == seen(other)
+        assert not game.game_over()
+
+
 # ---- the interface ---------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.emulator_core import CONSOLES, JOYSTICKS, Core, build, pointer, rom_bytes, translation
+from tests.emulator_core import CONSOLES, JOYSTICKS, Core, pointer, rom_bytes
 from tests.random_roms import make_rom
 
 ACTIONS = st.lists(st.integers(0, 17), min_size=1, max_size=30)
@@ -19,20 +19,14 @@ quick = settings(
 
 
 @pytest.fixture(scope="module")
-def fresh(interpreter, tmp_path_factory):
+def fresh(core):
     """Environments right after the load, by what is played; to be copied."""
-    folder = tmp_path_factory.mktemp("properties")
-    generated = make_rom("tia", 5).data
-    pong = rom_bytes("pong")
-    roms = {"pong": pong, "tia": generated}
-    sources = {name: translation(rom, name, folder) for name, rom in roms.items()}
-    library = build(folder, sources, "-O0")
     made = {}
     for sticky in (0.0, 0.25):
-        for name, rom, run in (("pong", pong, "pong"), ("generated", generated, "tia")):
+        for name, rom in (("pong", rom_bytes("pong")), ("generated", make_rom("tia", 5).data)):
             console = CONSOLES.get(name, JOYSTICKS)
-            for label, translated in ((name, None), (name + " translated", run)):
-                made[label, sticky] = Core(library, rom, console, translated, seed=9, sticky=sticky)
+            for label, run in ((name, None), (name + " translated", name)):
+                made[label, sticky] = Core(core, rom, console, run, seed=9, sticky=sticky)
     return made
 
 

@@ -55,6 +55,7 @@ def same_info(game, info):
         ("Pong-v4", Rules("pong", (2, 5), 0.0)),
         ("PongNoFrameskip-v4", Rules("pong", 1, 0.0)),
         ("ALE/Pong-v5", Rules("pong", 4, 0.25)),
+        ("fastpg/Pong-v5", Rules("pong", 4, 0.25)),
         ("ALE/SpaceInvaders-v5", Rules("space_invaders", 4, 0.25)),
     ],
 )

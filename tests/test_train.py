@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from fastpg import checkpoint
 from fastpg.config import RESUMABLE, ConfigError, TrainConfig, check, preset
 from fastpg.kernels import get_backend
-from fastpg.metrics import read_metrics
+from fastpg.metrics import ScoreWindow, read_metrics
 from fastpg.policy import Policy, RMSProp
 from fastpg.train import main, resolve_rules
 
@@ -27,8 +28,9 @@ SMALL = "--episodes-per-batch 2 --hidden 8 --backend cython --checkpoint-every 1
 
 
 def run(folder: Path, *arguments: str) -> checkpoint.Checkpoint:
-    """Train in this process; return the newest checkpoint."""
-    assert main([*SMALL, "--run-dir", str(folder), *arguments]) == 0
+    """Train in this process, alone unless told; return the newest checkpoint."""
+    alone = [] if "--threads" in arguments else ["--threads", "1"]
+    assert main([*SMALL, *alone, "--run-dir", str(folder), *arguments]) == 0
     return checkpoint.load(folder)
 
 
@@ -147,7 +149,7 @@ def test_interrupt_saves_at_once_and_resumes(tmp_path, uninterrupted_slow, numbe
     process.send_signal(signal.SIGCONT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert "--resume" in out
+    assert f"interrupted: {folder}; go on with: " in out
     assert err == ""
     assert len(read_metrics(folder / "metrics.jsonl")) == rows  # it did not play on
     assert checkpoint.load(folder).update == rows < 4
@@ -241,9 +243,21 @@ def test_metrics_have_the_promised_names(tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["hidden"] == 8
 
 
-def test_limits_end_the_run(tmp_path):
-    assert run(tmp_path / "a", "--agent-steps", "1").update == 1
-    assert run(tmp_path / "b", "--max-seconds", "0.001").update == 1
+@pytest.mark.parametrize(
+    ("limit", "value"), [("--agent-steps", 1), ("--max-seconds", 0.001), ("--stop-at-score", -22)]
+)
+def test_limits_end_the_run_and_the_command_that_is_told_goes_on(
+    tmp_path, monkeypatch, capsys, limit, value
+):
+    monkeypatch.setattr(ScoreWindow.__init__, "__defaults__", (2,))
+    assert run(tmp_path / "a run", limit, str(value)).update == 1
+    *_, told = capsys.readouterr().out.splitlines()
+    assert told.startswith(f"done, {limit} {value} reached: {tmp_path / 'a run'}; go on with: ")
+    python, *command = shlex.split(told.split("go on with: ")[1])
+    assert os.path.samefile(shutil.which(python), sys.executable)
+    assert command[:2] == ["-m", "fastpg.train"]
+    assert main([*command[2:], "--episodes", "4"]) == 0
+    assert checkpoint.load(tmp_path / "a run").update == 2
 
 
 def test_tensorboard_events(tmp_path):
@@ -288,7 +302,7 @@ def test_other_settings_train(tmp_path, arguments):
         (["--max-seconds", "inf"], "--max-seconds: expected"),
         (["--hidden", "100000000000"], "--hidden: expected at most"),
         (["--backend", "magic"], "--backend"),
-        (["--hiden", "3"], "--hiden"),
+        (["--hiden", "3"], "train: Unrecognized options: --hiden, 3; near is --hidden; --help"),
         (["--hidden", "many"], "--hidden"),
         (["--preset"], "--preset"),
     ],

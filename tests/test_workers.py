@@ -221,6 +221,16 @@ def test_factory_failure():
         WorkerPool([Host, fail_to_build])
 
 
+def test_a_script_that_lacks_its_guard_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from fastpg.envs import WorkerPool\nWorkerPool([list])\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    *_, last = done.stderr.splitlines()
+    assert "worker 0 of 1 died with exit code 1 during its factory; a script" in last
+    assert 'needs `if __name__ == "__main__":`' in last
+
+
 def test_a_worker_that_leaves_is_named_with_its_exit_code():
     pool = WorkerPool([Host, Host])
     pids = pool.call("pid")

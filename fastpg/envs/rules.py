@@ -9,6 +9,8 @@ import ale_py
 import gymnasium
 import numpy as np
 
+from fastpg._registration import ALE_IDS
+
 _ENTRY_POINT = "ale_py.env:AtariEnv"
 _MOST_FRAMES, _MOST_SKIP = 2**31 - 1, 1_000_000  # what fits the emulators' counters, and an hour
 
@@ -75,7 +77,8 @@ def rules(
     """The rules that ale-py registers for a Gymnasium id; what is not None replaces them.
 
     Args:
-        env_id: any Atari id of ale-py: ``"Pong-v0"``, ``"PongNoFrameskip-v4"``, ``"ALE/Pong-v5"``.
+        env_id: any Atari id of ale-py: ``"Pong-v0"``, ``"PongNoFrameskip-v4"``, ``"ALE/Pong-v5"``;
+            or our own id for the same game, such as ``"fastpg/Pong-v5"``.
         frameskip: see :class:`Rules`, as are the others.
         repeat_action_probability: see :class:`Rules`.
         max_num_frames_per_episode: see :class:`Rules`.
@@ -99,6 +102,7 @@ def rules(
 
 def _registered(env_id: str) -> dict[str, Any]:
     gymnasium.register_envs(ale_py)
+    env_id = ALE_IDS.get(env_id, env_id)
     atari = {
         name: spec.kwargs
         for name, spec in gymnasium.registry.items()

@@ -20,6 +20,7 @@ import numpy as np
 # "spawn": a forked child would share locks and threads of numba, BLAS and CUDA in unknown states
 _CONTEXT = get_context("spawn")
 _CLOSE_SECONDS = 5.0
+_STARTING = "its factory"
 
 
 class WorkerError(RuntimeError):
@@ -308,6 +309,8 @@ class WorkerPool:
         code = member.process.exitcode
         name = f" ({signal.Signals(-code).name})" if code is not None and code < 0 else ""
         text = f"worker {i} of {len(self)} died with exit code {code}{name} during {member.busy}"
+        if member.busy == _STARTING and code == 1:  # the script itself, run again, started workers
+            text += '; a script that starts workers needs `if __name__ == "__main__":`'
         self.terminate()
         return WorkerError(text)
 
@@ -335,7 +338,7 @@ def _launch(i: int, factory: Callable[[], Any]) -> _Member:
         raise TypeError(f"factories[{i}]: expected a picklable function: {error}") from error
     finally:
         theirs.close()
-    return _Member(process, ours, busy="its factory")
+    return _Member(process, ours, busy=_STARTING)
 
 
 @contextmanager
