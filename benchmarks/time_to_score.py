@@ -1,9 +1,9 @@
 """How long training takes to a score: presets, rules and seeds, in one table, with curves.
 
-``python benchmarks/time_to_score.py --presets fast --envs PongNoFrameskip-v4 --seeds 5`` trains with each seed
+``python benchmarks/time_to_score.py --presets fast --envs PongNoFrameskip-v4`` trains with five seeds
 in turn, all cores for one run, until the mean score of 100 episodes reaches +20 or a limit ends it.
-Then the final policy plays 100 episodes on ale-py's own emulator. Rows are kept in ``--out`` as they
-come: another call goes on where one was stopped, and ``--report`` only prints what is there.
+Then the final policy plays 100 episodes on ale-py's own emulator. Rows are kept in ``--out`` as
+they come: another call goes on where one was stopped, and ``--report`` only prints what is there.
 
 The mean is over the last 100 episodes in the order in which they began: an episode counts when
 it and all that began before it have finished, so that short ones (lost ones) have no advantage.
@@ -89,8 +89,8 @@ def spread(values, form):
 def report(results):
     """Print the table."""
     print(
-        "| preset | rules | seeds | mean score | agent steps, M | frames, M | seconds | start-up, s "
-        "| score on ale-py |\n|---|---|--:|--:|--:|--:|--:|--:|--:|"
+        "| preset | rules | seeds | mean score | agent steps, M | frames, M | seconds "
+        "| start-up, s | score on ale-py |\n|---|---|--:|--:|--:|--:|--:|--:|--:|"
     )
     groups = {}
     for row in results:

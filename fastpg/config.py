@@ -61,9 +61,10 @@ class TrainConfig:
     bit. auto: native for Pong, ale for other games."""
 
     backend: Literal["auto", "tiles", "cython", "numba", "reference"] = "auto"
-    """Who computes: tiles plays and learns in compiled code on all cores (native emulator);
-    cython, numba and reference (NumPy) are the kernels of the table, called step by step, equal bit
-    for bit, and to tiles up to rounding. auto: tiles where it can, else cython."""
+    """Who computes: tiles is the compiled network on tiles, and with the native emulator plays and
+    learns in compiled code alone; cython, numba and reference (NumPy) are the kernels of the table,
+    called step by step, equal bit for bit, and to tiles up to rounding. auto: tiles, for raw
+    inputs cython."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the kernels run."""

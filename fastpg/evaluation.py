@@ -1,7 +1,7 @@
 """How well a trained policy plays: whole episodes on either emulator, step by step.
 
-Every episode is played to its end, so that short ones are not favoured. On ale-py's emulator this is the
-check of everything that was trained on ours.
+Every episode is played to its end, so that short ones are not favoured. On ale-py's emulator this is
+the check of everything that was trained on ours.
 """
 
 from collections.abc import Sequence

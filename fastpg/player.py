@@ -1,18 +1,20 @@
-"""Playing a fragment of an episode with the policy, step by step: any emulator, backend and input."""
+"""Plays a fragment of an episode with the policy, step by step: any emulator, backend, input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from fastpg._training import Record
 from fastpg.envs import game_class
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import Rules
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
-from fastpg.policy import Frames, Inputs, SparseRows
+from fastpg.policy import Frames, Inputs, SparseRows, Tiles
 from fastpg.recording import Growing
+from fastpg.tiles import RED, Sight, TileNetwork
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class RolloutSetup:
     hidden: int
     outputs: int
     action_table: tuple[int, ...]
+    sight: Sight = field(default_factory=Sight)
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ class StepwisePlayer:
     def __init__(self, setup: RolloutSetup, weights: np.ndarray):
         self._table = setup.action_table
         self._game = game_class(setup.emulator)(setup.rules)
-        self.decide = _DECISIONS[setup.input](setup, weights)
+        kind = "tiles" if setup.backend == "tiles" else setup.input
+        self.decide = _DECISIONS[kind](setup, weights)
         self.decide.go_on(0, 0, None)
         self.decide()  # compiles what it needs
 
@@ -122,6 +126,7 @@ class StepwisePlayer:
 
 
 _UNIFORMS = 256  # drawn ahead
+_TILE_ROOM = 256 * VIEW_PIXELS  # of a fragment: every view as full as can be
 
 
 class _Decision:
@@ -241,7 +246,86 @@ class _RawDecision(_Decision):
         return Frames(self.frames.used, PALETTE_RGB)
 
 
+class _TileDecision:
+    """Picture -> view -> tiles -> the compiled network, which also keeps the record."""
+
+    def __init__(self, setup: RolloutSetup, weights: np.ndarray):
+        self.kernels = get_backend("cython").loops
+        actions = len(setup.action_table)
+        self.network = TileNetwork(setup.hidden, setup.sight, actions, setup.outputs, value=False)
+        self.weights, self.version = weights, -1.0
+        self.carry = setup.sight.carry
+        self.record = Record(self.carry + StepwisePlayer.STEPS + 1, _TILE_ROOM)
+        self.seed, self.find_background = setup.seed, setup.find_background
+        self.frame = np.zeros((1, *SCREEN), np.uint8)
+        self.screen = self.frame[0]
+        self.view = np.zeros((1, VIEW_PIXELS), np.uint8)
+
+    def go_on(self, number: int, step: int, memory: Any) -> None:
+        """See ``_Decision``."""
+        if self.weights[-1] != self.version:
+            take_over(self.weights, self.network)
+            self.version = float(self.weights[-1])
+        self.number, self.step, self.entry, self.tile = number, step, self.carry, 0
+        if memory is not None:
+            self.screen[:], tiles, counts, self.record.actions[: self.carry] = memory
+            self.record.tiles[: len(tiles)] = tiles
+            self.record.counts[: self.carry] = counts
+            self.record.begins[: self.carry] = np.cumsum(counts) - counts
+            self.tile = len(tiles)
+        self.first = self.tile
+
+    def memory(self) -> tuple[np.ndarray, ...]:
+        """The picture, and the tiles and actions before it that the next step looks back at."""
+        record, last = self.record, slice(self.entry - self.carry, self.entry)
+        begin = record.begins[last][0] if self.carry else self.tile
+        tiles = record.tiles[begin : self.tile].copy()
+        return self.screen.copy(), tiles, record.counts[last].copy(), record.actions[last].copy()
+
+    def __call__(self) -> int:
+        """Return the action for the picture in ``screen``."""
+        self.kernels.preprocess_palette(self.frame, RED, self.find_background, self.view)
+        age = min(self.step, 255)
+        if self.tile > _TILE_ROOM - VIEW_PIXELS:
+            raise MemoryError("views are too full of tiles")
+        self.tile = self.record.observe(self.entry, self.tile, age, self.view[0])
+        core, entry = self.network.core, self.entry
+        self.entry, self.step = entry + 1, self.step + 1
+        return core.choose(self.record, entry, self.seed, self.number, self.step - 1)
+
+    def inputs(self) -> Tiles:
+        """Inputs of the fragment so far."""
+        own = slice(self.carry, self.entry)
+        tiles = self.record.tiles[self.first : self.tile].copy()
+        return Tiles(tiles, self.record.counts[own].copy(), self.record.chances[own].copy())
+
+
+def handed_over(network: TileNetwork) -> int:
+    """Numbers that hand a network's weights over to players: they end with a version."""
+    core = network.core
+    return core.w1[:, : core.rows].size + core.w2.size + 1
+
+
+def hand_over(network: TileNetwork, numbers: np.ndarray) -> None:
+    """Write the weights for players to take over before their next fragment."""
+    core = network.core
+    rows = core.w1[:, : core.rows]
+    numbers[: rows.size] = rows.ravel()
+    numbers[rows.size : -1] = core.w2.ravel()
+    numbers[-1] = (numbers[-1] + 1) % 1024
+
+
+def take_over(numbers: np.ndarray, network: TileNetwork) -> None:
+    """The inverse of :func:`hand_over`."""
+    core = network.core
+    rows = core.w1[:, : core.rows]
+    core.w1[:, : core.rows] = numbers[: rows.size].reshape(rows.shape)
+    core.w2[:] = numbers[rows.size : -1].reshape(core.w2.shape)
+    core.changed()
+
+
 _DECISIONS: dict[str, Any] = {
+    "tiles": _TileDecision,
     "difference": _SparseDecision,
     "stack": _SparseDecision,
     "raw": _RawDecision,

@@ -73,7 +73,34 @@ class Frames:
         return Frames(np.concatenate([part.palette for part in parts]), parts[0].rgb)
 
 
-Inputs = SparseRows | Frames
+@dataclass(frozen=True)
+class Tiles:
+    """Inputs of B samples as the tiles of their views, for the network on tiles.
+
+    ``tiles (K,) uint16`` of all views one after the other, ``counts (B,) uint16`` of each;
+    ``chances (B,) float32`` of the actions taken.
+    """
+
+    tiles: np.ndarray
+    counts: np.ndarray
+    chances: np.ndarray
+
+    def __len__(self) -> int:
+        return self.counts.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by all samples together."""
+        return self.tiles.nbytes + self.counts.nbytes + self.chances.nbytes
+
+    @staticmethod
+    def concatenate(parts: "list[Tiles]") -> "Tiles":
+        """Join the samples of all parts, in order."""
+        names = ("tiles", "counts", "chances")
+        return Tiles(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+Inputs = SparseRows | Frames | Tiles
 
 
 class Policy:

@@ -1,12 +1,13 @@
-"""The two-layer network on tiles, and games that it plays: compiled, on all cores, in one call each.
+"""The two-layer network on tiles, and games that it plays: compiled, on all cores, in few calls.
 
-A view is a few tiles, solid rectangles of lit pixels; the compiled network keeps the sum of the first
-layer's rows for each tile that it meets. It is the network of :mod:`fastpg.policy`, up to rounding.
-This module knows how weights look to everybody else, and lays out what is played.
+A view is a few tiles, solid rectangles of lit pixels; the compiled network keeps the sum of the
+first layer's rows for each tile that it meets. It is the network of :mod:`fastpg.policy`, up to
+rounding. This module knows how weights look to everybody else, and lays out what is played.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from fastpg.envs.rules import Rules
 from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
 
 RED = np.ascontiguousarray(PALETTE_RGB[:, 0])
-_TILES_A_STEP = 16  # four times what Pong shows; a row that is full is made longer
+_FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
+_TILES_A_STEP = 16  # four times what Pong shows
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Sight:
     def planes(self) -> int:
         """Views side by side in the first layer's rows."""
         return 1 if self.difference else self.frames
+
+    @property
+    def carry(self) -> int:
+        """Steps before a step that it looks back at."""
+        return max(self.frames - 1, self.past_actions)
 
 
 class TileNetwork:
@@ -167,6 +174,23 @@ class Optimizer:
             network.heads_inside(tensors[f"{name}_w2"], getattr(core, f"{name}2"))
 
 
+@dataclass(frozen=True)
+class PlayedEpisodes:
+    """Whole episodes in a record.
+
+    Attributes:
+        spans: entries (begin, end) of each, in the order of their numbers.
+        emulator_frames: that they took, resets included.
+        seconds_emulation: by the clock, in the emulator and its pictures.
+        seconds_forward: the same, in the choice of actions.
+    """
+
+    spans: list[tuple[int, int]]
+    emulator_frames: int
+    seconds_emulation: float
+    seconds_forward: float
+
+
 class Games:
     """Games of Pong that a network plays, on a pool of threads, and the record of what it played.
 
@@ -201,8 +225,7 @@ class Games:
                 of a number of steps.
         """
         self.network, self.games = network, games
-        sight = network.sight
-        self.carry = max(sight.frames - 1, sight.past_actions)
+        self.carry = network.sight.carry
         self.core = _training.Rollout(
             pong_cartridge(),
             network.core,
@@ -250,6 +273,36 @@ class Games:
         """Take over :meth:`states`."""
         for game, state in enumerate(states):
             self.core.restore(game, state)
+
+    # ---- whole episodes ----------------------------------------------------------------------
+
+    def play_episodes(self, first: int, episodes: int) -> "PlayedEpisodes":
+        """Play episodes ``first``, .. to their ends; they are shared out to the games in turn."""
+        began, core, games = perf_counter(), self.core, self.games
+        if core.record is None:
+            self.make_room(-(-episodes // games) * _FIRST_ROOM)
+        frames = core.frames().sum()
+        for game in range(games):
+            core.plan(game, first + game, len(range(game, episodes, games)), games)
+        choosing = core.play()
+        while core.unfinished():
+            self.grow()
+            choosing += core.play()
+        seconds = perf_counter() - began
+        forward = min(choosing / min(core.threads, games), seconds)
+        emulated = int(core.frames().sum() - frames)
+        return PlayedEpisodes(self._spans(), emulated, seconds - forward, forward)
+
+    def _spans(self) -> list[tuple[int, int]]:
+        spans = {}
+        for game, (begin, entry, _) in enumerate(self.core.rows()):
+            ends = np.flatnonzero(self.record.ends[begin:entry]) + 1 + begin
+            for k, (first, last) in enumerate(zip([begin, *ends[:-1]], ends, strict=True)):
+                spans[game + k * self.games] = int(first), int(last)
+        return [spans[number] for number in sorted(spans)]
+
+    def close(self) -> None:
+        """Threads end with the pool."""
 
     # ---- a number of steps of each game ------------------------------------------------------
 

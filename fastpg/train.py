@@ -142,18 +142,16 @@ def resolve_auto(config: TrainConfig, rules: Rules) -> TrainConfig:
 
 def resolve_backend(config: TrainConfig) -> TrainConfig:
     """The same settings with the backend's name instead of ``auto``."""
-    tiles = config.emulator == "native" and config.input != "raw"
     if config.backend == "auto":
-        config = replace(config, backend="tiles" if tiles else "cython")
-    if config.algorithm == "ppo" and not tiles:
+        config = replace(config, backend="cython" if config.input == "raw" else "tiles")
+    if config.algorithm == "ppo" and config.emulator != "native":
         raise ConfigError(
-            f"--algorithm ppo: plays Pong only, on --emulator native; got {config.env}"
+            f"--algorithm ppo: plays Pong on --emulator native only, got --env {config.env} "
+            f"--emulator {config.emulator}"
         )
     if config.backend == "tiles":
-        if not tiles:
-            raise ConfigError(
-                "--backend tiles: needs Pong on --emulator native, and --input difference or stack"
-            )
+        if config.input == "raw":
+            raise ConfigError("--input raw: needs --backend cython, numba or reference, got tiles")
     elif config.past_actions or config.frames != 2:
         option = "--past-actions" if config.past_actions else "--frames"
         raise ConfigError(f"{option}: needs --backend tiles, got {config.backend}")

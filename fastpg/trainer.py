@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastpg._training import Pool
 from fastpg.algorithms.base import Algorithm, Diverged, Played
 from fastpg.algorithms.ppo import PPO, PPOSettings
 from fastpg.algorithms.reinforce import Credit, Reinforce
@@ -19,7 +20,8 @@ from fastpg.metrics import MetricsFile, Progress, Row, ScoreWindow, TensorBoard
 from fastpg.player import RolloutSetup
 from fastpg.rollout import action_table
 from fastpg.run_dir import METRICS
-from fastpg.tiles import Sight
+from fastpg.stepped_games import SteppedGames
+from fastpg.tiles import Games, Sight, TileNetwork
 
 _PPO_GAMES = 16
 
@@ -33,22 +35,6 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     games = config.num_envs or config.episodes_per_batch
     cores = min(config.threads or available_cores(), games)
     credit = Credit(config.gamma, config.cut_at_rewards, config.standardize)
-    if config.backend == "tiles":
-        return Reinforce(
-            credit,
-            rules,
-            emulator_actions=[game.emulator_actions[action] for action in table],
-            sight=_sight(config),
-            hidden=config.hidden,
-            outputs=outputs,
-            learning_rate=config.learning_rate,
-            decay=config.decay,
-            episodes_per_batch=config.episodes_per_batch,
-            games=games,
-            threads=cores,
-            seed=config.seed,
-            find_background=config.background == "frame",
-        )
     setup = RolloutSetup(
         rules=rules,
         emulator=config.emulator,
@@ -59,16 +45,32 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
         hidden=config.hidden,
         outputs=outputs,
         action_table=table,
+        sight=_sight(config),
     )
-    return ReinforceOps(
-        credit,
-        setup,
-        learning_rate=config.learning_rate,
-        decay=config.decay,
-        episodes_per_batch=config.episodes_per_batch,
-        games=games,
-        workers=cores,
-    )
+    settings: dict[str, Any] = {
+        "learning_rate": config.learning_rate,
+        "decay": config.decay,
+        "episodes_per_batch": config.episodes_per_batch,
+    }
+    if config.backend != "tiles":
+        return ReinforceOps(credit, setup, games=games, workers=cores, **settings)
+    pool = Pool(cores)
+    network = TileNetwork(config.hidden, setup.sight, len(table), outputs, value=False)
+    players: Games | SteppedGames
+    if config.emulator == "native":
+        players = Games(
+            network,
+            pool,
+            rules,
+            games,
+            actions=[game.emulator_actions[action] for action in table],
+            seed=config.seed,
+            find_background=setup.find_background,
+            whole_episodes=True,
+        )
+    else:
+        players = SteppedGames(network, setup, games, cores)
+    return Reinforce(credit, network, players, pool, seed=config.seed, **settings)
 
 
 def _make_ppo(
