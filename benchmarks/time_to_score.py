@@ -1,7 +1,7 @@
 """How long training takes to a score: presets, rules and seeds, in one table, with curves.
 
-``python benchmarks/time_to_score.py --presets fast --envs PongNoFrameskip-v4`` trains with five seeds
-in turn, all cores for one run, until the mean score of 100 episodes reaches +20 or a limit ends it.
+``python benchmarks/time_to_score.py --presets fast --envs ALE/Pong-v5`` trains with five seeds in
+turn, all cores for one run, until the mean score of 100 episodes reaches +20 or a limit ends it.
 Then the final policy plays 100 episodes on ale-py's own emulator. Rows are kept in ``--out`` as
 they come: another call goes on where one was stopped, and ``--report`` only prints what is there.
 

@@ -1,7 +1,7 @@
 """How well a trained policy plays: whole episodes on either emulator, step by step.
 
-Every episode is played to its end, so that short ones are not favoured. On ale-py's emulator this is
-the check of everything that was trained on ours.
+Every episode is played to its end, so that short ones are not favoured. On ale-py's emulator this
+is the check of everything that was trained on ours.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,6 @@ import numpy as np
 from fastpg._training import Record
 from fastpg.algorithms.base import stream_seed
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
-from fastpg.config import TrainConfig
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.kernels import get_backend
@@ -50,18 +49,17 @@ def load_policy(path: str | Path) -> Policy:
 def policy_of(saved: Checkpoint) -> Policy:
     """The policy of a checkpoint; see :func:`load_policy`."""
     try:
-        config = TrainConfig.from_json(saved.state["config"])
-        tensors = saved.tensors
-        outputs = tensors["w2"].shape[0]
+        config, tensors = saved.state["config"], saved.tensors
+        outputs, hidden = tensors["w2"].shape
+        seen, background = config["input"], config["background"]
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train: {error}") from None
-    if config.input == "raw":
+    if seen == "raw":
         raise CheckpointError(f"{saved.path}: sees whole pictures (--input raw), expected views")
-    sight = Sight(config.frames, config.input == "difference", config.past_actions)
-    actions = max(outputs, 2)
-    network = TileNetwork(config.hidden, sight, actions, outputs, value="value" in tensors)
+    sight = Sight(config.get("frames", 2), seen == "difference", config.get("past_actions", 0))
+    network = TileNetwork(hidden, sight, max(outputs, 2), outputs, value="value" in tensors)
     network.load(tensors)
-    return Policy(network, config.background == "frame", saved.update)
+    return Policy(network, background == "frame", saved.update)
 
 
 class Player:

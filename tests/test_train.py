@@ -330,9 +330,11 @@ def test_a_run_in_progress_cannot_be_resumed_by_another_process(tmp_path, capsys
     folder = tmp_path / "run"
     process = start(folder, "--episodes", "1000")
     wait_for_update(folder, process)
+    process.send_signal(signal.SIGSTOP)  # no newer checkpoint may appear meanwhile
     assert main(["--resume", str(folder)]) == 2
     assert "another process is writing this run" in capsys.readouterr().err
     process.terminate()
+    process.send_signal(signal.SIGCONT)
     process.communicate(timeout=30)
 
 

@@ -1,7 +1,7 @@
 """REINFORCE with the kernel table: any backend, emulator, input and game, in worker processes.
 
-The same as :class:`fastpg.algorithms.reinforce.Reinforce`, up to rounding; all backends of the table
-give the same bits.
+The same as :class:`fastpg.algorithms.reinforce.Reinforce`, up to rounding; all backends of the
+table give the same bits.
 """
 
 from collections.abc import Mapping, Sequence
