@@ -1,4 +1,4 @@
-"""Playing a fragment of an episode with the policy, step by step: any emulator, backend and input."""
+"""Playing a fragment of an episode step by step: any emulator, backend and input."""
 
 from dataclasses import dataclass
 from time import perf_counter

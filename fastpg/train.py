@@ -12,6 +12,7 @@ from time import perf_counter
 
 import fastpg
 from fastpg._roms import pong_rom
+from fastpg.algorithms.base import Diverged
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.config import ConfigError, TrainConfig, check, check_resumed, preset
 from fastpg.envs.rules import Rules
@@ -20,7 +21,6 @@ from fastpg.envs.workers import WorkerError
 from fastpg.interrupt import Interruptible
 from fastpg.kernels import BackendUnavailable
 from fastpg.run_dir import run_folder
-from fastpg.algorithms.base import Diverged
 from fastpg.trainer import Trainer
 
 DONE, FAILED, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 130

@@ -1,7 +1,8 @@
 """REINFORCE as in the article: every decision is encouraged in proportion to its return.
 
-:class:`Credit` says how returns become the weights of decisions; :class:`Reinforce` plays and learns
-on the compiled network. :mod:`fastpg.algorithms.reinforce_ops` does the same with the kernel table.
+:class:`Credit` says how returns become the weights of decisions; :class:`Reinforce` plays and
+learns on the compiled network. :mod:`fastpg.algorithms.reinforce_ops` does the same with the kernel
+table.
 """
 
 import math
@@ -162,6 +163,7 @@ class Reinforce:
         self.network.load(dict(tensors))
         self.optimizer.load(dict(tensors))
         self._states = [tensors[f"game_{game}"].tobytes() for game in range(self.games.games)]
+        self.games.restore(self._states)
         self._episodes = int(tensors["episode"][0])
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """REINFORCE with the kernel table: any backend, emulator, input and game, in worker processes.
 
-The same as :class:`fastpg.algorithms.reinforce.Reinforce`, step by step in Python; all backends give
-the same bits. It is what ale-py needs, whose ``act`` holds the GIL.
+The same as :class:`fastpg.algorithms.reinforce.Reinforce`, step by step in Python; all backends
+give the same bits. It is what ale-py needs, whose ``act`` holds the GIL.
 """
 
 from collections.abc import Mapping, Sequence
