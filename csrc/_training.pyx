@@ -9,6 +9,7 @@ fastpg/tiles.py; what is in a record's arrays is trusted where nothing else is s
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -307,7 +308,7 @@ cdef class Learner:
         cdef int64_t block
         for block in range(self.network.n.blocks):
             total += self.l.norms[block]
-        return total ** 0.5
+        return sqrt(total)  # not ** 0.5, which is a complex number of NaN
 
     def adam(self, float learning_rate, float factor, float beta1, float beta2, float epsilon):
         """A step uphill of Adam, with the gradient times ``factor``."""

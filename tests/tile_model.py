@@ -182,3 +182,15 @@ class Model:
         gradients = x.T @ (d_heads @ self.heads * lit), d_heads.T @ hidden
         magnitudes = terms.T @ (sizes @ np.abs(self.heads) * lit), sizes.T @ hidden
         return [loss.scale * g for g in gradients], [loss.scale * m for m in magnitudes]
+
+
+def entries_of(record: Record) -> Entries:
+    """A record's entries as dense arrays; those that nobody wrote are empty views."""
+    views = np.zeros((record.entries, SIDE, SIDE), np.uint8)
+    for view, begin, count in zip(views, record.begins, record.counts, strict=True):
+        for tile in record.tiles[int(begin) : int(begin) + int(count)]:
+            kind, place = divmod(int(tile), PIXELS)
+            column, row = divmod(place, SIDE)
+            view[row : row + (1 << kind % 4), column : column + 1 + kind // 4] = 1
+    arrays = (record.ages.copy(), record.actions.copy(), record.chances.copy())
+    return Entries(views.reshape(-1, PIXELS), *arrays)
