@@ -1,4 +1,4 @@
-"""The training command on tiles, with REINFORCE and PPO: resumed, interrupted, diverged, refused."""
+"""The training command on tiles, by REINFORCE and PPO: resumed, interrupted, diverged, refused."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def test_resumed_run_equals_uninterrupted_one(tmp_path, settings, limit, end, ha
 def test_interrupted_run_resumes_to_the_same_weights(tmp_path, name):
     settings, limit, *_ = RUNS[name]
     folder = tmp_path / "run"
-    process = start(folder, *SMALL, *settings, limit, "100000000")
+    process = start(folder, *SMALL, *settings, "--backend", "tiles", limit, "100000000")
     wait_for_update(folder, process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
