@@ -9,13 +9,13 @@ fastpg/emulator.py and fastpg/envs/.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastpg._core cimport (
     A2600_LAYOUT_VERSION, A2600_ROM_BYTES, A2600_SCREEN_BYTES, A26_GYM_LAYOUT_VERSION,
-    FASTPG_MOST_THREADS, a2600_t, a26_cartridge_t,
+    FASTPG_MOST_THREADS, a2600_t,
     a26_env_t, a26_env_valid, a26_gym_reset, a26_gym_step, a26_gym_t, a26_make_fresh,
     a26_mt_seed, a26_over, a26_power_on, a26_reset_onto, a26_rules_t, a26_seed_t,
     a26_sticky_least, a26_truncated, a26_tv_act, a26_tv_look, a26_tv_make_eager, a26_tv_reset,

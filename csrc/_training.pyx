@@ -2,13 +2,14 @@
 # cython: cdivision=True, embedsignature=False
 """Extension module fastpg._training: the network on tiles, its rollouts and its learning.
 
-``Pool`` has the threads; ``Record`` is what was played, ``Network`` the weights, ``Learner`` changes
-them, ``Rollout`` plays many games with them. Arrays that Python sees have the meanings of
-csrc/fastpg_network.h. What would lead out of memory is checked here, everything else in
-fastpg/network.py and fastpg/rollout.py.
+``Pool`` has the threads; ``Record`` is what was played, ``Network`` the weights, ``Learner``
+changes them, ``Rollout`` plays many games with them. Arrays that Python sees have the meanings of
+csrc/fastpg_network.h. Arguments that would lead out of memory are refused here, everything else in
+fastpg/tiles.py; what is in a record's arrays is trusted where nothing else is said.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -20,12 +21,11 @@ from fastpg._core cimport (
 )
 from fastpg._emulator cimport Cartridge
 from fastpg._tiles cimport (
-    A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_TILE_PIXELS,
-    FASTPG_TILES,
-    FASTPG_TILE_SUMS, FASTPG_UNITS, a26_gym_load, atomic_flag_clear, fastpg_adam_task,
+    A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_TILE_PIXELS, FASTPG_TILES,
+    FASTPG_TILE_SUMS, FASTPG_UNITS, atomic_flag_clear, fastpg_adam_task,
     fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry, fastpg_choose,
-    fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task, fastpg_game_t, fastpg_latest_t, fastpg_learner_t, fastpg_loss_sums_t,
-    fastpg_loss_task, fastpg_network_t, fastpg_record_t, fastpg_rmsprop_task, fastpg_rollout_t,
+    fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task, fastpg_game_t, fastpg_latest_t,
+    fastpg_learner_t, fastpg_loss_sums_t, fastpg_loss_task, fastpg_network_t, fastpg_record_t, fastpg_rmsprop_task, fastpg_rollout_t,
     fastpg_rollout_task, fastpg_tile_view, fastpg_value_task, stamp_t,
 )
 
@@ -116,6 +116,12 @@ cdef class Record:
         self.r.ages, self.r.actions, self.r.ends = &ages[0], &actions[0], &ends[0]
         self.r.rewards, self.r.chances, self.r.values = &rewards[0], &chances[0], &values[0]
 
+    cdef int within(self, int64_t entry, int64_t carry) except -1:
+        """Refuse an entry that is not in the record, or looks back at one that is not."""
+        if not 0 <= entry < self.entries or entry < min(<int64_t>self.r.ages[entry], carry):
+            raise IndexError(f"entry {entry}: not in the record, with all that it looks back at")
+        return 0
+
     def observe(self, int64_t entry, int64_t tile, uint8_t age, const uint8_t[::1] view):
         """Write a view (6400,) of 0 and 1 down as an entry's frame; returns the next free tile."""
         if not 0 <= entry < self.entries or not 0 <= tile <= self.room - FASTPG_TILE_PIXELS:
@@ -176,6 +182,10 @@ cdef class Network:
         """Rows of the first layer: planes of pixels, then (recalled, actions)."""
         return self.n.rows
 
+    cdef int64_t carry(self):
+        """Entries before its own that a choice may look back at."""
+        return max(self.n.frames - 1, self.n.recalled)
+
     @property
     def heads(self):
         """Outputs, and one more with a value."""
@@ -190,8 +200,7 @@ cdef class Network:
 
     def choose(self, Record record not None, int64_t entry, seed, stream, step):
         """Choose an entry's action, write it into the record with its chance and value."""
-        if not 0 <= entry < record.entries:
-            raise IndexError(f"entry {entry}: not in the record")
+        record.within(entry, self.carry())
         fastpg_forget_latest(&self.n, self.latest)
         return fastpg_choose(&self.n, &record.r, entry, seed, stream, step, self.latest)
 
@@ -213,7 +222,10 @@ cdef class Learner:
 
     def __cinit__(self, Network network not None, Pool pool not None, int64_t most_samples):
         cdef int64_t blocks = network.n.blocks, rows = network.n.rows, places = network.n.places
-        cdef int64_t heads = network.n.heads, pieces = (most_samples + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
+        cdef int64_t heads = network.n.heads
+        cdef int64_t pieces = (most_samples + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
+        if most_samples < 1:
+            raise ValueError(f"most_samples: expected at least 1, got {most_samples}")
         self.network, self.pool, self.most = network, pool, most_samples
         self.gradient1 = zeros((blocks, places, FASTPG_UNITS), np.float32)
         self.gradient2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
@@ -278,8 +290,9 @@ cdef class Learner:
         if advantages.shape[0] < record.entries or returns.shape[0] < record.entries:
             raise ValueError(f"advantages, returns: expected {record.entries}, one an entry")
         for k in range(left):
-            if not 0 <= samples[k] < record.entries:
-                raise IndexError(f"samples: expected entries of the record, got {samples[k]}")
+            record.within(samples[k], self.network.carry())
+            if record.r.actions[samples[k]] >= self.network.n.actions:
+                raise ValueError(f"entry {samples[k]}: expected an action of the network's")
         memset(sums, 0, sizeof(sums))
         fastpg_begin_round(&self.l)
         self.b.record = &record.r
@@ -308,7 +321,7 @@ cdef class Learner:
         cdef int64_t block
         for block in range(self.network.n.blocks):
             total += self.l.norms[block]
-        return total ** 0.5
+        return sqrt(total)  # not ** 0.5, which is a complex number of NaN
 
     def adam(self, float learning_rate, float factor, float beta1, float beta2, float epsilon):
         """A step uphill of Adam, with the gradient times ``factor``."""
@@ -329,6 +342,7 @@ cdef class Learner:
         return 0
 
 
+ENTRY_ARRAYS = "begins counts ages actions ends rewards chances values".split()
 LAYOUT_VERSION = 100 * A26_GYM_LAYOUT_VERSION + A2600_LAYOUT_VERSION
 
 
@@ -377,7 +391,7 @@ cdef class Rollout:
         self.pixels = zeros((pool.threads, A2600_SCREEN_BYTES), np.uint8)
         cdef uint8_t[:, ::1] pixels = self.pixels
         self.o.pixels = &pixels[0, 0]
-        self.carry = max(network.n.frames - 1, network.n.recalled)
+        self.carry = network.carry()
         atomic_flag_clear(&self.o.choosing)
 
     def __dealloc__(self):
@@ -402,23 +416,25 @@ cdef class Rollout:
     def state(self, int64_t game):
         """A game without its row, as bytes of this layout and machine."""
         g = self.at(game)
-        head = np.array([g.stream, g.step, g.between], np.uint64).tobytes()
+        head = np.array([LAYOUT_VERSION, g.stream, g.step, g.between], np.uint64).tobytes()
         return head + PyBytes_FromStringAndSize(<char *>&g.gym, sizeof(g.gym))
 
     def restore(self, int64_t game, bytes state not None):
         """Take over a :meth:`state`.
 
         Raises:
-            ValueError: another size, or values that no console has.
+            ValueError: another layout or size, or values that no console has.
         """
         cdef a26_gym_t gym
         g = self.at(game)
-        if len(state) != 24 + sizeof(gym):
-            raise ValueError(f"state: expected {24 + sizeof(gym)} bytes, got {len(state)}")
-        memcpy(&gym, PyBytes_AS_STRING(state) + 24, sizeof(gym))
+        if len(state) != 32 + sizeof(gym):
+            raise ValueError(f"state: expected {32 + sizeof(gym)} bytes, got {len(state)}")
+        layout, stream, step, between = np.frombuffer(state[:32], np.uint64).tolist()
+        if layout != LAYOUT_VERSION:
+            raise ValueError(f"state: expected one of layout {LAYOUT_VERSION}, got {layout}")
+        memcpy(&gym, PyBytes_AS_STRING(state) + 32, sizeof(gym))
         if not a26_env_valid(&gym.env) or gym.past_frames < 0:
             raise ValueError("state: expected that of a console, got values that none has")
-        stream, step, between = np.frombuffer(state[:24], np.uint64).tolist()
         g.stream, g.step, g.between = stream, step, bool(between)
         gym.env.sticky_least = self.o.rules.sticky_least
         gym.env.most_frames = self.o.rules.most_frames
@@ -432,14 +448,20 @@ cdef class Rollout:
 
     # ---- playing ----------------------------------------------------------------------------
 
+    cdef int64_t room(self) except -1:
+        """Tiles of a game's row."""
+        if self.record is None:
+            raise RuntimeError("expected write_to() before")
+        return self.record.room // self.o.games
+
     def write_to(self, Record record not None):
         """Where everything is written: a row of equal length a game, empty."""
         cdef int64_t k, entries, room
-        if record.entries < self.o.games or record.room < self.o.games * 2 * FASTPG_TILE_PIXELS:
-            raise ValueError(f"record: expected room for {self.o.games} games")
+        entries, room = record.entries // self.o.games, record.room // self.o.games
+        if entries < self.carry + 2 or room < 2 * FASTPG_TILE_PIXELS:
+            raise ValueError(f"record: expected room for a step of {self.o.games} games")
         self.record = record
         self.o.record = &record.r
-        entries, room = record.entries // self.o.games, record.room // self.o.games
         for k in range(self.o.games):
             g = &self.o.game[k]
             g.begin, g.end = k * entries, (k + 1) * entries
@@ -449,14 +471,14 @@ cdef class Rollout:
     def move_to(self, Record record not None):
         """Go on in another record with longer rows, which takes over what is in this one."""
         cdef int64_t k, entries = record.entries // self.o.games, room = record.room // self.o.games
+        cdef int64_t old_room = self.room()
         old, old_entries = self.record, self.record.entries // self.o.games
-        old_room = self.record.room // self.o.games
         if entries < old_entries or room < old_room:
             raise ValueError("record: expected rows at least as long as those before")
         for k in range(self.o.games):
             g = &self.o.game[k]
             used, tiles = g.entry + 1 - g.begin, g.tile - k * old_room
-            for name in ("begins", "counts", "ages", "actions", "ends", "rewards", "chances", "values"):
+            for name in ENTRY_ARRAYS:
                 getattr(record, name)[k * entries:k * entries + used] = (
                     getattr(old, name)[g.begin:g.begin + used])
             record.begins[k * entries:k * entries + used] += np.uint32(k * (room - old_room))
@@ -475,7 +497,7 @@ cdef class Rollout:
 
     def plan(self, int64_t game, uint64_t first, int64_t episodes, int64_t stride):
         """Play episodes first, first + stride, .. next, into an empty row."""
-        cdef int64_t room = self.record.room // self.o.games
+        cdef int64_t room = self.room()
         g = self.at(game)
         g.stream, g.episodes, g.stride = first, episodes, stride
         g.between = True
@@ -487,23 +509,27 @@ cdef class Rollout:
 
     def carry_over(self):
         """Empty all rows, but for what the next steps look back at."""
-        cdef int64_t k, room = self.record.room // self.o.games
+        cdef int64_t k, room = self.room()
         for k in range(self.o.games):
             g = &self.o.game[k]
             if g.between:
                 g.entry, g.tile = g.begin + self.carry, k * room
+            elif g.entry < g.begin + self.carry:
+                raise RuntimeError(f"game {k}: expected carry_over() before its first steps")
             else:
                 fastpg_carry(g, &self.record.r, self.carry, k * room)
 
     def set_tail(self, int64_t game, tiles, counts, ages, actions):
         """Fill the begin of a game's row with the entries that its next steps look back at."""
-        cdef int64_t k, tile, room = self.record.room // self.o.games
+        cdef int64_t k, tile, room = self.room()
         g = self.at(game)
         if len(counts) != self.carry + 1 or len(ages) != len(counts) or len(actions) != len(counts):
             raise ValueError(f"counts, ages, actions: expected {self.carry + 1} of each")
         tile = game * room
-        if len(tiles) != counts.sum() or len(tiles) > room or (len(tiles) and tiles.max() >= FASTPG_TILES):
-            raise ValueError(f"tiles: expected {counts.sum()} below {FASTPG_TILES}")
+        if len(tiles) != counts.sum() or len(tiles) > room:
+            raise ValueError(f"tiles: expected {counts.sum()}, at most {room}, got {len(tiles)}")
+        if len(tiles) and tiles.max() >= FASTPG_TILES:
+            raise ValueError(f"tiles: expected all below {FASTPG_TILES}, got {tiles.max()}")
         self.record.tiles[tile:tile + len(tiles)] = tiles
         for k in range(self.carry + 1):
             self.record.begins[g.begin + k] = tile
@@ -526,8 +552,7 @@ cdef class Rollout:
         """
         cdef int64_t k, stride
         cdef double seconds = 0
-        if self.record is None:
-            raise RuntimeError("play: expected write_to() before")
+        self.room()
         stride = self.record.entries // self.o.games
         for k in range(self.o.games):
             g = &self.o.game[k]
@@ -541,6 +566,7 @@ cdef class Rollout:
 
     def value_last(self):
         """Write the values of the frames that games have come to."""
-        if self.record is None or self.network.n.heads == self.network.n.outputs:
-            raise RuntimeError("value_last: expected write_to() before, and a network with a value")
+        self.room()
+        if self.network.n.heads == self.network.n.outputs:
+            raise RuntimeError("value_last: expected a network with a value")
         self.pool.run(fastpg_value_task, &self.o, self.o.games)

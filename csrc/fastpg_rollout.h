@@ -3,6 +3,7 @@
 #ifndef FASTPG_ROLLOUT_H
 #define FASTPG_ROLLOUT_H
 
+#include <float.h>
 #include <time.h>
 
 #include "a26_gym.h"
@@ -101,7 +102,8 @@ static uint8_t fastpg_choose(
     fastpg_probabilities(heads, n->outputs);
     fastpg_philox(&stream, &step, seed, 1, &uniform);
     uint8_t action = fastpg_sample(heads, n->outputs, uniform);
-    r->chances[entry] = fastpg_chance(heads, n->outputs, action);
+    const float chance = fastpg_chance(heads, n->outputs, action);
+    r->chances[entry] = chance < FLT_MIN ? FLT_MIN : chance; /* ratios divide by it; learning flushes what is less */
     if (n->heads > n->outputs) r->values[entry] = heads[n->outputs];
     return r->actions[entry] = action;
 }

@@ -60,21 +60,6 @@ class Console:
     @property
     def meddled(self) -> bool: ...
 
-class Player:
-    def __init__(
-        self,
-        console: Console,
-        w1: np.ndarray,
-        w2: np.ndarray,
-        seed: int,
-        stacked: bool,
-        find_background: bool,
-        emulator_actions: tuple[int, ...],
-    ) -> None: ...
-    def play(self, episode: int, first: int, *arrays: np.ndarray) -> tuple[int, bool, float]: ...
-    def memory(self) -> bytes: ...
-    def recall(self, memory: bytes) -> None: ...
-
 class Games:
     def __init__(self, cartridge: Cartridge, games: int, threads: int) -> None: ...
     def set_rules(

@@ -26,6 +26,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+PPO_GAMES = 16  # played at the same time, if nothing else is set
+_MOST_STEPS, _MOST_EPISODES = 1 << 24, 1 << 14  # of one update: what is played must fit in memory
+
+
 class ConfigError(ValueError):
     """A setting is wrong; the message is one line that says which, why, and what to do."""
 
@@ -241,12 +245,18 @@ def _check_algorithm(config: TrainConfig) -> None:
                 )
         if config.input == "raw":
             raise ConfigError("--input raw: --algorithm ppo needs difference or stack")
-        if config.num_envs is not None and config.num_envs * config.steps_per_update > 1 << 24:
+        games = config.num_envs or PPO_GAMES
+        if games * config.steps_per_update > _MOST_STEPS:
             raise ConfigError(
-                f"--num-envs: expected at most {(1 << 24) // config.steps_per_update} with "
-                f"--steps-per-update {config.steps_per_update}, got {config.num_envs}"
+                f"--steps-per-update: expected at most {_MOST_STEPS // games} with {games} games, "
+                f"got {config.steps_per_update}"
             )
         return
+    if config.episodes_per_batch > _MOST_EPISODES:
+        raise ConfigError(
+            f"--episodes-per-batch: expected at most {_MOST_EPISODES}, "
+            f"got {config.episodes_per_batch}"
+        )
     if config.num_envs is not None and config.num_envs > config.episodes_per_batch:
         raise ConfigError(
             f"--num-envs: expected at most --episodes-per-batch = {config.episodes_per_batch} "

@@ -85,7 +85,7 @@ class TileNetwork:
         """The weights as copies.
 
         ``w1 (D, H)``: rows of the pixels, view by view and row by row, then of past actions, the
-        earliest first; ``w2 (A, H)``, and ``value (1, H)`` if there is such a head.
+        latest view and action first; ``w2 (A, H)``, and ``value (1, H)`` if there is such a head.
         """
         heads = self.heads_outside(self.core.w2)
         tensors = {"w1": self.rows_outside(self.core.w1), "w2": heads[: self.outputs]}
@@ -124,7 +124,7 @@ class TileNetwork:
     def heads_outside(self, blocks: np.ndarray) -> np.ndarray:
         """(heads, H) from (blocks, heads, units)."""
         flat = blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1)
-        return np.ascontiguousarray(flat[:, : self.hidden])
+        return flat[:, : self.hidden].copy()  # one head, or one block, may be a view
 
     def heads_inside(self, matrix: np.ndarray, blocks: np.ndarray) -> None:
         """The inverse of :meth:`heads_outside`, into ``blocks``."""
@@ -262,7 +262,7 @@ class Games:
 
     def seed(self, seeds: Sequence[int]) -> None:
         """Begin all games anew."""
-        for game, seed in enumerate(seeds):
+        for game, seed in zip(range(self.games), seeds, strict=True):
             self.core.seed(game, seed_words(seed))
 
     def states(self) -> list[bytes]:
@@ -271,7 +271,7 @@ class Games:
 
     def restore(self, states: Sequence[bytes]) -> None:
         """Take over :meth:`states`."""
-        for game, state in enumerate(states):
+        for game, state in zip(range(self.games), states, strict=True):
             self.core.restore(game, state)
 
     # ---- whole episodes ----------------------------------------------------------------------

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from fastpg._emulator import MOST_THREADS
 from fastpg._training import Pool
 from fastpg.algorithms.base import Algorithm, Diverged, Played
 from fastpg.algorithms.ppo import PPO, PPOSettings
 from fastpg.algorithms.reinforce import Credit, Reinforce
 from fastpg.algorithms.reinforce_ops import ReinforceOps
 from fastpg.checkpoint import Checkpoint, save
-from fastpg.config import ConfigError, TrainConfig
+from fastpg.config import PPO_GAMES, ConfigError, TrainConfig
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import available_cores
@@ -22,8 +23,6 @@ from fastpg.rollout import action_table
 from fastpg.run_dir import METRICS
 from fastpg.stepped_games import SteppedGames
 from fastpg.tiles import Games, Sight, TileNetwork
-
-_PPO_GAMES = 16
 
 
 def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
@@ -54,7 +53,7 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     }
     if config.backend != "tiles":
         return ReinforceOps(credit, setup, games=games, workers=cores, **settings)
-    pool = Pool(cores)
+    pool = Pool(min(cores, MOST_THREADS))
     network = TileNetwork(config.hidden, setup.sight, len(table), outputs, value=False)
     players: Games | SteppedGames
     if config.emulator == "native":
@@ -98,8 +97,8 @@ def _make_ppo(
         sight=_sight(config),
         hidden=config.hidden,
         outputs=outputs,
-        games=config.num_envs or _PPO_GAMES,
-        threads=config.threads or available_cores(),
+        games=config.num_envs or PPO_GAMES,
+        threads=min(config.threads or available_cores(), MOST_THREADS),
         seed=config.seed,
         find_background=config.background == "frame",
     )
@@ -189,10 +188,10 @@ class Trainer:
             self.save()
 
     def _advice(self, what: str) -> str:
-        return (
-            f"update {self.counters['update'] + 1}: {what}; lower --learning-rate; the last good "
-            f"checkpoint is in {self.run_dir}"
-        )
+        kept = f"the last good checkpoint is in {self.run_dir}"
+        if self._saved_update is None:
+            kept = "no checkpoint was written before"
+        return f"update {self.counters['update'] + 1}: {what}; lower --learning-rate; {kept}"
 
     # ---- the books ----------------------------------------------------------------------------
 
@@ -262,7 +261,8 @@ class Trainer:
         if not self._whole or self._saved_update == update:
             return
         tensors = self.algorithm.tensors()
-        if not all(np.isfinite(tensors[name]).all() for name in ("w1", "w2")):
+        weights = [tensors[name] for name in ("w1", "w2", "value") if name in tensors]
+        if not all(np.isfinite(tensor).all() for tensor in weights):
             self._whole = False
             raise Diverged(self._advice("the weights are not finite"))
         tensors["scores"] = self.scores.array()
@@ -279,6 +279,8 @@ class Trainer:
             self.algorithm.restore(saved.tensors)
         except KeyError as missing:
             raise ConfigError(f"--resume {saved.path}: has no tensor {missing}") from None
+        except ValueError as error:
+            raise ConfigError(f"--resume {saved.path}: {error}") from None
         self.scores = ScoreWindow.from_array(saved.tensors["scores"])
         self.counters.update(saved.state["counters"])
         self.seconds.update(saved.state["seconds"])

@@ -163,7 +163,7 @@ def check_compilers(folder, _):
 
 
 def check_sanitizers(folder, _):
-    """Games, any bytes, old age, painting, vectors of games, threads: under sanitizers."""
+    """Games, any bytes, old age, painting, vectors of games, a network, threads: sanitized."""
     generate(folder / "all", CONSOLES)
     generate(folder / "pong", ["pong"])
     compiler = [shutil.which("clang") or tool("gcc"), *QUICK, *INCLUDES]
@@ -171,8 +171,10 @@ def check_sanitizers(folder, _):
         ("games, images, old age", "all", SANITIZE, "sanitize", [1000, 600]),
         ("Pong's kernel from random states", "pong", SANITIZE, "fuzz_pong_kernel", [800]),
         ("painting", "pong", SANITIZE, "paint", [50000]),
-        ("vectors of games, television, player", "pong", SANITIZE, "host", [24, 60]),
+        ("vectors of games, television", "pong", SANITIZE, "host", [24, 60]),
         ("the same, data races", "pong", THREADS, "host", [12, 60]),
+        ("games that a network plays, learning", "pong", SANITIZE, "training", [60, 4]),
+        ("the same, data races", "pong", THREADS, "training", [40, 3]),
     ):
         program = folder / source
         command = [*compiler, *options, "-DSTANDALONE", f"-I{folder / games}"]

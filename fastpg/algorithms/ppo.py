@@ -62,7 +62,8 @@ class PPO:
         pool = Pool(threads)
         self.network = TileNetwork(hidden, sight, len(emulator_actions), outputs, value=True)
         self.network.initialize(stream_seed(seed, WEIGHTS), _PIXEL_SCALE, _POLICY_SCALE)
-        self.optimizer = Optimizer(self.network, pool, settings.minibatch, ("mean", "square"))
+        most_samples = min(settings.minibatch, games * settings.steps)
+        self.optimizer = Optimizer(self.network, pool, most_samples, ("mean", "square"))
         self.games = Games(
             self.network,
             pool,
@@ -186,7 +187,8 @@ class PPO:
         self.order = EpisodeOrder.from_tensors(tensors)
         self.agent_steps, self.rounds = (int(n) for n in tensors["progress"])
         names = [name for name in tensors if name.startswith(("game_", "tail_"))]
-        self._saved, self._broken_off = {name: tensors[name] for name in names}, True
+        self._saved, self._broken_off = {name: tensors[name] for name in names}, False
+        self._restore_games(self._saved)
 
     def close(self) -> None:
         """Threads end with the object."""

@@ -123,6 +123,7 @@ class Reinforce:
         self.network.load(dict(tensors))
         self.optimizer.load(dict(tensors))
         self._states = [tensors[f"game_{game}"].tobytes() for game in range(self.games.games)]
+        self.games.restore(self._states)
         self._episodes = int(tensors["episode"][0])
 
     def close(self) -> None:

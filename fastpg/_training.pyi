@@ -1,0 +1,119 @@
+from typing import Any
+
+import numpy as np
+
+from fastpg._emulator import Cartridge
+
+LAYOUT_VERSION: int
+TILE_PIXELS: int
+UNITS: int
+
+def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray: ...
+
+class Pool:
+    threads: int
+    def __init__(self, threads: int) -> None: ...
+
+class Record:
+    entries: int
+    room: int
+    tiles: np.ndarray
+    begins: np.ndarray
+    counts: np.ndarray
+    ages: np.ndarray
+    actions: np.ndarray
+    ends: np.ndarray
+    rewards: np.ndarray
+    chances: np.ndarray
+    values: np.ndarray
+    def __init__(self, entries: int, room: int) -> None: ...
+    def observe(self, entry: int, tile: int, age: int, view: np.ndarray) -> int: ...
+
+class Network:
+    w1: np.ndarray
+    w2: np.ndarray
+    def __init__(
+        self,
+        hidden: int,
+        frames: int,
+        difference: bool,
+        recalled: int,
+        actions: int,
+        outputs: int,
+        value: bool,
+    ) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    def changed(self) -> None: ...
+    def choose(self, record: Record, entry: int, seed: int, stream: int, step: int) -> int: ...
+
+class Learner:
+    mean1: np.ndarray
+    mean2: np.ndarray
+    square1: np.ndarray
+    square2: np.ndarray
+    updated: np.ndarray
+    gradient1: np.ndarray
+    gradient2: np.ndarray
+    updates: int
+    def __init__(self, network: Network, pool: Pool, most_samples: int) -> None: ...
+    def gradient(
+        self,
+        record: Record,
+        samples: np.ndarray,
+        advantages: np.ndarray,
+        returns: np.ndarray,
+        clip: float,
+        entropy: float,
+        value: float,
+        scale: float,
+    ) -> tuple[float, float, float, float]: ...
+    def norm(self) -> float: ...
+    def adam(
+        self, learning_rate: float, factor: float, beta1: float, beta2: float, epsilon: float
+    ) -> None: ...
+    def rmsprop(self, learning_rate: float, decay: float, epsilon: float) -> None: ...
+
+class Rollout:
+    record: Record
+    def __init__(
+        self,
+        cartridge: Cartridge,
+        network: Network,
+        pool: Pool,
+        games: int,
+        *,
+        frameskip: tuple[int, int],
+        repeat: float,
+        most_frames: int,
+        noop_max: int,
+        red: np.ndarray,
+        find_background: bool,
+        seed: int,
+        emulator_actions: tuple[int, ...],
+        whole: bool,
+    ) -> None: ...
+    @property
+    def threads(self) -> int: ...
+    def seed(self, game: int, words: tuple[int, int, int]) -> None: ...
+    def state(self, game: int) -> bytes: ...
+    def restore(self, game: int, state: bytes) -> None: ...
+    def frames(self) -> np.ndarray: ...
+    def write_to(self, record: Record) -> None: ...
+    def move_to(self, record: Record) -> None: ...
+    def rows(self) -> np.ndarray: ...
+    def plan(self, game: int, first: int, episodes: int, stride: int) -> None: ...
+    def unfinished(self) -> list[int]: ...
+    def carry_over(self) -> None: ...
+    def set_tail(
+        self,
+        game: int,
+        tiles: np.ndarray,
+        counts: np.ndarray,
+        ages: np.ndarray,
+        actions: np.ndarray,
+    ) -> None: ...
+    def play(self, entries: int = ...) -> float: ...
+    def value_last(self) -> None: ...
