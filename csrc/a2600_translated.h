@@ -10,6 +10,8 @@
 
 enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
 
+#undef A2600_GO
+#define A2600_GO(to) r.pc = (to);
 #undef A2600_READ_IO
 #define A2600_READ_IO a2600_read_io /* a translation has few such places: inline */
 
@@ -66,6 +68,8 @@ A26_FN int a2600_is_enabled_alike(const tia_t *t, uint32_t address, uint8_t valu
     s->ram[r.sp & 0x7F] = (uint8_t)((back) >> 8); \
     s->ram[(r.sp - 1) & 0x7F] = (uint8_t)(back); \
     r.sp -= 2;
+/* A third byte: that lies in the RAM too. */
+#define A2600_CALL_PUSH(byte) s->ram[r.sp-- & 0x7F] = (byte);
 
 /* A loop that only waits for INTIM to become 0, `turn` cycles long with the read 4 cycles in: go to
  * the turn that reads 0 first. Reads before it change nothing. */

@@ -282,7 +282,7 @@ class Translator:
         elif op == "BRK":
             back = page + at + 2 & 0xFFFF
             self.emit(
-                f"    A2600_CALL(0x{back:04X}) A2600_PUSH(m6507_flags(&r)); r.i = 1;",
+                f"    A2600_CALL(0x{back:04X}) A2600_CALL_PUSH(m6507_flags(&r)) r.i = 1;",
                 f"    {self.call(self.rom.word(BREAK_VECTOR))}",
             )
         else:
