@@ -49,12 +49,6 @@ A26_SLOW uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int3
     return riot_read(&s->riot, address, cycle);
 }
 
-/* The interpreter reads from some 150 places. Inline, each of them would compile the chips again:
- * several times the compile time, for slower code. */
-A26_SLOW uint8_t a2600_read_io_called(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, tia_picture_t *picture) {
-    return a2600_read_io(s, address, noise, cycle, picture);
-}
-
 /* Returns the cycle, which WSYNC moves on to the end of the line. */
 A26_FN int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t cycle, tia_picture_t *picture) {
     tia_t *t = &s->tia;
@@ -96,11 +90,10 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 
 /* Within a2600_interpret: `r` registers, `cycle` the clock, A2600_FETCH(k) byte k of the instruction, before
  * A2600_ADVANCE(its length); A2600_PC where that leads, A2600_GO(where a jump leads). */
-#define A2600_READ_IO a2600_read_io_called
 #define A2600_READ(address, noise) \
     A2600_ON_BUS(A26_LIKELY((address) & 0x1000) ? rom[(address) & 0xFFF] \
                  : ((address) & 0x280) == 0x80 ? s->ram[(address) & 0x7F] \
-                 : A2600_READ_IO(s, (uint16_t)(address), (uint8_t)(noise), cycle, picture))
+                 : a2600_read_io(s, (uint16_t)(address), (uint8_t)(noise), cycle, picture))
 #define A2600_WRITE(address, value) \
     do { \
         uint16_t to_ = (uint16_t)(address); \

@@ -7,10 +7,13 @@
 #ifndef A26_PONG_SCORE_H
 #define A26_PONG_SCORE_H
 
-#include "a2600.h"
+#include "a26_pong_kernel.h"
 
-#define PONG_SUMMARY_SCORE 2u /* bit of the translation's `summaries` */
+#define PONG_SUMMARY_SCORE 2u /* bits of the translation's `summaries` */
+#define PONG_SUMMARY_EMPTY_LINES 4u
 
+#define PONG_EMPTY_WSYNC_CYCLES 29 /* up to the WSYNC, with it */
+#define PONG_EMPTY_REST_CYCLES 5   /* after it */
 #define PONG_SCORE_LAST_X 20
 #define PONG_SCORE_LAST_Y 4
 
@@ -38,6 +41,18 @@ A26_SLOW int pong_score_repeat(tia_t *t, int32_t cycle, tia_picture_t *picture) 
     t->last_clock += 2 * TIA_LINE_CLOCKS;
     return 1;
 }
+
+/* The lines between the fields ($F5B8), Y of them: each writes 0 to the playfield, the players' graphics and
+ * what switches missiles and ball on, then WSYNC. Where all are 0 that does nothing: go to the last. */
+#define A2600_SUMMARY_PONG_EMPTY_LINES \
+    if (summaries & PONG_SUMMARY_EMPTY_LINES && r.y != 1 && pong_clear(&s->tia)) { \
+        uint8_t turns_ = (uint8_t)(r.y - 1); \
+        cycle += PONG_EMPTY_WSYNC_CYCLES; \
+        A2600_WAIT_FOR_LINE \
+        cycle += A2600_LINE_CYCLES * (turns_ - 1) + PONG_EMPTY_REST_CYCLES; \
+        r.y = 1; \
+        A2600_CHECK_LIMIT \
+    }
 
 /* At the loop's head, in translated code; `score_quiet`: the line that begins here began quietly. */
 #define A2600_SUMMARY_PONG_SCORE \

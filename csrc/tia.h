@@ -283,22 +283,25 @@ A26_FN uint8_t tia_read_paddle(const tia_t *t, int n, int32_t cycle, int32_t fra
     return now > due ? 0x80 : 0;
 }
 
-A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start, tia_picture_t *picture) {
+A26_FN uint8_t tia_read_input(const tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start) {
     uint8_t driven = 0;
-    if (reg < 8) {
-        tia_catch_up(t, 3 * cycle, picture);
-        uint32_t two = (uint32_t)t->collisions >> (2 * reg) & 3;
-        if (reg == 6) /* one latch, BL-PF */
-            two &= 1;
-        else if (reg == 7)
-            two = (uint32_t)t->collisions >> 13 & 3;
-        driven = (uint8_t)((two & 1) << 7 | (two & 2) << 5);
-    } else if (reg < 12) {
+    if (reg < 12)
         driven = tia_read_paddle(t, (int)reg - 8, cycle, frame_start);
-    } else if (reg < 14) {
+    else if (reg < 14)
         driven = t->fire[reg - 12];
-    }
     return driven | (noise & 0x3F);
+}
+
+A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start, tia_picture_t *picture) {
+    if (reg >= 8)
+        return tia_read_input(t, reg, noise, cycle, frame_start);
+    tia_catch_up(t, 3 * cycle, picture);
+    uint32_t two = (uint32_t)t->collisions >> (2 * reg) & 3;
+    if (reg == 6) /* one latch, BL-PF */
+        two &= 1;
+    else if (reg == 7)
+        two = (uint32_t)t->collisions >> 13 & 3;
+    return (uint8_t)((two & 1) << 7 | (two & 2) << 5 | (noise & 0x3F));
 }
 
 /* All registers as after a system reset. */

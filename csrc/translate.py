@@ -18,6 +18,7 @@ RESET_VECTOR, BREAK_VECTOR = 0xFFC, 0xFFE
 LENGTHS = {"IMP": 1, "ACC": 1, "ABS": 3, "ABX": 3, "ABY": 3, "IND": 3}
 BRANCHES = {"BCC", "BCS", "BEQ", "BNE", "BMI", "BPL", "BVC", "BVS"}
 ENDS = {"RTS", "RTI", "JMP", "BRK"}
+MOST_RETURNS = 6  # that a return compares with before it looks its address up
 
 # Where computed jumps go, found by tracing the oracle-checked interpreter. A wrong or missing
 # entry costs time only.
@@ -25,7 +26,13 @@ COMPUTED_JUMPS = {"pong": (0x19E, 0x386, 0x3A0, 0x3F5)}
 
 # Loops that a header knows in closed form: offset of the head -> macro. Each has its bit in the run
 # function's `summaries`; with 0 it is the plain translation, which they are compared with.
-SUMMARIES = {"pong": {0x58B: "A2600_SUMMARY_PONG_SCORE", 0x5E0: "A2600_SUMMARY_PONG_KERNEL"}}
+SUMMARIES = {
+    "pong": {
+        0x58B: "A2600_SUMMARY_PONG_SCORE",
+        0x5B8: "A2600_SUMMARY_PONG_EMPTY_LINES",
+        0x5E0: "A2600_SUMMARY_PONG_KERNEL",
+    }
+}
 SUMMARY_HEADERS = {"pong": ("a26_pong_kernel.h", "a26_pong_score.h")}
 SUMMARY_LOCALS = {"pong": ("pong_plan_t plan = {{~0ull, ~0ull}};", "int score_quiet = 0;")}
 
@@ -104,6 +111,51 @@ class Rom:
             self.entries.add(following)  # a frame may end there
         return []
 
+    def call_target(self, at):
+        """Offset of the subroutine that an instruction calls, or None."""
+        opcode, operand = self.code[at]
+        op = self.opcodes[opcode][0]
+        target = operand if op == "JSR" else self.word(BREAK_VECTOR) if op == "BRK" else None
+        return target & 0xFFF if target is not None and self.inside(target) else None
+
+    def returns(self):
+        """Where each RTS and RTI most likely leads: its offset -> offsets.
+
+        That is to the callers of what reaches it without another return. A hint: it is compared with
+        what was pulled.
+        """
+        found = {}
+        for target in sorted({self.call_target(at) for at in self.code} - {None}):
+            back = [at for at in sorted(self.code) if self.call_target(at) == target]
+            after = [at + (3 if self.bytes[at] == 0x20 else 2) for at in back]
+            for end in self._ends_of(target):
+                found.setdefault(end, []).extend(a for a in after if a in self.code)
+        return found
+
+    def _ends_of(self, start):
+        """The RTS and RTI that a subroutine reaches; calls within it are taken to return."""
+        seen, todo, ends = set(), [start], []
+        while todo:
+            at = todo.pop()
+            if at in seen or at not in self.code:
+                continue
+            seen.add(at)
+            opcode, operand = self.code[at]
+            op, mode, _, _ = self.opcodes[opcode]
+            following = at + LENGTHS.get(mode, 2)
+            if op in ("RTS", "RTI"):
+                ends.append(at)
+            elif op == "BRK":
+                todo.append(at + 2)
+            elif op == "JMP":
+                if mode == "ABS" and self.inside(operand):
+                    todo.append(operand & 0xFFF)
+            else:
+                todo.append(following)
+                if op in BRANCHES:
+                    todo.append(self.branch_target(following, operand))
+        return sorted(ends)
+
     def inside(self, address):
         """Whether an address is this ROM in the mirror that the program runs in."""
         return address & 0xF000 == self.page
@@ -127,6 +179,7 @@ class Translator:
         self.summaries = SUMMARIES.get(name, {})
         self.headers = SUMMARY_HEADERS.get(name, ())
         self.locals = SUMMARY_LOCALS.get(name, ())
+        self.returns = rom.returns()
         self.lines = []
 
     def emit(self, *lines):
@@ -167,6 +220,7 @@ class Translator:
             if at in self.summaries:
                 self.emit(f"    {self.summaries[at]}")
             self.waiting_loop(at)
+            self.dividing_loop(at)
             self.instruction(at)
             opcode, _ = rom.code[at]
             op, mode, _, _ = rom.opcodes[opcode]
@@ -227,6 +281,27 @@ class Translator:
             turns = f"{reg} - 1" if condition == "BNE" else f"{reg} <= 128 ? {reg} : 0"
             self.emit(f"    A2600_COUNT_DOWN({reg}, {turns}, {cycles}) A2600_CHECK_LIMIT")
 
+    def dividing_loop(self, at):
+        """Where a loop begins that subtracts until it borrows: go to its last turn."""
+        rom, subtraction, step, cycles = self.rom, at, "", 0
+        op = rom.opcodes[rom.code[at][0]][0]
+        if op in ("INX", "INY", "DEX", "DEY"):
+            reg, sign = f"r.{op[2].lower()}", "+" if op[:2] == "IN" else "-"
+            step, cycles, subtraction = f"{reg} = (uint8_t)({reg} {sign} turns_);", 2, at + 1
+        branch = subtraction + 2
+        if not {subtraction, branch} <= rom.code.keys():
+            return
+        opcode, by = rom.code[subtraction]
+        turn = branch + 2
+        if (
+            rom.opcodes[opcode][:2] == ("SBC", "IMM")
+            and by
+            and rom.opcodes[rom.code[branch][0]][0] == "BCS"
+            and rom.branch_target(turn, rom.code[branch][1]) == at
+        ):
+            cycles += 2 + 3 + ((turn ^ at) & 0xF00 != 0)
+            self.emit(f"    A2600_DIVIDE({by}, {cycles}, {step}) A2600_CHECK_LIMIT")
+
     def instruction(self, at):
         """Write one instruction."""
         rom = self.rom
@@ -258,7 +333,7 @@ class Translator:
         elif op == "PHA":
             self.emit(f"    value = r.a; A2600_PUSH_VALUE(0x{page | following:04X})")
         elif op == "PHP":
-            self.emit(f"    value = m6507_flags(&r); A2600_PUSH_VALUE(0x{page | following:04X})")
+            self.emit(f"    A2600_PUSH_FLAGS(0x{page | following:04X})")
         elif op == "PLA":
             self.emit("    m6507_op_LDA(&r, A2600_PULL(0x68));")
         elif op == "PLP":
@@ -276,9 +351,9 @@ class Translator:
             back = page | (following - 1)
             self.emit(f"    A2600_CALL(0x{back:04X})", f"    {self.call(operand)}")
         elif op == "RTS":
-            self.emit("    A2600_DO_RTS A2600_CHECK_LIMIT goto dispatch;")
+            self.emit("    A2600_DO_RTS A2600_CHECK_LIMIT", *self.back(at))
         elif op == "RTI":
-            self.emit("    A2600_DO_RTI A2600_CHECK_LIMIT goto dispatch;")
+            self.emit("    A2600_DO_RTI A2600_CHECK_LIMIT", *self.back(at))
         elif op == "BRK":
             back = page + at + 2 & 0xFFFF
             self.emit(
@@ -287,6 +362,12 @@ class Translator:
             )
         else:
             raise AssertionError(op)
+
+    def back(self, at):
+        """Lines that go on after a return: branches to likely places are predicted best."""
+        for target in self.returns.get(at, ())[:MOST_RETURNS]:
+            yield f"    if (r.pc == 0x{self.rom.page | target:04X}) goto L{target:03X};"
+        yield "    goto dispatch;"
 
     def call(self, address):
         """Go to a subroutine."""
@@ -363,6 +444,8 @@ class Translator:
             noise = f"0x{operand >> 8:02X}"
             if operand & 0x1000 and (operand & 0x1FFF) + 255 <= 0x1FFF:
                 return "rom[address & 0xFFF]", ";"
+            if operand < 0x40:
+                return f"A2600_READ_NEAR_INPUTS(address, {noise})", "A2600_STORE"
         else:
             pointer = f"0x{operand:02X}" if mode == "IZY" else f"(uint8_t)(0x{operand:02X} + r.x)"
             self.emit(f"    value = {pointer};")
