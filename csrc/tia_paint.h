@@ -105,33 +105,20 @@ typedef struct {
 
 A26_FN tia_planes_t tia_planes(const tia_t *t, uint32_t on, uint32_t k) { /* word k of the masks */
     const uint64_t left = k == 0 ? ~0ull : k == 1 ? 0xFFFFull : 0; /* pixels 0..79 */
-    tia_planes_t planes = {0, 0, on & 1u << TIA_PF ? t->mask[TIA_PF].w[k] : 0};
-    if (!(t->ctrlpf & 2) && !(on & ~(1u << TIA_PF))) /* nothing or only a playfield of one colour */
-        return planes;
-    int priority = t->ctrlpf & 4;
-    if (t->ctrlpf & 2 && (!priority || on == 1u << TIA_PF)) { /* score: in the players' colours */
-        planes.one = planes.field & left;
-        planes.two = planes.field & ~left;
-        planes.field = 0;
-        priority = 0;
-    }
-    if (on & 1u << TIA_P0)
-        planes.one |= t->mask[TIA_P0].w[k];
-    if (on & 1u << TIA_M0)
-        planes.one |= t->mask[TIA_M0].w[k];
-    if (on & 1u << TIA_P1)
-        planes.two |= t->mask[TIA_P1].w[k];
-    if (on & 1u << TIA_M1)
-        planes.two |= t->mask[TIA_M1].w[k];
-    if (on & 1u << TIA_BL)
-        planes.field |= t->mask[TIA_BL].w[k];
-    if (priority) {
-        planes.one &= ~planes.field;
-        planes.two &= ~(planes.field | planes.one);
-    } else {
-        planes.two &= ~planes.one;
-        planes.field &= ~(planes.one | planes.two);
-    }
+    /* without branches: what is on, and where, changes too often to be predicted */
+#define TIA_ON(object) (t->mask[object].w[k] & (0ull - (on >> (object) & 1)))
+    tia_planes_t planes;
+    uint64_t field = TIA_ON(TIA_PF), before = 0ull - (t->ctrlpf >> 2 & 1); /* the playfield, the players */
+    uint64_t score = 0ull - (t->ctrlpf >> 1 & 1); /* in the players' colours */
+    score &= ~before | (0ull - (on == 1u << TIA_PF));
+    before &= ~score;
+    planes.one = (field & score & left) | TIA_ON(TIA_P0) | TIA_ON(TIA_M0);
+    planes.two = (field & score & ~left) | TIA_ON(TIA_P1) | TIA_ON(TIA_M1);
+    field = (field & ~score) | TIA_ON(TIA_BL);
+    planes.one &= ~(field & before);
+    planes.two &= ~(planes.one | (field & before));
+    planes.field = field & ~(planes.one | planes.two);
+#undef TIA_ON
     return planes;
 }
 
