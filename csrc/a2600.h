@@ -55,7 +55,7 @@ A26_FN int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t 
     int32_t clock = 3 * cycle;
     if (t->touched_clock > clock) /* by another push of the same instruction: its delay counts */
         tia_catch_up(t, t->touched_clock, picture);
-    t->touched_clock = clock + tia_delay(reg, clock);
+    t->touched_clock = clock + tia_delay(reg, cycle);
     if (reg == 0x00) {
         tia_catch_up(t, clock, picture);
         if (value & 2)

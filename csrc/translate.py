@@ -121,8 +121,8 @@ class Rom:
     def returns(self):
         """Where each RTS and RTI most likely leads: its offset -> offsets.
 
-        That is to the callers of what reaches it without another return. A hint: it is compared with
-        what was pulled.
+        That is to the callers of what reaches it without another return. A hint: it is compared
+        with what was pulled.
         """
         found = {}
         for target in sorted({self.call_target(at) for at in self.code} - {None}):
