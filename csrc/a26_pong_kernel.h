@@ -23,6 +23,8 @@
 #define PONG_UNCHARGED_CYCLES 2    /* storing X takes as much longer */
 #define PONG_PADDLE_READ_CYCLES 23 /* after the WSYNC */
 
+#define PONG_PLAYFIELD_LATCHES (1u << 4 | 1u << 6 | 1u << 8 | 1u << 10 | 1u << 12) /* of TIA_LATCHES, with PF */
+
 typedef struct {
     uint64_t run[2]; /* bit per iteration that has to run */
 } pong_plan_t;
@@ -218,9 +220,9 @@ A26_FN pong_set_t pong_run_drawn(const a2600_t *s, const pong_set_t *on) {
 }
 
 /* Without a picture: iterations in which two objects that may still collide, and share a pixel column,
- * are on together. An object stays on, delayed, for two iterations more. The playfield changes on the
- * way: every pixel of it is assumed. */
-A26_FN pong_set_t pong_run_undrawn(const tia_t *t, pong_set_t *on) {
+ * are on together. An object stays on, delayed, for two iterations more. Of players all pixels that they
+ * could have are assumed; the playfield changes on the way: every pixel of it. */
+A26_FN pong_set_t pong_run_undrawn(tia_t *t, pong_set_t *on) {
     const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
     pong_set_t run = {{0, 0}}, both[15];
     uint32_t open = 0, wanted = 0;
@@ -236,14 +238,10 @@ A26_FN pong_set_t pong_run_undrawn(const tia_t *t, pong_set_t *on) {
 #undef X
     if (!open)
         return run;
-    tia_t full = *t; /* masks as they are when the objects are on */
-    full.grp[0] = full.grp[1] = full.grp_delayed[0] = full.grp_delayed[1] = 0xF0;
-    full.pending = 0;
-    full.dirty |= 1u << TIA_P0 | 1u << TIA_P1;
-    tia_build(&full, wanted & ~(1u << TIA_PF));
-    for (uint32_t k = 0; k < 3; k++)
-        full.mask[TIA_PF].w[k] = ~0ull;
-    open = tia_collide(&full, full.mask, open, &line);
+    tia_build(t, wanted & (1u << TIA_M0 | 1u << TIA_M1 | 1u << TIA_BL));
+    if (t->dirty & 3u * TIA_STALE_COVER)
+        tia_build_covers(t);
+    open = (open & PONG_PLAYFIELD_LATCHES) | tia_collide(t, t->cover, open & ~PONG_PLAYFIELD_LATCHES, &line);
     for (uint32_t bit = 0; bit < 15; bit++)
         if (open >> bit & 1)
             run = pong_or(run, both[bit]);
