@@ -200,9 +200,11 @@ A26_FN void pong_objects(const a2600_t *s, pong_set_t *on) {
     on[TIA_BL] = pong_on(pong_ram(s, 0xB6), 0xFC, 1);
 }
 
-/* With a picture: iterations in which some register changes, and the one after each, in which
- * delayed copies do. on[TIA_PF] are those that switch the playfield. */
+/* With a picture: iterations in which some register changes, and the one after, in which its delayed copy
+ * does, if that is what is shown. on[TIA_PF] are those that switch the playfield. */
 A26_FN pong_set_t pong_run_drawn(const a2600_t *s, const pong_set_t *on) {
+    const tia_t *t = &s->tia;
+    const uint8_t delays[TIA_PF] = {t->vdelp[0], t->vdelp[1], 0, 0, t->vdelbl};
     pong_set_t changes = on[TIA_PF];
     A26_TABLE uint8_t sizes[4] = {0xA5, 0xA6, 0xA7, 0xA8};
     for (int o = 0; o < TIA_PF; o++) {
@@ -215,8 +217,10 @@ A26_FN pong_set_t pong_run_drawn(const a2600_t *s, const pong_set_t *on) {
             was.w[1] ^= on[o].w[1];
         }
         changes = pong_or(changes, was);
+        if (delays[o])
+            changes = pong_or(changes, pong_later(was, 1));
     }
-    return pong_or(changes, pong_later(changes, 1));
+    return changes;
 }
 
 /* Without a picture: iterations in which two objects that may still collide, and share a pixel column,
@@ -298,7 +302,10 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
     int32_t last = (int32_t)j - 1;
     t->enam[0] = pong_m0(s, last) ? 2 : 0;
     t->enam[1] = pong_m1(s, last) ? 2 : 0;
-    if (draw) {
+    if (draw) { /* what is shown stays; the delayed copies follow */
+        t->grp_delayed[0] = t->grp[0];
+        t->grp_delayed[1] = t->grp[1];
+        t->enabl_delayed = t->enabl;
         tia_update_enabled(t, 1u << TIA_M0 | 1u << TIA_M1);
     } else {
         uint32_t y = pong_field_row(last);
