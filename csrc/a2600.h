@@ -10,7 +10,7 @@
 #include "riot.h"
 #include "tia.h"
 
-#define A2600_LAYOUT_VERSION 3 /* to be raised with every change of a2600_t */
+#define A2600_LAYOUT_VERSION 2 /* to be raised with every change of a2600_t */
 
 #define A2600_LINE_CYCLES 76
 #define A2600_LAST_LINE 291       /* a TIA write from this line on ends the frame */
@@ -232,7 +232,7 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
  * of its own; whoever runs code in the ROM alone keeps the last byte of what may lead away from there. */
 #define A2600_ON_BUS(value) (bus = (value))
 #define A2600_JUMPED(byte)
-#define A2600_FETCH(k) A2600_READ((uint16_t)(pc + (k)), bus)
+#define A2600_FETCH(k) A2600_READ((uint16_t)(r.pc + (k)), bus)
 #define A2600_ADVANCE(bytes) r.pc += (bytes);
 #define A2600_PC r.pc
 #define A2600_GO(to) r.pc = (to);
@@ -246,7 +246,6 @@ A26_SLOW int32_t a2600_interpret_anywhere(
     uint16_t address, base;
     uint8_t noise, value, bus = s->bus;
     while (budget > 0 && !s->frame_over) {
-        const uint16_t pc = r.pc;
         uint8_t opcode = A2600_FETCH(0);
         budget--;
         switch (opcode) {

@@ -10,8 +10,9 @@
 
 typedef struct {
     uint16_t pc;
-    uint16_t nz; /* N is set iff bit 7 or 15 is, Z iff the low byte is 0: as after a load of this byte */
     uint8_t a, x, y, sp;
+    uint8_t n; /* bit 7 is the N flag */
+    uint8_t z; /* the Z flag is set iff this is 0 */
     uint8_t c, v, d, i; /* 0 or 1 */
 } m6507_t;
 
@@ -112,11 +113,7 @@ typedef struct {
 /* ---- operations on the registers ---------------------------------------------------------- */
 
 A26_FN void m6507_nz(m6507_t *r, uint8_t value) {
-    r->nz = value;
-}
-
-A26_FN void m6507_set_nz(m6507_t *r, int negative, int zero) {
-    r->nz = (uint16_t)((negative ? 0x8000 : 0) | !zero);
+    r->n = r->z = value;
 }
 
 A26_FN int32_t m6507_bin(int32_t bcd) { /* also of invalid digits */
@@ -184,8 +181,9 @@ A26_FN void m6507_op_LAX(m6507_t *r, uint8_t m) { m6507_nz(r, r->a = r->x = m); 
 A26_FN void m6507_op_NOR(m6507_t *r, uint8_t m) { (void)r, (void)m; } /* a NOP that reads */
 
 A26_FN void m6507_op_BIT(m6507_t *r, uint8_t m) {
+    r->n = m;
     r->v = m >> 6 & 1;
-    m6507_set_nz(r, m & 0x80, !(r->a & m));
+    r->z = r->a & m;
 }
 
 A26_FN void m6507_op_ANC(m6507_t *r, uint8_t m) {
@@ -297,30 +295,31 @@ A26_FN void m6507_op_TYA(m6507_t *r) { m6507_nz(r, r->a = r->y); }
 A26_FN void m6507_op_TSX(m6507_t *r) { m6507_nz(r, r->x = r->sp); }
 A26_FN void m6507_op_TXS(m6507_t *r) { r->sp = r->x; }
 
-#define M6507_TAKEN_BCC(r) (!(r)->c)
-#define M6507_TAKEN_BCS(r) ((r)->c)
-#define M6507_TAKEN_BEQ(r) ((uint8_t)(r)->nz == 0)
-#define M6507_TAKEN_BNE(r) ((uint8_t)(r)->nz != 0)
-#define M6507_TAKEN_BMI(r) ((r)->nz & 0x8080)
-#define M6507_TAKEN_BPL(r) (!((r)->nz & 0x8080))
-#define M6507_TAKEN_BVC(r) (!(r)->v)
-#define M6507_TAKEN_BVS(r) ((r)->v)
-
 A26_FN uint8_t m6507_flags(const m6507_t *r) { /* as PHP and BRK push them: NV11DIZC */
-    return (uint8_t)((M6507_TAKEN_BMI(r) ? 0x80 : 0) | r->v << 6 | 0x30 | r->d << 3 | r->i << 2 | M6507_TAKEN_BEQ(r) << 1 | r->c);
+    return (uint8_t)((r->n & 0x80) | r->v << 6 | 0x30 | r->d << 3 | r->i << 2 | (r->z == 0) << 1 | r->c);
 }
 
 A26_FN void m6507_set_flags(m6507_t *r, uint8_t flags) {
-    m6507_set_nz(r, flags & 0x80, flags & 2);
+    r->n = flags;
     r->v = flags >> 6 & 1;
     r->d = flags >> 3 & 1;
     r->i = flags >> 2 & 1;
+    r->z = !(flags >> 1 & 1);
     r->c = flags & 1;
 }
 
+#define M6507_TAKEN_BCC(r) (!(r)->c)
+#define M6507_TAKEN_BCS(r) ((r)->c)
+#define M6507_TAKEN_BEQ(r) ((r)->z == 0)
+#define M6507_TAKEN_BNE(r) ((r)->z != 0)
+#define M6507_TAKEN_BMI(r) ((r)->n & 0x80)
+#define M6507_TAKEN_BPL(r) (!((r)->n & 0x80))
+#define M6507_TAKEN_BVC(r) (!(r)->v)
+#define M6507_TAKEN_BVS(r) ((r)->v)
+
 A26_FN void m6507_reset(m6507_t *r, uint16_t vector) {
-    r->a = r->x = r->y = r->c = r->v = r->d = r->i = 0;
-    r->nz = 1;
+    r->a = r->x = r->y = r->n = r->c = r->v = r->d = r->i = 0;
+    r->z = 1;
     r->sp = 0xFF;
     r->pc = vector;
 }

@@ -105,8 +105,8 @@ typedef struct {
 
 A26_FN tia_planes_t tia_planes(const tia_t *t, uint32_t on, uint32_t k) { /* word k of the masks */
     const uint64_t left = k == 0 ? ~0ull : k == 1 ? 0xFFFFull : 0; /* pixels 0..79 */
-    /* without branches: what is on, and where, changes too often to be predicted */
-#define TIA_ON(object) (t->mask[object].w[k] & (0ull - (on >> (object) & 1)))
+    /* without branches: what is on changes too often to be predicted */
+#define TIA_ON(object) (on & 1u << (object) ? t->mask[object].w[k] : 0)
     tia_planes_t planes;
     uint64_t field = TIA_ON(TIA_PF), before = 0ull - (t->ctrlpf >> 2 & 1); /* the playfield, the players */
     uint64_t score = 0ull - (t->ctrlpf >> 1 & 1); /* in the players' colours */
