@@ -33,7 +33,7 @@ EXTENSIONS = [
         ["csrc/_emulator.pyx"],
         include_dirs=["csrc"],
         depends=[str(p.relative_to(HERE)) for p in sorted((HERE / "csrc").glob("*.h"))]
-        + ["csrc/translate.py", "fastpg/_core.pxd", "fastpg/_roms.py"],
+        + ["csrc/translate.py", "csrc/rom_code.py", "fastpg/_core.pxd", "fastpg/_roms.py"],
         extra_compile_args=[*FLAGS, "-Wno-unused-label", "-Wno-unused-function"]
         if sys.platform != "win32"
         else FLAGS,
