@@ -36,7 +36,7 @@ EXTENSIONS = [
         EMULATOR,
         ["csrc/_emulator.pyx"],
         include_dirs=["csrc"],
-        depends=[*HEADERS, "csrc/translate.py", "fastpg/_core.pxd", "fastpg/_roms.py"],
+        depends=[*HEADERS, "csrc/translate.py", "csrc/rom_code.py", "fastpg/_core.pxd", "fastpg/_roms.py"],
         extra_compile_args=[*FLAGS, *QUIET],
         extra_link_args=THREADS,
     ),

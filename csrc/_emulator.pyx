@@ -341,6 +341,7 @@ cdef class Games:
     cdef fastpg_pool_t *pool
     cdef object arrays, observations  # what v points into
     cdef bint busy, closed
+    cdef int64_t most  # of an action's number
 
     def __cinit__(self, Cartridge cartridge not None, int games, int threads):
         self.cartridge = cartridge
@@ -409,6 +410,7 @@ cdef class Games:
         self.v.kind = ("rgb", "grayscale", "palette", "ram", "pong80", "dqn").index(kind)
         self.v.autoreset = ("NextStep", "SameStep", "Disabled").index(autoreset)
         self.v.emulator_action = &emulator_actions[0]
+        self.most = emulator_actions.shape[0] - 1
         self.v.actions = &actions[0]
         self.v.bytes = observations.shape[1]
         if kind == "dqn":
@@ -429,6 +431,14 @@ cdef class Games:
         self.ready()
         self.observations = observations
         self.v.observations = &observations[0, 0]
+
+    def accepts(self, const int64_t[:] actions):
+        """Whether these are actions of as many games: NumPy's min and max take several times as long."""
+        cdef Py_ssize_t i
+        cdef bint good = actions.shape[0] == self.v.games
+        for i in range(actions.shape[0]):
+            good = good and 0 <= actions[i] <= self.most
+        return good
 
     def step(self):
         """One step of all games with the actions, in 0..len(emulator_actions)-1."""

@@ -49,19 +49,13 @@ A26_SLOW uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int3
     return riot_read(&s->riot, address, cycle);
 }
 
-/* The interpreter reads from some 150 places. Inline, each of them would compile the chips again:
- * several times the compile time, for slower code. */
-A26_SLOW uint8_t a2600_read_io_called(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, tia_picture_t *picture) {
-    return a2600_read_io(s, address, noise, cycle, picture);
-}
-
 /* Returns the cycle, which WSYNC moves on to the end of the line. */
 A26_FN int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t cycle, tia_picture_t *picture) {
     tia_t *t = &s->tia;
     int32_t clock = 3 * cycle;
     if (t->touched_clock > clock) /* by another push of the same instruction: its delay counts */
         tia_catch_up(t, t->touched_clock, picture);
-    t->touched_clock = clock + tia_delay(reg, clock);
+    t->touched_clock = clock + tia_delay(reg, cycle);
     if (reg == 0x00) {
         tia_catch_up(t, clock, picture);
         if (value & 2)
@@ -94,12 +88,12 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 
 /* ---- interpreter ----------------------------------------------------------------------------- */
 
-/* Within a2600_interpret: `r` registers, `cycle` the clock, `pc` of the instruction. */
-#define A2600_READ_IO a2600_read_io_called
+/* Within a2600_interpret: `r` registers, `cycle` the clock, A2600_FETCH(k) byte k of the instruction, before
+ * A2600_ADVANCE(its length); A2600_PC where that leads, A2600_GO(where a jump leads). */
 #define A2600_READ(address, noise) \
     A2600_ON_BUS(A26_LIKELY((address) & 0x1000) ? rom[(address) & 0xFFF] \
                  : ((address) & 0x280) == 0x80 ? s->ram[(address) & 0x7F] \
-                 : A2600_READ_IO(s, (uint16_t)(address), (uint8_t)(noise), cycle, picture))
+                 : a2600_read_io(s, (uint16_t)(address), (uint8_t)(noise), cycle, picture))
 #define A2600_WRITE(address, value) \
     do { \
         uint16_t to_ = (uint16_t)(address); \
@@ -107,10 +101,9 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
         if ((to_ & 0x1280) == 0x80) \
             s->ram[to_ & 0x7F] = byte_; \
         else \
-            cycle = a2600_write(s, to_, byte_, cycle, picture); \
+            A2600_WRITE_IO(to_, byte_) \
     } while (0)
-#define A2600_FETCH_WORD(word, at) \
-    word = A2600_FETCH(at); word |= (uint16_t)(A2600_FETCH((at) + 1) << 8);
+#define A2600_FETCH_WORD(word) word = A2600_FETCH(1); word |= (uint16_t)(A2600_FETCH(2) << 8);
 #define A2600_PUSH(value) \
     do { \
         A2600_WRITE(0x100 | r.sp, (value)); \
@@ -128,15 +121,15 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 #define A2600_PULL(noise) (r.sp++, A2600_READ(0x100 | r.sp, r.sp ? (noise) : s->ram[0x7F]))
 
 /* Addressing modes set `address` and `noise` and move r.pc; CROSS tells those that may leave a page. */
-#define A2600_AT_ZP(cross) address = A2600_FETCH(r.pc + 1); noise = (uint8_t)address; r.pc += 2;
+#define A2600_AT_ZP(cross) address = A2600_FETCH(1); noise = (uint8_t)address; A2600_ADVANCE(2)
 #define A2600_AT_ZPI(index) \
-    noise = A2600_FETCH(r.pc + 1); address = (uint8_t)(noise + (index)); r.pc += 2;
+    noise = A2600_FETCH(1); address = (uint8_t)(noise + (index)); A2600_ADVANCE(2)
 #define A2600_AT_ZPX(cross) A2600_AT_ZPI(r.x)
 #define A2600_AT_ZPY(cross) A2600_AT_ZPI(r.y)
 #define A2600_AT_ABS(cross) \
-    A2600_FETCH_WORD(address, r.pc + 1) noise = (uint8_t)(address >> 8); r.pc += 3;
+    A2600_FETCH_WORD(address) noise = (uint8_t)(address >> 8); A2600_ADVANCE(3)
 #define A2600_AT_ABI(cross, index) \
-    A2600_FETCH_WORD(base, r.pc + 1) noise = (uint8_t)(base >> 8); r.pc += 3; \
+    A2600_FETCH_WORD(base) noise = (uint8_t)(base >> 8); A2600_ADVANCE(3) \
     address = (uint16_t)(base + (index)); cycle += (cross) && ((base ^ address) & 0x100);
 #define A2600_AT_ABX(cross) A2600_AT_ABI(cross, r.x)
 #define A2600_AT_ABY(cross) A2600_AT_ABI(cross, r.y)
@@ -144,14 +137,14 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
     base = A2600_READ((uint8_t)(zp), (operand)); \
     base |= (uint16_t)(A2600_READ((uint8_t)((zp) + 1), base) << 8); noise = (uint8_t)(base >> 8);
 #define A2600_AT_IZX(cross) \
-    value = A2600_FETCH(r.pc + 1); noise = (uint8_t)(value + r.x); \
-    A2600_POINTER(noise, value) address = base; r.pc += 2;
+    value = A2600_FETCH(1); noise = (uint8_t)(value + r.x); A2600_ADVANCE(2) \
+    A2600_POINTER(noise, value) address = base;
 #define A2600_AT_IZY(cross) \
-    noise = A2600_FETCH(r.pc + 1); A2600_POINTER(noise, noise) r.pc += 2; \
+    noise = A2600_FETCH(1); A2600_ADVANCE(2) A2600_POINTER(noise, noise) \
     address = (uint16_t)(base + r.y); cycle += (cross) && ((base ^ address) & 0x100);
 
-#define A2600_AT_IMM(cross) r.pc += 2;
-#define A2600_LOAD_IMM A2600_FETCH(r.pc - 1)
+#define A2600_AT_IMM(cross) value = A2600_FETCH(1); A2600_ADVANCE(2)
+#define A2600_LOAD_IMM value
 #define A2600_LOAD_ZP A2600_READ(address, noise)
 #define A2600_LOAD_ZPX A2600_LOAD_ZP
 #define A2600_LOAD_ZPY A2600_LOAD_ZP
@@ -165,20 +158,21 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 #define A2600_M(op, mode) \
     A2600_AT_##mode(0) value = A2600_READ(address, noise); value = m6507_op_##op(&r, value); \
     A2600_WRITE(address, value);
-#define A2600_N(op, mode) r.pc++; m6507_op_##op(&r);
+#define A2600_N(op, mode) A2600_ADVANCE(1) m6507_op_##op(&r);
 #define A2600_S(op, mode) A2600_DO_##op
 
-
 #define A2600_BRANCH(op) \
-    r.pc += 2; \
     if (M6507_TAKEN_##op(&r)) { \
-        value = A2600_FETCH(r.pc - 1); \
-        base = (uint16_t)(r.pc + (int8_t)value); \
+        value = A2600_FETCH(1); \
+        address = (uint16_t)(A2600_PC + 2); \
+        base = (uint16_t)(address + (int8_t)value); \
         if (A26_UNLIKELY(!(base & 0x1000))) { \
             A2600_JUMPED(value) \
         } \
-        cycle += 1 + (((base ^ r.pc) & 0xFF00) != 0); \
-        r.pc = base; \
+        cycle += 1 + (((base ^ address) & 0xFF00) != 0); \
+        A2600_GO(base) \
+    } else { \
+        A2600_ADVANCE(2) \
     }
 #define A2600_DO_BCC A2600_BRANCH(BCC)
 #define A2600_DO_BCS A2600_BRANCH(BCS)
@@ -188,43 +182,43 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 #define A2600_DO_BPL A2600_BRANCH(BPL)
 #define A2600_DO_BVC A2600_BRANCH(BVC)
 #define A2600_DO_BVS A2600_BRANCH(BVS)
-#define A2600_DO_ASL r.pc++; r.a = m6507_op_ASL(&r, r.a);
-#define A2600_DO_LSR r.pc++; r.a = m6507_op_LSR(&r, r.a);
-#define A2600_DO_ROL r.pc++; r.a = m6507_op_ROL(&r, r.a);
-#define A2600_DO_ROR r.pc++; r.a = m6507_op_ROR(&r, r.a);
-#define A2600_DO_PHA r.pc++; A2600_PUSH(r.a);
-#define A2600_DO_PHP r.pc++; A2600_PUSH(m6507_flags(&r));
-#define A2600_DO_PLA r.pc++; m6507_op_LDA(&r, A2600_PULL(0x68));
-#define A2600_DO_PLP r.pc++; m6507_set_flags(&r, A2600_PULL(0x28));
+#define A2600_DO_ASL A2600_ADVANCE(1) r.a = m6507_op_ASL(&r, r.a);
+#define A2600_DO_LSR A2600_ADVANCE(1) r.a = m6507_op_LSR(&r, r.a);
+#define A2600_DO_ROL A2600_ADVANCE(1) r.a = m6507_op_ROL(&r, r.a);
+#define A2600_DO_ROR A2600_ADVANCE(1) r.a = m6507_op_ROR(&r, r.a);
+#define A2600_DO_PHA A2600_ADVANCE(1) A2600_PUSH(r.a);
+#define A2600_DO_PHP A2600_ADVANCE(1) A2600_PUSH(m6507_flags(&r));
+#define A2600_DO_PLA A2600_ADVANCE(1) m6507_op_LDA(&r, A2600_PULL(0x68));
+#define A2600_DO_PLP A2600_ADVANCE(1) m6507_set_flags(&r, A2600_PULL(0x28));
 #define A2600_DO_JMP \
-    A2600_FETCH_WORD(base, r.pc + 1) \
+    A2600_FETCH_WORD(base) \
     if (opcode == 0x6C) { /* the high byte does not leave the pointer's page */ \
         address = (uint16_t)((base & 0xFF00) | ((base + 1) & 0xFF)); \
         base = A2600_READ(base, base >> 8); \
         base |= (uint16_t)(A2600_READ(address, base) << 8); \
     } \
-    r.pc = base; A2600_JUMPED(base >> 8)
+    A2600_JUMPED(base >> 8) A2600_GO(base)
 #define A2600_DO_JSR \
-    base = A2600_FETCH(r.pc + 1); r.pc += 2; \
-    A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH_AGAIN((uint8_t)r.pc); \
-    base |= (uint16_t)(A2600_FETCH(r.pc) << 8); r.pc = base; /* fetched last */ \
-    A2600_JUMPED(base >> 8)
+    base = A2600_FETCH(1); address = (uint16_t)(A2600_PC + 2); \
+    A2600_PUSH((uint8_t)(address >> 8)); A2600_PUSH_AGAIN((uint8_t)address); \
+    base |= (uint16_t)(A2600_FETCH(2) << 8); /* fetched last */ \
+    A2600_JUMPED(base >> 8) A2600_GO(base)
 /* RTS reads at the address that it pulled before it goes on to the next. INTIM there keeps a mark. */
 #define A2600_DO_RTS \
-    base = A2600_PULL(0x60); base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = (uint16_t)(base + 1); \
+    base = A2600_PULL(0x60); base |= (uint16_t)(A2600_PULL(base) << 8); address = (uint16_t)(base + 1); \
     value = (uint8_t)(base >> 8); \
-    if (A26_UNLIKELY(!(r.pc & 0x1000))) \
+    if (A26_UNLIKELY(!(address & 0x1000))) \
         value = A2600_READ(base, value); \
-    A2600_JUMPED(value)
+    A2600_JUMPED(value) A2600_GO(address)
 #define A2600_DO_RTI \
     value = A2600_PULL(0x40); m6507_set_flags(&r, value); base = A2600_PULL(value); \
-    base |= (uint16_t)(A2600_PULL(base) << 8); r.pc = base; A2600_JUMPED(base >> 8)
+    base |= (uint16_t)(A2600_PULL(base) << 8); A2600_JUMPED(base >> 8) A2600_GO(base)
 /* BRK reads the byte after it, which may be INTIM too. */
 #define A2600_DO_BRK \
-    (void)A2600_FETCH(r.pc + 1); r.pc += 2; \
-    A2600_PUSH((uint8_t)(r.pc >> 8)); A2600_PUSH_AGAIN((uint8_t)r.pc); \
-    A2600_PUSH_AGAIN(m6507_flags(&r)); r.i = 1; A2600_FETCH_WORD(r.pc, 0xFFFE) \
-    A2600_JUMPED(r.pc >> 8)
+    (void)A2600_FETCH(1); address = (uint16_t)(A2600_PC + 2); \
+    A2600_PUSH((uint8_t)(address >> 8)); A2600_PUSH_AGAIN((uint8_t)address); \
+    A2600_PUSH_AGAIN(m6507_flags(&r)); r.i = 1; base = A2600_READ(0xFFFE, 0); \
+    base |= (uint16_t)(A2600_READ(0xFFFF, 0) << 8); A2600_JUMPED(base >> 8) A2600_GO(base)
 
 #define X(code, op, mode, cycles, access) \
     A2600_OPCODE(code) \
@@ -238,7 +232,11 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
  * of its own; whoever runs code in the ROM alone keeps the last byte of what may lead away from there. */
 #define A2600_ON_BUS(value) (bus = (value))
 #define A2600_JUMPED(byte)
-#define A2600_FETCH(at) A2600_READ((uint16_t)(at), bus)
+#define A2600_FETCH(k) A2600_READ((uint16_t)(r.pc + (k)), bus)
+#define A2600_ADVANCE(bytes) r.pc += (bytes);
+#define A2600_PC r.pc
+#define A2600_GO(to) r.pc = (to);
+#define A2600_WRITE_IO(to, byte) cycle = a2600_write(s, (to), (byte), cycle, picture);
 #define A2600_OPCODE(code) case code:
 #define A2600_NEXT break;
 A26_SLOW int32_t a2600_interpret_anywhere(
@@ -248,7 +246,7 @@ A26_SLOW int32_t a2600_interpret_anywhere(
     uint16_t address, base;
     uint8_t noise, value, bus = s->bus;
     while (budget > 0 && !s->frame_over) {
-        uint8_t opcode = A2600_FETCH(r.pc);
+        uint8_t opcode = A2600_FETCH(0);
         budget--;
         switch (opcode) {
             M6507_OPCODES(X)
@@ -271,41 +269,70 @@ A26_SLOW int32_t a2600_interpret_anywhere(
 
 #ifdef A26_LABEL_VALUES
 /* The same, faster where code lies in the ROM: a jump from each opcode to the next is predicted far better
- * than one jump for all, and operands need no look at their address. */
+ * than one jump for all, operands need no look at their address, and only a write to a chip can end the
+ * frame: it ends the budget too. Up to the last bytes of the ROM, which must not be left but by a jump. */
 #undef A2600_FETCH
+#undef A2600_ADVANCE
+#undef A2600_PC
+#undef A2600_GO
+#undef A2600_WRITE_IO
 #undef A2600_OPCODE
 #undef A2600_NEXT
-#define A2600_FETCH(at) rom[(at) & 0xFFF]
+#define A2600_FETCH(k) code[k]
+#define A2600_ADVANCE(bytes) code += (bytes);
+#define A2600_PC (uint16_t)((r.pc & 0xF000) | (code - rom)) /* r.pc tells the mirror of the ROM */
+#define A2600_GO(to) \
+    r.pc = (to); \
+    code = rom + (r.pc & 0xFFF); \
+    if (A26_UNLIKELY(!(r.pc & 0x1000))) \
+        goto away;
+#define A2600_WRITE_IO(to, byte) \
+    { \
+        cycle = a2600_write(s, (to), (byte), cycle, picture); \
+        if (A26_UNLIKELY(s->frame_over)) \
+            budget = 0; \
+    }
 #define A2600_OPCODE(code) opcode_##code:
 #define A2600_NEXT \
-    if (A26_UNLIKELY(budget <= 0 || s->frame_over)) \
+    if (A26_UNLIKELY(--budget < 0)) \
         goto done; \
-    if (A26_UNLIKELY((r.pc & 0x1FFFu) - 0x1000u > 0xFFCu || !labels[rom[r.pc & 0xFFF]])) \
+    if (A26_UNLIKELY(code > last)) \
         goto elsewhere; \
-    budget--; \
-    opcode = rom[r.pc & 0xFFF]; \
+    opcode = *code; \
     goto *labels[opcode];
 #define A2600_LABEL(code, op, mode, cycles, access) [code] = &&opcode_##code,
+#define A2600_NO_LABEL(code) [code] = &&elsewhere,
 A26_SLOW int32_t a2600_interpret(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, int32_t budget) {
-    static const void *const labels[256] = {M6507_OPCODES(A2600_LABEL)};
+    static const void *const labels[256] = {M6507_OPCODES(A2600_LABEL) M6507_UNKNOWN(A2600_NO_LABEL)};
     m6507_t r = s->cpu;
     int32_t cycle = s->cycle;
     uint16_t address, base;
     uint8_t noise, value, opcode;
+    const uint8_t *code, *const last = rom + 0xFFC;
+    if (s->frame_over)
+        return budget;
 again:
+    A2600_GO(r.pc)
     A2600_NEXT
     M6507_OPCODES(X)
-elsewhere: /* not in the ROM, at its end (it must not leave the ROM but by a jump), or unknown */
+away:
+    if (--budget < 0)
+        goto done;
+elsewhere: /* this instruction is not in the ROM, at its end, or unknown */
+    r.pc = A2600_PC;
     s->cpu = r;
     s->cycle = cycle;
-    budget = a2600_interpret_anywhere(s, rom, picture, 1) + budget - 1;
+    a2600_interpret_anywhere(s, rom, picture, 1);
+    if (s->frame_over)
+        budget = 0;
     r = s->cpu;
     cycle = s->cycle;
     goto again;
 done:
+    r.pc = A2600_PC;
     s->cpu = r;
     s->cycle = cycle;
-    return budget;
+    return 0;
 }
 #else
 #define a2600_interpret a2600_interpret_anywhere

@@ -10,8 +10,8 @@
 
 enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
 
-#undef A2600_READ_IO
-#define A2600_READ_IO a2600_read_io /* a translation has few such places: inline */
+#undef A2600_GO
+#define A2600_GO(to) r.pc = (to);
 
 /* Within a translation: `r` registers, `cycle` the clock, `address`, `base`, `value` scratch. */
 #define A2600_LEAVE(why) \
@@ -30,6 +30,11 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
     r.pc = A2600_READ(base, base >> 8); \
     r.pc |= (uint16_t)(A2600_READ(address, r.pc) << 8); \
     A2600_JUMPED(r.pc >> 8)
+/* Indexed reads near TIA's inputs, which kernels read on every line: their values need no catching up. */
+#define A2600_READ_NEAR_INPUTS(address, noise) \
+    (((address) & 0x1088) == 0x08 \
+         ? tia_read_input(&s->tia, (address) & 0x0F, (noise), cycle, s->frame_start_cycle) \
+         : A2600_READ((address), (noise)))
 #define A2600_POINTER_AT(zp, operand) \
     base = A2600_READ((zp), (operand)); \
     base |= (uint16_t)(A2600_READ((uint8_t)((zp) + 1), base) << 8);
@@ -51,11 +56,20 @@ A26_FN int a2600_is_enabled_alike(const tia_t *t, uint32_t address, uint8_t valu
     return register_ < 3 && (value & 2) == (register_ < 2 ? t->enam[register_] : t->enabl);
 }
 
-/* PHA, PHP. A kernel that keeps its stack in the TIA mostly pushes what ENAM0, ENAM1, ENABL hold. */
+/* PHA. A kernel that keeps its stack in the TIA mostly pushes what ENAM0, ENAM1, ENABL hold. */
 #define A2600_PUSH_VALUE(following) \
     address = 0x100 | r.sp; \
     r.sp--; \
     if (!a2600_is_enabled_alike(&s->tia, address, value)) { \
+        A2600_STORE(following) \
+    }
+
+/* PHP. Of the flags, Z is the bit that those three look at. */
+#define A2600_PUSH_FLAGS(following) \
+    address = 0x100 | r.sp; \
+    r.sp--; \
+    if (!a2600_is_enabled_alike(&s->tia, address, M6507_TAKEN_BEQ(&r) ? 2 : 0)) { \
+        value = m6507_flags(&r); \
         A2600_STORE(following) \
     }
 
@@ -66,6 +80,8 @@ A26_FN int a2600_is_enabled_alike(const tia_t *t, uint32_t address, uint8_t valu
     s->ram[r.sp & 0x7F] = (uint8_t)((back) >> 8); \
     s->ram[(r.sp - 1) & 0x7F] = (uint8_t)(back); \
     r.sp -= 2;
+/* A third byte: that lies in the RAM too. */
+#define A2600_CALL_PUSH(byte) s->ram[r.sp-- & 0x7F] = (byte);
 
 /* A loop that only waits for INTIM to become 0, `turn` cycles long with the read 4 cycles in: go to
  * the turn that reads 0 first. Reads before it change nothing. */
@@ -83,6 +99,16 @@ A26_FN int32_t a2600_idle(const riot_t *riot, int32_t cycle, int32_t turn) {
         uint8_t turns_ = (uint8_t)(turns); \
         cycle += (cycles) * turns_; \
         (reg) = (uint8_t)((reg) - turns_); \
+    }
+
+/* A loop that divides: SBC #by, BCS back to it, maybe with an INX, INY, DEX or DEY before: go to its last turn,
+ * which borrows. */
+#define A2600_DIVIDE(by, cycles, step) \
+    if (A26_LIKELY(r.c && !r.d)) { \
+        uint8_t turns_ = r.a / (by); \
+        cycle += (cycles) * turns_; \
+        r.a = (uint8_t)(r.a - (by) * turns_); \
+        step \
     }
 
 /* `summaries`: bit per loop summary of the ROM that may be used; 0 is the plain translation. */

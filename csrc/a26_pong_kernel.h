@@ -23,6 +23,8 @@
 #define PONG_UNCHARGED_CYCLES 2    /* storing X takes as much longer */
 #define PONG_PADDLE_READ_CYCLES 23 /* after the WSYNC */
 
+#define PONG_PLAYFIELD_LATCHES (1u << 4 | 1u << 6 | 1u << 8 | 1u << 10 | 1u << 12) /* of TIA_LATCHES, with PF */
+
 typedef struct {
     uint64_t run[2]; /* bit per iteration that has to run */
 } pong_plan_t;
@@ -113,24 +115,55 @@ A26_FN pong_set_t pong_row_starts(uint32_t rows) {
     return starts;
 }
 
-/* Iterations that switch the playfield (`changes`), and those that leave it on. */
-A26_SLOW void pong_playfield(const a2600_t *s, const uint8_t *rom, pong_set_t *changes, pong_set_t *on) {
-    uint32_t before = s->tia.pf[0] | (uint32_t)s->tia.pf[1] << 8 | (uint32_t)s->tia.pf[2] << 16;
-    uint32_t pf0 = pong_pointer(s, 0x9B), pf1 = pong_pointer(s, 0x9D), pf2 = pong_pointer(s, 0x9F);
-    uint32_t first = pong_field_row(0), last = pong_field_row(PONG_ITERATIONS - 1), set = 0, changed = 0;
-    for (uint32_t y = first; y <= last; y++) {
-        uint32_t now = (rom[(pf0 + y) & 0xFFF] & 0xF0u) | (uint32_t)rom[(pf1 + y) & 0xFFF] << 8
-                     | (uint32_t)rom[(pf2 + y) & 0xFFF] << 16;
-        changed |= (uint32_t)(now != before) << (y - first);
-        set |= (uint32_t)(now != 0) << (y - first);
-        before = now;
+/* Rows 4 + 8 k to 11 + 8 k of a playfield's table, a byte each; `back` rows before them. */
+A26_FN uint64_t pong_field_rows(const uint8_t *rom, uint32_t pointer, uint32_t k, uint32_t back) {
+    uint64_t rows;
+    A26_COPY(&rows, rom + (pointer & 0xFFF) + pong_field_row(0) + 8 * k - back, 8);
+    return rows;
+}
+
+A26_FN uint32_t pong_bytes_set(uint64_t bytes) { /* bit i: byte i is not 0 */
+    const uint64_t low = 0x7F7F7F7F7F7F7F7Full;
+    uint64_t tops = (((bytes & low) + low) | bytes) & ~low;
+    return (uint32_t)((tops >> 7) * 0x0102040810204080ull >> 56);
+}
+
+/* Bit per row of the playfield's tables, from the first that the kernel reads on: whether it shows something,
+ * or, as what `changes`, something else than the row above. */
+A26_FN uint32_t pong_field_bits(const a2600_t *s, const uint8_t *rom, int changes) {
+    const uint64_t pf0_bits = 0xF0F0F0F0F0F0F0F0ull;
+    uint32_t pf0 = pong_pointer(s, 0x9B), pf1 = pong_pointer(s, 0x9D), pf2 = pong_pointer(s, 0x9F), found = 0;
+    for (uint32_t k = 0; k < 3; k++) {
+        uint64_t a = pong_field_rows(rom, pf0, k, 0) & pf0_bits;
+        uint64_t b = pong_field_rows(rom, pf1, k, 0), c = pong_field_rows(rom, pf2, k, 0);
+        if (changes) {
+            uint64_t above_a = pong_field_rows(rom, pf0, k, 1) & pf0_bits;
+            uint64_t above_b = pong_field_rows(rom, pf1, k, 1), above_c = pong_field_rows(rom, pf2, k, 1);
+            if (k == 0) { /* above the first row stands what the registers hold */
+                above_a = (above_a & ~255ull) | s->tia.pf[0];
+                above_b = (above_b & ~255ull) | s->tia.pf[1];
+                above_c = (above_c & ~255ull) | s->tia.pf[2];
+            }
+            a ^= above_a;
+            b ^= above_b;
+            c ^= above_c;
+        }
+        found |= pong_bytes_set(a | b | c) << 8 * k;
     }
-    *changes = pong_row_starts(changed);
-    changes->w[0] |= changed & 1; /* only the last iteration of row 4 belongs to the kernel */
-    *on = pong_row_starts(set);
-    on->w[0] |= set & 1;
-    pong_set_t rest = pong_row_starts(set & ~1u);
-    *on = pong_or(*on, pong_or(pong_later(rest, 1), pong_or(pong_later(rest, 2), pong_later(rest, 3))));
+    return found;
+}
+
+/* Iterations that switch the playfield, or, without a picture, those that leave it on. */
+A26_FN pong_set_t pong_playfield(const a2600_t *s, const uint8_t *rom, int draw) {
+    uint32_t rows = pong_field_bits(s, rom, draw);
+    pong_set_t set = pong_row_starts(rows);
+    if (!draw) { /* all four of a row */
+        set = pong_row_starts(rows & ~1u);
+        set = pong_or(set, pong_later(set, 1));
+        set = pong_or(set, pong_later(set, 2));
+    }
+    set.w[0] |= rows & 1; /* only the last iteration of the first row belongs to the kernel */
+    return set;
 }
 
 A26_FN pong_plan_t pong_run_all(void) {
@@ -167,9 +200,12 @@ A26_FN void pong_objects(const a2600_t *s, pong_set_t *on) {
     on[TIA_BL] = pong_on(pong_ram(s, 0xB6), 0xFC, 1);
 }
 
-/* With a picture: iterations in which some register changes, and the one after each, in which
- * delayed copies do. `changes` begins with those of the playfield. */
-A26_FN pong_set_t pong_run_drawn(const a2600_t *s, const pong_set_t *on, pong_set_t changes) {
+/* With a picture: iterations in which some register changes, and the one after, in which its delayed copy
+ * does, if that is what is shown. on[TIA_PF] are those that switch the playfield. */
+A26_FN pong_set_t pong_run_drawn(const a2600_t *s, const pong_set_t *on) {
+    const tia_t *t = &s->tia;
+    const uint8_t delays[TIA_PF] = {t->vdelp[0], t->vdelp[1], 0, 0, t->vdelbl};
+    pong_set_t changes = on[TIA_PF];
     A26_TABLE uint8_t sizes[4] = {0xA5, 0xA6, 0xA7, 0xA8};
     for (int o = 0; o < TIA_PF; o++) {
         pong_set_t was = pong_later(on[o], 1);
@@ -181,14 +217,16 @@ A26_FN pong_set_t pong_run_drawn(const a2600_t *s, const pong_set_t *on, pong_se
             was.w[1] ^= on[o].w[1];
         }
         changes = pong_or(changes, was);
+        if (delays[o])
+            changes = pong_or(changes, pong_later(was, 1));
     }
-    return pong_or(changes, pong_later(changes, 1));
+    return changes;
 }
 
 /* Without a picture: iterations in which two objects that may still collide, and share a pixel column,
- * are on together. An object stays on, delayed, for two iterations more. The playfield changes on the
- * way: every pixel of it is assumed. */
-A26_FN pong_set_t pong_run_undrawn(const tia_t *t, pong_set_t *on) {
+ * are on together. An object stays on, delayed, for two iterations more. Of players all pixels that they
+ * could have are assumed; the playfield changes on the way: every pixel of it. */
+A26_FN pong_set_t pong_run_undrawn(tia_t *t, pong_set_t *on) {
     const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
     pong_set_t run = {{0, 0}}, both[15];
     uint32_t open = 0, wanted = 0;
@@ -204,14 +242,10 @@ A26_FN pong_set_t pong_run_undrawn(const tia_t *t, pong_set_t *on) {
 #undef X
     if (!open)
         return run;
-    tia_t full = *t; /* masks as they are when the objects are on */
-    full.grp[0] = full.grp[1] = full.grp_delayed[0] = full.grp_delayed[1] = 0xF0;
-    full.pending = 0;
-    full.dirty |= 1u << TIA_P0 | 1u << TIA_P1;
-    tia_build(&full, wanted & ~(1u << TIA_PF));
-    for (uint32_t k = 0; k < 3; k++)
-        full.mask[TIA_PF].w[k] = ~0ull;
-    open = tia_collide(&full, full.mask, open, &line);
+    tia_build(t, wanted & (1u << TIA_M0 | 1u << TIA_M1 | 1u << TIA_BL));
+    if (t->dirty & 3u * TIA_STALE_COVER)
+        tia_build_covers(t);
+    open = (open & PONG_PLAYFIELD_LATCHES) | tia_collide(t, t->cover, open & ~PONG_PLAYFIELD_LATCHES, &line);
     for (uint32_t bit = 0; bit < 15; bit++)
         if (open >> bit & 1)
             run = pong_or(run, both[bit]);
@@ -223,13 +257,13 @@ A26_FN pong_set_t pong_run_undrawn(const tia_t *t, pong_set_t *on) {
 A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
     if (!pong_foreseen(s))
         return pong_run_all();
-    pong_set_t changes, on[TIA_OBJECTS];
-    pong_playfield(s, rom, &changes, &on[TIA_PF]);
+    pong_set_t on[TIA_OBJECTS];
+    on[TIA_PF] = pong_playfield(s, rom, draw);
     pong_objects(s, on);
     /* what stood in the registers before the kernel goes in three iterations */
     pong_set_t run = pong_range(0, pong_clear(&s->tia) ? 1 : 3);
     run = pong_or(run, pong_range(PONG_ITERATIONS - 1, PONG_ITERATIONS));
-    run = pong_or(run, draw ? pong_run_drawn(s, on, changes) : pong_run_undrawn(&s->tia, on));
+    run = pong_or(run, draw ? pong_run_drawn(s, on) : pong_run_undrawn(&s->tia, on));
     const pong_plan_t plan = {{run.w[0], run.w[1]}};
     return plan;
 }
@@ -268,7 +302,10 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
     int32_t last = (int32_t)j - 1;
     t->enam[0] = pong_m0(s, last) ? 2 : 0;
     t->enam[1] = pong_m1(s, last) ? 2 : 0;
-    if (draw) {
+    if (draw) { /* what is shown stays; the delayed copies follow */
+        t->grp_delayed[0] = t->grp[0];
+        t->grp_delayed[1] = t->grp[1];
+        t->enabl_delayed = t->enabl;
         tia_update_enabled(t, 1u << TIA_M0 | 1u << TIA_M1);
     } else {
         uint32_t y = pong_field_row(last);

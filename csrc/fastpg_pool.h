@@ -1,8 +1,9 @@
 /* A pool of threads that share out numbered pieces of work.
  *
  * fastpg_pool_run calls task(context, i, thread) for i = 0..count-1, on the caller (thread 0) and
- * the pool's own threads, each taking the next number when it has done one; it returns when all are
- * done. Threads wait for work spinning for some microseconds (steps of a vector environment follow
+ * the pool's own threads; it returns when all are done. Each thread has a part of the numbers, always the
+ * same one, so that what they stand for stays in its processor's cache; when that is done, it takes numbers
+ * from the others' parts. Threads wait for work spinning for some microseconds (steps of a vector environment follow
  * each other closely), then asleep. A forked child has no threads: it starts them anew. */
 #ifndef FASTPG_POOL_H
 #define FASTPG_POOL_H
@@ -42,6 +43,13 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
 
 typedef struct fastpg_pool fastpg_pool_t;
 
+/* The numbers next..end-1 of a thread; a cache line (or two, which some processors fetch at once) its own. */
+typedef struct {
+    atomic_llong next;
+    int64_t end;
+    char rest[128 - sizeof(atomic_llong) - sizeof(int64_t)];
+} fastpg_part_t;
+
 typedef struct {
     fastpg_pool_t *pool;
     int number;
@@ -57,10 +65,9 @@ struct fastpg_pool {
     atomic_int sleeping;  /* threads that have to be woken */
     atomic_int busy;      /* threads that have not finished this round */
     atomic_int leaving;
-    atomic_llong next;
-    int64_t count;
     fastpg_task_t task;
     void *context;
+    fastpg_part_t part[FASTPG_MOST_THREADS];
     fastpg_thread_t thread[FASTPG_MOST_THREADS];
 };
 
@@ -72,10 +79,20 @@ static inline void fastpg_relax(void) {
 #endif
 }
 
+static void fastpg_pool_divide(fastpg_pool_t *pool, int64_t count) {
+    for (int k = 0; k < pool->threads; k++) {
+        atomic_store_explicit(&pool->part[k].next, count * k / pool->threads, memory_order_relaxed);
+        pool->part[k].end = count * (k + 1) / pool->threads;
+    }
+}
+
 static void fastpg_pool_share(fastpg_pool_t *pool, int thread) {
     int64_t i;
-    while ((i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed)) < pool->count)
-        pool->task(pool->context, i, thread);
+    for (int k = 0; k < pool->threads; k++) {
+        fastpg_part_t *part = &pool->part[(thread + k) % pool->threads];
+        while ((i = atomic_fetch_add_explicit(&part->next, 1, memory_order_relaxed)) < part->end)
+            pool->task(pool->context, i, thread);
+    }
 }
 
 /* Wait until the round is no longer `last`; returns the new one. */
@@ -167,8 +184,7 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
         failed = fastpg_pool_open(pool, pool->threads);
     pool->task = task;
     pool->context = context;
-    pool->count = count;
-    atomic_store(&pool->next, 0);
+    fastpg_pool_divide(pool, count);
     if (pool->threads <= 1 || count == 1) {
         fastpg_pool_share(pool, 0);
         return failed;

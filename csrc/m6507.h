@@ -105,6 +105,11 @@ typedef struct {
     X(0x0B, ANC, IMM, 2, R) X(0x2B, ANC, IMM, 2, R) X(0x4B, ALR, IMM, 2, R) \
     X(0xCB, AXS, IMM, 2, R) X(0xEB, SBC, IMM, 2, R)
 
+/* The codes that the table above has not: the oracle stops there. */
+#define M6507_UNKNOWN(X) \
+    X(0x02) X(0x12) X(0x22) X(0x32) X(0x42) X(0x52) X(0x62) X(0x6B) X(0x72) X(0x8B) X(0x92) \
+    X(0x93) X(0x9B) X(0x9C) X(0x9E) X(0x9F) X(0xAB) X(0xB2) X(0xBB) X(0xD2) X(0xF2)
+
 /* ---- operations on the registers ---------------------------------------------------------- */
 
 A26_FN void m6507_nz(m6507_t *r, uint8_t value) {

@@ -172,20 +172,21 @@ A26_SLOW void tia_write_ctrlpf(tia_t *t, uint8_t value, int32_t clock, tia_pictu
 }
 
 /* Colour clocks from a write to its effect. */
-A26_FN int32_t tia_delay(uint32_t reg, int32_t clock) {
+A26_FN int32_t tia_delay(uint32_t reg, int32_t cycle) {
     switch (reg) {
     case 0x01: case 0x0B: case 0x0C: case 0x1B: case 0x1C: return 1;
     case 0x04: case 0x05: case 0x12: case 0x13: return 8;
     case 0x0D: case 0x0E: case 0x0F: { /* playfield: by the cycle's phase of 4 */
-        uint32_t phase = (uint32_t)clock / 3 & 3;
+        uint32_t phase = (uint32_t)cycle & 3;
         return phase == 0 ? 4 : phase == 1 ? 5 : phase == 2 ? 2 : 3;
     }
     default: return 0;
     }
 }
 
-A26_FN void tia_write_pf(tia_t *t, int n, uint8_t value, int32_t clock, tia_picture_t *picture) {
-    TIA_CHANGE(t->pf[n], value, tia_delay(0x0D, clock), 1u << TIA_PF, 1u << TIA_PF);
+A26_FN void tia_write_pf(tia_t *t, int n, uint8_t value, int32_t cycle, tia_picture_t *picture) {
+    int32_t clock = 3 * cycle;
+    TIA_CHANGE(t->pf[n], value, tia_delay(0x0D, cycle), 1u << TIA_PF, 1u << TIA_PF);
 }
 
 A26_FN void tia_write_grp0(tia_t *t, uint8_t value, int32_t clock, tia_picture_t *picture) {
@@ -233,9 +234,9 @@ A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle, tia_
     case 0x0A: tia_write_ctrlpf(t, value, clock, picture); break;
     case 0x0B: TIA_CHANGE(t->refp[0], value >> 3 & 1, 1, 1u << TIA_P0, 0); break;
     case 0x0C: TIA_CHANGE(t->refp[1], value >> 3 & 1, 1, 1u << TIA_P1, 0); break;
-    case 0x0D: tia_write_pf(t, 0, value & 0xF0, clock, picture); break;
-    case 0x0E: tia_write_pf(t, 1, value, clock, picture); break;
-    case 0x0F: tia_write_pf(t, 2, value, clock, picture); break;
+    case 0x0D: tia_write_pf(t, 0, value & 0xF0, cycle, picture); break;
+    case 0x0E: tia_write_pf(t, 1, value, cycle, picture); break;
+    case 0x0F: tia_write_pf(t, 2, value, cycle, picture); break;
     case 0x10: tia_write_resp(t, 0, clock, picture); break;
     case 0x11: tia_write_resp(t, 1, clock, picture); break;
     case 0x12: tia_write_resm(t, 0, clock, picture); break;
@@ -283,22 +284,25 @@ A26_FN uint8_t tia_read_paddle(const tia_t *t, int n, int32_t cycle, int32_t fra
     return now > due ? 0x80 : 0;
 }
 
-A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start, tia_picture_t *picture) {
+A26_FN uint8_t tia_read_input(const tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start) {
     uint8_t driven = 0;
-    if (reg < 8) {
-        tia_catch_up(t, 3 * cycle, picture);
-        uint32_t two = (uint32_t)t->collisions >> (2 * reg) & 3;
-        if (reg == 6) /* one latch, BL-PF */
-            two &= 1;
-        else if (reg == 7)
-            two = (uint32_t)t->collisions >> 13 & 3;
-        driven = (uint8_t)((two & 1) << 7 | (two & 2) << 5);
-    } else if (reg < 12) {
+    if (reg < 12)
         driven = tia_read_paddle(t, (int)reg - 8, cycle, frame_start);
-    } else if (reg < 14) {
+    else if (reg < 14)
         driven = t->fire[reg - 12];
-    }
     return driven | (noise & 0x3F);
+}
+
+A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start, tia_picture_t *picture) {
+    if (reg >= 8)
+        return tia_read_input(t, reg, noise, cycle, frame_start);
+    tia_catch_up(t, 3 * cycle, picture);
+    uint32_t two = (uint32_t)t->collisions >> (2 * reg) & 3;
+    if (reg == 6) /* one latch, BL-PF */
+        two &= 1;
+    else if (reg == 7)
+        two = (uint32_t)t->collisions >> 13 & 3;
+    return (uint8_t)((two & 1) << 7 | (two & 2) << 5 | (noise & 0x3F));
 }
 
 /* All registers as after a system reset. */

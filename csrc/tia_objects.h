@@ -191,17 +191,16 @@ A26_SLOW void tia_build_playfield(tia_t *t) {
     uint32_t bits = (uint32_t)t->pf[0] >> 4 | (uint32_t)tia_reverse(t->pf[1]) << 4 | (uint32_t)t->pf[2] << 12;
     uint64_t left = (uint64_t)tia_widen4(bits & 255) | (uint64_t)tia_widen4(bits >> 8 & 255) << 32;
     uint64_t left_end = tia_widen4(bits >> 16) & 0xFFFFu; /* pixels 64..79 */
-    uint32_t right = bits;
+    uint64_t low = left, right_end = left_end; /* right half: pixels 80..159; 80 = 64 + 16 */
     if (t->reflected) {
-        right = (uint32_t)tia_reverse((uint8_t)bits) << 12 | (uint32_t)tia_reverse((uint8_t)(bits >> 8)) << 4
-              | (uint32_t)tia_reverse((uint8_t)(bits >> 16)) >> 4;
+        uint32_t right = (uint32_t)tia_reverse((uint8_t)bits) << 12 | (uint32_t)tia_reverse((uint8_t)(bits >> 8)) << 4
+                       | (uint32_t)tia_reverse((uint8_t)(bits >> 16)) >> 4;
+        low = (uint64_t)tia_widen4(right & 255) | (uint64_t)tia_widen4(right >> 8 & 255) << 32;
+        right_end = tia_widen4(right >> 16) & 0xFFFFu;
     }
-    uint64_t r0 = tia_widen4(right & 255), r1 = tia_widen4(right >> 8 & 255), r2 = tia_widen4(right >> 16) & 0xFFFFu;
-    /* right half: pixels 80..159; 80 = 64 + 16 */
-    uint64_t low = r0 | r1 << 32;
     t->mask[TIA_PF].w[0] = left;
     t->mask[TIA_PF].w[1] = left_end | low << 16;
-    t->mask[TIA_PF].w[2] = low >> 48 | r2 << 16;
+    t->mask[TIA_PF].w[2] = low >> 48 | right_end << 16;
 }
 
 /* Find out anew which of these objects (bit per object) are enabled. */

@@ -105,33 +105,20 @@ typedef struct {
 
 A26_FN tia_planes_t tia_planes(const tia_t *t, uint32_t on, uint32_t k) { /* word k of the masks */
     const uint64_t left = k == 0 ? ~0ull : k == 1 ? 0xFFFFull : 0; /* pixels 0..79 */
-    tia_planes_t planes = {0, 0, on & 1u << TIA_PF ? t->mask[TIA_PF].w[k] : 0};
-    if (!(t->ctrlpf & 2) && !(on & ~(1u << TIA_PF))) /* nothing or only a playfield of one colour */
-        return planes;
-    int priority = t->ctrlpf & 4;
-    if (t->ctrlpf & 2 && (!priority || on == 1u << TIA_PF)) { /* score: in the players' colours */
-        planes.one = planes.field & left;
-        planes.two = planes.field & ~left;
-        planes.field = 0;
-        priority = 0;
-    }
-    if (on & 1u << TIA_P0)
-        planes.one |= t->mask[TIA_P0].w[k];
-    if (on & 1u << TIA_M0)
-        planes.one |= t->mask[TIA_M0].w[k];
-    if (on & 1u << TIA_P1)
-        planes.two |= t->mask[TIA_P1].w[k];
-    if (on & 1u << TIA_M1)
-        planes.two |= t->mask[TIA_M1].w[k];
-    if (on & 1u << TIA_BL)
-        planes.field |= t->mask[TIA_BL].w[k];
-    if (priority) {
-        planes.one &= ~planes.field;
-        planes.two &= ~(planes.field | planes.one);
-    } else {
-        planes.two &= ~planes.one;
-        planes.field &= ~(planes.one | planes.two);
-    }
+    /* without branches: what is on changes too often to be predicted */
+#define TIA_ON(object) (on & 1u << (object) ? t->mask[object].w[k] : 0)
+    tia_planes_t planes;
+    uint64_t field = TIA_ON(TIA_PF), before = 0ull - (t->ctrlpf >> 2 & 1); /* the playfield, the players */
+    uint64_t score = 0ull - (t->ctrlpf >> 1 & 1); /* in the players' colours */
+    score &= ~before | (0ull - (on == 1u << TIA_PF));
+    before &= ~score;
+    planes.one = (field & score & left) | TIA_ON(TIA_P0) | TIA_ON(TIA_M0);
+    planes.two = (field & score & ~left) | TIA_ON(TIA_P1) | TIA_ON(TIA_M1);
+    field = (field & ~score) | TIA_ON(TIA_BL);
+    planes.one &= ~(field & before);
+    planes.two &= ~(planes.one | (field & before));
+    planes.field = field & ~(planes.one | planes.two);
+#undef TIA_ON
     return planes;
 }
 
@@ -190,15 +177,35 @@ __attribute__((target("avx2"))) A26_SLOW void tia_paint_avx2(
 #undef TIA_BYTES_32
 }
 
-/* The same, 64 pixels at a time. */
-__attribute__((target("avx512bw"))) A26_SLOW void tia_paint_avx512(
+/* The same, 64 pixels at a time; the planes (tia_planes) of all of them at once. */
+__attribute__((target("avx512bw,avx512vl"))) A26_SLOW void tia_paint_avx512(
     const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
+    const __m256i left = _mm256_set_epi64x(0, 0, 0xFFFF, -1);
+#define TIA_ON(object) \
+    _mm256_maskz_loadu_epi64((__mmask8)((0u - (on >> (object) & 1)) & 7), t->mask[object].w)
+#define TIA_ALL_IF(condition) _mm256_set1_epi64x(-(int64_t)(condition))
+    const int priority = t->ctrlpf >> 2 & 1, score = t->ctrlpf >> 1 & 1 & (!priority | (on == 1u << TIA_PF));
+    const __m256i coloured = TIA_ALL_IF(score), before = TIA_ALL_IF(priority & !score);
+    __m256i field = TIA_ON(TIA_PF), players = _mm256_and_si256(field, coloured);
+    __m256i one = _mm256_or_si256(_mm256_and_si256(players, left), _mm256_or_si256(TIA_ON(TIA_P0), TIA_ON(TIA_M0)));
+    __m256i two = _mm256_or_si256(_mm256_andnot_si256(left, players), _mm256_or_si256(TIA_ON(TIA_P1), TIA_ON(TIA_M1)));
+    field = _mm256_or_si256(_mm256_andnot_si256(coloured, field), TIA_ON(TIA_BL));
+    players = _mm256_and_si256(field, before);
+    one = _mm256_andnot_si256(players, one);
+    two = _mm256_andnot_si256(_mm256_or_si256(one, players), two);
+    field = _mm256_andnot_si256(_mm256_or_si256(one, two), field);
+#undef TIA_ALL_IF
+#undef TIA_ON
+    uint64_t planes[3][4];
+    _mm256_storeu_si256((__m256i *)planes[0], one);
+    _mm256_storeu_si256((__m256i *)planes[1], two);
+    _mm256_storeu_si256((__m256i *)planes[2], field);
+    const __m512i background = _mm512_set1_epi8((char)t->colubk), colour_1 = _mm512_set1_epi8((char)t->colup[0]);
+    const __m512i colour_2 = _mm512_set1_epi8((char)t->colup[1]), colour_3 = _mm512_set1_epi8((char)t->colupf);
     for (uint32_t k = begin >> 6; 64 * k < end; k++) {
-        tia_planes_t planes = tia_planes(t, on, k);
-        __m512i v = _mm512_set1_epi8((char)t->colubk);
-        v = _mm512_mask_set1_epi8(v, planes.one, (char)t->colup[0]);
-        v = _mm512_mask_set1_epi8(v, planes.two, (char)t->colup[1]);
-        v = _mm512_mask_set1_epi8(v, planes.field, (char)t->colupf);
+        __m512i v = _mm512_mask_mov_epi8(background, planes[0][k], colour_1);
+        v = _mm512_mask_mov_epi8(v, planes[1][k], colour_2);
+        v = _mm512_mask_mov_epi8(v, planes[2][k], colour_3);
         _mm512_mask_storeu_epi8(row + 64 * k, tia_word_span(begin, end, k), v);
     }
 }
@@ -206,7 +213,7 @@ __attribute__((target("avx512bw"))) A26_SLOW void tia_paint_avx512(
 
 A26_FN void tia_paint(const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
 #ifdef A26_X86_VECTORS
-    if (__builtin_cpu_supports("avx512bw"))
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         tia_paint_avx512(t, on, begin, end, row);
     else if (__builtin_cpu_supports("avx2"))
         tia_paint_avx2(t, on, begin, end, row);

@@ -1,7 +1,6 @@
 """Translate an Atari 2600 ROM's code to C: ``python translate.py ROM NAME > NAME.c``.
 
-Recursive descent from the reset and BRK vectors: fall-through, both ways of a branch, targets of
-JMP and JSR, return addresses. Every instruction becomes a few calls of the functions that the
+rom_code.py finds the instructions. Every instruction becomes a few calls of the functions that the
 interpreter uses, with addresses, operands and cycles as constants; the C compiler does the rest.
 What is not found ahead of time (a computed jump to somewhere else, code in RAM) is left to the
 interpreter, instruction by instruction, until it comes back to an entry.
@@ -9,15 +8,12 @@ interpreter, instruction by instruction, until it comes back to an entry.
 Imports nothing but the standard library: the package's build runs it.
 """
 
-import re
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-RESET_VECTOR, BREAK_VECTOR = 0xFFC, 0xFFE
-LENGTHS = {"IMP": 1, "ACC": 1, "ABS": 3, "ABX": 3, "ABY": 3, "IND": 3}
-BRANCHES = {"BCC", "BCS", "BEQ", "BNE", "BMI", "BPL", "BVC", "BVS"}
-ENDS = {"RTS", "RTI", "JMP", "BRK"}
+from rom_code import BRANCHES, BREAK_VECTOR, ENDS, LENGTHS, Rom
+
+MOST_RETURNS = 6  # that a return compares with before it looks its address up
 
 # Where computed jumps go, found by tracing the oracle-checked interpreter. A wrong or missing
 # entry costs time only.
@@ -25,98 +21,15 @@ COMPUTED_JUMPS = {"pong": (0x19E, 0x386, 0x3A0, 0x3F5)}
 
 # Loops that a header knows in closed form: offset of the head -> macro. Each has its bit in the run
 # function's `summaries`; with 0 it is the plain translation, which they are compared with.
-SUMMARIES = {"pong": {0x58B: "A2600_SUMMARY_PONG_SCORE", 0x5E0: "A2600_SUMMARY_PONG_KERNEL"}}
+SUMMARIES = {
+    "pong": {
+        0x58B: "A2600_SUMMARY_PONG_SCORE",
+        0x5B8: "A2600_SUMMARY_PONG_EMPTY_LINES",
+        0x5E0: "A2600_SUMMARY_PONG_KERNEL",
+    }
+}
 SUMMARY_HEADERS = {"pong": ("a26_pong_kernel.h", "a26_pong_score.h")}
 SUMMARY_LOCALS = {"pong": ("pong_plan_t plan = {{~0ull, ~0ull}};", "int score_quiet = 0;")}
-
-
-def opcode_table():
-    """The opcodes of m6507.h: code -> (operation, mode, cycles, access)."""
-    text = (HERE / "m6507.h").read_text()
-    found = re.findall(r"X\(0x(\w\w), (\w+), (\w+), (\d), (\w)\)", text)
-    return {int(code, 16): (op, mode, int(n), access) for code, op, mode, n, access in found}
-
-
-class Rom:
-    """A ROM's bytes, its instructions and where control may enter."""
-
-    def __init__(self, data, extra_entries=()):
-        if len(data) not in (2048, 4096):
-            raise ValueError(f"ROM: expected 2048 or 4096 bytes, got {len(data)}")
-        self.bytes = bytes(data) * (4096 // len(data))
-        self.opcodes = opcode_table()
-        self.page = self.word(RESET_VECTOR) & 0xF000  # the mirror that the program runs in
-        self.code = {}  # offset -> (opcode, operand)
-        self.targets, self.entries = set(), set()
-        if self.page & 0x1000:  # else it does not begin in the ROM
-            self._walk([self.word(RESET_VECTOR) & 0xFFF, *extra_entries])
-
-    def word(self, at):
-        """A little-endian word, wrapping within the ROM."""
-        return self.bytes[at & 0xFFF] | self.bytes[(at + 1) & 0xFFF] << 8
-
-    def _walk(self, starts):
-        todo = list(starts)
-        self.entries.update(starts)
-        while todo:
-            at = todo.pop()
-            while at not in self.code:
-                opcode = self.bytes[at]
-                if opcode not in self.opcodes:
-                    break
-                op, mode, _, _ = self.opcodes[opcode]
-                length = LENGTHS.get(mode, 2)
-                if at + length >= 4096:
-                    break  # the interpreter knows what lies beyond
-                operand = self.bytes[at + 1] if length == 2 else self.word(at + 1)
-                self.code[at] = (opcode, operand)
-                following = at + length
-                todo += self._leads_to(at, op, mode, operand, following)
-                if op in ENDS:
-                    break
-                at = following
-
-    def _leads_to(self, at, op, mode, operand, following):
-        """Offsets that an instruction may go to, beside the following one."""
-        if op in BRANCHES:
-            target = self.branch_target(following, operand)
-            if not 0 <= target < 4096:
-                return []
-            self.targets.add(target)
-            return [target]
-        if op == "JSR" or (op == "JMP" and mode == "ABS"):
-            if not self.inside(operand):
-                return []
-            target = operand & 0xFFF
-            self.targets.add(target)
-            if op == "JSR":
-                self.entries.add(following)
-                return [target, following]
-            return [target]
-        if op == "BRK":
-            handler = self.word(BREAK_VECTOR)
-            found = [at + 2] if at + 2 < 4096 else []
-            if self.inside(handler):
-                found.append(handler & 0xFFF)
-            self.entries.update(found)
-            return found
-        if op in ("STA", "STX", "STY", "SAX") and self.is_vsync(mode, operand):
-            self.entries.add(following)  # a frame may end there
-        return []
-
-    def inside(self, address):
-        """Whether an address is this ROM in the mirror that the program runs in."""
-        return address & 0xF000 == self.page
-
-    @staticmethod
-    def branch_target(following, operand):
-        """Offset of a branch's target; outside of 0..4095 it leaves the ROM."""
-        return following + (operand ^ 0x80) - 0x80
-
-    @staticmethod
-    def is_vsync(mode, operand):
-        """Whether a store's constant address is VSYNC or one of its mirrors."""
-        return mode in ("ZP", "ABS") and operand & 0x1080 == 0 and operand & 0x3F == 0
 
 
 class Translator:
@@ -127,6 +40,7 @@ class Translator:
         self.summaries = SUMMARIES.get(name, {})
         self.headers = SUMMARY_HEADERS.get(name, ())
         self.locals = SUMMARY_LOCALS.get(name, ())
+        self.returns = rom.returns()
         self.lines = []
 
     def emit(self, *lines):
@@ -167,6 +81,7 @@ class Translator:
             if at in self.summaries:
                 self.emit(f"    {self.summaries[at]}")
             self.waiting_loop(at)
+            self.dividing_loop(at)
             self.instruction(at)
             opcode, _ = rom.code[at]
             op, mode, _, _ = rom.opcodes[opcode]
@@ -227,6 +142,27 @@ class Translator:
             turns = f"{reg} - 1" if condition == "BNE" else f"{reg} <= 128 ? {reg} : 0"
             self.emit(f"    A2600_COUNT_DOWN({reg}, {turns}, {cycles}) A2600_CHECK_LIMIT")
 
+    def dividing_loop(self, at):
+        """Where a loop begins that subtracts until it borrows: go to its last turn."""
+        rom, subtraction, step, cycles = self.rom, at, "", 0
+        op = rom.opcodes[rom.code[at][0]][0]
+        if op in ("INX", "INY", "DEX", "DEY"):
+            reg, sign = f"r.{op[2].lower()}", "+" if op[:2] == "IN" else "-"
+            step, cycles, subtraction = f"{reg} = (uint8_t)({reg} {sign} turns_);", 2, at + 1
+        branch = subtraction + 2
+        if not {subtraction, branch} <= rom.code.keys():
+            return
+        opcode, by = rom.code[subtraction]
+        turn = branch + 2
+        if (
+            rom.opcodes[opcode][:2] == ("SBC", "IMM")
+            and by
+            and rom.opcodes[rom.code[branch][0]][0] == "BCS"
+            and rom.branch_target(turn, rom.code[branch][1]) == at
+        ):
+            cycles += 2 + 3 + ((turn ^ at) & 0xF00 != 0)
+            self.emit(f"    A2600_DIVIDE({by}, {cycles}, {step}) A2600_CHECK_LIMIT")
+
     def instruction(self, at):
         """Write one instruction."""
         rom = self.rom
@@ -258,7 +194,7 @@ class Translator:
         elif op == "PHA":
             self.emit(f"    value = r.a; A2600_PUSH_VALUE(0x{page | following:04X})")
         elif op == "PHP":
-            self.emit(f"    value = m6507_flags(&r); A2600_PUSH_VALUE(0x{page | following:04X})")
+            self.emit(f"    A2600_PUSH_FLAGS(0x{page | following:04X})")
         elif op == "PLA":
             self.emit("    m6507_op_LDA(&r, A2600_PULL(0x68));")
         elif op == "PLP":
@@ -276,17 +212,23 @@ class Translator:
             back = page | (following - 1)
             self.emit(f"    A2600_CALL(0x{back:04X})", f"    {self.call(operand)}")
         elif op == "RTS":
-            self.emit("    A2600_DO_RTS A2600_CHECK_LIMIT goto dispatch;")
+            self.emit("    A2600_DO_RTS A2600_CHECK_LIMIT", *self.back(at))
         elif op == "RTI":
-            self.emit("    A2600_DO_RTI A2600_CHECK_LIMIT goto dispatch;")
+            self.emit("    A2600_DO_RTI A2600_CHECK_LIMIT", *self.back(at))
         elif op == "BRK":
             back = page + at + 2 & 0xFFFF
             self.emit(
-                f"    A2600_CALL(0x{back:04X}) A2600_PUSH(m6507_flags(&r)); r.i = 1;",
+                f"    A2600_CALL(0x{back:04X}) A2600_CALL_PUSH(m6507_flags(&r)) r.i = 1;",
                 f"    {self.call(self.rom.word(BREAK_VECTOR))}",
             )
         else:
             raise AssertionError(op)
+
+    def back(self, at):
+        """Lines that go on after a return: branches to likely places are predicted best."""
+        for target in self.returns.get(at, ())[:MOST_RETURNS]:
+            yield f"    if (r.pc == 0x{self.rom.page | target:04X}) goto L{target:03X};"
+        yield "    goto dispatch;"
 
     def call(self, address):
         """Go to a subroutine."""
@@ -363,6 +305,8 @@ class Translator:
             noise = f"0x{operand >> 8:02X}"
             if operand & 0x1000 and (operand & 0x1FFF) + 255 <= 0x1FFF:
                 return "rom[address & 0xFFF]", ";"
+            if operand < 0x40:
+                return f"A2600_READ_NEAR_INPUTS(address, {noise})", "A2600_STORE"
         else:
             pointer = f"0x{operand:02X}" if mode == "IZY" else f"(uint8_t)(0x{operand:02X} + r.x)"
             self.emit(f"    value = {pointer};")

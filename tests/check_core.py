@@ -61,6 +61,8 @@ def tool(name):
 
 def translator():
     """csrc/translate.py as a module."""
+    if str(CSRC) not in sys.path:  # for what it imports
+        sys.path.insert(0, str(CSRC))
     spec = importlib.util.spec_from_file_location("translate", CSRC / "translate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -131,6 +131,12 @@ class NativeVectorEnv(GameVectorEnv):
         self._games.reset(words)
         self._seeded[list(seeds)] = True
 
+    def _checked_actions(self, actions: Any) -> np.ndarray:
+        usual = type(actions) is np.ndarray and actions.ndim == 1 and actions.dtype == np.int64
+        if usual and self._games.accepts(actions):
+            return actions
+        return super()._checked_actions(actions)
+
     def _step_games(self) -> None:
         if self._shown:
             self._turn_page()

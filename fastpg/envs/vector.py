@@ -14,6 +14,7 @@ from fastpg.envs.rules import Rules, rules
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 
 INFO_KEYS = ("lives", "episode_frame_number", "frame_number")
+_INFO_FLAGS = tuple(f"_{key}" for key in INFO_KEYS)  # whether a value is a game's own
 
 #: Shape of a game's observation, uint8, by its name.
 OBSERVATIONS: dict[str, tuple[int, ...]] = {
@@ -209,9 +210,9 @@ class GameVectorEnv(VectorEnv):
     def _infos(self, values: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
         values = values.copy() if mask is self._everyone else np.where(mask, values, 0)
         found: dict[str, Any] = {}
-        for key, own in zip(INFO_KEYS, values, strict=True):
+        for key, own, flag in zip(INFO_KEYS, values, _INFO_FLAGS, strict=True):
             found[key] = own
-            found[f"_{key}"] = mask.copy()
+            found[flag] = mask.copy()
         return found
 
     def _final(self, ended: np.ndarray) -> dict[str, Any]:

@@ -26,7 +26,8 @@ static const engine_t engines[] = {
     {"plain translation", a2600_run_pong, 0},
     {"kernel summary", a2600_run_pong, 1},
     {"score summary", a2600_run_pong, 2},
-    {"both summaries", a2600_run_pong, 3},
+    {"empty lines' summary", a2600_run_pong, 4},
+    {"all summaries", a2600_run_pong, 7},
 };
 
 /* What a case shows, with backgrounds found and with the fixed ones. */

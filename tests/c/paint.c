@@ -86,7 +86,7 @@ int main(int count, char **words) {
 #ifdef A26_X86_VECTORS
     if (__builtin_cpu_supports("avx2"))
         failed += check_paint("AVX2", tia_paint_avx2, cases) + check_complete("AVX2", tia_complete_avx2, cases / 500);
-    if (__builtin_cpu_supports("avx512bw"))
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         failed += check_paint("AVX-512", tia_paint_avx512, cases);
 #endif
     printf("%s\n", failed ? "FAILED" : "passed");
