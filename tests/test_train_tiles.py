@@ -129,7 +129,7 @@ def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, cap
         self.agent_steps += played.agent_steps
 
     monkeypatch.setattr(PPO, "learn", learn)
-    assert main([*SMALL, "--run-dir", str(tmp_path / "run"), *FAST]) == 1
+    assert main([*SMALL, "--run-dir", str(tmp_path / "run"), *FAST, "--agent-steps", "1"]) == 1
     assert "the weights are not finite" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
