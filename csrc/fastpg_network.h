@@ -193,14 +193,16 @@ FASTPG_INLINE fastpg_units_t fastpg_hidden(
     return sums;
 }
 
-/* A block's part of a head. */
+/* A block's part of a head: in eight lanes on every machine. */
 FASTPG_INLINE float fastpg_head(const fastpg_units_t *hidden, const float *w2) {
+    enum { ACROSS = FASTPG_LANES / FASTPG_PIECE };
     const fastpg_piece_t *weights = (const fastpg_piece_t *)w2;
-    fastpg_piece_t products = hidden->piece[0] * weights[0];
-    for (int k = 1; k < FASTPG_PIECES; k++) products += hidden->piece[k] * weights[k];
-    float lane[FASTPG_PIECE], sum = 0;
-    memcpy(lane, &products, sizeof(lane));
-    for (int j = 0; j < FASTPG_PIECE; j++) sum += lane[j];
+    fastpg_piece_t products[ACROSS];
+    for (int k = 0; k < ACROSS; k++) products[k] = hidden->piece[k] * weights[k];
+    for (int k = ACROSS; k < FASTPG_PIECES; k++) products[k % ACROSS] += hidden->piece[k] * weights[k];
+    float lane[FASTPG_LANES], sum = 0;
+    memcpy(lane, products, sizeof(lane));
+    for (int j = 0; j < FASTPG_LANES; j++) sum += lane[j];
     return sum;
 }
 

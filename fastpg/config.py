@@ -28,6 +28,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 PPO_GAMES = 16  # played at the same time, if nothing else is set
 _MOST_STEPS, _MOST_EPISODES = 1 << 24, 1 << 14  # of one update: what is played must fit in memory
+_MOST_GAMES = 1 << 14
 
 
 class ConfigError(ValueError):
@@ -246,6 +247,8 @@ def _check_algorithm(config: TrainConfig) -> None:
         if config.input == "raw":
             raise ConfigError("--input raw: --algorithm ppo needs difference or stack")
         games = config.num_envs or PPO_GAMES
+        if games > _MOST_GAMES:
+            raise ConfigError(f"--num-envs: expected at most {_MOST_GAMES}, got {games}")
         if games * config.steps_per_update > _MOST_STEPS:
             raise ConfigError(
                 f"--steps-per-update: expected at most {_MOST_STEPS // games} with {games} games, "

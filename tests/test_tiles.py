@@ -220,16 +220,34 @@ def test_full_views_of_all_kinds_of_tiles():
 
 
 def test_saturated_policies_keep_a_chance_that_ratios_can_divide_by():
-    network = make_network(Sight(1), 3, 2, 1, False)
+    """Actions of probability 5e-42 are taken where the uniform number is 0: once in 2**24 steps."""
+    stream, step = 0, 14_883_995
+    numbers = np.array([stream], np.uint64), np.array([step], np.uint64)
+    assert get_backend("reference").counter_uniforms(*numbers, 0)[0] == 0
+    network = TileNetwork(1, Sight(1), 2, 1, False)
     entries = make_entries(np.random.default_rng(0), 8, 2)
     record = entries.record()
-    tensors = network.tensors()
-    network.load({"w1": np.abs(tensors["w1"]), "w2": np.full((1, 3), -1e4)})
-    network.core.choose(record, 0, 0, 0, 0)
+    lit = entries.views[0].sum(dtype=float)
+    network.load({"w1": np.ones((PIXELS, 1)), "w2": np.full((1, 1), -95 / lit)})
+    network.core.choose(record, 0, 0, stream, step)
+    assert record.actions[0] == 1
+    assert record.chances[0] == np.finfo(np.float32).tiny
+    learner, ones = Learner(network.core, Pool(1), 8), np.ones(8, np.float32)
+    learner.gradient(record, np.zeros(1, np.int32), ones, ones, np.inf, 0, 0, 1)
+    assert np.isfinite(learner.norm())
+    network.core.choose(record, 0, 0, stream, step + 1)
     assert (record.actions[0], record.chances[0]) == (0, 1)
+
+
+def test_a_network_that_is_not_finite_is_seen_to_be():
+    network = TileNetwork(3, Sight(1), 2, 1, False)
+    record = make_entries(np.random.default_rng(0), 8, 2).record()
     network.load({"w1": np.full((PIXELS, 3), np.nan), "w2": np.ones((1, 3))})
     network.core.choose(record, 0, 0, 0, 0)
-    assert np.isnan(record.chances[0])  # what is wrong is seen to be
+    assert np.isnan(record.chances[0])
+    learner, ones = Learner(network.core, Pool(1), 8), np.ones(8, np.float32)
+    learner.gradient(record, np.zeros(1, np.int32), ones, ones, np.inf, 0, 0, 1)
+    assert np.isnan(learner.norm())
 
 
 def test_entries_that_look_out_of_the_record_are_refused():

@@ -129,7 +129,7 @@ def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, cap
         self.agent_steps += played.agent_steps
 
     monkeypatch.setattr(PPO, "learn", learn)
-    assert main([*SMALL, "--run-dir", str(tmp_path / "run"), *FAST]) == 1
+    assert main([*SMALL, "--run-dir", str(tmp_path / "run"), *FAST, "--agent-steps", "1"]) == 1
     assert "the weights are not finite" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
@@ -167,8 +167,12 @@ def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, cap
             "--steps-per-update: expected at most 1048576 with 16 games, got 9999999999",
         ),
         (
-            ["--preset", "fast", "--num-envs", "1000000"],
-            "--steps-per-update: expected at most 16 with 1000000 games, got 256",
+            ["--preset", "fast", "--num-envs", "16384", "--steps-per-update", "1025"],
+            "--steps-per-update: expected at most 1024 with 16384 games, got 1025",
+        ),
+        (
+            ["--preset", "fast", "--num-envs", "16385", "--steps-per-update", "1"],
+            "--num-envs: expected at most 16384, got 16385",
         ),
         (
             ["--episodes-per-batch", "9999999"],

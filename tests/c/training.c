@@ -270,17 +270,19 @@ static uint64_t play_and_learn(const shape_t *shape, int threads, int steps, int
 int main(int count, char **words) {
     int steps = count > 1 ? atoi(words[1]) : 60, rounds = count > 2 ? atoi(words[2]) : 4;
     prepare();
+    uint64_t all = 0;
     int failed = check_tiles(5 * rounds);
     printf("%d views\n", 5 * rounds);
     for (int k = 0; k < COUNT(shapes); k++) {
         const uint64_t alone = play_and_learn(&shapes[k], 1, steps, rounds);
+        all = digest(all, &alone, sizeof(alone));
         for (int threads = 2; threads <= MOST_THREADS; threads++)
             if (play_and_learn(&shapes[k], threads, steps, rounds) != alone) {
                 fprintf(stderr, "shape %d: %d threads differ from one\n", k, threads);
                 failed++;
             }
     }
-    printf("%d networks, 1 to %d threads: %d rounds of %d steps, %d games\n%s\n", COUNT(shapes), MOST_THREADS, rounds,
-           steps, GAMES_AT_ONCE, failed ? "FAILED" : "passed");
+    printf("%d networks, 1 to %d threads: %d rounds of %d steps, %d games: %016llx\n%s\n", COUNT(shapes), MOST_THREADS,
+           rounds, steps, GAMES_AT_ONCE, (unsigned long long)all, failed ? "FAILED" : "passed");
     return failed != 0;
 }
