@@ -433,7 +433,7 @@ cdef class Games:
         self.v.observations = &observations[0, 0]
 
     def accepts(self, const int64_t[:] actions):
-        """Whether these are actions of as many games: NumPy's min and max take several times as long."""
+        """Whether these are actions of as many games: NumPy's min and max take far longer."""
         cdef Py_ssize_t i
         cdef bint good = actions.shape[0] == self.v.games
         for i in range(actions.shape[0]):

@@ -24,8 +24,9 @@ from fastpg._tiles cimport (
     A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_TILE_PIXELS, FASTPG_TILES,
     FASTPG_TILE_SUMS, FASTPG_UNITS, atomic_flag_clear, fastpg_adam_task,
     fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry, fastpg_choose,
-    fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task, fastpg_game_t, fastpg_latest_t,
-    fastpg_learner_t, fastpg_loss_sums_t, fastpg_loss_task, fastpg_network_t, fastpg_record_t, fastpg_rmsprop_task, fastpg_rollout_t,
+    fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task, fastpg_game_t,
+    fastpg_latest_t, fastpg_learner_t, fastpg_loss_sums_t, fastpg_loss_task, fastpg_network_t,
+    fastpg_probabilities, fastpg_record_t, fastpg_rmsprop_task, fastpg_rollout_t,
     fastpg_rollout_task, fastpg_tile_view, fastpg_value_task, stamp_t,
 )
 
@@ -203,6 +204,19 @@ cdef class Network:
         record.within(entry, self.carry())
         fastpg_forget_latest(&self.n, self.latest)
         return fastpg_choose(&self.n, &record.r, entry, seed, stream, step, self.latest)
+
+    def evaluate(self, Record record not None, int64_t entry):
+        """An entry's action probabilities (actions,) float32, and its value or None."""
+        cdef float[19] heads
+        record.within(entry, self.carry())
+        fastpg_forget_latest(&self.n, self.latest)
+        fastpg_evaluate(&self.n, &record.r, entry, self.latest, heads)
+        fastpg_probabilities(heads, self.n.outputs)
+        probabilities = [heads[k] for k in range(self.n.outputs)]
+        if self.n.outputs == 1:
+            probabilities = [1 - heads[0], heads[0]]
+        value = heads[self.n.outputs] if self.n.heads > self.n.outputs else None
+        return np.array(probabilities, np.float32), value
 
     def __dealloc__(self):
         free(self.latest)

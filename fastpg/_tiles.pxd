@@ -75,6 +75,9 @@ cdef extern from "fastpg_rollout.h" nogil:
         atomic_flag choosing
 
     int64_t fastpg_tile_view(const uint8_t *, uint16_t *)
+    void fastpg_evaluate(
+        const fastpg_network_t *, const fastpg_record_t *, int64_t, fastpg_latest_t *, float *)
+    void fastpg_probabilities(float *, int64_t)
     void fastpg_forget_latest(const fastpg_network_t *, fastpg_latest_t *)
     uint8_t fastpg_choose(
         const fastpg_network_t *, const fastpg_record_t *, int64_t, uint64_t, uint64_t, uint64_t,

@@ -10,19 +10,31 @@ from typing import Any, Literal
 PRESETS: dict[str, dict[str, Any]] = {
     "pong": {},
     "blog": {"learning_rate": 1e-4, "background": "blog"},
-    "fast": {
-        "algorithm": "ppo",
-        "env": "PongNoFrameskip-v4",
-        "input": "stack",
-        "hidden": 128,
-        "episodes": None,
-        "num_envs": 16,
-        "learning_rate": 2e-3,
-        "final_learning_rate": 4e-4,
-        "anneal_steps": 1_400_000,
-        "agent_steps": 3_000_000,
-        "checkpoint_every": 50,
-    },
+}
+_PPO = {
+    "algorithm": "ppo",
+    "input": "stack",
+    "idle": True,
+    "num_envs": 16,
+    "episodes": None,
+    "checkpoint_every": 50,
+}
+PRESETS["fast"] = _PPO | {
+    "env": "PongNoFrameskip-v4",
+    "hidden": 128,
+    "learning_rate": 2e-3,
+    "final_learning_rate": 4e-4,
+    "anneal_steps": 1_000_000,
+    "agent_steps": 3_000_000,
+}
+PRESETS["sticky"] = _PPO | {
+    "env": "ALE/Pong-v5",
+    "hidden": 256,
+    "frames": 3,
+    "learning_rate": 1e-3,
+    "final_learning_rate": 1e-4,
+    "anneal_steps": 7_000_000,
+    "agent_steps": 10_000_000,
 }
 
 
@@ -39,9 +51,9 @@ class ConfigError(ValueError):
 class TrainConfig:
     """Train a two-layer policy network on an Atari game from its pixels."""
 
-    preset: Literal["pong", "blog", "fast"] = "pong"
+    preset: Literal["pong", "blog", "fast", "sticky"] = "pong"
     """Named set of defaults: pong is the article's algorithm at its fastest, blog the same with its
-    script's numbers, fast learns with PPO."""
+    script's numbers, fast is PPO for games without sticky actions, sticky PPO for those with."""
 
     algorithm: Literal["reinforce", "ppo"] = "reinforce"
     """reinforce: the article's, whole episodes and RMSProp. ppo: clipped policy gradients with a
@@ -78,6 +90,9 @@ class TrainConfig:
     """What the network sees: the difference of two 80x80 views, the views side by side, or all
     100,800 numbers of one frame over 255 (dense, a thousand times slower: the article's first
     description)."""
+
+    idle: bool = False
+    """Whether the network may also do nothing: three actions in Pong instead of UP and DOWN."""
 
     frames: int = 2
     """Views that a stack has."""

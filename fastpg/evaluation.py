@@ -76,7 +76,8 @@ class Player:
         """
         self.policy, self.greedy = policy, greedy
         self.game = game_class(emulator)(rules)
-        _, self.actions = action_table(rules.game, len(self.game.action_meanings))
+        idle = policy.network.outputs == 3
+        _, self.actions = action_table(rules.game, len(self.game.action_meanings), idle)
         self.kernels = get_backend("cython")
         self.record = Record(_ROOM, (_ROOM + 1) * VIEW_PIXELS)
         self.screen = np.zeros((1, *SCREEN), np.uint8)
@@ -101,8 +102,10 @@ class Player:
         self.record.observe(entry, entry * VIEW_PIXELS, min(step, 255), view)
         network = self.policy.network.core
         action = network.choose(self.record, entry, seed, 0, step)
-        if self.greedy and self.record.chances[entry] < 0.5:
-            action = self._likeliest(entry, action)
+        if self.greedy:
+            probabilities, _ = network.evaluate(self.record, entry)
+            action = int(np.argmax(probabilities))
+            self.record.actions[entry] = action  # what later steps may look back at
         return action
 
     def _next_entry(self, step: int) -> int:
@@ -118,12 +121,6 @@ class Player:
             tiles[:half] = tiles[half:]
             self.record.begins[:half] -= np.uint32(half * VIEW_PIXELS)
         return half + step % half
-
-    def _likeliest(self, entry: int, drawn: int) -> int:
-        if self.policy.network.outputs > 1:
-            raise NotImplementedError("greedy play of more than two actions")
-        self.record.actions[entry] = 1 - drawn
-        return 1 - drawn
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import Rules
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
-from fastpg.policy import Frames, Inputs, SparseRows, Tiles
+from fastpg.policy import Frames, Recorded, SparseRows, Tiles
 from fastpg.recording import Growing
 from fastpg.tiles import RED, Sight, TileNetwork
 
@@ -53,7 +53,7 @@ class Fragment:
 
     job: Job
     over: bool
-    inputs: Inputs
+    inputs: Recorded
     actions: np.ndarray
     rewards: np.ndarray
     emulator_frames: int

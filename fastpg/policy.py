@@ -100,7 +100,8 @@ class Tiles:
         return Tiles(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-Inputs = SparseRows | Frames | Tiles
+Inputs = SparseRows | Frames  # of the kernel table's network
+Recorded = SparseRows | Frames | Tiles
 
 
 class Policy:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.policy import Inputs
+from fastpg.policy import Recorded
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Episode:
     """
 
     number: int
-    inputs: Inputs
+    inputs: Recorded
     actions: np.ndarray
     rewards: np.ndarray
     emulator_frames: int
@@ -34,9 +34,9 @@ class Episode:
         return self.inputs.nbytes + self.actions.nbytes + self.rewards.nbytes
 
 
-def concatenate_inputs(parts: Sequence[Inputs]) -> Inputs:
+def concatenate_inputs(parts: Sequence[Any]) -> Any:
     """Join inputs of one kind, in order."""
-    return type(parts[0]).concatenate(list(parts))  # type: ignore[arg-type]
+    return type(parts[0]).concatenate(list(parts))
 
 
 class Growing:

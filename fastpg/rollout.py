@@ -82,14 +82,15 @@ def _join(number: int, fragments: Sequence[Fragment]) -> Episode:
     )
 
 
-def action_table(game: str, action_count: int) -> tuple[int, tuple[int, ...]]:
+def action_table(game: str, action_count: int, idle: bool = False) -> tuple[int, tuple[int, ...]]:
     """Return the network's outputs A and the game's action for each sampled one.
 
-    Pong has the article's two, UP and DOWN, from one output; another game all of its own.
+    Pong has the article's two, UP and DOWN, from one output, or with ``idle`` three outputs for
+    NOOP, DOWN and UP; another game has all of its own.
     """
-    if game == "pong":
-        return 1, PONG_ACTIONS
-    return action_count, tuple(range(action_count))
+    if game != "pong":
+        return action_count, tuple(range(action_count))
+    return (3, (0, *PONG_ACTIONS)) if idle else (1, PONG_ACTIONS)
 
 
 def rehearsal(kind: str) -> Episode:

@@ -5,6 +5,7 @@ The same episodes, to the last bit, as :class:`fastpg.tiles.Games` plays in comp
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ class SteppedGames:
 
 def _recorded(episodes: Sequence[Episode]) -> tuple[Record, list[tuple[int, int]]]:
     """Episodes as a record, and the entries (begin, end) of each."""
-    inputs = concatenate_inputs([episode.inputs for episode in episodes])
+    inputs: Any = concatenate_inputs([episode.inputs for episode in episodes])  # Tiles
     lengths = [len(episode.actions) for episode in episodes]
     ends = np.cumsum(lengths)
     record = Record(len(inputs), max(inputs.tiles.size, 1))

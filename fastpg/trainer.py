@@ -28,7 +28,7 @@ from fastpg.tiles import Games, Sight, TileNetwork
 def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     """The algorithm that a run's settings ask for."""
     game = game_class(config.emulator)(rules)
-    outputs, table = action_table(rules.game, len(game.action_meanings))
+    outputs, table = action_table(rules.game, len(game.action_meanings), config.idle)
     if config.algorithm == "ppo":
         return _make_ppo(config, rules, game, outputs, table)
     games = config.num_envs or config.episodes_per_batch

@@ -160,7 +160,7 @@ class PPO:
         if not math.isfinite(norm):
             raise Diverged("the gradient is not finite")
         factor = min(1.0, self.settings.max_gradient / (norm + 1e-9))
-        self.optimizer.core.adam(learning_rate, factor, 0.9, 0.999, 1e-5)
+        self.optimizer.core.adam(learning_rate, factor, 0.9, 0.999, 1e-7)
 
     # ---- keeping ----------------------------------------------------------------------------
 
