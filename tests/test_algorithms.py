@@ -15,7 +15,7 @@ from tests.tile_model import Loss, Model, entries_of
 
 PONG = replace(preset("pong"), emulator="native", backend="tiles", hidden=8, threads=1)
 PONG = replace(PONG, episodes_per_batch=3, num_envs=2)
-FAST = replace(preset("fast"), emulator="native", backend="tiles", hidden=8, threads=1)
+FAST = replace(preset("fast"), emulator="native", backend="tiles", hidden=8, threads=1, idle=False)
 FAST = replace(FAST, num_envs=3, steps_per_update=50, minibatch=64, anneal_steps=0)
 
 
