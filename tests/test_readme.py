@@ -35,4 +35,4 @@ def test_training_command(command):
 
 
 def test_all_are_found():
-    assert (len(SNIPPETS), len(COMMANDS)) == (3, 5)
+    assert (len(SNIPPETS), len(COMMANDS)) == (3, 6)
