@@ -156,6 +156,7 @@ static void open_rollout(run_t *r, const shape_t *s, int threads) {
         fastpg_game_t *g = &r->rollout.game[k];
         a26_gym_reset(&g->gym, &cartridge, &powered, &rules, &seed, 0);
         g->between = 1;
+        g->latest = room(r->network.blocks, sizeof(fastpg_latest_t));
         g->stream = (uint64_t)k;
         g->begin = g->entry = k * r->entries;
         g->end = g->begin + r->entries;
@@ -165,6 +166,8 @@ static void open_rollout(run_t *r, const shape_t *s, int threads) {
 }
 
 static void close_run(run_t *r) {
+    for (int k = 0; k < GAMES_AT_ONCE; k++)
+        free(r->rollout.game[k].latest);
     void *all[] = {
         r->network.w1, r->network.w2, r->network.stamps, r->record.tiles, r->record.begins, r->record.counts,
         r->record.ages, r->record.actions, r->record.ends, r->record.rewards, r->record.chances, r->record.values,
@@ -179,6 +182,7 @@ static void close_run(run_t *r) {
 static uint64_t play(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     for (int k = 0; k < GAMES_AT_ONCE; k++) {
         fastpg_game_t *g = &r->rollout.game[k];
+        fastpg_forget_latest(&r->network, g->latest);
         if (r->rollout.whole) {
             g->episodes = 1 + k % 2;
             g->stream = (uint64_t)(10 * round + k);
