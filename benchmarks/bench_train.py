@@ -3,13 +3,19 @@
 The whole command beside bare emulation and other libraries: ``end_to_end.py``.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fastpg.algorithms.reinforce import Reinforce
+from fastpg.algorithms.reinforce import Credit
+from fastpg.algorithms.reinforce_ops import update
+from fastpg.config import preset
 from fastpg.kernels import get_backend
 from fastpg.policy import Policy, RMSProp, SparseRows
 from fastpg.recording import Episode
+from fastpg.train import resolve_auto, resolve_rules
+from fastpg.trainer import make_algorithm
 
 EPISODES, STEPS, PIXELS, HIDDEN = 10, 1200, 22, 200
 
@@ -34,9 +40,26 @@ def test_update(benchmark, backend):
     policy = Policy(w1, w2, get_backend(backend))
     policy.initialize(0)
     optimizer = RMSProp(policy, 1e-4, 0.99)
-    benchmark(Reinforce().update, optimizer, episodes)
+    benchmark(update, Credit(), optimizer, episodes)
     stored = sum(episode.nbytes for episode in episodes)
     benchmark.extra_info["bytes_per_stored_step"] = stored / (EPISODES * STEPS)
     if benchmark.stats:
         samples = EPISODES * STEPS
         benchmark.extra_info["microseconds_per_step"] = benchmark.stats["min"] / samples * 1e6
+
+
+@pytest.mark.parametrize("hidden", [128, 256])
+def test_learning_of_ppo(benchmark, hidden):
+    """What a step costs in all epochs of a round of the preset ``fast``, on all cores."""
+    benchmark.group = "PPO: learning from one round"
+    config = replace(preset("fast"), hidden=hidden)
+    rules = resolve_rules(config)
+    algorithm = make_algorithm(resolve_auto(config, rules), rules)
+    for _ in range(4):
+        algorithm.learn(algorithm.play())
+    played = algorithm.play()
+    benchmark.pedantic(algorithm.learn, (played,), rounds=5 if benchmark.enabled else 1)
+    if benchmark.stats:
+        samples = played.agent_steps * config.epochs
+        cost = benchmark.stats["median"] / samples * 1e6
+        benchmark.extra_info["microseconds_per_sample_and_epoch"] = cost
