@@ -19,7 +19,7 @@ from fastpg._core cimport (
     a26_gym_t, a26_seed_t, a26_sticky_least, fastpg_pool_close, fastpg_pool_open, fastpg_pool_run,
     fastpg_pool_t, fastpg_task_t,
 )
-from fastpg._emulator cimport Cartridge
+from fastpg._emulator cimport Cartridge, seed_of
 from fastpg._tiles cimport (
     A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_TILE_PIXELS, FASTPG_TILES,
     FASTPG_TILE_SUMS, FASTPG_UNITS, atomic_flag_clear, fastpg_adam_task,
@@ -43,19 +43,6 @@ def zeros(shape, dtype):
     raw = np.zeros(bytes_ + _LINE, np.uint8)
     skip = -raw.ctypes.data % _LINE
     return raw[skip:skip + bytes_].view(dtype).reshape(shape)
-
-
-cdef a26_seed_t seed_of(object words) except *:
-    """As in fastpg._emulator."""
-    cdef a26_seed_t seed
-    memset(&seed, 0, sizeof(seed))
-    state, increment, sticky = words
-    seed.random.state[0] = state >> 64
-    seed.random.state[1] = state & 0xFFFFFFFFFFFFFFFF
-    seed.random.increment[0] = increment >> 64
-    seed.random.increment[1] = increment & 0xFFFFFFFFFFFFFFFF
-    seed.sticky = sticky
-    return seed
 
 
 cdef class Pool:

@@ -206,19 +206,6 @@ FASTPG_INLINE float fastpg_head(const fastpg_units_t *hidden, const float *w2) {
     return sum;
 }
 
-/* Logits to probabilities, in place: sigmoid or softmax in double, rounded once. */
-FASTPG_INLINE void fastpg_probabilities(float *logits, int64_t outputs) {
-    if (outputs == 1) {
-        logits[0] = (float)(1.0 / (1.0 + exp(-(double)logits[0])));
-        return;
-    }
-    double highest = -INFINITY, sum = 0.0;
-    for (int64_t a = 0; a < outputs; a++)
-        if (logits[a] > highest) highest = logits[a];
-    for (int64_t a = 0; a < outputs; a++) sum += exp(logits[a] - highest);
-    for (int64_t a = 0; a < outputs; a++) logits[a] = (float)(exp(logits[a] - highest) / sum);
-}
-
 FASTPG_INLINE float fastpg_chance(const float *probabilities, int64_t outputs, uint8_t action) {
     if (outputs > 1) return probabilities[action];
     return action ? probabilities[0] : 1.0f - probabilities[0];

@@ -75,22 +75,26 @@ FASTPG_INLINE float fastpg_logit(const float *hidden, const float *w2, int64_t u
     return even + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
-/* One sample's probabilities: sigmoid or softmax in double, rounded once. */
+/* Logits to probabilities, in place: sigmoid or softmax in double, rounded once. */
+FASTPG_INLINE void fastpg_probabilities(float *logits, int64_t outputs) {
+    if (outputs == 1) {
+        logits[0] = (float)(1.0 / (1.0 + exp(-(double)logits[0])));
+        return;
+    }
+    double highest = -INFINITY, sum = 0.0;
+    for (int64_t a = 0; a < outputs; a++)
+        if (logits[a] > highest) highest = logits[a];
+    for (int64_t a = 0; a < outputs; a++) sum += exp(logits[a] - highest);
+    for (int64_t a = 0; a < outputs; a++) logits[a] = (float)(exp(logits[a] - highest) / sum);
+}
+
+/* One sample's probabilities. */
 FASTPG_INLINE void fastpg_heads(
     const float *hidden, const float *w2, int64_t units, int64_t outputs, float *probabilities)
 {
     for (int64_t a = 0; a < outputs; a++)
         probabilities[a] = fastpg_logit(hidden, w2 + a * units, units);
-    if (outputs == 1) {
-        probabilities[0] = (float)(1.0 / (1.0 + exp(-(double)probabilities[0])));
-        return;
-    }
-    double highest = -INFINITY, sum = 0.0;
-    for (int64_t a = 0; a < outputs; a++)
-        if (probabilities[a] > highest) highest = probabilities[a];
-    for (int64_t a = 0; a < outputs; a++) sum += exp(probabilities[a] - highest);
-    for (int64_t a = 0; a < outputs; a++)
-        probabilities[a] = (float)(exp(probabilities[a] - highest) / sum);
+    fastpg_probabilities(probabilities, outputs);
 }
 
 /* hidden[j] = max(0, sum_k signs[k] * w1[indices[k], j]) for one tile; NaN stays NaN. */

@@ -1,6 +1,8 @@
 """What other extension modules use of fastpg._emulator."""
 
-from fastpg._core cimport a2600_t, a26_cartridge_t, a26_env_t
+from fastpg._core cimport a2600_t, a26_cartridge_t, a26_env_t, a26_seed_t
+
+cdef a26_seed_t seed_of(object words) except *
 
 
 cdef class Cartridge:
