@@ -21,8 +21,8 @@ from fastpg._core cimport (
 )
 from fastpg._emulator cimport Cartridge, seed_of
 from fastpg._tiles cimport (
-    A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_TILE_PIXELS, FASTPG_TILES,
-    FASTPG_TILE_SUMS, FASTPG_UNITS, atomic_flag_clear, fastpg_adam_task,
+    A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS, FASTPG_TILES,
+    FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear, fastpg_adam_task,
     fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry, fastpg_choose,
     fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task, fastpg_game_t,
     fastpg_latest_t, fastpg_learner_t, fastpg_loss_sums_t, fastpg_loss_task, fastpg_network_t,
@@ -139,22 +139,34 @@ cdef class Network:
     cdef fastpg_latest_t *latest
 
     def __cinit__(
-        self, int64_t hidden, int64_t frames, bint difference, int64_t recalled, int64_t actions,
-        int64_t outputs, bint value,
+        self, int64_t hidden, tuple views, bint difference, int64_t recalled, int64_t actions,
+        int64_t outputs, bint value, int64_t cell=0,
     ):
-        if not (1 <= frames <= 8 and 0 <= recalled <= 16 and 2 <= actions <= FASTPG_MOST_OUTPUTS):
-            raise ValueError("frames, recalled, actions: expected 1..8, 0..16, 2..18")
+        cdef int64_t k, across
+        if [*views] != sorted({0, *views}) or len(views) > FASTPG_MOST_VIEWS:
+            raise ValueError(f"views: expected up to {FASTPG_MOST_VIEWS}, from 0 on, got {views}")
+        if not (max(views) <= 32 and 0 <= recalled <= 16 and 2 <= actions <= FASTPG_MOST_OUTPUTS):
+            raise ValueError("views, recalled, actions: expected at most 32, 0..16, 2..18")
         if outputs not in (1, actions) or (outputs == 1 and actions != 2):
             raise ValueError(f"outputs: expected {actions}, or 1 for 2 actions, got {outputs}")
-        if difference and frames != 2:
-            raise ValueError(f"frames: expected 2 for their difference, got {frames}")
-        planes = 1 if difference else frames
+        if difference and len(views) != 2:
+            raise ValueError(f"views: expected 2 for their difference, got {views}")
+        if not 0 <= cell <= FASTPG_TILE_SIDE:
+            raise ValueError(f"cell: expected 0 to {FASTPG_TILE_SIDE}, got {cell}")
+        planes = 1 if difference else len(views)
+        across = (FASTPG_TILE_SIDE + cell - 1) // cell if cell else 0
         self.n.blocks = (hidden + FASTPG_UNITS - 1) // FASTPG_UNITS
-        self.n.frames, self.n.difference = frames, difference
+        self.n.views, self.n.difference = len(views), difference
+        for k in range(self.n.views):
+            self.n.lags[k] = views[k]
         self.n.recalled, self.n.actions = recalled, actions
         self.n.outputs, self.n.heads = outputs, outputs + value
-        self.n.rows = planes * FASTPG_TILE_PIXELS + recalled * actions
-        self.n.places = self.n.rows + planes * FASTPG_TILE_SUMS
+        self.n.past = planes * FASTPG_TILE_PIXELS
+        self.n.cell, self.n.cells = cell, self.n.past + recalled * actions
+        self.n.rows = self.n.cells + planes * across * across
+        # a pixel's own row is all there is to it without cells
+        self.n.summed = FASTPG_TILES if cell else FASTPG_TILES - FASTPG_TILE_PIXELS
+        self.n.places = self.n.rows + planes * self.n.summed
         self.n.version = 2
         self.latest = latest_of(self.n.blocks)
         self.w1 = zeros((self.n.blocks, self.n.places, FASTPG_UNITS), np.float32)
@@ -167,12 +179,17 @@ cdef class Network:
 
     @property
     def rows(self):
-        """Rows of the first layer: planes of pixels, then (recalled, actions)."""
+        """Rows of the first layer's parts: those of its inputs, then planes of cells."""
         return self.n.rows
+
+    @property
+    def inputs(self):
+        """Rows of the first layer: planes of pixels, then (recalled, actions)."""
+        return self.n.cells
 
     cdef int64_t carry(self):
         """Entries before its own that a choice may look back at."""
-        return max(self.n.frames - 1, self.n.recalled)
+        return max(self.n.lags[self.n.views - 1], self.n.recalled)
 
     @property
     def heads(self):

@@ -158,6 +158,12 @@ FASTPG_INLINE void fastpg_add_to_row(float *row, const fastpg_units_t *what) {
     for (int k = 0; k < FASTPG_PIECES; k++) piece[k] += what->piece[k];
 }
 
+FASTPG_INLINE void fastpg_add_times(float *row, float times, const float *what) {
+    fastpg_piece_t *to = (fastpg_piece_t *)row;
+    const fastpg_piece_t *from = (const fastpg_piece_t *)what;
+    for (int k = 0; k < FASTPG_PIECES; k++) to[k] += times * from[k];
+}
+
 FASTPG_INLINE void fastpg_scatter_frame(
     fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t plane, int64_t frame,
     const fastpg_units_t *what)
@@ -172,7 +178,7 @@ FASTPG_INLINE void fastpg_scatter_difference(
     fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t i, const fastpg_units_t *what,
     fastpg_latest_t *waiting)
 {
-    const int64_t before = fastpg_seen(r, i, 1);
+    const int64_t before = fastpg_seen(l->net, r, i, 1);
     if (waiting->entry != before) {
         if (waiting->entry >= 0) fastpg_scatter_frame(l, r, block, 0, waiting->entry, &waiting->sums);
         memset(&waiting->sums, 0, sizeof(waiting->sums));
@@ -190,7 +196,7 @@ FASTPG_INLINE void fastpg_scatter(
     const fastpg_network_t *n = l->net;
     if (n->difference) fastpg_scatter_difference(l, r, block, i, what, waiting);
     else
-        for (int64_t k = 0; k < n->frames; k++) fastpg_scatter_frame(l, r, block, k, fastpg_seen(r, i, k), what);
+        for (int64_t k = 0; k < n->views; k++) fastpg_scatter_frame(l, r, block, k, fastpg_seen(n, r, i, k), what);
     for (int64_t k = 0; k < n->recalled; k++) {
         int64_t place = fastpg_recalled_place(n, r, i, k);
         if (place >= 0) fastpg_add_to_row(fastpg_gradient_row(l, block, place), what);
@@ -239,12 +245,11 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
     const fastpg_network_t *n = l->net;
     const int32_t *sums = l->sums + block * (n->places - n->rows), *rows = l->rows + block * n->rows;
     for (int64_t k = 0; k < l->sum_count[block]; k++) {
-        fastpg_patch_t patch = fastpg_patch(n, sums[k]);
-        fastpg_units_t what;
-        memcpy(&what, l->g1 + (block * n->places + sums[k]) * FASTPG_UNITS, sizeof(what));
-        for (int x = 0; x < patch.width; x++)
-            for (int y = 0; y < patch.height; y++)
-                fastpg_add_to_row(fastpg_gradient_row(l, block, patch.first + x * FASTPG_TILE_SIDE + y), &what);
+        fastpg_part_of_sum_t parts[FASTPG_MOST_PARTS];
+        const int count = fastpg_parts_of_sum(n, sums[k], parts);
+        const float *what = l->g1 + (block * n->places + sums[k]) * FASTPG_UNITS;
+        for (int j = 0; j < count; j++)
+            fastpg_add_times(fastpg_gradient_row(l, block, parts[j].row), parts[j].times, what);
     }
     double norm = 0;
     for (int64_t k = 0; k < l->row_count[block]; k++) {

@@ -14,7 +14,7 @@
 #define FASTPG_UNITS 64
 #define FASTPG_MOST_OUTPUTS 18
 #define FASTPG_MOST_HEADS (FASTPG_MOST_OUTPUTS + 1)
-#define FASTPG_TILE_SUMS ((FASTPG_TILE_KINDS - 1) * FASTPG_TILE_PIXELS) /* tiles of more than a pixel */
+#define FASTPG_MOST_VIEWS 8
 
 #if defined(__GNUC__)
 typedef fastpg_vector fastpg_piece_t;
@@ -46,21 +46,26 @@ typedef struct {
 
 typedef struct {
     int64_t blocks;
-    int64_t frames;     /* that it sees: the entry's and those before it */
-    int difference;     /* of two frames: one plane of weights, the earlier frame subtracted */
+    int64_t views;      /* that it sees */
+    int64_t lags[FASTPG_MOST_VIEWS]; /* steps before the entry's that each is of; the first is 0 */
+    int difference;     /* of two views: one plane of weights, the earlier view subtracted */
     int64_t recalled;   /* earlier actions that it sees */
     int64_t actions;    /* there are */
     int64_t outputs;    /* logits: 1 for two actions */
     int64_t heads;      /* outputs, and 1 more with a value */
-    int64_t rows;       /* of w1: planes of pixels, then (recalled, actions) */
-    int64_t places;     /* rows, then the sums over tiles, plane by plane */
+    int64_t past;       /* first row of the recalled actions */
+    int64_t cell;       /* side of the cells whose pixels share a part of their weights; 0: none */
+    int64_t cells;      /* first row of the cells */
+    int64_t rows;       /* of w1: planes of pixels, (recalled, actions), planes of cells */
+    int64_t summed;     /* sums over tiles, a plane: those of more than one row of w1 */
+    int64_t places;     /* rows, then the sums, plane by plane */
     float *w1;          /* (blocks, places, FASTPG_UNITS) */
     float *w2;          /* (blocks, heads, FASTPG_UNITS) */
     _Atomic uint32_t *stamps; /* (blocks, places - rows): of which version a sum is; odd: being made */
     uint32_t version;   /* even; raised by 2 when weights change */
 } fastpg_network_t;
 
-FASTPG_INLINE int64_t fastpg_planes(const fastpg_network_t *n) { return n->difference ? 1 : n->frames; }
+FASTPG_INLINE int64_t fastpg_planes(const fastpg_network_t *n) { return n->difference ? 1 : n->views; }
 
 /* ---- sums of weights over tiles ------------------------------------------------------------- */
 
@@ -74,27 +79,67 @@ FASTPG_INLINE void fastpg_store(const fastpg_units_t *sums, float *row) {
     for (int k = 0; k < FASTPG_PIECES; k++) piece[k] = sums->piece[k];
 }
 
-/* The rows of pixels that a place behind `rows` stands for: `height` from `first` on, and as many a column later. */
+/* What a place behind `rows` stands for: pixels of a plane, (x, y) and those to the right and below. */
 typedef struct {
-    int64_t first;
-    int width, height;
+    int64_t plane;
+    int x, y, width, height;
 } fastpg_patch_t;
 
 FASTPG_INLINE fastpg_patch_t fastpg_patch(const fastpg_network_t *n, int64_t place) {
-    int64_t sum = place - n->rows;
-    int64_t plane = sum / FASTPG_TILE_SUMS, kind = sum % FASTPG_TILE_SUMS / FASTPG_TILE_PIXELS + 1;
+    const int64_t sum = place - n->rows;
+    const int tile = (int)(sum % n->summed + FASTPG_TILES - n->summed), at = tile % FASTPG_TILE_PIXELS;
+    const int kind = tile / FASTPG_TILE_PIXELS;
     fastpg_patch_t patch = {
-        plane * FASTPG_TILE_PIXELS + sum % FASTPG_TILE_PIXELS, kind / 4 ? 2 : 1, 1 << kind % 4};
+        sum / n->summed, at / FASTPG_TILE_SIDE, at % FASTPG_TILE_SIDE, kind / 4 ? 2 : 1, 1 << kind % 4};
     return patch;
 }
 
-FASTPG_CLONES static void fastpg_sum_patch(const fastpg_network_t *n, int64_t block, int64_t place, float *to) {
-    fastpg_patch_t patch = fastpg_patch(n, place);
-    const float *rows = n->w1 + (block * n->places + patch.first) * FASTPG_UNITS;
+/* The rows of w1 that a sum is of, each so many times: pixels once, a cell once for each of its pixels. */
+typedef struct {
+    int64_t row;
+    float times;
+} fastpg_part_of_sum_t;
+
+#define FASTPG_MOST_PARTS (2 * 16) /* a tile's pixels, and at worst as many cells */
+
+/* How many of the numbers begin..begin+count-1 lie in the cell of that number. */
+FASTPG_INLINE int fastpg_overlap(int begin, int count, int number, int side) {
+    const int low = number * side, high = low + side, end = begin + count;
+    return (high < end ? high : end) - (low > begin ? low : begin);
+}
+
+FASTPG_INLINE int fastpg_add_cells(
+    const fastpg_network_t *n, fastpg_patch_t p, fastpg_part_of_sum_t *parts, int count)
+{
+    const int side = (int)n->cell, across = (FASTPG_TILE_SIDE + side - 1) / side;
+    for (int x = p.x / side; x <= (p.x + p.width - 1) / side; x++)
+        for (int y = p.y / side; y <= (p.y + p.height - 1) / side; y++) {
+            parts[count].row = n->cells + (p.plane * across + x) * across + y;
+            parts[count++].times =
+                (float)(fastpg_overlap(p.x, p.width, x, side) * fastpg_overlap(p.y, p.height, y, side));
+        }
+    return count;
+}
+
+FASTPG_INLINE int fastpg_parts_of_sum(const fastpg_network_t *n, int64_t place, fastpg_part_of_sum_t *parts) {
+    const fastpg_patch_t p = fastpg_patch(n, place);
+    int count = 0;
+    for (int x = p.x; x < p.x + p.width; x++)
+        for (int y = p.y; y < p.y + p.height; y++) {
+            parts[count].row = p.plane * FASTPG_TILE_PIXELS + x * FASTPG_TILE_SIDE + y;
+            parts[count++].times = 1;
+        }
+    return n->cell ? fastpg_add_cells(n, p, parts, count) : count;
+}
+
+FASTPG_CLONES static void fastpg_make_sum(const fastpg_network_t *n, int64_t block, int64_t place, float *to) {
+    fastpg_part_of_sum_t parts[FASTPG_MOST_PARTS];
+    const int count = fastpg_parts_of_sum(n, place, parts);
     fastpg_units_t sums = {0};
-    for (int x = 0; x < patch.width; x++)
-        for (int y = 0; y < patch.height; y++)
-            fastpg_add_row(&sums, rows + (x * FASTPG_TILE_SIDE + y) * FASTPG_UNITS);
+    for (int j = 0; j < count; j++) {
+        const fastpg_piece_t *row = (const fastpg_piece_t *)(n->w1 + (block * n->places + parts[j].row) * FASTPG_UNITS);
+        for (int k = 0; k < FASTPG_PIECES; k++) sums.piece[k] += parts[j].times * row[k];
+    }
     fastpg_store(&sums, to);
 }
 
@@ -105,10 +150,10 @@ static const float *fastpg_make_row(
     _Atomic uint32_t *stamp = n->stamps + block * (n->places - n->rows) + place - n->rows;
     float *row = n->w1 + (block * n->places + place) * FASTPG_UNITS;
     if (seen == n->version + 1 || !atomic_compare_exchange_strong(stamp, &seen, n->version + 1)) {
-        fastpg_sum_patch(n, block, place, scratch);
+        fastpg_make_sum(n, block, place, scratch);
         return scratch;
     }
-    fastpg_sum_patch(n, block, place, row);
+    fastpg_make_sum(n, block, place, row);
     atomic_store_explicit(stamp, n->version, memory_order_release);
     return row;
 }
@@ -124,19 +169,19 @@ FASTPG_INLINE const float *fastpg_row(const fastpg_network_t *n, int64_t block, 
 
 /* Where a tile's sum lies, and its gradient. */
 FASTPG_INLINE int64_t fastpg_place(const fastpg_network_t *n, int64_t plane, uint16_t tile) {
-    return tile < FASTPG_TILE_PIXELS ? plane * FASTPG_TILE_PIXELS + tile
-                                     : n->rows + plane * FASTPG_TILE_SUMS + tile - FASTPG_TILE_PIXELS;
+    const int64_t sum = tile - (FASTPG_TILES - n->summed);
+    return sum < 0 ? plane * FASTPG_TILE_PIXELS + tile : n->rows + plane * n->summed + sum;
 }
 
 /* The place of the earlier action number k (0 the latest), or -1 at the episode's begin. */
 FASTPG_INLINE int64_t fastpg_recalled_place(const fastpg_network_t *n, const fastpg_record_t *r, int64_t i, int64_t k) {
     if (k >= r->ages[i]) return -1;
-    return n->rows - (n->recalled - k) * n->actions + r->actions[i - 1 - k];
+    return n->past + k * n->actions + r->actions[i - 1 - k];
 }
 
-/* The entry whose frame entry i sees as its k-th latest: an episode's first frame has itself before it. */
-FASTPG_INLINE int64_t fastpg_seen(const fastpg_record_t *r, int64_t i, int64_t k) {
-    return i - (k < r->ages[i] ? k : r->ages[i]);
+/* The entry whose frame entry i sees as view k: an episode's first frame has itself before it. */
+FASTPG_INLINE int64_t fastpg_seen(const fastpg_network_t *n, const fastpg_record_t *r, int64_t i, int64_t k) {
+    return i - (n->lags[k] < r->ages[i] ? n->lags[k] : r->ages[i]);
 }
 
 /* ---- forward -------------------------------------------------------------------------------- */
@@ -176,14 +221,14 @@ FASTPG_INLINE fastpg_units_t fastpg_hidden(
     fastpg_units_t sums = {0}, earlier = {0};
     fastpg_add_frame(n, r, block, 0, i, &sums);
     if (n->difference) {
-        const int64_t before = fastpg_seen(r, i, 1);
+        const int64_t before = fastpg_seen(n, r, i, 1);
         if (latest->entry == before) earlier = latest->sums;
         else fastpg_add_frame(n, r, block, 0, before, &earlier);
         latest->sums = sums;
         latest->entry = i;
         for (int k = 0; k < FASTPG_PIECES; k++) sums.piece[k] -= earlier.piece[k];
     } else {
-        for (int64_t k = 1; k < n->frames; k++) fastpg_add_frame(n, r, block, k, fastpg_seen(r, i, k), &sums);
+        for (int64_t k = 1; k < n->views; k++) fastpg_add_frame(n, r, block, k, fastpg_seen(n, r, i, k), &sums);
     }
     for (int64_t k = 0; k < n->recalled; k++) {
         int64_t place = fastpg_recalled_place(n, r, i, k);

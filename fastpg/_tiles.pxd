@@ -9,7 +9,8 @@ cdef extern from "fastpg_rollout.h" nogil:
         FASTPG_UNITS
         FASTPG_TILES
         FASTPG_TILE_PIXELS
-        FASTPG_TILE_SUMS
+        FASTPG_TILE_SIDE
+        FASTPG_MOST_VIEWS
         FASTPG_MOST_OUTPUTS
         A2600_SCREEN_BYTES
 
@@ -27,13 +28,18 @@ cdef extern from "fastpg_rollout.h" nogil:
         pass
     ctypedef struct fastpg_network_t:
         int64_t blocks
-        int64_t frames
+        int64_t views
+        int64_t lags[8]
         int difference
         int64_t recalled
         int64_t actions
         int64_t outputs
         int64_t heads
+        int64_t past
+        int64_t cell
+        int64_t cells
         int64_t rows
+        int64_t summed
         int64_t places
         float *w1
         float *w2

@@ -35,15 +35,18 @@ class Network:
     def __init__(
         self,
         hidden: int,
-        frames: int,
+        views: tuple[int, ...],
         difference: bool,
         recalled: int,
         actions: int,
         outputs: int,
         value: bool,
+        cell: int = 0,
     ) -> None: ...
     @property
     def rows(self) -> int: ...
+    @property
+    def inputs(self) -> int: ...
     @property
     def heads(self) -> int: ...
     def changed(self) -> None: ...

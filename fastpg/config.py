@@ -30,7 +30,7 @@ PRESETS["fast"] = _PPO | {
 PRESETS["sticky"] = _PPO | {
     "env": "ALE/Pong-v5",
     "hidden": 256,
-    "frames": 3,
+    "views": (0, 1, 4),
     "learning_rate": 1e-3,
     "final_learning_rate": 1e-4,
     "anneal_steps": 7_000_000,
@@ -41,6 +41,10 @@ PRESETS["sticky"] = _PPO | {
 PPO_GAMES = 16  # played at the same time, if nothing else is set
 _MOST_STEPS, _MOST_EPISODES = 1 << 24, 1 << 14  # of one update: what is played must fit in memory
 _MOST_GAMES = 1 << 14
+_MOST_LAG = 32  # steps; what lies back further is not kept
+
+
+_PATHS = ("run_dir", "resume")
 
 
 class ConfigError(ValueError):
@@ -94,8 +98,8 @@ class TrainConfig:
     idle: bool = False
     """Whether the network may also do nothing: three actions in Pong instead of UP and DOWN."""
 
-    frames: int = 2
-    """Views that a stack has."""
+    views: tuple[int, ...] = (0, 1)
+    """Views that a stack has, each by the steps that it lies back: 0 is the present."""
 
     past_actions: int = 0
     """Actions before the one to choose that the network sees too (backend tiles)."""
@@ -105,6 +109,10 @@ class TrainConfig:
 
     hidden: int = 200
     """Hidden units of the network."""
+
+    cells: int = 0
+    """ppo: pixels in the side of cells that share a part of their weights in learning, so that what
+    is learned of one place is learned of those around it; the network is the same. 0: none."""
 
     learning_rate: float = 2e-3
     """Step size of RMSProp or Adam."""
@@ -192,8 +200,9 @@ class TrainConfig:
     """Also write TensorBoard events (needs the [track] extra)."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, paths as strings."""
-        return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        """Plain values: paths as strings, tuples as lists."""
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        return plain | {"views": list(self.views)}
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> "TrainConfig":
@@ -204,8 +213,10 @@ class TrainConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"config: {', '.join(unknown)} unknown to this version of fastpg")
-        paths = {k: Path(v) for k, v in values.items() if k in ("run_dir", "resume") and v}
-        return TrainConfig(**{**values, **paths})
+        typed: dict[str, Any] = {k: Path(v) for k, v in values.items() if k in _PATHS and v}
+        if "views" in values:
+            typed["views"] = tuple(values["views"])
+        return TrainConfig(**{**values, **typed})
 
 
 # What may be changed when a run is resumed: nothing that changes what is learned from a step.
@@ -241,7 +252,7 @@ def check(config: TrainConfig) -> None:
     for name in ("learning_rate", "final_learning_rate", "entropy", "value_weight", "max_gradient"):
         _between(config, name, 0.0, 1e3)
     _between(config, "clip", 0.0, float("inf"))
-    _between(config, "frames", 1, 8)
+    _between(config, "cells", 0, 80)
     _between(config, "past_actions", 0, 16)
     _between(config, "max_seconds", 0.0, 1e12)
     _between(config, "stop_at_score", -1e12, 1e12)
@@ -249,6 +260,12 @@ def check(config: TrainConfig) -> None:
         raise ConfigError(f"--hidden: expected at most {1 << 16}, got {config.hidden}")
     if config.seed >= 1 << 32:
         raise ConfigError(f"--seed: expected below 2**32, got {config.seed}")
+    views = config.views
+    if not 1 <= len(views) <= 8 or list(views) != sorted({0, *views}) or max(views) > _MOST_LAG:
+        raise ConfigError(
+            f"--views: expected 1 to 8 that rise from 0 to at most {_MOST_LAG}, "
+            f"got {' '.join(map(str, views)) or 'none'}"
+        )
     _check_algorithm(config)
 
 
@@ -270,6 +287,8 @@ def _check_algorithm(config: TrainConfig) -> None:
                 f"got {config.steps_per_update}"
             )
         return
+    if config.cells:
+        raise ConfigError(f"--cells {config.cells}: needs --algorithm ppo")
     if config.episodes_per_batch > _MOST_EPISODES:
         raise ConfigError(
             f"--episodes-per-batch: expected at most {_MOST_EPISODES}, "

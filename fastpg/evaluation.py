@@ -56,7 +56,8 @@ def policy_of(saved: Checkpoint) -> Policy:
         raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train: {error}") from None
     if seen == "raw":
         raise CheckpointError(f"{saved.path}: sees whole pictures (--input raw), expected views")
-    sight = Sight(config.get("frames", 2), seen == "difference", config.get("past_actions", 0))
+    views = tuple(config.get("views", (0, 1)))
+    sight = Sight(views, seen == "difference", config.get("past_actions", 0))
     network = TileNetwork(hidden, sight, max(outputs, 2), outputs, value="value" in tensors)
     network.load(tensors)
     return Policy(network, background == "frame", saved.update)

@@ -22,6 +22,7 @@ from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
 RED = np.ascontiguousarray(PALETTE_RGB[:, 0])
 _FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
 _TILES_A_STEP = 16  # four times what Pong shows
+_CELLS_SCALE = 0.4  # of the first weights that a cell's pixels share, to those of pixels
 
 
 @dataclass(frozen=True)
@@ -29,38 +30,54 @@ class Sight:
     """What the network sees.
 
     Attributes:
-        frames: the latest view and those before it; an episode's first has itself before it.
+        views: each by the steps that it lies back, from 0 on; an episode's first has itself before
+            it.
         difference: of two views, instead of both.
         past_actions: actions before the one to be chosen.
     """
 
-    frames: int = 2
+    views: tuple[int, ...] = (0, 1)
     difference: bool = False
     past_actions: int = 0
 
     @property
     def planes(self) -> int:
         """Views side by side in the first layer's rows."""
-        return 1 if self.difference else self.frames
+        return 1 if self.difference else len(self.views)
 
     @property
     def carry(self) -> int:
         """Steps before a step that it looks back at."""
-        return max(self.frames - 1, self.past_actions)
+        return max(*self.views, self.past_actions)
 
 
 class TileNetwork:
     """Weights of the network, as blocks of hidden units inside and as matrices outside.
 
+    With cells, a pixel's weights are learned as a sum of two parts: one of its own, and one that it
+    shares with the pixels of its cell. That is the same network (the parts are added up wherever
+    weights are used, and in :meth:`tensors`), but what is learned of one place is learned of the
+    places around it too.
+
     Attributes:
         core: the compiled network.
         hidden: H, number of hidden units.
+        cell: pixels in a cell's side; 0: no cells.
     """
 
-    def __init__(self, hidden: int, sight: Sight, actions: int, outputs: int, value: bool):
-        self.hidden, self.sight, self.outputs = hidden, sight, outputs
+    def __init__(
+        self, hidden: int, sight: Sight, actions: int, outputs: int, value: bool, cell: int = 0
+    ):
+        self.hidden, self.sight, self.outputs, self.cell = hidden, sight, outputs, cell
         self.core = Network(
-            hidden, sight.frames, sight.difference, sight.past_actions, actions, outputs, value
+            hidden,
+            sight.views,
+            sight.difference,
+            sight.past_actions,
+            actions,
+            outputs,
+            value,
+            cell,
         )
 
     def initialize(self, seed: int, pixels: float | None, policy: float | None) -> None:
@@ -68,7 +85,8 @@ class TileNetwork:
 
         Args:
             seed: of the generator.
-            pixels: standard deviation of the first layer; 1 / sqrt(fan in) if None.
+            pixels: standard deviation of the first layer; 1 / sqrt(fan in) if None. That of the
+                cells' parts is 0.4 of it.
             policy: standard deviation of the policy's head; 1 / sqrt(fan in) if None. The
                 value's head always has 1 / sqrt(fan in).
         """
@@ -76,29 +94,52 @@ class TileNetwork:
         scales = [1 / np.sqrt(self.hidden)] * self.core.heads
         if policy is not None:
             scales[: self.outputs] = [policy] * self.outputs
-        w1 = rng.standard_normal((self.core.rows, self.hidden))
+        w1 = rng.standard_normal((self.core.inputs, self.hidden))
         w2 = rng.standard_normal((self.core.heads, self.hidden)) * np.array(scales)[:, None]
-        w1 *= 1 / np.sqrt(self.core.rows) if pixels is None else pixels
-        self.load({"w1": w1, "w2": w2[: self.outputs], "value": w2[self.outputs :]})
+        scale = 1 / np.sqrt(self.core.inputs) if pixels is None else pixels
+        cells = rng.standard_normal((self.core.rows - self.core.inputs, self.hidden))
+        tensors = {"w1": w1 * scale, "w2": w2[: self.outputs], "value": w2[self.outputs :]}
+        parts = np.concatenate([tensors["w1"], cells * scale * _CELLS_SCALE])
+        self.load(tensors | {"w1_parts": parts})
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The weights as copies.
 
         ``w1 (D, H)``: rows of the pixels, view by view and row by row, then of past actions, the
         latest view and action first; ``w2 (A, H)``, and ``value (1, H)`` if there is such a head.
+        With cells also ``w1_parts``: D rows of the pixels' own parts, then those of cells.
         """
         heads = self.heads_outside(self.core.w2)
-        tensors = {"w1": self.rows_outside(self.core.w1), "w2": heads[: self.outputs]}
+        parts = self.rows_outside(self.core.w1)
+        tensors = {"w1": parts, "w2": heads[: self.outputs]}
+        if self.cell:
+            tensors |= {"w1": self._sums(parts), "w1_parts": parts}
         if self.core.heads > self.outputs:
             tensors["value"] = heads[self.outputs :]
         return tensors
 
     def load(self, tensors: dict[str, Any]) -> None:
-        """Take over the weights of :meth:`tensors`."""
-        self.rows_inside(tensors["w1"], self.core.w1)
+        """Take over the weights of :meth:`tensors`; without ``w1_parts`` those of cells are 0."""
+        parts = np.zeros((self.core.rows, self.hidden), np.float32)
+        given = tensors["w1_parts"] if self.cell and "w1_parts" in tensors else tensors["w1"]
+        if given.shape not in (parts.shape, (self.core.inputs, self.hidden)):
+            raise ValueError(f"w1: expected {(self.core.inputs, self.hidden)}, got {given.shape}")
+        parts[: len(given)] = given
+        self.rows_inside(parts, self.core.w1)
         heads = [tensors["w2"], *([tensors["value"]] if self.core.heads > self.outputs else [])]
         self.heads_inside(np.concatenate(heads), self.core.w2)
         self.core.changed()
+
+    def _sums(self, parts: np.ndarray) -> np.ndarray:
+        """(D, H): own parts and cells' added up."""
+        across = -(-VIEW_SIDE // self.cell)
+        x = y = np.arange(VIEW_SIDE) // self.cell
+        of_pixel = (x[None, :] * across + y[:, None]).ravel()  # cells lie column by column
+        w1, cells = parts[: self.core.inputs].copy(), parts[self.core.inputs :]
+        planes = cells.reshape(self.sight.planes, across * across, self.hidden)
+        pixels = self.sight.planes * VIEW_PIXELS
+        w1[:pixels] += planes[:, of_pixel].reshape(pixels, self.hidden)
+        return w1
 
     # ---- from blocks to matrices, and back ---------------------------------------------------
 

@@ -96,6 +96,7 @@ def _make_ppo(
         emulator_actions=[game.emulator_actions[action] for action in table],
         sight=_sight(config),
         hidden=config.hidden,
+        cell=config.cells,
         outputs=outputs,
         games=config.num_envs or PPO_GAMES,
         threads=min(config.threads or available_cores(), MOST_THREADS),
@@ -105,7 +106,7 @@ def _make_ppo(
 
 
 def _sight(config: TrainConfig) -> Sight:
-    return Sight(config.frames, config.input == "difference", config.past_actions)
+    return Sight(config.views, config.input == "difference", config.past_actions)
 
 
 class Trainer:

@@ -16,7 +16,7 @@ from tests.tile_model import Loss, Model, entries_of
 PONG = replace(preset("pong"), emulator="native", backend="tiles", hidden=8, threads=1)
 PONG = replace(PONG, episodes_per_batch=3, num_envs=2)
 FAST = replace(preset("fast"), emulator="native", backend="tiles", hidden=8, threads=1, idle=False)
-FAST = replace(FAST, num_envs=3, steps_per_update=50, minibatch=64, anneal_steps=0)
+FAST = replace(FAST, num_envs=3, steps_per_update=50, minibatch=64, anneal_steps=0, cells=5)
 
 
 def make(config):
@@ -231,7 +231,7 @@ def test_play_that_is_broken_off_leaves_no_trace(config):
 
 @pytest.mark.parametrize(
     "config",
-    [PONG, replace(PONG, input="stack", frames=3, past_actions=3), FAST],
+    [PONG, replace(PONG, input="stack", views=(0, 1, 4), past_actions=3), FAST],
     ids=["reinforce", "stack", "ppo"],
 )
 def test_saved_algorithms_and_threads_change_nothing(config):

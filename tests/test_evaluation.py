@@ -23,7 +23,7 @@ def trained(folder, *settings):
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory):
     settings = "--preset fast --num-envs 4 --steps-per-update 64 --agent-steps 512".split()
-    sight = ["--frames", "3", "--past-actions", "2"]
+    sight = ["--views", "0", "2", "5", "--past-actions", "2"]
     return trained(tmp_path_factory.mktemp("fast") / "run", *settings, *sight)
 
 

@@ -20,7 +20,7 @@ RULES = {  # episodes of some dozen steps
     "over at once": {"env_id": "ALE/Pong-v5", "max_num_frames_per_episode": 3},
     "long": {"env_id": "ALE/Pong-v5"},
 }
-SIGHTS = (Sight(2, True), Sight(3, False, 4))
+SIGHTS = (Sight((0, 1), True), Sight((0, 1, 4), False, 4))
 SEED = 11
 
 
@@ -290,11 +290,11 @@ def make_rollout(network, **changed):
 )
 def test_rollouts_that_cannot_be(changed):
     with pytest.raises(ValueError, match="expected"):
-        make_rollout(make_network(Sight(2), 3, 2, 1, False), **changed)
+        make_rollout(make_network(Sight((0, 1)), 3, 2, 1, False), **changed)
 
 
 def test_calls_that_cannot_be():
-    core = make_rollout(make_network(Sight(2, False, 3), 3, 2, 1, False))
+    core = make_rollout(make_network(Sight((0, 1), False, 3), 3, 2, 1, False))
     few = np.zeros(4, np.uint8)
     for call in (
         core.play,

@@ -10,13 +10,14 @@ from fastpg.kernels import get_backend
 from fastpg.tiles import Sight, TileNetwork
 from tests.tile_model import PIXELS, SIDE, Entries, Model, make_entries, make_network, pong_like
 
-SIGHTS = [
-    (Sight(2, True), 150),
-    (Sight(1), 5),
-    (Sight(2), 64),
-    (Sight(3), 70),
-    (Sight(2, True, 3), 8),
-    (Sight(3, False, 5), 5),
+SIGHTS = [  # what it sees, hidden units, side of the cells
+    (Sight((0, 1), True), 150, 0),
+    (Sight((0,)), 5, 1),
+    (Sight((0, 1)), 64, 0),
+    (Sight((0, 2, 5)), 70, 0),
+    (Sight((0, 5)), 70, 7),
+    (Sight((0, 3), True, 3), 8, 5),
+    (Sight((0, 1, 2), False, 5), 5, 80),
 ]
 
 
@@ -114,7 +115,7 @@ def test_a_view_is_written_only_where_it_fits():
     ("actions", "outputs", "value"), [(2, 1, False), (2, 1, True), (4, 4, True)]
 )
 def test_weights_go_in_and_out(hidden, actions, outputs, value):
-    sight = Sight(2, True, 1)
+    sight = Sight((0, 1), True, 1)
     network = make_network(sight, hidden, actions, outputs, value)
     tensors = network.tensors()
     assert tensors["w1"].shape == (PIXELS + actions, hidden)
@@ -136,8 +137,35 @@ def test_weights_go_in_and_out(hidden, actions, outputs, value):
         )
 
 
+@pytest.mark.parametrize("cell", [1, 5, 7, 80])
+def test_parts_of_weights_add_up(cell):
+    """The public weights of a network with cells are those of one without, up to rounding."""
+    sight = Sight((0, 3), False, 2)
+    network = make_network(sight, 70, 3, 3, True, cell=cell)
+    tensors = network.tensors()
+    across = -(-SIDE // cell)
+    own, rest = np.split(tensors["w1_parts"].astype(np.float64), [2 * PIXELS + 6])
+    assert rest.shape == (2 * across**2, 70)
+    assert rest.any()
+    y, x = np.divmod(np.arange(PIXELS), SIDE)
+    for plane, cells in enumerate(np.split(rest, 2)):
+        own[plane * PIXELS :][:PIXELS] += cells[x // cell * across + y // cell]
+    np.testing.assert_allclose(tensors["w1"], own, rtol=0, atol=2.0**-24 * 2)
+    plain = TileNetwork(70, sight, 3, 3, True)
+    plain.load(tensors)
+    other = TileNetwork(70, sight, 3, 3, True, cell)
+    other.load(tensors)
+    np.testing.assert_array_equal(other.tensors()["w1_parts"], tensors["w1_parts"])
+    other.load({name: tensors[name] for name in ("w1", "w2", "value")})
+    assert not other.tensors()["w1_parts"][2 * PIXELS + 6 :].any()
+    record = make_entries(np.random.default_rng(cell), 9, 3).record()
+    for entry in range(9):
+        (p, v), (q, w) = (n.core.evaluate(record, entry) for n in (network, plain))
+        np.testing.assert_allclose([*p, v], [*q, w], rtol=1e-4, atol=1e-5)
+
+
 def test_weights_are_drawn_with_the_scales_given():
-    network = TileNetwork(100, Sight(2), 2, 1, True)
+    network = TileNetwork(100, Sight((0, 1)), 2, 1, True)
     for pixels, policy, expected in ((None, None, 1 / 12800**0.5), (0.05, 0.01, 0.05)):
         network.initialize(3, pixels, policy)
         tensors = network.tensors()
@@ -149,15 +177,21 @@ def test_weights_are_drawn_with_the_scales_given():
 @pytest.mark.parametrize(
     "arguments",
     [
-        (8, 0, False, 0, 2, 1, False),
-        (8, 9, False, 0, 2, 1, False),
-        (8, 2, False, 17, 2, 1, False),
-        (8, 2, False, -1, 2, 1, False),
-        (8, 2, False, 0, 1, 1, False),
-        (8, 2, False, 0, 19, 19, False),
-        (8, 2, False, 0, 3, 1, False),
-        (8, 2, False, 0, 4, 3, False),
-        (8, 3, True, 0, 2, 1, False),
+        (8, (), False, 0, 2, 1, False),
+        (8, tuple(range(9)), False, 0, 2, 1, False),
+        (8, (1, 2), False, 0, 2, 1, False),
+        (8, (0, 2, 1), False, 0, 2, 1, False),
+        (8, (0, 1, 1), False, 0, 2, 1, False),
+        (8, (0, 33), False, 0, 2, 1, False),
+        (8, (0, 1), False, 17, 2, 1, False),
+        (8, (0, 1), False, -1, 2, 1, False),
+        (8, (0, 1), False, 0, 1, 1, False),
+        (8, (0, 1), False, 0, 19, 19, False),
+        (8, (0, 1), False, 0, 3, 1, False),
+        (8, (0, 1), False, 0, 4, 3, False),
+        (8, (0, 1, 2), True, 0, 2, 1, False),
+        (8, (0, 1), False, 0, 2, 1, False, -1),
+        (8, (0, 1), False, 0, 2, 1, False, 81),
     ],
 )
 def test_networks_that_cannot_be(arguments):
@@ -168,14 +202,14 @@ def test_networks_that_cannot_be(arguments):
 # ---- forward ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sight", "hidden"), SIGHTS, ids=str)
+@pytest.mark.parametrize(("sight", "hidden", "cell"), SIGHTS, ids=str)
 @pytest.mark.parametrize(("actions", "outputs"), [(2, 1), (4, 4)])
-def test_choices_equal_the_dense_network(sight, hidden, actions, outputs):
+def test_choices_equal_the_dense_network(sight, hidden, cell, actions, outputs):
     """Probabilities and values within the roundings of float32 sums; draws as the table's ops."""
     rng, kernels = np.random.default_rng(hidden), get_backend("reference")
     entries = make_entries(rng, 24, actions)
     record, samples = entries.record(), np.arange(24)
-    network = TileNetwork(hidden, sight, actions, outputs, True)
+    network = TileNetwork(hidden, sight, actions, outputs, True, cell)
     for seed in (1, 2):  # the second weights replace the first, and all sums over tiles
         network.initialize(seed, 0.1, None)
         model = Model(network, actions)
@@ -206,7 +240,7 @@ def test_full_views_of_all_kinds_of_tiles():
     entries = Entries(views_, np.arange(3, dtype=np.uint8), np.zeros(3, np.uint8), np.ones(3))
     record = entries.record()
     assert record.counts.tolist() == [3200, 400, 3200]
-    for sight in (Sight(2, True), Sight(3)):
+    for sight in (Sight((0, 1), True), Sight((0, 2, 5))):
         network = make_network(sight, 66, 2, 1, True)
         model = Model(network, 2)
         x, terms = model.inputs(entries, range(3))
@@ -224,7 +258,7 @@ def test_saturated_policies_keep_a_chance_that_ratios_can_divide_by():
     stream, step = 0, 14_883_995
     numbers = np.array([stream], np.uint64), np.array([step], np.uint64)
     assert get_backend("reference").counter_uniforms(*numbers, 0)[0] == 0
-    network = TileNetwork(1, Sight(1), 2, 1, False)
+    network = TileNetwork(1, Sight((0,)), 2, 1, False)
     entries = make_entries(np.random.default_rng(0), 8, 2)
     record = entries.record()
     lit = entries.views[0].sum(dtype=float)
@@ -240,7 +274,7 @@ def test_saturated_policies_keep_a_chance_that_ratios_can_divide_by():
 
 
 def test_a_network_that_is_not_finite_is_seen_to_be():
-    network = TileNetwork(3, Sight(1), 2, 1, False)
+    network = TileNetwork(3, Sight((0,)), 2, 1, False)
     record = make_entries(np.random.default_rng(0), 8, 2).record()
     network.load({"w1": np.full((PIXELS, 3), np.nan), "w2": np.ones((1, 3))})
     network.core.choose(record, 0, 0, 0, 0)
@@ -251,7 +285,7 @@ def test_a_network_that_is_not_finite_is_seen_to_be():
 
 
 def test_entries_that_look_out_of_the_record_are_refused():
-    network = make_network(Sight(2, False, 3), 8, 2, 1, False)
+    network = make_network(Sight((0, 1), False, 3), 8, 2, 1, False)
     record = Record(4, 4 * PIXELS)
     record.ages[:] = 9
     for entry in (-1, 0, 2, 4):

@@ -12,16 +12,16 @@ LOSSES = {
     "clip": Loss(clip=0.2, scale=0.1),
     "all": Loss(clip=0.3, entropy=0.05, value=0.5, scale=0.01),
 }
-STACK = Sight(2)
+STACK = Sight((0, 1))
 
 
 class Case:
     """A network, entries, and what is to be learned from them."""
 
-    def __init__(self, sight=STACK, hidden=70, actions=2, count=40, value=True):
+    def __init__(self, sight=STACK, hidden=70, actions=2, count=40, value=True, cell=0):
         rng = np.random.default_rng(hidden)
         outputs = 1 if actions == 2 else actions
-        self.network = make_network(sight, hidden, actions, outputs, value)
+        self.network = make_network(sight, hidden, actions, outputs, value, cell=cell)
         self.entries = make_entries(rng, count, actions)
         self.record = self.entries.record()
         self.advantages, self.returns = rng.standard_normal((2, count)).astype(np.float32)
@@ -52,12 +52,18 @@ def gradients(optimizer):
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("actions", [2, 5])
 @pytest.mark.parametrize(
-    ("sight", "hidden"),
-    [(Sight(2, True), 70), (Sight(3, False, 2), 5), (Sight(1, False, 1), 64)],
+    ("sight", "hidden", "cell"),
+    [
+        (Sight((0, 1), True), 70, 0),
+        (Sight((0, 1, 4), False, 2), 5, 0),
+        (Sight((0,), False, 1), 64, 1),
+        (Sight((0, 2), False, 1), 64, 6),
+        (Sight((0, 2), True), 7, 5),
+    ],
     ids=str,
 )
-def test_gradients_equal_the_dense_ones(sight, hidden, actions, loss):
-    case = Case(sight, hidden, actions)
+def test_gradients_equal_the_dense_ones(sight, hidden, cell, actions, loss):
+    case = Case(sight, hidden, actions, cell=cell)
     optimizer = make_optimizer(case.network, most_samples=32)  # fewer than there are
     sums = case.learn(optimizer, loss)
     expected, magnitudes = case.expected(loss)
@@ -89,7 +95,7 @@ def check_sums(case, loss, sums):
 @pytest.mark.parametrize("actions", [2, 5])
 def test_gradients_are_those_of_the_objective(actions):
     """Central differences of the objective along directions of the weights, in float64."""
-    case, loss = Case(Sight(2, True, 1), 12, actions), LOSSES["all"]
+    case, loss = Case(Sight((0, 1), True, 1), 12, actions), LOSSES["all"]
     entries, model, i = case.entries, case.model, case.samples
     x, _ = model.inputs(entries, i)
     rest = entries.actions[i], entries.chances[i], case.advantages[i], case.returns[i]
@@ -111,7 +117,7 @@ def test_gradients_are_those_of_the_objective(actions):
 
 def test_gradients_equal_the_kernel_table_s():
     """Those of ppo_gradient and policy_backward_outputs, with the same weights."""
-    case, loss, kernels = Case(Sight(2, True), 70), LOSSES["all"], get_backend("cython")
+    case, loss, kernels = Case(Sight((0, 1), True), 70), LOSSES["all"], get_backend("cython")
     entries, i, tensors = case.entries, case.samples, case.network.tensors()
     before = entries.views[np.where(entries.ages[i] > 0, i - 1, i)]
     rows = kernels.frame_difference(entries.views[i], before)
@@ -142,7 +148,7 @@ def test_gradients_equal_the_kernel_table_s():
 def test_a_ratio_to_the_same_weights_is_one():
     """Chances of the weights that learn: nothing is clipped, by a clip of 0 neither."""
     for actions in (2, 5):
-        case = Case(Sight(3, False, 2), 150, actions)
+        case = Case(Sight((0, 1, 2), False, 2), 150, actions)
         for i in range(len(case.entries.ages)):
             case.network.core.choose(case.record, i, 3, 0, i)
         assert len(set(case.record.actions)) == actions
@@ -152,9 +158,9 @@ def test_a_ratio_to_the_same_weights_is_one():
 
 
 def test_samples_beyond_the_room_and_threads_change_no_bit():
-    case, results = Case(Sight(2, False, 1), 150, 5, count=300), []
+    case, results = Case(Sight((0, 1), False, 1), 150, 5, count=300), []
     for threads, most_samples in ((1, 1000), (2, 1000), (3, 1000), (1, 130), (2, 7)):
-        network = make_network(Sight(2, False, 1), 150, 5, 5, True)
+        network = make_network(Sight((0, 1), False, 1), 150, 5, 5, True)
         optimizer, norms = make_optimizer(network, threads, most_samples), []
         for step in range(3):
             sums = case.learn(optimizer, LOSSES["all"])
@@ -194,7 +200,7 @@ def touched(case, samples):
 
 def test_adam_is_the_table_s_on_rows_that_lit():
     """Where they light; the others' weights and moments stand still, to the last bit."""
-    case, kernels = Case(Sight(2, True), 70), get_backend("cython")
+    case, kernels = Case(Sight((0, 1), True), 70), get_backend("cython")
     optimizer, network, factor = make_optimizer(case.network), case.network, np.float32(0.3)
     rng = np.random.default_rng(3)
     for step in range(1, 6):
@@ -226,7 +232,11 @@ def test_adam_is_the_table_s_on_rows_that_lit():
 
 def test_rmsprop_is_the_dense_one_though_rows_light_seldom():
     """200 updates; most rows light in few of them, and are made up for then."""
-    case, rate, decay = Case(Sight(2, True), 8, value=False), 1e-3, np.float64(np.float32(0.97))
+    case, rate, decay = (
+        Case(Sight((0, 1), True), 8, value=False),
+        1e-3,
+        np.float64(np.float32(0.97)),
+    )
     optimizer, network = make_optimizer(case.network), case.network
     tensors = network.tensors()
     weights = [tensors["w1"].astype(np.float64), tensors["w2"].astype(np.float64)]
@@ -258,9 +268,9 @@ def test_rmsprop_is_the_dense_one_though_rows_light_seldom():
 
 
 def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():
-    case, ends = Case(Sight(2, False, 1), 100, 5), []
+    case, ends = Case(Sight((0, 1), False, 1), 100, 5), []
     for saved in (False, True):
-        network = make_network(Sight(2, False, 1), 100, 5, 5, True)
+        network = make_network(Sight((0, 1), False, 1), 100, 5, 5, True)
         optimizer, rng = make_optimizer(network), np.random.default_rng(0)
         for step in range(6):
             case.learn(optimizer, LOSSES["all"], rng.integers(0, 40, 5))
@@ -270,7 +280,7 @@ def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():
                 optimizer.core.rmsprop(1e-2, 0.9, 1e-5)
             if saved:
                 tensors, weights = optimizer.tensors(), network.tensors()
-                network = make_network(Sight(2, False, 1), 100, 5, 5, True, seed=9)
+                network = make_network(Sight((0, 1), False, 1), 100, 5, 5, True, seed=9)
                 optimizer = make_optimizer(network)
                 network.load(weights)
                 optimizer.load(tensors)

@@ -26,7 +26,7 @@ RUNS = {  # settings, and the limit that four updates reach, and two
     "actor-critic": ([*FAST, "--epochs", "1", "--clip", "inf"], "--agent-steps", 1024, 512),
     "pong": (["--episodes-per-batch", "2"], "--episodes", 8, 4),
     "stack": (
-        "--episodes-per-batch 2 --num-envs 1 --input stack --frames 3 --past-actions 2".split(),
+        "--episodes-per-batch 2 --num-envs 1 --input stack --views 0 1 4 --past-actions 2".split(),
         "--episodes",
         8,
         4,
@@ -58,7 +58,7 @@ def test_resumed_run_equals_uninterrupted_one(tmp_path, settings, limit, end, ha
     "settings",
     [
         [],
-        "--env PongNoFrameskip-v4 --input stack --frames 3 --past-actions 2 --idle".split(),
+        "--env PongNoFrameskip-v4 --input stack --views 0 1 4 --past-actions 2 --idle".split(),
     ],
 )
 def test_both_emulators_train_the_same_run(tmp_path, settings):
@@ -162,10 +162,21 @@ def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, cap
         (["--algorithm", "ppo", "--input", "raw"], "--input raw: --algorithm ppo needs"),
         (["--preset", "fast", "--env", "ALE/Breakout-v5"], "plays Pong on"),
         (["--backend", "tiles", "--input", "raw"], "--input raw: needs --backend cython"),
-        (["--frames", "3"], "--frames: expected 2 for --input difference, got 3"),
-        (["--frames", "9", "--input", "stack"], "--frames: expected 1 to 8, got 9"),
-        (["--frames", "0", "--input", "stack"], "--frames: expected 1 to 8, got 0"),
-        (["--frames", "3", "--backend", "cython"], "--frames: needs --backend tiles, got cython"),
+        (["--views", *"025"], "--views: expected 2 for --input difference, got 0 2 5"),
+        (["--views", *"012345678"], "--views: expected 1 to 8 that rise from 0 to at most 32, got"),
+        (
+            ["--views", "0", "33"],
+            "that rise from 0 to at most 32, got 0 33",
+        ),
+        (["--views", "0", "2", "1"], "--views: expected 1 to 8 that rise from 0"),
+        (["--views", "0", "1", "1"], "--views: expected 1 to 8 that rise from 0"),
+        (["--views", "1", "2"], "--views: expected 1 to 8 that rise from 0"),
+        (
+            ["--views", "0", "2", "--backend", "cython"],
+            "--views: needs --backend tiles, got cython",
+        ),
+        (["--preset", "fast", "--cells", "81"], "--cells: expected 0 to 80, got 81"),
+        (["--cells", "5"], "--cells 5: needs --algorithm ppo"),
         (["--past-actions", "17"], "--past-actions: expected 0 to 16, got 17"),
         (["--past-actions", "1", "--backend", "numba"], "--past-actions: needs --backend tiles"),
         (["--clip", "-0.1"], "--clip: expected 0 to inf, got -0.1"),

@@ -55,10 +55,10 @@ def make_entries(rng: np.random.Generator, count: int, actions: int) -> Entries:
 
 
 def make_network(
-    sight: Sight, hidden: int, actions: int, outputs: int, value: bool, seed: int = 0
+    sight: Sight, hidden: int, actions: int, outputs: int, value: bool, seed: int = 0, cell: int = 0
 ) -> TileNetwork:
     """A network whose hidden units and logits are of ordinary size."""
-    network = TileNetwork(hidden, sight, actions, outputs, value)
+    network = TileNetwork(hidden, sight, actions, outputs, value, cell)
     network.initialize(seed, 0.1, None)
     return network
 
@@ -84,12 +84,14 @@ class Loss:
 
 
 class Model:
-    """The public weights of a network in float64."""
+    """The public weights of a network in float64: with cells as a layer that also sees how many
+    pixels of each cell are lit."""
 
     def __init__(self, network: TileNetwork, actions: int):
         self.sight, self.actions, self.outputs = network.sight, actions, network.outputs
+        self.cell = network.cell
         tensors = network.tensors()
-        self.w1 = tensors["w1"].astype(np.float64)
+        self.w1 = tensors.get("w1_parts", tensors["w1"]).astype(np.float64)
         heads = [tensors["w2"], *([tensors["value"]] if "value" in tensors else [])]
         self.heads = np.concatenate(heads).astype(np.float64)
 
@@ -98,15 +100,27 @@ class Model:
         seen, terms = [], []
         for i in samples:
             age = int(entries.ages[i])
-            views = [entries.views[i - min(k, age)].astype(int) for k in range(self.sight.frames)]
+            views = [entries.views[i - min(lag, age)].astype(int) for lag in self.sight.views]
             past = np.zeros((self.sight.past_actions, self.actions), int)
             for k in range(min(self.sight.past_actions, age)):
                 past[k, entries.actions[i - 1 - k]] = 1
             shown = [views[0] - views[1]] if self.sight.difference else views
             added = [views[0] + views[1]] if self.sight.difference else views
-            seen.append(np.concatenate([*shown, past.ravel()]))
-            terms.append(np.concatenate([*added, past.ravel()]))
+            seen.append(np.concatenate([*shown, past.ravel(), *self.lit_in_cells(shown)]))
+            terms.append(np.concatenate([*added, past.ravel(), *self.lit_in_cells(added)]))
         return np.array(seen, np.float64), np.array(terms, np.float64)
+
+    def lit_in_cells(self, views: list[np.ndarray]) -> list[np.ndarray]:
+        """Of each view the sums over its cells, column of cells by column."""
+        if not self.cell:
+            return []
+        begins = np.arange(0, SIDE, self.cell)
+        return [
+            np.add.reduceat(
+                np.add.reduceat(view.reshape(SIDE, SIDE), begins, axis=0), begins, axis=1
+            ).T.ravel()
+            for view in views
+        ]
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Hidden (B, H), probabilities (B, A) and values (B,), zeros without a value head."""

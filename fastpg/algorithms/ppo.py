@@ -50,6 +50,7 @@ class PPO:
         emulator_actions: Sequence[int],
         sight: Sight,
         hidden: int,
+        cell: int,
         outputs: int,
         games: int,
         threads: int,
@@ -60,7 +61,9 @@ class PPO:
         self.settings, self.seed = settings, seed
         self.kernels = get_backend("cython")
         pool = Pool(threads)
-        self.network = TileNetwork(hidden, sight, len(emulator_actions), outputs, value=True)
+        self.network = TileNetwork(
+            hidden, sight, len(emulator_actions), outputs, value=True, cell=cell
+        )
         self.network.initialize(stream_seed(seed, WEIGHTS), _PIXEL_SCALE, _POLICY_SCALE)
         most_samples = min(settings.minibatch, games * settings.steps)
         self.optimizer = Optimizer(self.network, pool, most_samples, ("mean", "square"))
@@ -124,7 +127,8 @@ class PPO:
         for _ in range(settings.epochs):
             order = rng.permutation(samples)
             for at in range(0, len(order), settings.minibatch):
-                chosen = order[at : at + settings.minibatch]
+                # in the order of play: what follows each other shows much the same pixels
+                chosen = np.sort(order[at : at + settings.minibatch])
                 self.optimizer.core.gradient(
                     record,
                     chosen,
