@@ -4,7 +4,8 @@ The arithmetic is in the backends (:mod:`~fastpg.kernels.reference`,
 :mod:`~fastpg.kernels.numba_cpu`, :mod:`~fastpg.kernels.cython_cpu`): each is a set of loops with
 one function per op, all arguments given, nothing checked and nothing allocated. This class is the
 same door in front of each of them, so that names, parameters, errors and documentation are one; its
-ops that know neither pictures nor the network are in :mod:`~fastpg.kernels._learning_ops`.
+ops that know neither pictures nor the network are in :mod:`~fastpg.kernels._learning_ops`. For
+arrays in a GPU's memory :class:`fastpg.kernels.cuda.CudaBackend` replaces hooks as ``_checked``.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ class Backend(LearningOps):
     """Every op of the kernel table, checked, on the loops of one backend.
 
     Attributes:
-        name: ``"reference"``, ``"numba"`` or ``"cython"``.
+        name: ``"reference"``, ``"numba"``, ``"cython"`` or ``"cuda"``.
         loops: the backend's unchecked loops, for callers whose arrays are known to be right.
     """
 
