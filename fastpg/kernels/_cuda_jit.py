@@ -10,7 +10,10 @@ does: :func:`times32` and :func:`times64` are products that it must round. Kerne
 """
 
 import importlib.util
+import sys
 from typing import Any
+
+import numpy as np
 
 from fastpg.kernels import BackendUnavailable
 
@@ -49,7 +52,24 @@ class _Simulator:
 
     def __getattr__(self, name: str) -> Any:
         running = _kernel._get_kernel_context()
+        if name == "shared" and running is not None:
+            return _SharedMemory(vars(running).setdefault("_fastpg_shared", {}))
         return getattr(cuda_module if running is None else running, name)
+
+
+class _SharedMemory:
+    """Shared arrays of a launch by where they are asked for.
+
+    In the simulator's own, two threads that come first at the same time get an array each.
+    """
+
+    def __init__(self, arrays: dict):
+        self.arrays = arrays
+
+    def array(self, shape: Any, dtype: Any) -> np.ndarray:
+        """The array of the line that calls."""
+        frame = sys._getframe(1)
+        return self.arrays.setdefault((frame.f_code, frame.f_lineno), np.empty(shape, dtype))
 
 
 cuda_module, SIMULATED = _import_cuda()
