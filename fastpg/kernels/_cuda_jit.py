@@ -19,7 +19,7 @@ from fastpg.kernels import BackendUnavailable
 
 INSTALL = "pip install 'fastpg[cuda]' for CUDA 12, 'fastpg[cuda13]' for CUDA 13"
 SIMULATE = "NUMBA_ENABLE_CUDASIM=1 runs the kernels, slowly, without a GPU"
-OLDEST = (7, 0)  # compute capability: Volta, the first that is tested for
+OLDEST = (7, 0)  # compute capability: Volta, the oldest that the tests compile for
 
 
 def _import_cuda() -> tuple[Any, bool]:

@@ -75,8 +75,8 @@ def first_layer(
 ):
     """Part of dw1: ROWS rows of a block's width; parts of the same rows follow each other.
 
-    All samples' indices are looked through for the block's rows, CHUNK at a time. Where there are
-    D / ROWS times fewer than all, that is cheaper than to sort them, which would need memory.
+    All samples' indices are looked through for the block's rows, CHUNK at a time: to sort them
+    first would need memory.
     """
     sums = cuda.shared.array((ROWS, THREADS), np.float32)
     staged = cuda.shared.array(CHUNK, np.uint16)
