@@ -5,20 +5,10 @@
 #ifndef FASTPG_LEARN_H
 #define FASTPG_LEARN_H
 
+#include "fastpg_learning.h"
 #include "fastpg_network.h"
 
 #define FASTPG_LOSS_SAMPLES 128 /* of one piece of work */
-
-/* What is maximised, a sample: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2. */
-typedef struct {
-    float clip; /* of the ratio; INFINITY for none */
-    float entropy, value;
-    float scale; /* of all gradients */
-} fastpg_loss_t;
-
-typedef struct {
-    double entropy, divergence, clipped, value_error; /* sums over samples */
-} fastpg_loss_sums_t;
 
 typedef struct {
     fastpg_network_t *net;
@@ -41,11 +31,12 @@ typedef struct {
     const int32_t *samples; /* entries */
     int64_t count;
     const float *advantages, *returns; /* of all entries */
-    fastpg_loss_t loss;
+    fastpg_ppo_t loss; /* maximised: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2 */
+    float scale;       /* of all gradients */
     float *hidden;    /* (blocks, count, FASTPG_UNITS) */
     float *parts;     /* (blocks, count, heads) */
     float *gradients; /* (count, heads): of the heads */
-    fastpg_loss_sums_t *loss_sums; /* a piece of work each */
+    fastpg_ppo_sums_t *loss_sums; /* a piece of work each */
     float learning_rate, decay, beta1, beta2, epsilon, factor; /* factor: of the gradients */
 } fastpg_batch_t;
 
@@ -87,52 +78,22 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
     }
 }
 
-/* Gradient of a sample's objective by its logits, from the probabilities. */
-static void fastpg_policy_gradient(
-    const fastpg_loss_t *loss, const float *probabilities, int64_t outputs, uint8_t action, float old, float advantage,
-    float *to, fastpg_loss_sums_t *sums)
-{
-    double p = fastpg_chance(probabilities, outputs, action), ratio = p / old, entropy = 0;
-    int clipped = advantage > 0 ? ratio > 1.0 + loss->clip : ratio < 1.0 - loss->clip;
-    double push = clipped ? 0.0 : ratio * advantage;
-    if (outputs == 1) {
-        double up = probabilities[0], down = 1.0 - up;
-        double logit = up > 0 && down > 0 ? log(up / down) : 0;
-        entropy = (up > 0 ? -up * log(up) : 0) + (down > 0 ? -down * log(down) : 0);
-        to[0] = (float)(loss->scale * (push * (action - up) - loss->entropy * up * down * logit));
-    } else {
-        for (int64_t a = 0; a < outputs; a++)
-            entropy -= probabilities[a] > 0 ? probabilities[a] * log(probabilities[a]) : 0;
-        for (int64_t a = 0; a < outputs; a++) {
-            double q = probabilities[a], surprise = q > 0 ? -log(q) : 0;
-            to[a] = (float)(loss->scale *
-                            (push * ((a == action) - q) + loss->entropy * q * (surprise - entropy)));
-        }
-    }
-    sums->entropy += entropy;
-    sums->divergence += ratio > 0 ? ratio - 1.0 - log(ratio) : 0;
-    sums->clipped += clipped;
-}
-
 static void fastpg_loss_piece(const fastpg_batch_t *b, int64_t piece) {
     const fastpg_network_t *n = b->learner->net;
+    const fastpg_record_t *r = b->record;
     const int64_t begin = piece * FASTPG_LOSS_SAMPLES, left = b->count - begin;
     const int64_t end = begin + (left < FASTPG_LOSS_SAMPLES ? left : FASTPG_LOSS_SAMPLES);
-    fastpg_loss_sums_t sums = {0};
+    fastpg_ppo_sums_t sums = {0};
     for (int64_t s = begin; s < end; s++) {
-        float heads[FASTPG_MOST_HEADS] = {0};
+        float heads[FASTPG_MOST_HEADS] = {0}, d_heads[FASTPG_MOST_HEADS];
         for (int64_t block = 0; block < n->blocks; block++)
             for (int64_t o = 0; o < n->heads; o++) heads[o] += b->parts[(block * b->count + s) * n->heads + o];
         const int64_t i = b->samples[s];
-        float *to = b->gradients + s * n->heads;
+        const float value = n->heads > n->outputs ? heads[n->outputs] : b->returns[i];
         fastpg_probabilities(heads, n->outputs);
-        fastpg_policy_gradient(&b->loss, heads, n->outputs, b->record->actions[i], b->record->chances[i],
-                               b->advantages[i], to, &sums);
-        if (n->heads > n->outputs) {
-            double error = (double)heads[n->outputs] - b->returns[i];
-            to[n->outputs] = (float)(-2.0 * b->loss.scale * b->loss.value * error);
-            sums.value_error += error * error;
-        }
+        fastpg_ppo_sample(heads, value, r->actions[i], r->chances[i], b->advantages[i], b->returns[i], b->loss,
+                          n->outputs, d_heads, d_heads + n->outputs, &sums);
+        for (int64_t o = 0; o < n->heads; o++) b->gradients[s * n->heads + o] = b->scale * d_heads[o];
     }
     b->loss_sums[piece] = sums;
 }
