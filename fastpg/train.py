@@ -58,7 +58,10 @@ def main(argv: Sequence[str] | None = None, started: float | None = None) -> int
         print(f"fastpg.train: {error or type(error).__name__}", file=sys.stderr)
     except KeyboardInterrupt:
         code = INTERRUPTED
-        print("fastpg.train: interrupted before the first frame", file=sys.stderr)
+        print(
+            "fastpg.train: interrupted while it started or learned; what was saved is whole",
+            file=sys.stderr,
+        )
     return code
 
 
