@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 BITS = (32, 16, 8, 4)
-_LEVELS, _SCALE = "w1_levels", "w1_scale"
+_LEVELS = {8: "w1_8bit", 4: "w1_4bit"}
+_SCALE = "w1_scale"
 
 
 def pack(w1: np.ndarray, bits: int) -> dict[str, np.ndarray]:
@@ -23,28 +24,27 @@ def pack(w1: np.ndarray, bits: int) -> dict[str, np.ndarray]:
     if bits == 4:
         levels = np.pad(levels, ((0, 0), (0, levels.shape[1] % 2)))
         levels = levels[:, ::2] | levels[:, 1::2] << 4
-    return {_LEVELS: levels, _SCALE: scale}
+    return {_LEVELS[bits]: levels, _SCALE: scale}
 
 
 def unpack(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same tensors with ``w1`` as float32, however :func:`pack` left it.
 
     Raises:
-        ValueError: levels that fit no ``w2``.
+        KeyError, ValueError: levels without what belongs to them.
     """
-    rest = {name: array for name, array in tensors.items() if name not in (_LEVELS, _SCALE)}
+    names = (*_LEVELS.values(), _SCALE)
+    rest = {name: array for name, array in tensors.items() if name not in names}
     if "w1" in rest and rest["w1"].dtype == np.float16:
         return rest | {"w1": rest["w1"].astype(np.float32)}
-    if _LEVELS not in tensors:
-        return rest
-    levels, scale = tensors[_LEVELS], tensors[_SCALE]
-    hidden = tensors["w2"].shape[1]
-    bits = 8 if levels.shape[1] == hidden else 4
-    if bits == 4:
-        if levels.shape[1] != -(-hidden // 2):
-            raise ValueError(f"{_LEVELS}: expected {hidden} columns or half, got {levels.shape}")
-        levels = np.stack([levels & 15, levels >> 4], axis=2).reshape(len(levels), -1)[:, :hidden]
-    return rest | {"w1": (levels.astype(np.float32) - _most(bits)) * scale}
+    for bits, name in _LEVELS.items():
+        if name in tensors:
+            levels = tensors[name]
+            if bits == 4:
+                both = np.stack([levels & 15, levels >> 4], axis=2)
+                levels = both.reshape(len(levels), -1)[:, : tensors["w2"].shape[1]]
+            return rest | {"w1": (levels.astype(np.float32) - _most(bits)) * tensors[_SCALE]}
+    return rest
 
 
 def _most(bits: int) -> int:

@@ -1,6 +1,7 @@
 """A mean's confidence interval, and a histogram of text."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -9,6 +10,7 @@ _MOST_ROWS = 22
 _WIDTH = 40  # characters of the longest bar
 
 
+@cache
 def t_quantile(freedom: int, confidence: float = 0.95) -> float:
     """The t between whose negative and itself Student's distribution has so much.
 
