@@ -35,18 +35,15 @@ _LIMITS = ("episodes", "agent_steps", "max_seconds", "stop_at_score")
 
 @dataclass(frozen=True)
 class ConvertConfig:
-    """Write a policy's weights as another kind of file.
-
-    The end of a name says which: .safetensors is a checkpoint of fastpg with the weights alone
-    (evaluate and watch take it, --resume needs the run itself), .npz is NumPy's, .p the pickle that
-    the article's script loads. What the target has no place for is said, or refused.
-    """
+    """Write a policy's weights as another kind of file, which the target's name says."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """A run's folder, a checkpoint file, a .npz or a .p."""
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
-    """The file to write."""
+    """The file to write: .safetensors is a checkpoint of fastpg with the weights alone (it plays,
+    --resume needs the run itself), .npz is NumPy's, .p the pickle that the article's script loads.
+    What has no place in it is said, or refused."""
 
     force: bool = False
     """Replace the target if it exists."""

@@ -25,18 +25,15 @@ _MOST_EPISODES = 1_000_000
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Play whole episodes with a trained policy, and say how well it did.
-
-    The episodes are fixed by the seed before the first begins, and all are played to their end, so
-    that short ones are not favoured. Both emulators play the same ones.
-    """
+    """Play whole episodes with a trained policy, and say how well it did."""
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
     """A run's folder, its checkpoints folder or a checkpoint file; without it the policy that ships
     with fastpg."""
 
     episodes: int = 100
-    """Episodes to play; those of fewer are the first ones of more."""
+    """Episodes to play, all to their end, so that short ones are not favoured. Those of fewer are
+    the first ones of more."""
 
     seed: int = 0
     """Seed of the games and the actions: the same seed gives the same scores."""
