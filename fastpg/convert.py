@@ -54,6 +54,10 @@ class ConvertConfig:
     evaluate: int = 0
     """.safetensors: play so many episodes with what is written, and keep the score in it."""
 
+    resumable: bool = False
+    """.safetensors: add new games and moments of zero, so that python -m fastpg.train --resume
+    TARGET --run-dir NEW trains on from these weights."""
+
 
 @dataclass(frozen=True)
 class _Weights:
@@ -76,9 +80,13 @@ def _command(argv: Sequence[str]) -> None:
     end = config.target.suffix
     if end not in (_OURS, _NPZ, *_PICKLES):
         raise ConfigError(f"{config.target}: expected a name that ends in {_ENDS}")
-    if end != _OURS and (config.bits != 32 or config.evaluate):
-        option = "--evaluate" if config.evaluate else "--bits"
-        raise ConfigError(f"{option}: is for a target that ends in {_OURS}, got {config.target}")
+    for option, given in (
+        ("--bits", config.bits != 32),
+        ("--evaluate", config.evaluate),
+        ("--resumable", config.resumable),
+    ):
+        if given and end != _OURS:
+            raise ConfigError(f"{option}: is for a target of {_OURS}, got {config.target}")
     if config.evaluate < 0:
         raise ConfigError(f"--evaluate: expected at least 0, got {config.evaluate}")
     if config.target.is_dir():
@@ -168,21 +176,52 @@ def _read_npz(path: Path) -> _Weights:
 def _write_ours(config: ConvertConfig, weights: _Weights) -> list[str]:
     first = pack(weights.tensors["w1"], config.bits)
     rest = {name: array for name, array in weights.tensors.items() if name != "w1"}
+    update, said = weights.update, _left_out(weights.left_out)
     state = {
         "config": weights.state["config"],
         "counters": weights.state.get("counters", {}),
         "weights_only": True,
     }
-    if weights.update:
+    if update:
         state["trained_by"] = training_command(TrainConfig.from_json(weights.state["config"]))
-    said = _left_out(weights.left_out)
+    if config.resumable:
+        update, rest, state = _new_run(config.source, unpack(first | rest), state)
     if config.evaluate:
-        state["evaluation"] = _score(config, unpack(first | rest), state, weights.update)
+        state["evaluation"] = _score(config, unpack(first | rest), state, update)
         low, high = state["evaluation"]["confidence_interval"] or (None, None)
         spread = f" ({low:+.2f} to {high:+.2f})" if low is not None else ""
         said.append(f"mean score {state['evaluation']['mean_score']:+.2f}{spread}")
-    save_file(config.target, weights.update, first | rest, state)
+    save_file(config.target, update, first | rest, state)
     return said
+
+
+def _new_run(
+    source: Path, tensors: dict[str, np.ndarray], state: dict[str, Any]
+) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
+    """Update, tensors but w1, and state of a run that has these weights and has learned nothing."""
+    from fastpg.metrics import ScoreWindow
+    from fastpg.train import resolve_auto
+    from fastpg.trainer import make_algorithm
+
+    settings = TrainConfig.from_json(state["config"])
+    rules = resolve_rules(settings)
+    settings = resolve_auto(settings, rules)
+    if settings.backend != "tiles":
+        raise ConfigError(f"--resumable: needs weights of --backend tiles, got {settings.backend}")
+    algorithm: Any = make_algorithm(settings, rules)
+    try:
+        algorithm.network.load(tensors)
+        everything = algorithm.tensors() | {"scores": ScoreWindow().array()}
+    except ValueError as error:
+        raise ConfigError(f"--resumable: {source}: {error}") from None
+    finally:
+        algorithm.close()
+    del everything["w1"]
+    counters = dict.fromkeys(("update", "episodes", "agent_steps", "emulator_frames"), 0)
+    seconds = dict.fromkeys(("total", "emulation", "forward", "learning"), 0.0)
+    started = state | {"config": settings.to_json(), "counters": counters, "seconds": seconds}
+    del started["weights_only"]
+    return 0, everything, started
 
 
 def _score(

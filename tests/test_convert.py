@@ -212,6 +212,24 @@ def test_an_interrupt_leaves_what_was_there(run, tmp_path, monkeypatch, capsys, 
     assert os.listdir(tmp_path) == [target.name]
 
 
+@pytest.mark.parametrize("policy", ["pickle", "pretrained"])
+def test_a_run_can_begin_with_given_weights(run, tmp_path, policy):
+    source = load_pretrained().path
+    if policy == "pickle":
+        source = converted(run, tmp_path / "save.p")
+    begin = converted(source, tmp_path / "begin.safetensors", "--resumable")
+    plays_as(begin, converted(source, tmp_path / "alone.safetensors"))
+    before = load(begin)
+    words = ["--resume", str(begin), "--run-dir", str(tmp_path / "new"), "--agent-steps", "1"]
+    assert train_main(words) == 0
+    after = load(tmp_path / "new")
+    assert after.update == 1
+    assert after.state["counters"]["agent_steps"] > 1
+    first, second = before.tensors["w1"].ravel(), after.tensors["w1"].ravel()
+    assert not np.array_equal(first, second)
+    assert np.corrcoef(first, second)[0, 1] > 0.9
+
+
 def test_weights_alone_cannot_be_resumed(run, tmp_path, capsys):
     path = converted(run, tmp_path / "policy.safetensors")
     assert train_main(["--resume", str(path), "--run-dir", str(tmp_path / "new")]) == 2
@@ -239,7 +257,7 @@ def test_weights_alone_cannot_be_resumed(run, tmp_path, capsys):
         (["good.npz", "none/a.npz"], "none/a.npz: cannot save: No such file or directory"),
         (["good.npz", "a-file.npz/a.p"], "a-file.npz/a.p: cannot save: Not a directory"),
         (["good.npz", "dir.npz"], "dir.npz: is a folder"),
-        (["good.npz", "a.npz", "--bits", "4"], "--bits: is for a target that ends in .safetensors"),
+        (["good.npz", "a.npz", "--bits", "4"], "--bits: is for a target of .safetensors"),
         (["good.npz", "a.npz", "--bits", "5"], "--bits"),
         (["good.npz", "a.safetensors", "--evaluate", "-1"], "--evaluate: expected at least 0"),
     ],
