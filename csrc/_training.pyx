@@ -21,13 +21,14 @@ from fastpg._core cimport (
 )
 from fastpg._emulator cimport Cartridge, seed_of
 from fastpg._tiles cimport (
-    A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS, FASTPG_TILES,
-    FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear, fastpg_adam_task,
-    fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry, fastpg_choose,
-    fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task, fastpg_game_t,
-    fastpg_latest_t, fastpg_learner_t, fastpg_loss_sums_t, fastpg_loss_task, fastpg_network_t,
-    fastpg_probabilities, fastpg_record_t, fastpg_rmsprop_task, fastpg_rollout_t,
-    fastpg_rollout_task, fastpg_tile_view, fastpg_value_task, fastpg_vectors, stamp_t,
+    A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
+    FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear,
+    fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry,
+    fastpg_choose, fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task,
+    fastpg_game_t, fastpg_latest_t, fastpg_learner_t, fastpg_loss_task, fastpg_network_t,
+    fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_probabilities, fastpg_record_t, fastpg_rmsprop_task,
+    fastpg_rollout_t, fastpg_rollout_task, fastpg_tile_view, fastpg_value_task, fastpg_vectors,
+    stamp_t,
 )
 
 import numpy as np
@@ -261,7 +262,7 @@ cdef class Learner:
         hidden = zeros((blocks, most_samples, FASTPG_UNITS), np.float32)
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
-        loss_sums = zeros((pieces, sizeof(fastpg_loss_sums_t)), np.uint8)
+        loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
         self.arrays = marks, rows_, sums, counts, norms, hidden, parts, gradients, loss_sums
         self.l.net = &network.n
         cdef float[:, :, ::1] g1 = self.gradient1, g2 = self.gradient2
@@ -283,7 +284,7 @@ cdef class Learner:
         self.b.learner = &self.l
         self.b.hidden, self.b.parts = &hidden_view[0, 0, 0], &parts_view[0, 0, 0]
         self.b.gradients = &gradients_view[0, 0]
-        self.b.loss_sums = <fastpg_loss_sums_t *>&loss_view[0, 0]
+        self.b.loss_sums = <fastpg_ppo_sums_t *>&loss_view[0, 0]
 
     @property
     def updates(self):
@@ -296,9 +297,9 @@ cdef class Learner:
 
     def gradient(
         self, Record record not None, const int32_t[::1] samples, const float[::1] advantages,
-        const float[::1] returns, float clip, float entropy, float value, float scale,
+        const float[::1] returns, double clip, double entropy, double value, float scale,
     ):
-        """Add up the gradients of entries' objectives; see fastpg_loss_t.
+        """Add up the gradients of entries' objectives; see fastpg_batch_t.
 
         ``samples (B,)`` entries; ``advantages``, ``returns`` of all entries of the record.
 
@@ -318,8 +319,7 @@ cdef class Learner:
         fastpg_begin_round(&self.l)
         self.b.record = &record.r
         self.b.advantages, self.b.returns = &advantages[0], &returns[0]
-        self.b.loss.clip, self.b.loss.entropy = clip, entropy
-        self.b.loss.value, self.b.loss.scale = value, scale
+        self.b.loss, self.b.scale = fastpg_ppo_t(clip, entropy, value), scale
         while left > 0:
             self.b.samples, self.b.count = &samples[begin], min(left, self.most)
             pieces = (self.b.count + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES

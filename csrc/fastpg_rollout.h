@@ -76,21 +76,22 @@ static int fastpg_has_room(const fastpg_game_t *g) {
     return g->entry + 1 < g->end && g->tiles_end - g->tile >= FASTPG_TILE_PIXELS;
 }
 
-/* Write a view down as the frame of the game's entry. */
-static void fastpg_write_frame(fastpg_game_t *g, const fastpg_record_t *r, const uint8_t *view, uint8_t age) {
-    int64_t count = fastpg_tile_view(view, r->tiles + g->tile);
+/* Write the picture's view down as the frame of the game's entry. */
+static void fastpg_look(
+    const fastpg_rollout_t *o, fastpg_game_t *g, const tia_picture_t *picture, uint8_t age)
+{
+    const fastpg_record_t *r = o->record;
+    uint8_t view[A26_VIEW_BYTES];
+    a26_rows_t rows[TIA_VIEW_SIDE];
+    fastpg_view_bits_t bits;
+    const uint32_t groups = a26_view_groups(picture, o->red, o->find_background, rows, view);
+    for (uint32_t k = 0; k < groups; k++)
+        fastpg_set_rows(&bits, view + rows[k].first * TIA_VIEW_SIDE, rows[k].first, rows[k].times);
+    const int64_t count = fastpg_write_tiles(&bits, r->tiles + g->tile);
     r->begins[g->entry] = (uint32_t)g->tile;
     r->counts[g->entry] = (uint16_t)count;
     r->ages[g->entry] = age;
     g->tile += count;
-}
-
-static void fastpg_look(
-    const fastpg_rollout_t *o, fastpg_game_t *g, const tia_picture_t *picture, uint8_t age)
-{
-    uint8_t view[A26_VIEW_BYTES];
-    a26_view(picture, o->red, o->find_background, view);
-    fastpg_write_frame(g, o->record, view, age);
 }
 
 static void fastpg_begin_episode(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_t *pixels) {

@@ -103,12 +103,11 @@ cdef extern from "fastpg_learn.h" nogil:
     enum:
         FASTPG_LOSS_SAMPLES
 
-    ctypedef struct fastpg_loss_t:
-        float clip
-        float entropy
-        float value
-        float scale
-    ctypedef struct fastpg_loss_sums_t:
+    ctypedef struct fastpg_ppo_t:
+        double clip
+        double entropy_weight
+        double value_weight
+    ctypedef struct fastpg_ppo_sums_t:
         double entropy
         double divergence
         double clipped
@@ -137,11 +136,12 @@ cdef extern from "fastpg_learn.h" nogil:
         int64_t count
         const float *advantages
         const float *returns
-        fastpg_loss_t loss
+        fastpg_ppo_t loss
+        float scale
         float *hidden
         float *parts
         float *gradients
-        fastpg_loss_sums_t *loss_sums
+        fastpg_ppo_sums_t *loss_sums
         float learning_rate
         float decay
         float beta1

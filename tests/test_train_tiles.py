@@ -146,11 +146,30 @@ def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, cap
     def learn(self, played):
         self.network.core.w2[:, -1] = np.inf
         self.agent_steps += played.agent_steps
+        return {}
 
     monkeypatch.setattr(PPO, "learn", learn)
     assert main([*SMALL, "--run-dir", str(tmp_path / "run"), *FAST, "--agent-steps", "1"]) == 1
     assert "the weights are not finite" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
+    """PPO: all of it; the first epoch of one minibatch is still the policy that played."""
+    settings = ["--agent-steps", "1", "--epochs", "1", "--minibatch", "100000"]
+    run(tmp_path / "ppo", *FAST, *settings)
+    (row,) = read_metrics(tmp_path / "ppo" / "metrics.jsonl")
+    assert 1.0 < row["entropy"] <= np.log(3) + 1e-6  # three actions, all but alike
+    assert (row["kl"], row["clip_fraction"]) == (pytest.approx(0, abs=1e-6), 0)
+    assert row["value_loss"] > 0
+    run(tmp_path / "longer", *FAST, "--agent-steps", "1", "--learning-rate", "0.1")
+    (row,) = read_metrics(tmp_path / "longer" / "metrics.jsonl")
+    assert row["kl"] > 1e-4
+    assert 0 < row["clip_fraction"] < 1
+    run(tmp_path / "article", "--episodes", "1")
+    (row,) = read_metrics(tmp_path / "article" / "metrics.jsonl")
+    assert 0 < row["entropy"] <= np.log(2)
+    assert row["kl"] is row["clip_fraction"] is row["value_loss"] is None
 
 
 @pytest.mark.parametrize(
