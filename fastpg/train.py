@@ -114,9 +114,12 @@ def resolve_backend(config: TrainConfig) -> TrainConfig:
     if config.backend == "tiles":
         if config.input == "raw":
             raise ConfigError("--input raw: needs --backend cython, numba or reference, got tiles")
-    elif config.past_actions or config.views != (0, 1):
-        option = "--past-actions" if config.past_actions else "--views"
-        raise ConfigError(f"{option}: needs --backend tiles, got {config.backend}")
+    else:
+        usual = TrainConfig()
+        for name in ("past_actions", "views", "cells"):
+            if getattr(config, name) != getattr(usual, name):
+                option = "--" + name.replace("_", "-")
+                raise ConfigError(f"{option}: needs --backend tiles, got {config.backend}")
     if config.input == "difference" and len(config.views) != 2:
         shown = " ".join(map(str, config.views))
         raise ConfigError(f"--views: expected 2 for --input difference, got {shown}")

@@ -47,6 +47,7 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
         outputs=outputs,
         action_table=table,
         sight=_sight(config),
+        cell=config.cells,
     )
     settings: dict[str, Any] = {
         "learning_rate": config.learning_rate,
@@ -56,7 +57,9 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     if config.backend != "tiles":
         return ReinforceOps(credit, setup, games=games, workers=cores, **settings)
     pool = Pool(min(cores, MOST_THREADS))
-    network = TileNetwork(config.hidden, setup.sight, len(table), outputs, value=False)
+    network = TileNetwork(
+        config.hidden, setup.sight, len(table), outputs, value=False, cell=config.cells
+    )
     players: Games | SteppedGames
     if config.emulator == "native":
         players = Games(

@@ -26,7 +26,8 @@ RUNS = {  # settings, and the limit that four updates reach, and two
     "actor-critic": ([*FAST, "--epochs", "1", "--clip", "inf"], "--agent-steps", 1024, 512),
     "pong": (["--episodes-per-batch", "2"], "--episodes", 8, 4),
     "stack": (
-        "--episodes-per-batch 2 --num-envs 1 --input stack --views 0 1 4 --past-actions 2".split(),
+        "--episodes-per-batch 2 --num-envs 1 --input stack --views 0 1 4 --past-actions 2 "
+        "--cells 9".split(),
         "--episodes",
         8,
         4,
@@ -58,7 +59,8 @@ def test_resumed_run_equals_uninterrupted_one(tmp_path, settings, limit, end, ha
     "settings",
     [
         [],
-        "--env PongNoFrameskip-v4 --input stack --views 0 1 4 --past-actions 2 --idle".split(),
+        "--env PongNoFrameskip-v4 --input stack --views 0 1 4 --past-actions 2 --cells 5 "
+        "--idle".split(),
     ],
 )
 def test_both_emulators_train_the_same_run(tmp_path, settings):
@@ -195,7 +197,7 @@ def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
             "--views: needs --backend tiles, got cython",
         ),
         (["--preset", "fast", "--cells", "81"], "--cells: expected 0 to 80, got 81"),
-        (["--cells", "5"], "--cells 5: needs --algorithm ppo"),
+        (["--cells", "5", "--backend", "numba"], "--cells: needs --backend tiles, got numba"),
         (["--past-actions", "17"], "--past-actions: expected 0 to 16, got 17"),
         (["--past-actions", "1", "--backend", "numba"], "--past-actions: needs --backend tiles"),
         (["--clip", "-0.1"], "--clip: expected 0 to inf, got -0.1"),
@@ -211,7 +213,7 @@ def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
         (["--minibatch", "0"], "--minibatch: expected at least 1"),
         (
             ["--preset", "fast", "--steps-per-update", "9999999999"],
-            "--steps-per-update: expected at most 1048576 with 16 games, got 9999999999",
+            "--steps-per-update: expected at most 524288 with 32 games, got 9999999999",
         ),
         (
             ["--preset", "fast", "--num-envs", "16384", "--steps-per-update", "1025"],
