@@ -34,6 +34,7 @@ typedef struct {
     const uint8_t *red;  /* of each palette index */
     int find_background; /* as preprocess_palette */
     int whole;           /* episodes, each with a stream of its own, instead of steps */
+    int greedy;          /* the likeliest action, instead of a drawn one */
     uint64_t seed;       /* of the actions */
     uint8_t emulator_action[FASTPG_MOST_OUTPUTS]; /* of each action */
     const fastpg_network_t *network;
@@ -59,6 +60,15 @@ static uint8_t fastpg_sample(const float *probabilities, int64_t outputs, float 
         action += uniform >= cumulative;
     }
     return action;
+}
+
+/* The likeliest action, of equals the first. */
+static uint8_t fastpg_likeliest(const float *probabilities, int64_t outputs) {
+    if (outputs == 1) return probabilities[0] > 1.0f - probabilities[0];
+    uint8_t best = 0;
+    for (int64_t a = 1; a < outputs; a++)
+        if (probabilities[a] > probabilities[best]) best = (uint8_t)a;
+    return best;
 }
 
 /* Whether another step fits into the game's row. */
@@ -93,16 +103,16 @@ static void fastpg_begin_episode(const fastpg_rollout_t *o, fastpg_game_t *g, ui
     if (o->whole) g->step = 0;
 }
 
-/* Choose the entry's action, and write down how. */
+/* Choose the entry's action, drawn or `greedy`, and write down how. */
 static uint8_t fastpg_choose(
     const fastpg_network_t *n, const fastpg_record_t *r, int64_t entry, uint64_t seed, uint64_t stream,
-    uint64_t step, fastpg_latest_t *latest)
+    uint64_t step, int greedy, fastpg_latest_t *latest)
 {
     float heads[FASTPG_MOST_HEADS], uniform;
     fastpg_evaluate(n, r, entry, latest, heads);
     fastpg_probabilities(heads, n->outputs);
     fastpg_philox(&stream, &step, seed, 1, &uniform);
-    uint8_t action = fastpg_sample(heads, n->outputs, uniform);
+    uint8_t action = greedy ? fastpg_likeliest(heads, n->outputs) : fastpg_sample(heads, n->outputs, uniform);
     const float chance = fastpg_chance(heads, n->outputs, action);
     r->chances[entry] = chance < FLT_MIN ? FLT_MIN : chance; /* ratios divide by it; learning flushes what is less */
     if (n->heads > n->outputs) r->values[entry] = heads[n->outputs];
@@ -113,7 +123,8 @@ static void fastpg_play_step(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_
     tia_picture_t picture;
     const fastpg_record_t *r = o->record;
     double began = fastpg_seconds();
-    uint8_t action = fastpg_choose(o->network, r, g->entry, o->seed, g->stream, g->step++, g->latest);
+    uint8_t action =
+        fastpg_choose(o->network, r, g->entry, o->seed, g->stream, g->step++, o->greedy, g->latest);
     g->seconds_forward += fastpg_seconds() - began;
     tia_begin_picture(&picture, pixels, 1);
     int32_t reward = a26_gym_step(&g->gym, o->cartridge, &o->rules, o->emulator_action[action], &picture);
