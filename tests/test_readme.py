@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from fastpg import cli
+from fastpg.command_line import parse as parse_words
+from fastpg.convert import ConvertConfig
+from fastpg.evaluate import EvaluateConfig
+from fastpg.evaluation import load_pretrained
 from fastpg.train import parse, resolve_rules
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
 COMMANDS = re.findall(r"^    python -m fastpg\.train (?!--help|--resume)([^#\n]*)", README, re.M)
 COMMANDS += re.findall(r"`for s in .* python -m fastpg\.train ([^;`]*)", README)
+FASTPG = re.findall(r"^    fastpg ([^#\n]*)", README, re.M)
 
 
 @pytest.mark.parametrize("code", SNIPPETS, ids=lambda code: code.splitlines()[-1])
@@ -34,5 +40,27 @@ def test_training_command(command):
     resolve_rules(config)
 
 
+@pytest.mark.parametrize("command", FASTPG, ids=str.strip)
+def test_command(command, capsys):
+    name, *words = shlex.split(command)
+    kinds = {"evaluate": EvaluateConfig, "convert": ConvertConfig}
+    if name in kinds:
+        parse_words(kinds[name], words, name)
+    else:
+        assert cli.main([name, *words]) == 0
+
+
+def test_the_pretrained_score_is_the_one_that_its_file_states():
+    saved = load_pretrained()
+    stated = saved.state["evaluation"]
+    low, high = stated["confidence_interval"]
+    text = " ".join(README.split())
+    assert f"`{saved.state['trained_by']}`" in text
+    assert (
+        f"under `{stated['env']}` is {stated['mean_score']:+.2f} (95 % confidence interval "
+        f"{low:+.2f} to {high:+.2f} by Student's t, {stated['episodes']:,} episodes"
+    ) in text
+
+
 def test_all_are_found():
-    assert (len(SNIPPETS), len(COMMANDS)) == (3, 6)
+    assert (len(SNIPPETS), len(COMMANDS), len(FASTPG)) == (3, 6, 6)
