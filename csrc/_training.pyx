@@ -25,10 +25,10 @@ from fastpg._tiles cimport (
     FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear,
     fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry,
     fastpg_choose, fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task,
-    fastpg_game_t, fastpg_latest_t, fastpg_learner_t, fastpg_loss_task, fastpg_network_t,
-    fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_probabilities, fastpg_record_t, fastpg_rmsprop_task,
-    fastpg_rollout_t, fastpg_rollout_task, fastpg_tile_view, fastpg_value_task, fastpg_vectors,
-    stamp_t,
+    fastpg_game_t, fastpg_latest_t, fastpg_lay_out, fastpg_learner_t, fastpg_loss_task,
+    fastpg_network_t, fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_probabilities, fastpg_record_t,
+    fastpg_rmsprop_task, fastpg_rollout_t, fastpg_rollout_task, fastpg_tile_view,
+    fastpg_value_task, fastpg_vectors, stamp_t,
 )
 
 import numpy as np
@@ -144,7 +144,7 @@ cdef class Network:
         self, int64_t hidden, tuple views, bint difference, int64_t recalled, int64_t actions,
         int64_t outputs, bint value, int64_t cell=0,
     ):
-        cdef int64_t k, across
+        cdef int64_t k
         if [*views] != sorted({0, *views}) or len(views) > FASTPG_MOST_VIEWS:
             raise ValueError(f"views: expected up to {FASTPG_MOST_VIEWS}, from 0 on, got {views}")
         if not (max(views) <= 32 and 0 <= recalled <= 16 and 2 <= actions <= FASTPG_MOST_OUTPUTS):
@@ -155,20 +155,14 @@ cdef class Network:
             raise ValueError(f"views: expected 2 for their difference, got {views}")
         if not 0 <= cell <= FASTPG_TILE_SIDE:
             raise ValueError(f"cell: expected 0 to {FASTPG_TILE_SIDE}, got {cell}")
-        planes = 1 if difference else len(views)
-        across = (FASTPG_TILE_SIDE + cell - 1) // cell if cell else 0
         self.n.blocks = (hidden + FASTPG_UNITS - 1) // FASTPG_UNITS
         self.n.views, self.n.difference = len(views), difference
         for k in range(self.n.views):
             self.n.lags[k] = views[k]
         self.n.recalled, self.n.actions = recalled, actions
         self.n.outputs, self.n.heads = outputs, outputs + value
-        self.n.past = planes * FASTPG_TILE_PIXELS
-        self.n.cell, self.n.cells = cell, self.n.past + recalled * actions
-        self.n.rows = self.n.cells + planes * across * across
-        # a pixel's own row is all there is to it without cells
-        self.n.summed = FASTPG_TILES if cell else FASTPG_TILES - FASTPG_TILE_PIXELS
-        self.n.places = self.n.rows + planes * self.n.summed
+        self.n.cell = cell
+        fastpg_lay_out(&self.n)
         self.n.version = 2
         self.latest = latest_of(self.n.blocks)
         self.w1 = zeros((self.n.blocks, self.n.places, FASTPG_UNITS), np.float32)

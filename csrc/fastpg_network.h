@@ -67,6 +67,17 @@ typedef struct {
 
 FASTPG_INLINE int64_t fastpg_planes(const fastpg_network_t *n) { return n->difference ? 1 : n->views; }
 
+/* Where the rows of w1 and the sums lie, from what the network sees and whether it has cells. */
+static inline void fastpg_lay_out(fastpg_network_t *n) {
+    const int64_t planes = fastpg_planes(n), across = n->cell ? (FASTPG_TILE_SIDE + n->cell - 1) / n->cell : 0;
+    n->past = planes * FASTPG_TILE_PIXELS;
+    n->cells = n->past + n->recalled * n->actions;
+    n->rows = n->cells + planes * across * across;
+    /* without cells a pixel's own row is all there is to it */
+    n->summed = n->cell ? FASTPG_TILES : FASTPG_TILES - FASTPG_TILE_PIXELS;
+    n->places = n->rows + planes * n->summed;
+}
+
 /* ---- sums of weights over tiles ------------------------------------------------------------- */
 
 FASTPG_INLINE void fastpg_add_row(fastpg_units_t *sums, const float *row) {

@@ -81,6 +81,7 @@ cdef extern from "fastpg_rollout.h" nogil:
         uint8_t *pixels
         atomic_flag choosing
 
+    void fastpg_lay_out(fastpg_network_t *)
     int64_t fastpg_tile_view(const uint8_t *, uint16_t *)
     void fastpg_evaluate(
         const fastpg_network_t *, const fastpg_record_t *, int64_t, fastpg_latest_t *, float *)

@@ -72,16 +72,18 @@ static int check_tiles(int rounds) {
 /* ---- a run -------------------------------------------------------------------------------------- */
 
 typedef struct {
-    int64_t blocks, frames, recalled, actions, outputs;
-    int difference, value, whole, everything_lit;
+    int64_t blocks, views, last_view, recalled, actions, outputs, cell; /* views: 0, 1, .. and the last */
+    int difference, value, whole, everything_lit, greedy;
 } shape_t;
 
 static const shape_t shapes[] = {
-    {1, 2, 0, 2, 1, 1, 0, 1, 0}, /* REINFORCE */
-    {2, 2, 0, 2, 1, 0, 1, 0, 0}, /* PPO */
-    {1, 3, 4, 3, 3, 0, 1, 0, 1},
-    {1, 1, 2, 18, 18, 0, 0, 1, 0},
-    {3, 2, 5, 2, 1, 1, 1, 0, 1},
+    {1, 2, 1, 0, 2, 1, 0, 1, 0, 1, 0, 0}, /* REINFORCE */
+    {2, 2, 1, 0, 2, 1, 0, 0, 1, 0, 0, 0}, /* PPO */
+    {1, 3, 4, 4, 3, 3, 5, 0, 1, 0, 1, 0}, /* with cells, and views of other ages */
+    {1, 1, 0, 2, 18, 18, 0, 0, 0, 1, 0, 1},
+    {3, 2, 6, 5, 2, 1, 0, 1, 1, 0, 1, 0},
+    {1, 2, 3, 1, 2, 1, 7, 1, 0, 1, 1, 0},
+    {1, 4, 7, 0, 3, 3, 80, 0, 1, 0, 0, 1},
 };
 
 typedef struct {
@@ -95,18 +97,21 @@ typedef struct {
 
 static void open_network(run_t *r, const shape_t *s) {
     fastpg_network_t *n = &r->network;
-    const int64_t planes = s->difference ? 1 : s->frames, heads = s->outputs + s->value;
-    const int64_t rows = planes * FASTPG_TILE_PIXELS + s->recalled * s->actions;
-    const int64_t places = rows + planes * FASTPG_TILE_SUMS;
+    const int64_t heads = s->outputs + s->value;
     const fastpg_network_t network = {
-        s->blocks, s->frames, s->difference, s->recalled, s->actions, s->outputs, heads, rows, places,
-        room(s->blocks * places * FASTPG_UNITS, 4), room(s->blocks * heads * FASTPG_UNITS, 4),
-        room(s->blocks * (places - rows), sizeof(*n->stamps)), 2};
+        .blocks = s->blocks, .views = s->views, .difference = s->difference, .recalled = s->recalled, .actions = s->actions,
+        .outputs = s->outputs, .heads = heads, .cell = s->cell, .version = 2};
     uint32_t seed = 7;
     *n = network;
+    for (int64_t k = 0; k < s->views; k++)
+        n->lags[k] = k < s->views - 1 ? k : s->last_view;
+    fastpg_lay_out(n);
+    n->w1 = room(s->blocks * n->places * FASTPG_UNITS, 4);
+    n->w2 = room(s->blocks * heads * FASTPG_UNITS, 4);
+    n->stamps = room(s->blocks * (n->places - n->rows), sizeof(*n->stamps));
     for (int64_t b = 0; b < s->blocks; b++)
-        for (int64_t k = 0; k < rows * FASTPG_UNITS; k++)
-            n->w1[b * places * FASTPG_UNITS + k] = (float)(next_random(&seed) % 200) / 1000.0f - 0.1f;
+        for (int64_t k = 0; k < n->rows * FASTPG_UNITS; k++)
+            n->w1[b * n->places * FASTPG_UNITS + k] = (float)(next_random(&seed) % 200) / 1000.0f - 0.1f;
     for (int64_t k = 0; k < s->blocks * heads * FASTPG_UNITS; k++)
         n->w2[k] = (float)(next_random(&seed) % 200) / 1000.0f - 0.1f;
 }
@@ -131,9 +136,9 @@ static void open_learner(run_t *r) {
         room(heads * FASTPG_UNITS, 4), room(own * FASTPG_UNITS, 4), room(heads * FASTPG_UNITS, 4), room(own, 4), 0};
     const int64_t pieces = (MOST_SAMPLES + FASTPG_LOSS_SAMPLES - 1) / FASTPG_LOSS_SAMPLES;
     const fastpg_batch_t batch = {
-        .learner = &r->learner, .record = &r->record, .loss = {0.2f, 0.01f, 0.5f, 0.01f},
+        .learner = &r->learner, .record = &r->record, .loss = {0.2, 0.01, 0.5}, .scale = 0.01f,
         .hidden = room(n->blocks * MOST_SAMPLES * FASTPG_UNITS, 4), .parts = room(n->blocks * MOST_SAMPLES * n->heads, 4),
-        .gradients = room(MOST_SAMPLES * n->heads, 4), .loss_sums = room(pieces, sizeof(fastpg_loss_sums_t)),
+        .gradients = room(MOST_SAMPLES * n->heads, 4), .loss_sums = room(pieces, sizeof(fastpg_ppo_sums_t)),
         .learning_rate = 1e-3f, .decay = 0.9f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-5f, .factor = 0.5f};
     r->learner = learner;
     r->batch = batch;
@@ -143,11 +148,11 @@ static void open_rollout(run_t *r, const shape_t *s, int threads) {
     const a26_rules_t rules = {2, 5, 7, 60, a26_sticky_least(0.25f)};
     const fastpg_rollout_t rollout = {
         .cartridge = &cartridge, .powered = &powered, .rules = rules, .red = red[s->everything_lit],
-        .find_background = !s->everything_lit, .whole = s->whole, .seed = 3, .network = &r->network, .record = &r->record,
+        .find_background = !s->everything_lit, .whole = s->whole, .greedy = s->greedy, .seed = 3, .network = &r->network, .record = &r->record,
         .game = room(GAMES_AT_ONCE, sizeof(fastpg_game_t)), .games = GAMES_AT_ONCE,
         .pixels = room(threads, A2600_SCREEN_BYTES)};
     r->rollout = rollout;
-    r->carry = s->frames - 1 > s->recalled ? s->frames - 1 : s->recalled;
+    r->carry = s->last_view > s->recalled ? s->last_view : s->recalled;
     for (int a = 0; a < (int)s->actions; a++)
         r->rollout.emulator_action[a] = (uint8_t)a;
     atomic_flag_clear(&r->rollout.choosing);
