@@ -129,8 +129,11 @@ FASTPG_INLINE void fastpg_scatter_frame(
     const fastpg_units_t *what)
 {
     const uint16_t *tiles = r->tiles + r->begins[frame];
-    for (int64_t k = 0; k < r->counts[frame]; k++)
+    for (int64_t k = 0; k < r->counts[frame]; k++) {
         fastpg_add_to_gradient(l, block, fastpg_place(l->net, plane, tiles[k]), what);
+        const int64_t shared = fastpg_shared_row(l->net, plane, tiles[k]);
+        if (shared >= 0) fastpg_add_to_gradient(l, block, shared, what);
+    }
 }
 
 /* The gradient of a difference's frame waits for the next sample, which mostly subtracts the same frame. */

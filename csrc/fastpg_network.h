@@ -15,6 +15,7 @@
 #define FASTPG_MOST_OUTPUTS 18
 #define FASTPG_MOST_HEADS (FASTPG_MOST_OUTPUTS + 1)
 #define FASTPG_MOST_VIEWS 8
+#define FASTPG_TILE_SUMS (FASTPG_TILES - FASTPG_TILE_PIXELS) /* tiles of more than a pixel */
 
 #if defined(__GNUC__)
 typedef fastpg_vector fastpg_piece_t;
@@ -57,7 +58,6 @@ typedef struct {
     int64_t cell;       /* side of the cells whose pixels share a part of their weights; 0: none */
     int64_t cells;      /* first row of the cells */
     int64_t rows;       /* of w1: planes of pixels, (recalled, actions), planes of cells */
-    int64_t summed;     /* sums over tiles, a plane: those of more than one row of w1 */
     int64_t places;     /* rows, then the sums, plane by plane */
     float *w1;          /* (blocks, places, FASTPG_UNITS) */
     float *w2;          /* (blocks, heads, FASTPG_UNITS) */
@@ -73,9 +73,7 @@ static inline void fastpg_lay_out(fastpg_network_t *n) {
     n->past = planes * FASTPG_TILE_PIXELS;
     n->cells = n->past + n->recalled * n->actions;
     n->rows = n->cells + planes * across * across;
-    /* without cells a pixel's own row is all there is to it */
-    n->summed = n->cell ? FASTPG_TILES : FASTPG_TILES - FASTPG_TILE_PIXELS;
-    n->places = n->rows + planes * n->summed;
+    n->places = n->rows + planes * FASTPG_TILE_SUMS;
 }
 
 /* ---- sums of weights over tiles ------------------------------------------------------------- */
@@ -98,10 +96,10 @@ typedef struct {
 
 FASTPG_INLINE fastpg_patch_t fastpg_patch(const fastpg_network_t *n, int64_t place) {
     const int64_t sum = place - n->rows;
-    const int tile = (int)(sum % n->summed + FASTPG_TILES - n->summed), at = tile % FASTPG_TILE_PIXELS;
+    const int tile = (int)(sum % FASTPG_TILE_SUMS) + FASTPG_TILE_PIXELS, at = tile % FASTPG_TILE_PIXELS;
     const int kind = tile / FASTPG_TILE_PIXELS;
     fastpg_patch_t patch = {
-        sum / n->summed, at / FASTPG_TILE_SIDE, at % FASTPG_TILE_SIDE, kind / 4 ? 2 : 1, 1 << kind % 4};
+        sum / FASTPG_TILE_SUMS, at / FASTPG_TILE_SIDE, at % FASTPG_TILE_SIDE, kind / 4 ? 2 : 1, 1 << kind % 4};
     return patch;
 }
 
@@ -180,8 +178,16 @@ FASTPG_INLINE const float *fastpg_row(const fastpg_network_t *n, int64_t block, 
 
 /* Where a tile's sum lies, and its gradient. */
 FASTPG_INLINE int64_t fastpg_place(const fastpg_network_t *n, int64_t plane, uint16_t tile) {
-    const int64_t sum = tile - (FASTPG_TILES - n->summed);
-    return sum < 0 ? plane * FASTPG_TILE_PIXELS + tile : n->rows + plane * n->summed + sum;
+    return tile < FASTPG_TILE_PIXELS ? plane * FASTPG_TILE_PIXELS + tile
+                                     : n->rows + plane * FASTPG_TILE_SUMS + tile - FASTPG_TILE_PIXELS;
+}
+
+/* The row of the cell that a lone pixel shares; -1 if there is none, or the tile's sum has its cells in it. */
+FASTPG_INLINE int64_t fastpg_shared_row(const fastpg_network_t *n, int64_t plane, uint16_t tile) {
+    if (!n->cell || tile >= FASTPG_TILE_PIXELS) return -1;
+    const uint32_t side = (uint32_t)n->cell, across = (FASTPG_TILE_SIDE + side - 1) / side;
+    const uint32_t x = tile / FASTPG_TILE_SIDE / side, y = tile % FASTPG_TILE_SIDE / side;
+    return n->cells + (plane * across + x) * across + y;
 }
 
 /* The place of the earlier action number k (0 the latest), or -1 at the episode's begin. */
@@ -203,8 +209,11 @@ FASTPG_INLINE void fastpg_add_frame(
 {
     float scratch[FASTPG_UNITS];
     const uint16_t *tiles = r->tiles + r->begins[frame];
-    for (int64_t k = 0; k < r->counts[frame]; k++)
+    for (int64_t k = 0; k < r->counts[frame]; k++) {
         fastpg_add_row(sums, fastpg_row(n, block, fastpg_place(n, plane, tiles[k]), scratch));
+        const int64_t shared = fastpg_shared_row(n, plane, tiles[k]);
+        if (shared >= 0) fastpg_add_row(sums, n->w1 + (block * n->places + shared) * FASTPG_UNITS);
+    }
 }
 
 /* max(0, x) of each; NaN stays NaN. */

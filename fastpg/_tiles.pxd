@@ -39,7 +39,6 @@ cdef extern from "fastpg_rollout.h" nogil:
         int64_t cell
         int64_t cells
         int64_t rows
-        int64_t summed
         int64_t places
         float *w1
         float *w2
