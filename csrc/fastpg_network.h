@@ -117,13 +117,19 @@ FASTPG_INLINE int fastpg_overlap(int begin, int count, int number, int side) {
     return (high < end ? high : end) - (low > begin ? low : begin);
 }
 
+/* The row of the cell that is number x of a plane across, number y down. */
+FASTPG_INLINE int64_t fastpg_cell_row(const fastpg_network_t *n, int64_t plane, int x, int y) {
+    const int across = (FASTPG_TILE_SIDE + (int)n->cell - 1) / (int)n->cell;
+    return n->cells + (plane * across + x) * across + y;
+}
+
 FASTPG_INLINE int fastpg_add_cells(
     const fastpg_network_t *n, fastpg_patch_t p, fastpg_part_of_sum_t *parts, int count)
 {
-    const int side = (int)n->cell, across = (FASTPG_TILE_SIDE + side - 1) / side;
+    const int side = (int)n->cell;
     for (int x = p.x / side; x <= (p.x + p.width - 1) / side; x++)
         for (int y = p.y / side; y <= (p.y + p.height - 1) / side; y++) {
-            parts[count].row = n->cells + (p.plane * across + x) * across + y;
+            parts[count].row = fastpg_cell_row(n, p.plane, x, y);
             parts[count++].times =
                 (float)(fastpg_overlap(p.x, p.width, x, side) * fastpg_overlap(p.y, p.height, y, side));
         }
@@ -185,9 +191,8 @@ FASTPG_INLINE int64_t fastpg_place(const fastpg_network_t *n, int64_t plane, uin
 /* The row of the cell that a lone pixel shares; -1 if there is none, or the tile's sum has its cells in it. */
 FASTPG_INLINE int64_t fastpg_shared_row(const fastpg_network_t *n, int64_t plane, uint16_t tile) {
     if (!n->cell || tile >= FASTPG_TILE_PIXELS) return -1;
-    const uint32_t side = (uint32_t)n->cell, across = (FASTPG_TILE_SIDE + side - 1) / side;
-    const uint32_t x = tile / FASTPG_TILE_SIDE / side, y = tile % FASTPG_TILE_SIDE / side;
-    return n->cells + (plane * across + x) * across + y;
+    const int side = (int)n->cell;
+    return fastpg_cell_row(n, plane, tile / FASTPG_TILE_SIDE / side, tile % FASTPG_TILE_SIDE / side);
 }
 
 /* The place of the earlier action number k (0 the latest), or -1 at the episode's begin. */
