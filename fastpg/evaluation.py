@@ -64,7 +64,11 @@ def policy_of(saved: Checkpoint) -> Policy:
 
 
 class Player:
-    """Plays episodes with a policy, one after the other, on one game."""
+    """Plays episodes with a policy, one after the other, on one game.
+
+    Attributes:
+        view: (6400,) uint8, the view of the picture chosen for last.
+    """
 
     def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool):
         """Get ready.
@@ -82,6 +86,7 @@ class Player:
         self.kernels = get_backend("cython")
         self.record = Record(_ROOM, (_ROOM + 1) * VIEW_PIXELS)
         self.screen = np.zeros((1, *SCREEN), np.uint8)
+        self.entry, self.view = 0, np.zeros(VIEW_PIXELS, np.uint8)
 
     def play(self, seed: int) -> tuple[float, int]:
         """Play the episode of a seed: its score, and its length in steps."""
@@ -99,7 +104,8 @@ class Player:
         """The action for the picture that the game shows at a step of its episode."""
         self.game.screen(self.screen[0])
         view = self.kernels.preprocess_palette(self.screen, RED, self.policy.find_background)[0]
-        entry = self._next_entry(step)
+        entry = self.entry = self._next_entry(step)
+        self.view = view
         self.record.observe(entry, entry * VIEW_PIXELS, min(step, 255), view)
         network = self.policy.network.core
         action = network.choose(self.record, entry, seed, 0, step)
@@ -108,6 +114,14 @@ class Player:
             action = int(np.argmax(probabilities))
             self.record.actions[entry] = action  # what later steps may look back at
         return action
+
+    def judgement(self) -> tuple[np.ndarray, float | None]:
+        """What the network said of the picture chosen for last.
+
+        Returns:
+            Probabilities (actions,) float32, and the value of its state if it has a value head.
+        """
+        return self.policy.network.core.evaluate(self.record, self.entry)
 
     def _next_entry(self, step: int) -> int:
         """Where the step's frame goes; what it looks back at stands before it."""

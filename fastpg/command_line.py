@@ -1,0 +1,93 @@
+"""What the commands share: exit codes, how words become settings, and errors in one line."""
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from fastpg.checkpoint import CheckpointError
+from fastpg.config import ConfigError, TrainConfig
+from fastpg.envs.rules import Rules
+from fastpg.envs.rules import rules as named_rules
+from fastpg.envs.workers import WorkerError
+
+DONE, FAILED, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 130
+
+# What NoFrameskip means to those who train on it: the frame skip and the random start that it
+# leaves to wrappers. The other rules say all of theirs in their registration.
+NO_FRAMESKIP_SKIP, NO_FRAMESKIP_NOOPS = 4, 30
+
+Settings = TypeVar("Settings")
+
+
+def parse(
+    kind: type[Settings], argv: Sequence[str], prog: str, default: Settings | None = None
+) -> Settings:
+    """The settings that a command's words say.
+
+    Args:
+        kind: dataclass of the settings; its docstrings are the help.
+        argv: the words.
+        prog: how the command is called.
+        default: what is not said; the dataclass's own defaults if None.
+
+    Raises:
+        ConfigError: they say nothing that can be set; one line.
+        SystemExit: after ``--help``.
+    """
+    import tyro
+
+    shown = io.StringIO()
+    given = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(shown):
+            return tyro.cli(kind, args=argv, prog=prog, **given)  # type: ignore[call-overload]
+    except SystemExit as leaving:
+        if leaving.code != WRONG_SETTINGS:  # --help
+            raise
+    # tyro draws a box, of ASCII if need be: a title, then paragraphs; the first says what is wrong
+    lines = [line.strip("│╭╮╰╯ ") for line in shown.getvalue().splitlines()[1:]]
+    text = "\n".join("" if set(line) <= set("─-") else line for line in lines).strip()
+    said = " ".join(text.partition("\n\n")[0].split())
+    near = re.findall(r"^--\S+", text, re.M) if "Perhaps you meant:" in text else []
+    hint = f"; near is {', '.join(near)}" if near else ""
+    raise ConfigError(f"{said}{hint}; --help explains every option")
+
+
+def resolve_rules(config: TrainConfig) -> Rules:
+    """The game's rules by name, with what was set apart from them."""
+    skip, noops = config.frameskip, config.noop_max
+    if "NoFrameskip" in config.env:
+        skip = NO_FRAMESKIP_SKIP if skip is None else skip
+        noops = NO_FRAMESKIP_NOOPS if noops is None else noops
+    try:
+        return named_rules(
+            config.env,
+            frameskip=skip,
+            repeat_action_probability=config.repeat_action_probability,
+            noop_max=noops,
+        )
+    except ValueError as error:
+        raise ConfigError(f"--env {config.env}: {error}") from None
+
+
+def guarded(name: str, command: Callable[[], None]) -> int:
+    """Run a command that writes nothing while it works: its exit code, its errors in one line."""
+    try:
+        command()
+        sys.stdout.flush()
+        return DONE
+    except (ConfigError, CheckpointError) as error:
+        code, said = WRONG_SETTINGS, str(error)
+    except BrokenPipeError:  # nobody reads any more; nor may Python complain when it leaves
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (WorkerError, OSError, MemoryError) as error:
+        code, said = FAILED, str(error) or type(error).__name__
+    except KeyboardInterrupt:
+        code, said = INTERRUPTED, "interrupted; nothing was written"
+    print(f"{name}: {said}", file=sys.stderr)
+    return code
