@@ -66,6 +66,7 @@ class Decision:
         probabilities: (actions,) float32.
         action: the one chosen.
         value: what the value head expects; None without one.
+        past_actions: that the network sees too, the latest first.
     """
 
     step: int
@@ -73,6 +74,7 @@ class Decision:
     probabilities: np.ndarray
     action: int
     value: float | None
+    past_actions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ class Playback:
         self._picture = np.zeros((*SCREEN, 3), np.uint8)
         sight = policy.network.sight
         self._views: deque[np.ndarray] = deque(maxlen=sight.carry + 1)
+        self._actions: deque[int] = deque(maxlen=sight.past_actions)  # the latest first
 
     @property
     def up(self) -> int | None:
@@ -153,6 +156,7 @@ class Playback:
         seed = stream_seed(self.seed, _STREAM, number)
         game.reset(seed=seed)
         self._views.clear()
+        self._actions.clear()
         step, score, over = 0, 0.0, False
         while not over:
             decision = self._decide(step, seed)
@@ -176,4 +180,6 @@ class Playback:
         planes = np.stack([views[max(-1 - age, -len(views))] for age in sight.views])
         if sight.difference:
             planes = planes[:1] - planes[1:]
-        return Decision(step, planes, probabilities, action, value)
+        past = tuple(self._actions)
+        self._actions.appendleft(action)
+        return Decision(step, planes, probabilities, action, value, past)

@@ -24,19 +24,24 @@ def check_video(path: Path) -> None:
     """
     if path.suffix.lower() not in KINDS:
         raise ShowError(f"--video {path}: expected a name that ends in {' or '.join(KINDS)}")
+    check_libraries("--video: needs the [video] extra: pip install 'fastpg[video]'")
+    check_writable(path, "--video")
+
+
+def check_libraries(cure: str) -> None:
+    """Raise ShowError, with what to do, if no videos can be made here."""
     try:
         import imageio_ffmpeg
         from imageio.v2 import get_writer  # noqa: F401
 
         imageio_ffmpeg.get_ffmpeg_exe()
     except ImportError:
-        raise ShowError("--video: needs the [video] extra: pip install 'fastpg[video]'") from None
+        raise ShowError(cure) from None
     except RuntimeError:
         raise ShowError(
-            "--video: there is no ffmpeg for this machine in imageio-ffmpeg; install ffmpeg and "
-            "name it in IMAGEIO_FFMPEG_EXE"
+            "imageio-ffmpeg brings no ffmpeg for this machine; install ffmpeg and name it in "
+            "IMAGEIO_FFMPEG_EXE"
         ) from None
-    check_writable(path, "--video")
 
 
 def check_writable(path: Path, option: str) -> None:
@@ -101,9 +106,12 @@ def _write_mp4(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None
         # plain surfaces: constant quality, and a header that a browser can start from
         output_params=["-crf", "20", "-preset", "fast", "-movflags", "+faststart"],
     )
-    with writer:
-        for draw in pictures:
-            writer.append_data(draw())
+    try:
+        with writer:
+            for draw in pictures:
+                writer.append_data(draw())
+    except BrokenPipeError:
+        raise OSError(f"{path}: ffmpeg stopped; is the disk full?") from None
 
 
 def _write_gif(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None:
