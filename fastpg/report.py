@@ -23,7 +23,7 @@ from fastpg.show.video import Whole, check_libraries, check_writable, save_video
 from fastpg.watch import composer_of, game_of, pictures, refusals
 
 _APART = frozenset({*RESUMABLE, "seed"})  # settings that runs of one curve may differ in
-_UNITS, _LOOKS = 40, 4
+_LOOKS = 4
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,8 @@ def _of_policy(playback: Playback, run: Run) -> list[Plot]:
     if "UP" not in labels or "DOWN" not in labels:
         return []
     weights = Weights(playback.player.policy, labels.index("UP"), labels.index("DOWN"))
-    units = weights.units(_UNITS)
+    rows, columns = plots.units_shown(weights.sight.planes)
+    units = weights.units(rows * columns)
     views = "" if len(units[0].planes) == 1 else " Views stand side by side, the present one first."
     grid = (
         f"Weights of the {len(units)} hidden units of {run.path.name} that can move the choice "
@@ -258,7 +259,7 @@ def _game(config: ReportConfig, playback: Playback, best: Run) -> Section:
         data = path.read_bytes()
     how = "its likeliest actions" if config.greedy else "actions drawn by their probability"
     text = (
-        f"The begin of a game of {best.path.name}, at real speed, with {how}; the policy has the "
+        f"The start of a game of {best.path.name}, at real speed, with {how}; the policy has the "
         "right paddle. Beside it the network's input, orange where it adds and blue where it "
         "subtracts, and how likely each action is; the one taken is green."
     )
@@ -336,7 +337,8 @@ def _count(number: float) -> str:
         if number < 999.5 or unit == "G":
             break
         number /= 1000
-    return f"{number:.3g}{unit}" if unit else f"{number:.0f}"
+    digits = 0 if not unit or number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{number:.{digits}f}{unit}"
 
 
 def _time(seconds: float) -> str:

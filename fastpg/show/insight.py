@@ -11,6 +11,8 @@ from fastpg.evaluation import Policy
 from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
 from fastpg.show.playback import Decision, Moment, Playback
 
+#: Pixels of a view: half the size of the things in it. Smoothed so, the start's noise recedes.
+THINGS = 2.0
 _DECISIONS = 2000  # of an episode that are looked at: a game of 21 points, or a long one's begin
 
 
@@ -59,12 +61,15 @@ class Weights:
         self.direction = w2[0] if len(w2) == 1 else w2[up] - w2[down]
 
     def units(self, count: int) -> list[Unit]:
-        """The units that can move the choice most, the greatest first."""
-        pixels = self.w1[: self.sight.planes * VIEW_PIXELS]
-        weight = np.abs(self.direction) * np.linalg.norm(pixels, axis=0)
-        order = np.argsort(-weight, kind="stable")[:count]
-        shape = (self.sight.planes, VIEW_SIDE, VIEW_SIDE)
-        return [Unit(int(k), pixels[:, k].reshape(shape), float(self.direction[k])) for k in order]
+        """The units whose smoothed weights can move the choice most, the greatest first.
+
+        Smoothed, since what they began with is noise, and what is learned is not.
+        """
+        pixels = self.w1[: self.sight.planes * VIEW_PIXELS].T
+        planes = pixels.reshape(-1, self.sight.planes, VIEW_SIDE, VIEW_SIDE)
+        smooth = np.square(blurred(planes, THINGS)).sum((1, 2, 3))
+        order = np.argsort(-np.abs(self.direction) * np.sqrt(smooth), kind="stable")[:count]
+        return [Unit(int(k), planes[k], float(self.direction[k])) for k in order]
 
     def active(self, decision: Decision) -> np.ndarray:
         """(H,) float32: the hidden units after their rectifier."""
@@ -113,11 +118,11 @@ def _decisions(playback: Playback, episode: int) -> Iterator[Moment]:
     return islice((m for m in playback.episode(episode) if m.first), _DECISIONS)
 
 
-def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """A picture (rows, columns) under a Gaussian of so many pixels."""
-    reach = int(3 * sigma) + 1
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel /= kernel.sum()
-    for axis in (0, 1):
-        picture = np.apply_along_axis(np.convolve, axis, picture, kernel, mode="same")
-    return picture
+def blurred(pictures: np.ndarray, sigma: float) -> np.ndarray:
+    """Pictures (.., rows, columns) under a Gaussian of so many pixels; nothing lies outside."""
+    for axis in (-1, -2):
+        places = np.arange(pictures.shape[axis])
+        kernel = np.exp(-0.5 * ((places[:, None] - places) / sigma) ** 2)
+        kernel /= kernel[len(places) // 2].sum()  # of a row far from the edges
+        pictures = np.moveaxis(np.moveaxis(pictures, axis, -1) @ kernel, -1, axis)
+    return pictures

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -18,7 +19,8 @@ _SIDE = 22  # columns beside the game that are worth having
 _LEAST = 44  # columns of which some go to the side
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LATE = 0.25  # seconds behind (the machine was asleep, or stopped) after which time begins anew
-QUIT = ("q", "Q", "\x1b", "\x03", "\x04")
+_QUIT = ("q", "Q", "\x03", "\x04")
+_ESCAPE = "\x1b"  # alone; with more behind it, it is an arrow or the like
 
 
 def play_live(
@@ -42,10 +44,14 @@ def play_live(
         if now <= due or moment.over:
             show(moment)
         while (left := due - time.perf_counter()) > 0:
-            if key(left) in QUIT:
+            if _quits(key(left)):
                 return
-        if key(0.0) in QUIT:
+        if _quits(key(0.0)):
             return
+
+
+def _quits(pressed: str) -> bool:
+    return pressed == _ESCAPE or any(key in pressed for key in _QUIT)
 
 
 class TerminalView:
@@ -166,7 +172,9 @@ class Window:
         game, size = self._game, (SIZE[1], SIZE[0])
         try:
             game.display.init()
-            self._screen = game.display.set_mode(size, game.SCALED | game.RESIZABLE)
+            with warnings.catch_warnings():  # of a slow renderer: one picture is no load
+                warnings.simplefilter("ignore")
+                self._screen = game.display.set_mode(size, game.SCALED | game.RESIZABLE)
         except game.error as error:
             game.quit()
             raise ShowError(

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastpg.kernels.spec import VIEW_SIDE
 from fastpg.show import ShowError
-from fastpg.show.insight import Look, Unit, blurred
+from fastpg.show.insight import THINGS, Look, Unit, blurred
 from fastpg.show.playback import Playback
 from fastpg.show.runs import AXES, Group, Run
 
@@ -17,10 +17,9 @@ INK, DIM, GRID = "#2c2622", "#85796f", "#e9e3dc"
 _LOW, _MIDDLE, _HIGH = "#2f6fc0", "#fbf9f6", "#d9651a"  # inhibits, nothing, excites
 RANDOM_SCORE = -20.3  # of Pong, by actions at random
 _NAMES = {"episodes": "episodes", "agent_steps": "agent steps", "seconds": "wall time (s)"}
-_SCORES = (-21.9, 21.9)
+_TICKS = (-21, -14, -7, 0, 7, 14, 21)  # of Pong's scores
 _TOP, _BOTTOM = 34, 194  # rows of the picture that a view is made of
-_UNITS_ACROSS = 10
-_SMOOTH = 2.0  # pixels of a view: the size of things, so that the start's noise recedes
+_UNITS = {1: (4, 10), 2: (4, 7)}  # rows and columns of units by their planes
 PARTS = {"emulation": "#c8641e", "choosing actions": "#3f7fc4", "learning": "#4f9a4f"}
 _OTHER = "#b9afa6"
 
@@ -73,6 +72,10 @@ def png(figure: Any, dots_per_inch: int = 150) -> bytes:
     return file.getvalue()
 
 
+def _all(groups: Sequence[Group]) -> list[Run]:
+    return [run for group in groups for run in group.runs]
+
+
 def colour_of(number: int) -> str:
     """The colour of a group."""
     return COLOURS[number % len(COLOURS)]
@@ -102,16 +105,18 @@ def learning_curves(groups: Sequence[Group], pong: bool) -> Any:
         plot.locator_params(axis="x", nbins=5)
         plot.set_xlim(left=0)
         if pong:
-            plot.axhline(0, color="#cfc6bd", lw=1, zorder=1)
+            plot.axhline(0, color="#cfc6bd", lw=1, zorder=1)  # as good as the game's own player
             plot.axhline(RANDOM_SCORE, color=DIM, lw=0.9, ls=(0, (4, 3)), zorder=1)
     if pong:
-        plots[0].set_ylim(*_SCORES)
-        plots[0].set_yticks([-21, -14, -7, 0, 7, 14, 21])
+        highest = max(run.curve("episodes")[1].max(initial=-21) for run in _all(groups))
+        ticks = [tick for tick in _TICKS if tick - 7 < highest or tick < 0]
+        plots[0].set_yticks(ticks)
+        plots[0].set_ylim(_TICKS[0] - 0.9, ticks[-1] + 0.9)
         plots[-1].annotate(
             "random play", (1, RANDOM_SCORE), (0, 3), color=DIM, fontsize=7.5, ha="right",
             xycoords=("axes fraction", "data"), textcoords="offset points",
         )  # fmt: skip
-    short = all(run.short for group in groups for run in group.runs)
+    short = all(run.short for run in _all(groups))
     plots[0].set_ylabel("mean score, an update's episodes" if short else "mean score, 100 episodes")
     if len(groups) > 1:
         _legend(figure, groups)
@@ -139,11 +144,12 @@ def histogram(groups: Sequence[Group], pong: bool) -> Any | None:
                 xycoords=("data", "axes fraction"), va="top", fontsize=8,
                 ha="right" if own.mean() > (low + high) / 2 else "left",
             )  # fmt: skip
+    plot.margins(y=0.18)
     plot.set_xlabel("score of an episode")
     plot.set_ylabel("episodes")
     plot.grid(axis="x", visible=False)
     if pong:
-        plot.set_xticks([-21, -14, -7, 0, 7, 14, 21])
+        plot.set_xticks(_TICKS)
     return figure
 
 
@@ -221,11 +227,15 @@ def _diverging() -> Any:
     return LinearSegmentedColormap.from_list("fastpg", [_LOW, _MIDDLE, _HIGH])
 
 
+def units_shown(planes: int) -> tuple[int, int]:
+    """Rows and columns of units that :func:`weights_grid` has room for."""
+    return _UNITS.get(planes, (4, 4))
+
+
 def weights_grid(units: Sequence[Unit]) -> Any:
     """Each unit's weights as a picture, views side by side: orange excites, blue inhibits."""
     planes = len(units[0].planes)
-    across = max(_UNITS_ACROSS // planes, 3)
-    down = -(-len(units) // across)
+    down, across = units_shown(planes)
     side = 11 / (across * planes)
     figure = _figure(11, down * (side + 0.24))
     plots = np.array(figure.subplots(down, across, squeeze=False))
@@ -233,7 +243,7 @@ def weights_grid(units: Sequence[Unit]) -> Any:
         plot.set_axis_off()
     gap = np.full((VIEW_SIDE, 3), np.nan)
     for plot, unit in zip(plots.flat, units, strict=False):
-        views = [part for plane in unit.planes for part in (blurred(plane, 0.7), gap)][:-1]
+        views = [part for plane in unit.planes for part in (blurred(plane, 1.0), gap)][:-1]
         picture = np.concatenate(views, 1)
         most = max(float(np.nanquantile(np.abs(picture), 0.998)), 1e-9)
         plot.imshow(picture, cmap=_diverging(), vmin=-most, vmax=most, interpolation="nearest")
@@ -264,7 +274,7 @@ def saliency(looks: Sequence[Look], playback: Playback) -> Any:
 
 def _show_meaning(plot: Any, look: Look, extent: tuple[int, ...]) -> None:
     """The lit pixels in the colours of what they add, over a pale, smoothed gradient."""
-    meaning = blurred(look.saliency[0], _SMOOTH)
+    meaning = blurred(look.saliency[0], THINGS)
     most = max(float(np.quantile(np.abs(meaning), 0.998)), 1e-9)
     plot.imshow(
         meaning, cmap=_diverging(), vmin=-2.2 * most, vmax=2.2 * most, extent=extent,
@@ -280,4 +290,4 @@ def _show_meaning(plot: Any, look: Look, extent: tuple[int, ...]) -> None:
 def _strong() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("fastpg-lit", ["#0b3f91", "#8d8680", "#a63c00"])
+    return LinearSegmentedColormap.from_list("fastpg-lit", ["#0a3fd0", "#2b2622", "#d83a00"])

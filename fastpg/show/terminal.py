@@ -23,6 +23,7 @@ HALF = "▀"  # its upper half in the foreground's colour, its lower half in the
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # terminals that know it show a frame all at once
 _STOP = ("SIGTERM", "SIGHUP")
+_SPACE = ord(" ")
 _LEVELS = np.array([0, 95, 135, 175, 215, 255])
 
 
@@ -59,8 +60,8 @@ class Cells:
         """(rows, columns, 3) int64: letter, ink and paper of each cell as numbers."""
         letters = self.letters.view(np.int32).reshape(self.letters.shape).astype(np.int64)
         ink, paper = _packed(self.ink), _packed(self.paper)
-        letters[ink == paper] = ord(" ")  # an even colour takes its paper alone
-        return np.stack([letters, np.where(letters == ord(" "), paper, ink), paper], -1)
+        letters[ink == paper] = _SPACE  # an even colour takes its paper alone
+        return np.stack([letters, np.where(letters == _SPACE, paper, ink), paper], -1)
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:
@@ -75,14 +76,15 @@ def changes(codes: np.ndarray, before: np.ndarray | None, true_colour: bool) -> 
     else:
         changed = (codes != before).any(-1)
         parts = []
-    at, colours = (-1, -1), (-1, -1)
+    at, colours, ground = (-1, -1), "", -1
     for y, x in np.argwhere(changed).tolist():
         letter, ink, paper = codes[y, x].tolist()
         if (y, x) != at:
             parts.append(f"\x1b[{y + 1};{x + 1}H")
-        if (ink, paper) != colours:
-            parts.append(_colours(ink, paper, true_colour))
-            colours = ink, paper
+        wanted = _colours(ink, paper, true_colour)
+        if wanted != colours and not (letter == _SPACE and paper == ground):
+            parts.append(wanted)
+            colours, ground = wanted, paper
         parts.append(chr(letter))
         at = y, x + 1
     return "".join(parts)

@@ -123,4 +123,6 @@ def _write_gif(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None
         for draw in islice(pictures, 0, None, GIF_EVERY)
     )
     milliseconds = 1000 * GIF_EVERY // FRAMES_PER_SECOND
-    next(frames).save(path, save_all=True, append_images=frames, duration=milliseconds, loop=0)
+    kept = {"save_all": True, "append_images": frames, "duration": milliseconds, "loop": 0}
+    with open(path, "wb") as file:  # Pillow leaves its own open when it is interrupted
+        next(frames).save(file, "GIF", **kept)
