@@ -98,7 +98,9 @@ def _command(argv: Sequence[str]) -> None:
         try:
             say("a game")
             playback = _playback(config, best)
-            drawn += _of_policy(playback, best)
+            learned = _of_policy(playback, best)
+            drawn += learned
+            note = None if learned else "weights and saliency are drawn of UP and DOWN, in Pong"
         except ShowError as error:
             note = str(error)
             print(f"fastpg.report: without a game, weights and saliency: {note}", file=sys.stderr)
@@ -257,10 +259,11 @@ def _game(config: ReportConfig, playback: Playback, best: Run) -> Section:
         moments = islice(playback.episode(0), frames)
         save_video(path, pictures(moments, composer_of(playback), lambda number, moment: None))
         data = path.read_bytes()
+    paddle = " The policy has the right paddle." if playback.up is not None else ""
     how = "its likeliest actions" if config.greedy else "actions drawn by their probability"
     text = (
-        f"The start of a game of {best.path.name}, at real speed, with {how}; the policy has the "
-        "right paddle. Beside it the network's input, orange where it adds and blue where it "
+        f"The start of a game of {best.path.name}, at real speed, with {how}.{paddle} Beside "
+        "it the network's input, orange where it adds and blue where it "
         "subtracts, and how likely each action is; the one taken is green."
     )
     return Section("A game", text, page.video(data))

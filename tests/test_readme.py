@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fastpg.command_line import parse as parse_words
+from fastpg.report import ReportConfig
 from fastpg.train import parse, resolve_rules
+from fastpg.watch import WatchConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
@@ -36,3 +39,17 @@ def test_training_command(command):
 
 def test_all_are_found():
     assert (len(SNIPPETS), len(COMMANDS)) == (3, 6)
+
+
+SHOWING = re.findall(r"^    python -m fastpg\.(watch|report) ([^#\n]*)", README, re.M)
+
+
+@pytest.mark.parametrize(("command", "words"), SHOWING)
+def test_showing_command(command, words):
+    kind = {"watch": WatchConfig, "report": ReportConfig}[command]
+    config = parse_words(kind, shlex.split(words), command)
+    assert "runs/" in str(config.run if command == "watch" else config.runs)
+
+
+def test_all_showing_commands_are_found():
+    assert [command for command, _ in SHOWING] == ["watch", "watch", "watch", "report"]

@@ -47,7 +47,8 @@ summary { cursor: pointer; color: var(--pong); }
 .note { background: #fdf0e4; border-color: #f0d3b5; }
 footer { color: var(--dim); font-size: 13px; text-align: center; padding: 8px 0 0; }
 @media (max-width: 600px) { header > div { padding: 40px 46px 0; } main { padding: 0 10px 32px; }
-  section { padding: 14px 12px; } header .ball { display: none; } }
+  section { padding: 14px 12px; } header .ball { display: none; }
+  .scroll img { width: 640px; max-width: none; } }
 @media print { section { break-inside: avoid; } body { background: #fff; } }
 """
 
@@ -69,7 +70,8 @@ def escaped(text: object) -> str:
 def picture(data: bytes, kind: str, alt: str, narrow: bool = False) -> str:
     """An image in the page; ``kind`` is ``svg+xml`` or ``png``."""
     way = ' class="narrow"' if narrow else ""
-    return f'<img{way} alt="{escaped(alt)}" src="data:image/{kind};base64,{_base64(data)}">'
+    source = f"data:image/{kind};base64,{_base64(data)}"
+    return f'<div class="scroll"><img{way} alt="{escaped(alt)}" src="{source}"></div>'
 
 
 def video(data: bytes) -> str:
