@@ -160,7 +160,9 @@ class Window:
             )
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         try:
-            import pygame
+            with warnings.catch_warnings():  # the older pygame's, of what it imports
+                warnings.simplefilter("ignore")
+                import pygame
         except ImportError:
             raise ShowError(
                 "--window: needs the [window] extra: pip install 'fastpg[window]'"
