@@ -169,6 +169,9 @@ def contenders(folder: Path) -> dict[str, tuple[Contender, str]]:
     found[loop] = core(pong, "pong", "games"), base
     found["step(), pong80, 1 thread"] = native("pong80", 1), loop
     found["step(), pong80, 2 threads"] = native("pong80", 2), "step(), pong80, 1 thread"
+    one, two = (f"step(), pong80, 128 games, {n} thread{'s' * (n > 1)}" for n in (1, 2))
+    found[one] = native("pong80", 1, 128), loop
+    found[two] = native("pong80", 2, 128), one
     for kind in ("ram", "palette", "grayscale", "rgb", "dqn"):
         found[f"step(), {kind}, {CORES} threads"] = native(kind, CORES), base
     for name, how in others().items():

@@ -113,6 +113,15 @@ def _step_vector(env, seconds, num_envs, skip=4):
     return {"frames": rate * skip, "steps": rate}
 
 
+def emulation_alone(seconds):
+    """Our emulator under Pong-v0's rules with the views that training looks at, all cores."""
+    from fastpg.envs import NativeVectorEnv
+
+    games = 64
+    env = NativeVectorEnv("Pong-v0", games, num_threads=CORES, obs_type="pong80")
+    return _step_vector(env, seconds, games, skip=3)  # 2 to 4, drawn
+
+
 def ale_vector(seconds):
     """ale-py's AtariVectorEnv, stepping only: 84x84 grey, skip 4."""
     from ale_py.vector_env import AtariVectorEnv
@@ -130,6 +139,8 @@ def envpool(seconds):
 
 CONTENDERS = {
     "fastpg.train": fastpg_train,
+    "fastpg.train --threads 1": lambda s: fastpg_train(s, "--threads", "1"),
+    "fastpg emulation alone, 80x80 views": emulation_alone,
     "fastpg.train --backend numba": lambda s: fastpg_train(s, "--backend", "numba"),
     "fastpg.train --emulator ale": lambda s: fastpg_train(s, "--emulator", "ale"),
     "fastpg.train --emulator ale --backend numba": lambda s: fastpg_train(

@@ -63,9 +63,10 @@ def measure(preset, env, seed, options, episodes):
         if episodes:
             from fastpg.evaluation import evaluate
 
-            played = evaluate(run, rules_of(run), episodes=episodes, processes=CORES)
-            result["ale_score"] = float(played[:, 0].mean())
-            result["ale_error"] = float(1.96 * played[:, 0].std(ddof=1) / len(played) ** 0.5)
+            played = evaluate(run, rules_of(run), episodes=episodes, threads=CORES)
+            scores = played.scores
+            result["ale_score"] = float(scores.mean())
+            result["ale_error"] = float(1.96 * scores.std(ddof=1) / len(scores) ** 0.5)
         return result
 
 

@@ -21,18 +21,20 @@ from fastpg._core cimport (
 )
 from fastpg._emulator cimport Cartridge, seed_of
 from fastpg._tiles cimport (
-    A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS, FASTPG_TILES,
-    FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear, fastpg_adam_task,
-    fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry, fastpg_choose,
-    fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task, fastpg_game_t,
-    fastpg_latest_t, fastpg_learner_t, fastpg_loss_sums_t, fastpg_loss_task, fastpg_network_t,
-    fastpg_probabilities, fastpg_record_t, fastpg_rmsprop_task, fastpg_rollout_t,
-    fastpg_rollout_task, fastpg_tile_view, fastpg_value_task, stamp_t,
+    A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
+    FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear,
+    fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry,
+    fastpg_choose, fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task,
+    fastpg_game_t, fastpg_latest_t, fastpg_learner_t, fastpg_loss_task, fastpg_network_t,
+    fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_probabilities, fastpg_record_t, fastpg_rmsprop_task,
+    fastpg_rollout_t, fastpg_rollout_task, fastpg_tile_view, fastpg_value_task, fastpg_vectors,
+    stamp_t,
 )
 
 import numpy as np
 
 UNITS = FASTPG_UNITS
+VECTORS = fastpg_vectors().decode()  # instructions that this machine runs the compiled code with
 TILE_PIXELS = FASTPG_TILE_PIXELS
 _LINE = 64  # bytes; rows of weights begin at one
 
@@ -203,11 +205,13 @@ cdef class Network:
             self.stamps[:] = 0
             self.n.version = 2
 
-    def choose(self, Record record not None, int64_t entry, seed, stream, step):
+    def choose(
+        self, Record record not None, int64_t entry, seed, stream, step, bint greedy=False,
+    ):
         """Choose an entry's action, write it into the record with its chance and value."""
         record.within(entry, self.carry())
         fastpg_forget_latest(&self.n, self.latest)
-        return fastpg_choose(&self.n, &record.r, entry, seed, stream, step, self.latest)
+        return fastpg_choose(&self.n, &record.r, entry, seed, stream, step, greedy, self.latest)
 
     def evaluate(self, Record record not None, int64_t entry):
         """An entry's action probabilities (actions,) float32, and its value or None."""
@@ -258,7 +262,7 @@ cdef class Learner:
         hidden = zeros((blocks, most_samples, FASTPG_UNITS), np.float32)
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
-        loss_sums = zeros((pieces, sizeof(fastpg_loss_sums_t)), np.uint8)
+        loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
         self.arrays = marks, rows_, sums, counts, norms, hidden, parts, gradients, loss_sums
         self.l.net = &network.n
         cdef float[:, :, ::1] g1 = self.gradient1, g2 = self.gradient2
@@ -280,7 +284,7 @@ cdef class Learner:
         self.b.learner = &self.l
         self.b.hidden, self.b.parts = &hidden_view[0, 0, 0], &parts_view[0, 0, 0]
         self.b.gradients = &gradients_view[0, 0]
-        self.b.loss_sums = <fastpg_loss_sums_t *>&loss_view[0, 0]
+        self.b.loss_sums = <fastpg_ppo_sums_t *>&loss_view[0, 0]
 
     @property
     def updates(self):
@@ -293,9 +297,9 @@ cdef class Learner:
 
     def gradient(
         self, Record record not None, const int32_t[::1] samples, const float[::1] advantages,
-        const float[::1] returns, float clip, float entropy, float value, float scale,
+        const float[::1] returns, double clip, double entropy, double value, float scale,
     ):
-        """Add up the gradients of entries' objectives; see fastpg_loss_t.
+        """Add up the gradients of entries' objectives; see fastpg_batch_t.
 
         ``samples (B,)`` entries; ``advantages``, ``returns`` of all entries of the record.
 
@@ -315,8 +319,7 @@ cdef class Learner:
         fastpg_begin_round(&self.l)
         self.b.record = &record.r
         self.b.advantages, self.b.returns = &advantages[0], &returns[0]
-        self.b.loss.clip, self.b.loss.entropy = clip, entropy
-        self.b.loss.value, self.b.loss.scale = value, scale
+        self.b.loss, self.b.scale = fastpg_ppo_t(clip, entropy, value), scale
         while left > 0:
             self.b.samples, self.b.count = &samples[begin], min(left, self.most)
             pieces = (self.b.count + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
@@ -380,7 +383,7 @@ cdef class Rollout:
         self, Cartridge cartridge not None, Network network not None, Pool pool not None,
         int games, *, tuple frameskip, float repeat, int most_frames, int noop_max,
         const uint8_t[::1] red, bint find_background, uint64_t seed, tuple emulator_actions,
-        bint whole,
+        bint whole, bint greedy=False,
     ):
         if len(emulator_actions) != network.n.actions:
             raise ValueError(f"emulator_actions: expected {network.n.actions}")
@@ -402,7 +405,7 @@ cdef class Rollout:
         self.o.rules.sticky_least = a26_sticky_least(repeat)
         self.o.rules.most_frames, self.o.rules.noop_max = most_frames, noop_max
         self.o.red, self.o.find_background = &red[0], find_background
-        self.o.seed, self.o.whole = seed, whole
+        self.o.seed, self.o.whole, self.o.greedy = seed, whole, greedy
         self.o.network = &network.n
         for k, action in enumerate(emulator_actions):
             self.o.emulator_action[k] = action
@@ -463,6 +466,11 @@ cdef class Rollout:
         return np.array([
             self.o.game[k].gym.past_frames + self.o.game[k].gym.env.frame_number
             for k in range(self.o.games)], np.int64)
+
+    def episode_frames(self):
+        """Frames of each game's episode, without those of its reset (games,) int64."""
+        return np.array([
+            self.o.game[k].gym.env.episode_frame_number for k in range(self.o.games)], np.int64)
 
     # ---- playing ----------------------------------------------------------------------------
 

@@ -73,10 +73,11 @@ A26_FN uint32_t a26_group_rows(const tia_picture_t *picture, a26_rows_t *rows) {
     return groups;
 }
 
-/* Turn a picture into its view. `red`: the red value of each palette index. */
-A26_CLONES A26_SLOW void a26_view(const tia_picture_t *picture, const uint8_t *red, int find_background, uint8_t *view) {
+/* The view of a picture, of rows that show the same the first only. `red`: the red value of each palette
+ * index. Returns how many groups of rows there are; the first row of each is written at its place in `view`. */
+A26_CLONES A26_SLOW uint32_t a26_view_groups(const tia_picture_t *picture, const uint8_t *red, int find_background,
+                                             a26_rows_t rows[TIA_VIEW_SIDE], uint8_t *view) {
     const uint32_t half = A26_VIEW_BYTES / 2;
-    a26_rows_t rows[TIA_VIEW_SIDE];
     uint32_t groups = a26_group_rows(picture, rows);
     /* an index that more than half of the pixels have is the background, without a histogram */
     uint8_t common = a26_view_source(picture, 0)[0];
@@ -100,10 +101,19 @@ A26_CLONES A26_SLOW void a26_view(const tia_picture_t *picture, const uint8_t *r
                 for (uint32_t i = j; i < j + 8; i++)
                     to[i] = lit[row[2 * i]];
         }
-        uint8_t done[TIA_VIEW_SIDE];
-        A26_COPY(done, to, TIA_VIEW_SIDE);
+    }
+    return groups;
+}
+
+/* Turn a picture into its view. */
+A26_SLOW void a26_view(const tia_picture_t *picture, const uint8_t *red, int find_background, uint8_t *view) {
+    a26_rows_t rows[TIA_VIEW_SIDE];
+    uint32_t groups = a26_view_groups(picture, red, find_background, rows, view);
+    for (uint32_t g = 0; g < groups; g++) {
+        uint8_t *first = view + rows[g].first * TIA_VIEW_SIDE, row[TIA_VIEW_SIDE];
+        A26_COPY(row, first, TIA_VIEW_SIDE);
         for (uint32_t k = 1; k < rows[g].times; k++)
-            A26_COPY(to + k * TIA_VIEW_SIDE, done, TIA_VIEW_SIDE);
+            A26_COPY(first + k * TIA_VIEW_SIDE, row, TIA_VIEW_SIDE);
     }
 }
 

@@ -5,20 +5,10 @@
 #ifndef FASTPG_LEARN_H
 #define FASTPG_LEARN_H
 
+#include "fastpg_learning.h"
 #include "fastpg_network.h"
 
 #define FASTPG_LOSS_SAMPLES 128 /* of one piece of work */
-
-/* What is maximised, a sample: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2. */
-typedef struct {
-    float clip; /* of the ratio; INFINITY for none */
-    float entropy, value;
-    float scale; /* of all gradients */
-} fastpg_loss_t;
-
-typedef struct {
-    double entropy, divergence, clipped, value_error; /* sums over samples */
-} fastpg_loss_sums_t;
 
 typedef struct {
     fastpg_network_t *net;
@@ -41,11 +31,12 @@ typedef struct {
     const int32_t *samples; /* entries */
     int64_t count;
     const float *advantages, *returns; /* of all entries */
-    fastpg_loss_t loss;
+    fastpg_ppo_t loss; /* maximised: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2 */
+    float scale;       /* of all gradients */
     float *hidden;    /* (blocks, count, FASTPG_UNITS) */
     float *parts;     /* (blocks, count, heads) */
     float *gradients; /* (count, heads): of the heads */
-    fastpg_loss_sums_t *loss_sums; /* a piece of work each */
+    fastpg_ppo_sums_t *loss_sums; /* a piece of work each */
     float learning_rate, decay, beta1, beta2, epsilon, factor; /* factor: of the gradients */
 } fastpg_batch_t;
 
@@ -87,81 +78,50 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
     }
 }
 
-/* Gradient of a sample's objective by its logits, from the probabilities. */
-static void fastpg_policy_gradient(
-    const fastpg_loss_t *loss, const float *probabilities, int64_t outputs, uint8_t action, float old, float advantage,
-    float *to, fastpg_loss_sums_t *sums)
-{
-    double p = fastpg_chance(probabilities, outputs, action), ratio = p / old, entropy = 0;
-    int clipped = advantage > 0 ? ratio > 1.0 + loss->clip : ratio < 1.0 - loss->clip;
-    double push = clipped ? 0.0 : ratio * advantage;
-    if (outputs == 1) {
-        double up = probabilities[0], down = 1.0 - up;
-        double logit = up > 0 && down > 0 ? log(up / down) : 0;
-        entropy = (up > 0 ? -up * log(up) : 0) + (down > 0 ? -down * log(down) : 0);
-        to[0] = (float)(loss->scale * (push * (action - up) - loss->entropy * up * down * logit));
-    } else {
-        for (int64_t a = 0; a < outputs; a++)
-            entropy -= probabilities[a] > 0 ? probabilities[a] * log(probabilities[a]) : 0;
-        for (int64_t a = 0; a < outputs; a++) {
-            double q = probabilities[a], surprise = q > 0 ? -log(q) : 0;
-            to[a] = (float)(loss->scale *
-                            (push * ((a == action) - q) + loss->entropy * q * (surprise - entropy)));
-        }
-    }
-    sums->entropy += entropy;
-    sums->divergence += ratio > 0 ? ratio - 1.0 - log(ratio) : 0;
-    sums->clipped += clipped;
-}
-
 static void fastpg_loss_piece(const fastpg_batch_t *b, int64_t piece) {
     const fastpg_network_t *n = b->learner->net;
+    const fastpg_record_t *r = b->record;
     const int64_t begin = piece * FASTPG_LOSS_SAMPLES, left = b->count - begin;
     const int64_t end = begin + (left < FASTPG_LOSS_SAMPLES ? left : FASTPG_LOSS_SAMPLES);
-    fastpg_loss_sums_t sums = {0};
+    fastpg_ppo_sums_t sums = {0};
     for (int64_t s = begin; s < end; s++) {
-        float heads[FASTPG_MOST_HEADS] = {0};
+        float heads[FASTPG_MOST_HEADS] = {0}, d_heads[FASTPG_MOST_HEADS];
         for (int64_t block = 0; block < n->blocks; block++)
             for (int64_t o = 0; o < n->heads; o++) heads[o] += b->parts[(block * b->count + s) * n->heads + o];
         const int64_t i = b->samples[s];
-        float *to = b->gradients + s * n->heads;
+        const float value = n->heads > n->outputs ? heads[n->outputs] : b->returns[i];
         fastpg_probabilities(heads, n->outputs);
-        fastpg_policy_gradient(&b->loss, heads, n->outputs, b->record->actions[i], b->record->chances[i],
-                               b->advantages[i], to, &sums);
-        if (n->heads > n->outputs) {
-            double error = (double)heads[n->outputs] - b->returns[i];
-            to[n->outputs] = (float)(-2.0 * b->loss.scale * b->loss.value * error);
-            sums.value_error += error * error;
-        }
+        fastpg_ppo_sample(heads, value, r->actions[i], r->chances[i], b->advantages[i], b->returns[i], b->loss,
+                          n->outputs, d_heads, d_heads + n->outputs, &sums);
+        for (int64_t o = 0; o < n->heads; o++) b->gradients[s * n->heads + o] = b->scale * d_heads[o];
     }
     b->loss_sums[piece] = sums;
 }
 
 /* ---- backward ------------------------------------------------------------------------------- */
 
-/* The gradient of a place, begun with zeros. */
-FASTPG_INLINE float *fastpg_gradient_row(fastpg_learner_t *l, int64_t block, int64_t place) {
+/* The gradient of a place: `fresh` if nothing was added to it in this round, and what is in it is old. */
+FASTPG_INLINE float *fastpg_gradient_row(fastpg_learner_t *l, int64_t block, int64_t place, int *fresh) {
     const fastpg_network_t *n = l->net;
     const int64_t at = block * n->places + place;
-    float *row = l->g1 + at * FASTPG_UNITS;
-    if (l->marks[at] != l->round) {
+    *fresh = l->marks[at] != l->round;
+    if (*fresh) {
         l->marks[at] = l->round;
-        memset(row, 0, FASTPG_UNITS * sizeof(float));
         if (place < n->rows) l->rows[block * n->rows + l->row_count[block]++] = (int32_t)place;
         else l->sums[block * (n->places - n->rows) + l->sum_count[block]++] = (int32_t)place;
     }
-    return row;
+    return l->g1 + at * FASTPG_UNITS;
 }
 
-FASTPG_INLINE void fastpg_add_to_row(float *row, const fastpg_units_t *what) {
-    fastpg_piece_t *piece = (fastpg_piece_t *)row;
-    for (int k = 0; k < FASTPG_PIECES; k++) piece[k] += what->piece[k];
-}
-
-FASTPG_INLINE void fastpg_add_times(float *row, float times, const float *what) {
-    fastpg_piece_t *to = (fastpg_piece_t *)row;
-    const fastpg_piece_t *from = (const fastpg_piece_t *)what;
-    for (int k = 0; k < FASTPG_PIECES; k++) to[k] += times * from[k];
+FASTPG_INLINE void fastpg_add_to_gradient(
+    fastpg_learner_t *l, int64_t block, int64_t place, const fastpg_units_t *what)
+{
+    int fresh;
+    fastpg_piece_t *piece = (fastpg_piece_t *)fastpg_gradient_row(l, block, place, &fresh);
+    if (fresh)
+        for (int k = 0; k < FASTPG_PIECES; k++) piece[k] = what->piece[k];
+    else
+        for (int k = 0; k < FASTPG_PIECES; k++) piece[k] += what->piece[k];
 }
 
 FASTPG_INLINE void fastpg_scatter_frame(
@@ -170,7 +130,7 @@ FASTPG_INLINE void fastpg_scatter_frame(
 {
     const uint16_t *tiles = r->tiles + r->begins[frame];
     for (int64_t k = 0; k < r->counts[frame]; k++)
-        fastpg_add_to_row(fastpg_gradient_row(l, block, fastpg_place(l->net, plane, tiles[k])), what);
+        fastpg_add_to_gradient(l, block, fastpg_place(l->net, plane, tiles[k]), what);
 }
 
 /* The gradient of a difference's frame waits for the next sample, which mostly subtracts the same frame. */
@@ -199,23 +159,19 @@ FASTPG_INLINE void fastpg_scatter(
         for (int64_t k = 0; k < n->views; k++) fastpg_scatter_frame(l, r, block, k, fastpg_seen(n, r, i, k), what);
     for (int64_t k = 0; k < n->recalled; k++) {
         int64_t place = fastpg_recalled_place(n, r, i, k);
-        if (place >= 0) fastpg_add_to_row(fastpg_gradient_row(l, block, place), what);
+        if (place >= 0) fastpg_add_to_gradient(l, block, place, what);
     }
 }
 
-/* Gradients of the hidden units from those of the heads; adds those of w2. */
+/* Gradients of the hidden units from those of the heads. */
 FASTPG_INLINE fastpg_units_t fastpg_back_through_heads(
-    const fastpg_network_t *n, int64_t block, const float *gradients, const float *hidden, float *g2)
+    const fastpg_network_t *n, int64_t block, const float *gradients, const float *hidden)
 {
     const fastpg_piece_t *units = (const fastpg_piece_t *)hidden, zero = {0};
     fastpg_units_t back = {0};
     for (int64_t o = 0; o < n->heads; o++) {
         const fastpg_piece_t *weights = (const fastpg_piece_t *)(n->w2 + (block * n->heads + o) * FASTPG_UNITS);
-        fastpg_piece_t *sums = (fastpg_piece_t *)(g2 + o * FASTPG_UNITS);
-        for (int k = 0; k < FASTPG_PIECES; k++) {
-            sums[k] += gradients[o] * units[k];
-            back.piece[k] += gradients[o] * weights[k];
-        }
+        for (int k = 0; k < FASTPG_PIECES; k++) back.piece[k] += gradients[o] * weights[k];
     }
 #if defined(__GNUC__)
     typedef int32_t mask_t __attribute__((vector_size(4 * FASTPG_VECTOR), aligned(4), may_alias));
@@ -227,14 +183,28 @@ FASTPG_INLINE fastpg_units_t fastpg_back_through_heads(
     return back;
 }
 
+/* Add the samples' gradients of w2, a head at a time, so that its sums stay in registers. */
+FASTPG_INLINE void fastpg_heads_block(const fastpg_batch_t *b, int64_t block) {
+    const int64_t heads = b->learner->net->heads;
+    for (int64_t o = 0; o < heads; o++) {
+        float *row = b->learner->g2 + (block * heads + o) * FASTPG_UNITS;
+        const fastpg_piece_t *hidden = (const fastpg_piece_t *)(b->hidden + block * b->count * FASTPG_UNITS);
+        fastpg_units_t sums;
+        memcpy(&sums, row, sizeof(sums));
+        for (int64_t s = 0; s < b->count; s++, hidden += FASTPG_PIECES)
+            for (int k = 0; k < FASTPG_PIECES; k++) sums.piece[k] += b->gradients[s * heads + o] * hidden[k];
+        memcpy(row, &sums, sizeof(sums));
+    }
+}
+
 FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t block) {
     fastpg_learner_t *l = b->learner;
     const fastpg_network_t *n = l->net;
     fastpg_latest_t waiting = {.entry = -1};
+    fastpg_heads_block(b, block);
     for (int64_t s = 0; s < b->count; s++) {
         fastpg_units_t back = fastpg_back_through_heads(
-            n, block, b->gradients + s * n->heads, b->hidden + (block * b->count + s) * FASTPG_UNITS,
-            l->g2 + block * n->heads * FASTPG_UNITS);
+            n, block, b->gradients + s * n->heads, b->hidden + (block * b->count + s) * FASTPG_UNITS);
         fastpg_scatter(l, b->record, block, b->samples[s], &back, &waiting);
     }
     if (waiting.entry >= 0) fastpg_scatter_frame(l, b->record, block, 0, waiting.entry, &waiting.sums);
@@ -247,9 +217,12 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
     for (int64_t k = 0; k < l->sum_count[block]; k++) {
         fastpg_part_of_sum_t parts[FASTPG_MOST_PARTS];
         const int count = fastpg_parts_of_sum(n, sums[k], parts);
-        const float *what = l->g1 + (block * n->places + sums[k]) * FASTPG_UNITS;
-        for (int j = 0; j < count; j++)
-            fastpg_add_times(fastpg_gradient_row(l, block, parts[j].row), parts[j].times, what);
+        fastpg_units_t what, times;
+        memcpy(&what, l->g1 + (block * n->places + sums[k]) * FASTPG_UNITS, sizeof(what));
+        for (int j = 0; j < count; j++) {
+            for (int v = 0; v < FASTPG_PIECES; v++) times.piece[v] = parts[j].times * what.piece[v];
+            fastpg_add_to_gradient(l, block, parts[j].row, &times);
+        }
     }
     double norm = 0;
     for (int64_t k = 0; k < l->row_count[block]; k++) {

@@ -123,26 +123,58 @@ FASTPG_INLINE double fastpg_log_or_zero(double p)
 
 /* weight * d log pi(action) + entropy_weight * d entropy, by the one logit of two actions. */
 FASTPG_INLINE float fastpg_sigmoid_gradient(
-    float probability, uint8_t action, double weight, double entropy_weight)
+    float probability, uint8_t action, double weight, double entropy_weight, double *entropy)
 {
-    const double p = probability;
-    const double entropy =
-        -p * (1.0 - p) * (fastpg_log_or_zero(p) - fastpg_log_or_zero(1.0 - p));
-    return (float)(weight * (action - p) + entropy_weight * entropy);
+    const double p = probability, q = 1.0 - p;
+    const double log_p = fastpg_log_or_zero(p), log_q = fastpg_log_or_zero(q);
+    *entropy = -(p * log_p + q * log_q);
+    return (float)(weight * (action - p) + entropy_weight * (-p * q * (log_p - log_q)));
 }
 
 FASTPG_INLINE void fastpg_softmax_gradient(
     const float *probabilities, int64_t outputs, uint8_t action, double weight,
-    double entropy_weight, float *d_logits)
+    double entropy_weight, float *d_logits, double *entropy)
 {
     double negentropy = 0.0;
     for (int64_t a = 0; a < outputs; a++)
         negentropy += probabilities[a] * fastpg_log_or_zero(probabilities[a]);
     for (int64_t a = 0; a < outputs; a++) {
         const double p = probabilities[a];
-        const double entropy = -p * (fastpg_log_or_zero(p) - negentropy);
-        d_logits[a] = (float)(weight * ((action == a) - p) + entropy_weight * entropy);
+        const double of_entropy = -p * (fastpg_log_or_zero(p) - negentropy);
+        d_logits[a] = (float)(weight * ((action == a) - p) + entropy_weight * of_entropy);
     }
+    *entropy = -negentropy;
+}
+
+/* What there is to know of some samples: sums. */
+typedef struct {
+    double entropy;
+    double divergence; /* from the policy that played: mean of ratio - 1 - log ratio */
+    double clipped;    /* samples that clipping silences */
+    double value_error; /* squared */
+} fastpg_ppo_sums_t;
+
+/* One sample's gradient by its logits and its value. */
+FASTPG_INLINE void fastpg_ppo_sample(
+    const float *probabilities, float value, uint8_t action, float old_probability, float advantage,
+    float wanted, fastpg_ppo_t ppo, int64_t outputs, float *d_logits, float *d_value,
+    fastpg_ppo_sums_t *sums)
+{
+    float chosen = probabilities[outputs == 1 ? 0 : action];
+    if (outputs == 1 && action == 0) chosen = 1.0f - chosen;
+    const double ratio = (double)chosen / old_probability;
+    const double weight = fastpg_ppo_weight(ratio, advantage, ppo.clip);
+    const double error = (double)value - wanted;
+    double entropy;
+    if (outputs == 1)
+        d_logits[0] = fastpg_sigmoid_gradient(probabilities[0], action, weight, ppo.entropy_weight, &entropy);
+    else
+        fastpg_softmax_gradient(probabilities, outputs, action, weight, ppo.entropy_weight, d_logits, &entropy);
+    *d_value = (float)(-2.0 * ppo.value_weight * error);
+    sums->entropy += entropy;
+    sums->divergence += ratio > 0.0 ? ratio - 1.0 - log(ratio) : 0.0;
+    sums->clipped += weight == 0.0 && advantage != 0.0f && ratio > 0.0;
+    sums->value_error += error * error;
 }
 
 /* Not cloned: the logarithms are calls, and take the time. */
@@ -151,19 +183,11 @@ static void fastpg_ppo(
     const float *old_probabilities, const float *advantages, const float *returns,
     fastpg_ppo_t ppo, int64_t samples, int64_t outputs, float *d_logits, float *d_values)
 {
-    for (int64_t b = 0; b < samples; b++) {
-        const float *row = probabilities + b * outputs;
-        float chosen = row[outputs == 1 ? 0 : actions[b]];
-        if (outputs == 1 && actions[b] == 0) chosen = 1.0f - chosen;
-        const double ratio = (double)chosen / old_probabilities[b];
-        const double weight = fastpg_ppo_weight(ratio, advantages[b], ppo.clip);
-        if (outputs == 1)
-            d_logits[b] = fastpg_sigmoid_gradient(row[0], actions[b], weight, ppo.entropy_weight);
-        else
-            fastpg_softmax_gradient(
-                row, outputs, actions[b], weight, ppo.entropy_weight, d_logits + b * outputs);
-        d_values[b] = (float)(-2.0 * ppo.value_weight * ((double)values[b] - returns[b]));
-    }
+    fastpg_ppo_sums_t unused = {0};
+    for (int64_t b = 0; b < samples; b++)
+        fastpg_ppo_sample(
+            probabilities + b * outputs, values[b], actions[b], old_probabilities[b], advantages[b],
+            returns[b], ppo, outputs, d_logits + b * outputs, d_values + b, &unused);
 }
 
 /* ---- updates -------------------------------------------------------------------------------- */

@@ -34,6 +34,7 @@ typedef struct {
     const uint8_t *red;  /* of each palette index */
     int find_background; /* as preprocess_palette */
     int whole;           /* episodes, each with a stream of its own, instead of steps */
+    int greedy;          /* the likeliest action, instead of a drawn one */
     uint64_t seed;       /* of the actions */
     uint8_t emulator_action[FASTPG_MOST_OUTPUTS]; /* of each action */
     const fastpg_network_t *network;
@@ -61,26 +62,36 @@ static uint8_t fastpg_sample(const float *probabilities, int64_t outputs, float 
     return action;
 }
 
+/* The likeliest action, of equals the first. */
+static uint8_t fastpg_likeliest(const float *probabilities, int64_t outputs) {
+    if (outputs == 1) return probabilities[0] > 1.0f - probabilities[0];
+    uint8_t best = 0;
+    for (int64_t a = 1; a < outputs; a++)
+        if (probabilities[a] > probabilities[best]) best = (uint8_t)a;
+    return best;
+}
+
 /* Whether another step fits into the game's row. */
 static int fastpg_has_room(const fastpg_game_t *g) {
     return g->entry + 1 < g->end && g->tiles_end - g->tile >= FASTPG_TILE_PIXELS;
 }
 
-/* Write a view down as the frame of the game's entry. */
-static void fastpg_write_frame(fastpg_game_t *g, const fastpg_record_t *r, const uint8_t *view, uint8_t age) {
-    int64_t count = fastpg_tile_view(view, r->tiles + g->tile);
+/* Write the picture's view down as the frame of the game's entry. */
+static void fastpg_look(
+    const fastpg_rollout_t *o, fastpg_game_t *g, const tia_picture_t *picture, uint8_t age)
+{
+    const fastpg_record_t *r = o->record;
+    uint8_t view[A26_VIEW_BYTES];
+    a26_rows_t rows[TIA_VIEW_SIDE];
+    fastpg_view_bits_t bits;
+    const uint32_t groups = a26_view_groups(picture, o->red, o->find_background, rows, view);
+    for (uint32_t k = 0; k < groups; k++)
+        fastpg_set_rows(&bits, view + rows[k].first * TIA_VIEW_SIDE, rows[k].first, rows[k].times);
+    const int64_t count = fastpg_write_tiles(&bits, r->tiles + g->tile);
     r->begins[g->entry] = (uint32_t)g->tile;
     r->counts[g->entry] = (uint16_t)count;
     r->ages[g->entry] = age;
     g->tile += count;
-}
-
-static void fastpg_look(
-    const fastpg_rollout_t *o, fastpg_game_t *g, const tia_picture_t *picture, uint8_t age)
-{
-    uint8_t view[A26_VIEW_BYTES];
-    a26_view(picture, o->red, o->find_background, view);
-    fastpg_write_frame(g, o->record, view, age);
 }
 
 static void fastpg_begin_episode(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_t *pixels) {
@@ -92,16 +103,16 @@ static void fastpg_begin_episode(const fastpg_rollout_t *o, fastpg_game_t *g, ui
     if (o->whole) g->step = 0;
 }
 
-/* Choose the entry's action, and write down how. */
+/* Choose the entry's action, drawn or `greedy`, and write down how. */
 static uint8_t fastpg_choose(
     const fastpg_network_t *n, const fastpg_record_t *r, int64_t entry, uint64_t seed, uint64_t stream,
-    uint64_t step, fastpg_latest_t *latest)
+    uint64_t step, int greedy, fastpg_latest_t *latest)
 {
     float heads[FASTPG_MOST_HEADS], uniform;
     fastpg_evaluate(n, r, entry, latest, heads);
     fastpg_probabilities(heads, n->outputs);
     fastpg_philox(&stream, &step, seed, 1, &uniform);
-    uint8_t action = fastpg_sample(heads, n->outputs, uniform);
+    uint8_t action = greedy ? fastpg_likeliest(heads, n->outputs) : fastpg_sample(heads, n->outputs, uniform);
     const float chance = fastpg_chance(heads, n->outputs, action);
     r->chances[entry] = chance < FLT_MIN ? FLT_MIN : chance; /* ratios divide by it; learning flushes what is less */
     if (n->heads > n->outputs) r->values[entry] = heads[n->outputs];
@@ -112,7 +123,8 @@ static void fastpg_play_step(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_
     tia_picture_t picture;
     const fastpg_record_t *r = o->record;
     double began = fastpg_seconds();
-    uint8_t action = fastpg_choose(o->network, r, g->entry, o->seed, g->stream, g->step++, g->latest);
+    uint8_t action =
+        fastpg_choose(o->network, r, g->entry, o->seed, g->stream, g->step++, o->greedy, g->latest);
     g->seconds_forward += fastpg_seconds() - began;
     tia_begin_picture(&picture, pixels, 1);
     int32_t reward = a26_gym_step(&g->gym, o->cartridge, &o->rules, o->emulator_action[action], &picture);

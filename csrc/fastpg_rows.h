@@ -24,6 +24,16 @@
 #define FASTPG_CLONES
 #endif
 
+/* Which copy that is, in words. */
+static inline const char *fastpg_vectors(void)
+{
+#ifdef FASTPG_HAS_CLONES
+    if (__builtin_cpu_supports("avx512f")) return "AVX-512";
+    if (__builtin_cpu_supports("avx2")) return "AVX2";
+#endif
+    return "plain";
+}
+
 /* Helpers must be inlined into each clone, or they would run with the default instruction set. */
 #if defined(__GNUC__)
 #define FASTPG_INLINE static inline __attribute__((always_inline))

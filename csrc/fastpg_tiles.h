@@ -21,36 +21,34 @@ static inline uint16_t fastpg_tile(int kind, int x, int y) {
     return (uint16_t)(kind * FASTPG_TILE_PIXELS + x * FASTPG_TILE_SIDE + y);
 }
 
-/* The bits of eight bytes of 0 and 1, the first lowest. */
-static inline uint64_t fastpg_bits(const uint8_t *bytes) {
-    uint64_t word;
-    memcpy(&word, bytes, 8); /* little endian, as all machines that this runs on */
-    return word * 0x0102040810204080ull >> 56;
-}
+/* The bits of eight bytes of 0 and 1, the first lowest: of a little endian machine's word. */
+static inline uint64_t fastpg_bits(uint64_t bytes) { return bytes * 0x0102040810204080ull >> 56; }
 
-/* Bits of the view's rows, left and right half apart; rows below the last are empty. */
-static void fastpg_view_bits(const uint8_t *view, uint64_t bits[2][FASTPG_TILE_SIDE + 8]) {
-    memset(bits, 0, sizeof(uint64_t[2][FASTPG_TILE_SIDE + 8]));
-    for (int y = 0; y < FASTPG_TILE_SIDE; y++) {
-        const uint8_t *row = view + y * FASTPG_TILE_SIDE;
-        uint64_t word[FASTPG_TILE_SIDE / 8], any = 0;
-        memcpy(word, row, sizeof(word));
-        for (int k = 0; k < FASTPG_TILE_SIDE / 8; k++) any |= word[k];
-        if (!any) continue;
-        for (int half = 0; half < 2; half++)
-            for (int k = 0; k < FASTPG_TILE_HALF / 8; k++)
-                bits[half][y] |= fastpg_bits(row + half * FASTPG_TILE_HALF + 8 * k) << 8 * k;
+/* Bits of a view's rows, left and right half apart; the rows below the last are empty. */
+typedef struct {
+    uint64_t row[2][FASTPG_TILE_SIDE + 8];
+} fastpg_view_bits_t;
+
+/* Write the bits of `times` equal rows from row `first` on, of 80 bytes of 0 and 1. */
+static inline void fastpg_set_rows(fastpg_view_bits_t *bits, const uint8_t *bytes, int first, int times) {
+    uint64_t word[FASTPG_TILE_SIDE / 8], any = 0, half[2] = {0, 0};
+    memcpy(word, bytes, sizeof(word));
+    for (int k = 0; k < FASTPG_TILE_SIDE / 8; k++) any |= word[k];
+    if (any)
+        for (int k = 0; k < FASTPG_TILE_SIDE / 8; k++)
+            half[8 * k / FASTPG_TILE_HALF] |= fastpg_bits(word[k]) << 8 * k % FASTPG_TILE_HALF;
+    for (int y = first; y < first + times; y++) {
+        bits->row[0][y] = half[0];
+        bits->row[1][y] = half[1];
     }
 }
 
-/* Write the tiles of a view (6400 bytes of 0 and 1, row by row) in a fixed order; returns how many, at most
- * FASTPG_TILE_PIXELS. */
-static int64_t fastpg_tile_view(const uint8_t *view, uint16_t *tiles) {
-    uint64_t bits[2][FASTPG_TILE_SIDE + 8];
+/* Write the tiles of a view in a fixed order; returns how many, at most FASTPG_TILE_PIXELS. Clears the bits. */
+static int64_t fastpg_write_tiles(fastpg_view_bits_t *bits, uint16_t *tiles) {
     int64_t count = 0;
-    fastpg_view_bits(view, bits);
     for (int half = 0; half < 2; half++) {
-        uint64_t *rows = bits[half];
+        uint64_t *rows = bits->row[half];
+        memset(rows + FASTPG_TILE_SIDE, 0, 8 * sizeof(uint64_t));
         for (int y = 0; y < FASTPG_TILE_SIDE; y++)
             while (rows[y]) {
                 int x = __builtin_ctzll(rows[y]), wide = (int)(rows[y] >> (x + 1) & 1), height = 1, steps = 0;
@@ -63,6 +61,13 @@ static int64_t fastpg_tile_view(const uint8_t *view, uint16_t *tiles) {
             }
     }
     return count;
+}
+
+/* The tiles of 6400 bytes of 0 and 1, row by row; see fastpg_write_tiles. */
+static int64_t fastpg_tile_view(const uint8_t *view, uint16_t *tiles) {
+    fastpg_view_bits_t bits;
+    for (int y = 0; y < FASTPG_TILE_SIDE; y++) fastpg_set_rows(&bits, view + y * FASTPG_TILE_SIDE, y, 1);
+    return fastpg_write_tiles(&bits, tiles);
 }
 
 #endif

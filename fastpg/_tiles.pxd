@@ -71,6 +71,7 @@ cdef extern from "fastpg_rollout.h" nogil:
         const uint8_t *red
         int find_background
         int whole
+        int greedy
         uint64_t seed
         uint8_t emulator_action[18]
         const fastpg_network_t *network
@@ -87,10 +88,11 @@ cdef extern from "fastpg_rollout.h" nogil:
     void fastpg_forget_latest(const fastpg_network_t *, fastpg_latest_t *)
     uint8_t fastpg_choose(
         const fastpg_network_t *, const fastpg_record_t *, int64_t, uint64_t, uint64_t, uint64_t,
-        fastpg_latest_t *)
+        int, fastpg_latest_t *)
     void fastpg_carry(fastpg_game_t *, const fastpg_record_t *, int64_t, int64_t)
     void fastpg_rollout_task(void *, int64_t, int)
     void fastpg_value_task(void *, int64_t, int)
+    const char *fastpg_vectors()
     void a26_gym_load(
         a26_gym_t *, const a26_cartridge_t *, const a26_env_t *, const a26_rules_t *,
         const a26_seed_t *)
@@ -101,12 +103,11 @@ cdef extern from "fastpg_learn.h" nogil:
     enum:
         FASTPG_LOSS_SAMPLES
 
-    ctypedef struct fastpg_loss_t:
-        float clip
-        float entropy
-        float value
-        float scale
-    ctypedef struct fastpg_loss_sums_t:
+    ctypedef struct fastpg_ppo_t:
+        double clip
+        double entropy_weight
+        double value_weight
+    ctypedef struct fastpg_ppo_sums_t:
         double entropy
         double divergence
         double clipped
@@ -135,11 +136,12 @@ cdef extern from "fastpg_learn.h" nogil:
         int64_t count
         const float *advantages
         const float *returns
-        fastpg_loss_t loss
+        fastpg_ppo_t loss
+        float scale
         float *hidden
         float *parts
         float *gradients
-        fastpg_loss_sums_t *loss_sums
+        fastpg_ppo_sums_t *loss_sums
         float learning_rate
         float decay
         float beta1

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
+from fastpg._compact import unpack
 from fastpg._legacy_pickle import FloatArray, LegacyUnpickler
 
 Array = np.ndarray
@@ -117,6 +118,30 @@ def save(
     return path
 
 
+def save_file(
+    path: str | Path, update: int, tensors: Mapping[str, Array], state: Mapping[str, Any]
+) -> None:
+    """Write one checkpoint file of any name; what stood there is replaced in one step.
+
+    Raises:
+        CheckpointError: it cannot be written; what stood there is as it was.
+    """
+    write(path, _encode(update, tensors, state))
+
+
+def write(path: str | Path, data: bytes) -> None:
+    """Write a file in one step: afterwards either the old one stands there or the new.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    path = Path(path)
+    try:
+        _write(path, data)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot save: {error.strerror or error}") from error
+
+
 def load(path: str | Path) -> Checkpoint:
     """Read a checkpoint file, or the newest one of a run directory or of its ``checkpoints``.
 
@@ -192,6 +217,7 @@ def _read(path: Path) -> Checkpoint:
     metadata = _metadata(path, data)
     try:
         flat = safetensors.numpy.load(data)
+        flat = unpack(flat)
         update, state = int(metadata["update"]), json.loads(metadata["state"])
     except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path}: corrupt: {error}") from error
@@ -345,7 +371,4 @@ def save_legacy(path: str | Path, w1: Array, w2: Array) -> None:
     data = pickle.dumps(model, protocol=2).replace(
         b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1
     )
-    try:
-        _write(path, data)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot save: {error.strerror or error}") from error
+    write(path, data)

@@ -88,6 +88,6 @@ def guarded(name: str, command: Callable[[], None]) -> int:
     except (WorkerError, OSError, MemoryError) as error:
         code, said = FAILED, str(error) or type(error).__name__
     except KeyboardInterrupt:
-        code, said = INTERRUPTED, "interrupted; nothing was written"
+        code, said = INTERRUPTED, "interrupted"
     print(f"{name}: {said}", file=sys.stderr)
     return code

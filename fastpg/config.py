@@ -15,7 +15,9 @@ _PPO = {
     "algorithm": "ppo",
     "input": "stack",
     "idle": True,
-    "num_envs": 16,
+    "cells": 5,
+    "num_envs": 32,
+    "minibatch": 4096,
     "episodes": None,
     "checkpoint_every": 50,
 }
@@ -33,8 +35,8 @@ PRESETS["sticky"] = _PPO | {
     "views": (0, 1, 4),
     "learning_rate": 1e-3,
     "final_learning_rate": 1e-4,
-    "anneal_steps": 7_000_000,
-    "agent_steps": 10_000_000,
+    "anneal_steps": 5_000_000,
+    "agent_steps": 6_000_000,
 }
 
 
@@ -111,8 +113,9 @@ class TrainConfig:
     """Hidden units of the network."""
 
     cells: int = 0
-    """ppo: pixels in the side of cells that share a part of their weights in learning, so that what
-    is learned of one place is learned of those around it; the network is the same. 0: none."""
+    """Pixels in the side of cells that share a part of their weights in learning, so that what is
+    learned of one place is learned of those around it; the network is the same (backend tiles).
+    0: none."""
 
     learning_rate: float = 2e-3
     """Step size of RMSProp or Adam."""
@@ -287,8 +290,6 @@ def _check_algorithm(config: TrainConfig) -> None:
                 f"got {config.steps_per_update}"
             )
         return
-    if config.cells:
-        raise ConfigError(f"--cells {config.cells}: needs --algorithm ppo")
     if config.episodes_per_batch > _MOST_EPISODES:
         raise ConfigError(
             f"--episodes-per-batch: expected at most {_MOST_EPISODES}, "

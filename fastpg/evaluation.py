@@ -1,40 +1,56 @@
-"""How well a trained policy plays: whole episodes on either emulator, step by step.
+"""How well a trained policy plays: whole episodes on either emulator, the same ones on both.
 
-Every episode is played to its end, so that short ones are not favoured. On ale-py's emulator this
-is the check of everything that was trained on ours.
+The episodes are fixed by their numbers before the first begins, and every one is played to its end,
+so that short ones are not favoured. On our emulator they are played in compiled code, many at a
+time; on ale-py's step by step, which is the check of everything that was trained on ours.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from fastpg._training import Record
+from fastpg._emulator import MOST_THREADS
+from fastpg._training import Pool, Record
 from fastpg.algorithms.base import stream_seed
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
+from fastpg.envs.workers import WorkerPool
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 from fastpg.rollout import action_table
-from fastpg.tiles import RED, Sight, TileNetwork
+from fastpg.tiles import RED, Games, Sight, TileNetwork
 
 _STREAM = 3  # of the seed: apart from those of training
 _ROOM = 64  # entries; only the last few are looked at
+_GAMES = 32  # played side by side in compiled code: a second or so until Ctrl-C is heard
+_WEIGHTS = ("w1", "w2", "value")
+
+
+def load_pretrained() -> Checkpoint:
+    """The policy that ships with the package: weights only, and in its state where they are from.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    file = resources.files("fastpg") / "pretrained" / "pong.safetensors"
+    with resources.as_file(file) as path:
+        return load(path)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A trained network, its way to see, and the number of its update."""
+    """A trained network, its way to see, the number of its update, and its file."""
 
     network: TileNetwork
     find_background: bool
     update: int
+    name: str = ""
 
 
 def load_policy(path: str | Path) -> Policy:
@@ -55,12 +71,46 @@ def policy_of(saved: Checkpoint) -> Policy:
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train: {error}") from None
     if seen == "raw":
-        raise CheckpointError(f"{saved.path}: sees whole pictures (--input raw), expected views")
+        raise CheckpointError(
+            f"{saved.path}: sees whole pictures (--input raw), which only training plays; "
+            "expected a policy that sees views"
+        )
     views = tuple(config.get("views", (0, 1)))
     sight = Sight(views, seen == "difference", config.get("past_actions", 0))
     network = TileNetwork(hidden, sight, max(outputs, 2), outputs, value="value" in tensors)
     network.load(tensors)
-    return Policy(network, background == "frame", saved.update)
+    return Policy(network, background == "frame", saved.update, str(saved.path))
+
+
+class Episode(NamedTuple):
+    """What came of an episode.
+
+    Attributes:
+        won: sum of its positive rewards: in Pong, points of the policy.
+        lost: sum of its negative rewards, as a positive number: points of the opponent.
+        steps: agent steps.
+        frames: emulator frames, without those of the reset.
+    """
+
+    won: float
+    lost: float
+    steps: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Episodes in the order of their numbers; each array is (N,), meanings as in ``Episode``."""
+
+    won: np.ndarray
+    lost: np.ndarray
+    steps: np.ndarray
+    frames: np.ndarray
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Of each episode: the sum of its rewards."""
+        return self.won - self.lost
 
 
 class Player:
@@ -70,50 +120,53 @@ class Player:
         view: (6400,) uint8, the view of the picture chosen for last.
     """
 
-    def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool):
+    def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool, seed: int = 0):
         """Get ready.
 
         Args:
             policy: chooses the actions.
             rules: of the game.
             emulator: ``"native"`` or ``"ale"``.
-            greedy: take the likelier action instead of drawing one.
+            greedy: take the likeliest action instead of drawing one.
+            seed: of the games and the actions.
+
+        Raises:
+            CheckpointError: the policy has not the game's number of actions.
         """
-        self.policy, self.greedy = policy, greedy
+        self.policy, self.greedy, self.seed = policy, greedy, seed
         self.game = game_class(emulator)(rules)
-        idle = policy.network.outputs == 3
-        _, self.actions = action_table(rules.game, len(self.game.action_meanings), idle)
+        self.actions = actions_of(policy, rules, len(self.game.action_meanings))
         self.kernels = get_backend("cython")
         self.record = Record(_ROOM, (_ROOM + 1) * VIEW_PIXELS)
         self.screen = np.zeros((1, *SCREEN), np.uint8)
         self.entry, self.view = 0, np.zeros(VIEW_PIXELS, np.uint8)
 
-    def play(self, seed: int) -> tuple[float, int]:
-        """Play the episode of a seed: its score, and its length in steps."""
-        self.game.reset(seed=seed)
-        score, steps, over = 0.0, 0, False
+    def begin(self, number: int) -> None:
+        """Begin the episode of a number."""
+        self.game.reset(seed=game_seed(self.seed, number))
+        self.game.reset()  # as in training, where a game that has been seeded then begins
+
+    def play(self, number: int) -> Episode:
+        """Play the episode of a number to its end."""
+        self.begin(number)
+        won, lost, steps, over = 0.0, 0.0, 0, False
         while not over:
-            action = self.choose(steps, seed)
+            action = self.choose(steps, number)
             reward, terminated, truncated = self.game.step(self.actions[action])
-            score += reward
+            won, lost = won + max(reward, 0.0), lost + max(-reward, 0.0)
             steps += 1
             over = terminated or truncated
-        return score, steps
+        return Episode(won, lost, steps, self.game.episode_frame_number)
 
-    def choose(self, step: int, seed: int) -> int:
-        """The action for the picture that the game shows at a step of its episode."""
+    def choose(self, step: int, number: int) -> int:
+        """The action for the picture that the game shows at a step of an episode."""
         self.game.screen(self.screen[0])
         view = self.kernels.preprocess_palette(self.screen, RED, self.policy.find_background)[0]
         entry = self.entry = self._next_entry(step)
         self.view = view
         self.record.observe(entry, entry * VIEW_PIXELS, min(step, 255), view)
         network = self.policy.network.core
-        action = network.choose(self.record, entry, seed, 0, step)
-        if self.greedy:
-            probabilities, _ = network.evaluate(self.record, entry)
-            action = int(np.argmax(probabilities))
-            self.record.actions[entry] = action  # what later steps may look back at
-        return action
+        return network.choose(self.record, entry, self.seed, number, step, self.greedy)
 
     def judgement(self) -> tuple[np.ndarray, float | None]:
         """What the network said of the picture chosen for last.
@@ -138,44 +191,129 @@ class Player:
         return half + step % half
 
 
+def actions_of(policy: Policy, rules: Rules, count: int) -> tuple[int, ...]:
+    """The game's action, of ``count``, for each one of the policy.
+
+    Raises:
+        CheckpointError: the policy is for a game with another number of actions.
+    """
+    outputs = policy.network.outputs
+    expected, actions = action_table(rules.game, count, idle=outputs == 3)
+    if outputs != expected:
+        raise CheckpointError(
+            f"{policy.name}: a policy of {max(outputs, 2)} actions, {rules.game} needs "
+            f"{max(expected, 2)}; play it in the game that it was trained on"
+        )
+    return actions
+
+
+def game_seed(seed: int, number: int) -> int:
+    """The seed of the game of an episode."""
+    return stream_seed(seed, _STREAM, number)
+
+
 def evaluate(
-    policy_path: str | Path,
+    policy: Checkpoint | str | Path,
     rules: Rules,
     *,
     emulator: str = "ale",
     episodes: int = 100,
     seed: int = 0,
     greedy: bool = False,
-    processes: int = 1,
-) -> np.ndarray:
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
     """Play episodes with a saved policy.
 
     Args:
-        policy_path: a checkpoint file, or a run.
+        policy: a checkpoint, or the path of a file or a run.
         rules: of the game; they need not be those of the training.
-        emulator: ``"native"`` or ``"ale"``: the same scores.
-        episodes: how many.
+        emulator: ``"native"`` or ``"ale"``: the same episodes.
+        episodes: how many, 0, 1, ..; those of fewer are the first ones of more.
         seed: of the games and the actions.
-        greedy: take the likelier action instead of drawing one.
-        processes: to share the episodes out to.
+        greedy: take the likeliest action instead of drawing one.
+        threads: to play on (``"ale"``: processes); any number gives the same episodes.
+        progress: is called with the number of episodes that have been played.
 
-    Returns:
-        (episodes, 2) float64: score and length in agent steps of each episode.
+    Raises:
+        CheckpointError: no policy, or one of another game.
     """
-    seeds = [stream_seed(seed, _STREAM, number) for number in range(episodes)]
-    play = partial(_play_all, str(policy_path), rules, emulator, greedy)
-    if processes == 1:
-        return np.array(play(seeds), np.float64).reshape(-1, 2)
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        parts = list(pool.map(play, [seeds[k::processes] for k in range(processes)]))
-    played = np.zeros((episodes, 2))
-    for k, part in enumerate(parts):
-        played[k::processes] = np.array(part, np.float64).reshape(-1, 2)
-    return played
+    saved = policy if isinstance(policy, Checkpoint) else load(policy)
+    game = game_class(emulator)(rules)
+    actions_of(policy_of(saved), rules, len(game.action_meanings))  # before any process starts
+    play = _play_compiled if emulator == "native" else _play_stepwise
+    played: list[tuple[int, Episode]] = []
+    for number, episode in play(saved, rules, episodes, seed, greedy, threads):
+        played.append((number, episode))
+        if progress is not None:
+            progress(len(played))
+    columns = np.array([episode for _, episode in sorted(played)], np.float64).reshape(-1, 4).T
+    won, lost, steps, frames = columns
+    return Evaluation(won, lost, steps.astype(np.int64), frames.astype(np.int64))
 
 
-def _play_all(
-    path: str, rules: Rules, emulator: str, greedy: bool, seeds: Sequence[int]
-) -> list[Any]:
-    player = Player(load_policy(path), rules, emulator, greedy)
-    return [player.play(seed) for seed in seeds]
+def _play_compiled(
+    saved: Checkpoint, rules: Rules, episodes: int, seed: int, greedy: bool, threads: int
+) -> Iterator[tuple[int, Episode]]:
+    """One game an episode, as many side by side as keep all threads busy to the end."""
+    policy, pool = policy_of(saved), Pool(min(threads, MOST_THREADS))
+    game = game_class("native")(rules)
+    table = actions_of(policy, rules, len(game.action_meanings))
+    together = max(_GAMES, 4 * pool.threads)
+    for first in range(0, episodes, together):
+        numbers = range(first, min(first + together, episodes))
+        games = Games(
+            policy.network,
+            pool,
+            rules,
+            len(numbers),
+            actions=[game.emulator_actions[action] for action in table],
+            seed=seed,
+            find_background=policy.find_background,
+            whole_episodes=True,
+            greedy=greedy,
+        )
+        games.seed([game_seed(seed, number) for number in numbers])
+        played = games.play_episodes(first, len(numbers))
+        frames = games.core.episode_frames()
+        for k, (begin, end) in enumerate(played.spans):
+            rewards = games.record.rewards[begin:end].astype(np.float64)
+            won, lost = rewards[rewards > 0].sum(), -rewards[rewards < 0].sum()
+            yield first + k, Episode(won, lost, end - begin, frames[k])
+
+
+def _play_stepwise(
+    saved: Checkpoint,
+    rules: Rules,
+    episodes: int,
+    seed: int,
+    greedy: bool,
+    processes: int,
+) -> Iterator[tuple[int, Episode]]:
+    """Each process plays the next episode as soon as it has played one."""
+    factory = partial(_ale_player, _weights_alone(saved), rules, greedy, seed)
+    processes = min(processes, episodes)
+    if processes < 1:
+        return
+    with WorkerPool([factory] * processes, inline=processes == 1) as pool:
+        numbers, running = iter(range(episodes)), {}
+        for worker in range(processes):
+            running[worker] = next(numbers)
+            pool.submit(worker, "play", running[worker])
+        while running:
+            worker, episode = pool.next_result()
+            yield running.pop(worker), episode
+            number = next(numbers, None)
+            if number is not None:
+                running[worker] = number
+                pool.submit(worker, "play", number)
+
+
+def _ale_player(saved: Checkpoint, rules: Rules, greedy: bool, seed: int) -> Player:
+    return Player(policy_of(saved), rules, "ale", greedy, seed)
+
+
+def _weights_alone(saved: Checkpoint) -> Checkpoint:
+    """Without moments and games, for processes."""
+    weights = {name: saved.tensors[name] for name in _WEIGHTS if name in saved.tensors}
+    return Checkpoint(saved.update, weights, saved.state, saved.path)

@@ -39,6 +39,11 @@ class Row:
         seconds_emulation: of ``seconds``, those in the emulator and its pictures.
         seconds_forward: of ``seconds``, those in the policy's choice of actions.
         seconds_learning: of ``seconds``, those in returns, gradients and the optimizer.
+        entropy: of the policy, in nats; mean over the steps learned from. None: not known, here
+            and below, which are of PPO's last epoch.
+        kl: divergence from the policy that played, estimated by the mean of r - 1 - log r.
+        clip_fraction: share of steps whose gradient clipping silenced.
+        value_loss: mean squared error of the values.
     """
 
     update: int
@@ -55,6 +60,10 @@ class Row:
     seconds_emulation: float
     seconds_forward: float
     seconds_learning: float
+    entropy: float | None = None
+    kl: float | None = None
+    clip_fraction: float | None = None
+    value_loss: float | None = None
 
 
 class ScoreWindow:

@@ -31,6 +31,7 @@ class RolloutSetup:
     outputs: int
     action_table: tuple[int, ...]
     sight: Sight = field(default_factory=Sight)
+    cell: int = 0
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,9 @@ class _TileDecision:
     def __init__(self, setup: RolloutSetup, weights: np.ndarray):
         self.kernels = get_backend("cython").loops
         actions = len(setup.action_table)
-        self.network = TileNetwork(setup.hidden, setup.sight, actions, setup.outputs, value=False)
+        self.network = TileNetwork(
+            setup.hidden, setup.sight, actions, setup.outputs, value=False, cell=setup.cell
+        )
         self.weights, self.version = weights, -1.0
         self.carry = setup.sight.carry
         self.record = Record(self.carry + StepwisePlayer.STEPS + 1, _TILE_ROOM)

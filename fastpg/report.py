@@ -121,7 +121,10 @@ def _command(argv: Sequence[str]) -> None:
 def _check(config: ReportConfig) -> Path:
     """Refuse what cannot work before any work; the file to write."""
     if not config.runs:
-        raise ConfigError("RUN: expected at least one run's folder; --help explains every option")
+        raise ConfigError(
+            "RUN: expected at least one run's folder, such as runs/Pong-v0-pong-seed0: a report is "
+            "of what training wrote; fastpg watch shows the policy that ships"
+        )
     if not 0 <= config.video_seconds <= 600:
         raise ConfigError(f"--video-seconds: expected 0 to 600, got {config.video_seconds:g}")
     if not 0 <= config.seed < 1 << 32:

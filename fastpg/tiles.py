@@ -251,6 +251,7 @@ class Games:
         seed: int,
         find_background: bool = True,
         whole_episodes: bool = False,
+        greedy: bool = False,
     ):
         """Get ready; :meth:`seed` or :meth:`restore` each game before the first step.
 
@@ -264,6 +265,7 @@ class Games:
             find_background: as ``preprocess``.
             whole_episodes: play episodes by number, each with random numbers of its own, instead
                 of a number of steps.
+            greedy: take the likeliest action instead of drawing one.
         """
         self.network, self.games = network, games
         self.carry = network.sight.carry
@@ -281,6 +283,7 @@ class Games:
             seed=seed,
             emulator_actions=tuple(actions),
             whole=whole_episodes,
+            greedy=greedy,
         )
 
     @property

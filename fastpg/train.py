@@ -2,10 +2,8 @@
 
 import argparse
 import contextlib
-import io
 import math
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -19,20 +17,15 @@ import fastpg
 from fastpg._roms import pong_rom
 from fastpg.algorithms.base import Diverged
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
+from fastpg.command_line import DONE, FAILED, INTERRUPTED, WRONG_SETTINGS, resolve_rules
+from fastpg.command_line import parse as parse_words
 from fastpg.config import ConfigError, TrainConfig, check, check_resumed, preset
 from fastpg.envs.rules import Rules
-from fastpg.envs.rules import rules as named_rules
 from fastpg.envs.workers import WorkerError
 from fastpg.interrupt import Interruptible
 from fastpg.kernels import BackendUnavailable
 from fastpg.run_dir import run_folder
 from fastpg.trainer import Trainer
-
-DONE, FAILED, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 130
-
-# What NoFrameskip means to those who train on it: the frame skip and the random start that it
-# leaves to wrappers. The other rules say all of theirs in their registration.
-NO_FRAMESKIP_SKIP, NO_FRAMESKIP_NOOPS = 4, 30
 
 
 def main(argv: Sequence[str] | None = None, started: float | None = None) -> int:
@@ -58,7 +51,10 @@ def main(argv: Sequence[str] | None = None, started: float | None = None) -> int
         print(f"fastpg.train: {error or type(error).__name__}", file=sys.stderr)
     except KeyboardInterrupt:
         code = INTERRUPTED
-        print("fastpg.train: interrupted before the first frame", file=sys.stderr)
+        print(
+            "fastpg.train: interrupted while it started or learned; what was saved is whole",
+            file=sys.stderr,
+        )
     return code
 
 
@@ -78,49 +74,18 @@ def parse(argv: Sequence[str]) -> tuple[TrainConfig, Checkpoint | None]:
         saved = load(chosen.resume)
         if "config" not in saved.state:
             raise ConfigError(f"--resume {saved.path}: is no checkpoint of fastpg.train")
+        if saved.state.get("weights_only"):
+            raise ConfigError(
+                f"--resume {saved.path}: has weights alone, as fastpg.convert writes them; give "
+                "the run's folder"
+            )
         run = TrainConfig.from_json(saved.state["config"])
         default = replace(run, resume=chosen.resume, run_dir=None)
-    config = _parse_all(default, argv)
+    config = parse_words(TrainConfig, argv, "python -m fastpg.train", default)
     check(config)
     if saved is not None:
         check_resumed(default, config)
     return config, saved
-
-
-def _parse_all(default: TrainConfig, argv: Sequence[str]) -> TrainConfig:
-    import tyro
-
-    shown = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(shown):
-            return tyro.cli(TrainConfig, default=default, args=argv, prog="python -m fastpg.train")
-    except SystemExit as leaving:
-        if leaving.code != 2:  # --help
-            raise
-    # tyro draws a box, of ASCII if need be: a title, then paragraphs; the first says what is wrong
-    lines = [line.strip("│╭╮╰╯ ") for line in shown.getvalue().splitlines()[1:]]
-    text = "\n".join("" if set(line) <= set("─-") else line for line in lines).strip()
-    said = " ".join(text.partition("\n\n")[0].split())
-    near = re.findall(r"^--\S+", text, re.M) if "Perhaps you meant:" in text else []
-    hint = f"; near is {', '.join(near)}" if near else ""
-    raise ConfigError(f"{said}{hint}; --help explains every option")
-
-
-def resolve_rules(config: TrainConfig) -> Rules:
-    """The game's rules by name, with what was set apart from them."""
-    skip, noops = config.frameskip, config.noop_max
-    if "NoFrameskip" in config.env:
-        skip = NO_FRAMESKIP_SKIP if skip is None else skip
-        noops = NO_FRAMESKIP_NOOPS if noops is None else noops
-    try:
-        return named_rules(
-            config.env,
-            frameskip=skip,
-            repeat_action_probability=config.repeat_action_probability,
-            noop_max=noops,
-        )
-    except ValueError as error:
-        raise ConfigError(f"--env {config.env}: {error}") from None
 
 
 def resolve_auto(config: TrainConfig, rules: Rules) -> TrainConfig:
@@ -152,9 +117,12 @@ def resolve_backend(config: TrainConfig) -> TrainConfig:
     if config.backend == "tiles":
         if config.input == "raw":
             raise ConfigError("--input raw: needs --backend cython, numba or reference, got tiles")
-    elif config.past_actions or config.views != (0, 1):
-        option = "--past-actions" if config.past_actions else "--views"
-        raise ConfigError(f"{option}: needs --backend tiles, got {config.backend}")
+    else:
+        usual = TrainConfig()
+        for name in ("past_actions", "views", "cells"):
+            if getattr(config, name) != getattr(usual, name):
+                option = "--" + name.replace("_", "-")
+                raise ConfigError(f"{option}: needs --backend tiles, got {config.backend}")
     if config.input == "difference" and len(config.views) != 2:
         shown = " ".join(map(str, config.views))
         raise ConfigError(f"--views: expected 2 for --input difference, got {shown}")
@@ -209,5 +177,10 @@ def _this_python() -> str:
     return shlex.quote(min(os.path.relpath(sys.executable), sys.executable, key=len))
 
 
+def command(argv: Sequence[str]) -> int:
+    """The command as a process of its own runs it: its start-up began with the import."""
+    return main(argv, fastpg.IMPORTED)
+
+
 if __name__ == "__main__":
-    sys.exit(main(started=fastpg.IMPORTED))
+    sys.exit(command(sys.argv[1:]))

@@ -1,5 +1,7 @@
 """A training run: its algorithm, its records on disk."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -45,6 +47,7 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
         outputs=outputs,
         action_table=table,
         sight=_sight(config),
+        cell=config.cells,
     )
     settings: dict[str, Any] = {
         "learning_rate": config.learning_rate,
@@ -54,7 +57,9 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     if config.backend != "tiles":
         return ReinforceOps(credit, setup, games=games, workers=cores, **settings)
     pool = Pool(min(cores, MOST_THREADS))
-    network = TileNetwork(config.hidden, setup.sight, len(table), outputs, value=False)
+    network = TileNetwork(
+        config.hidden, setup.sight, len(table), outputs, value=False, cell=config.cells
+    )
     players: Games | SteppedGames
     if config.emulator == "native":
         players = Games(
@@ -178,10 +183,10 @@ class Trainer:
         began = perf_counter()
         self._whole = False
         try:
-            self.algorithm.learn(played)
+            learned = self.algorithm.learn(played)
         except Diverged as error:
             raise Diverged(self._advice(str(error))) from None
-        row = self._count(played, perf_counter() - began)
+        row = self._count(played, learned, perf_counter() - began)
         self._whole = True
         self.metrics.write(row)
         self._show(row)
@@ -212,7 +217,7 @@ class Trainer:
         self.progress = Progress({**limits, "seconds": self.config.max_seconds})
         self.progress.__enter__()
 
-    def _count(self, played: Played, seconds_learning: float) -> Row:
+    def _count(self, played: Played, learned: Mapping[str, Any], seconds_learning: float) -> Row:
         finished = len(played.scores)
         for score in played.scores:
             self.scores.add(score)
@@ -229,7 +234,7 @@ class Trainer:
         now = perf_counter()
         self.seconds["total"] = self._resumed_at + now - self._began
         round_seconds = now - self._round_began
-        return Row(
+        row = Row(
             **self.counters,
             seconds=self.seconds["total"],
             seconds_startup=self.seconds_startup,
@@ -242,6 +247,7 @@ class Trainer:
             seconds_forward=self.seconds["forward"],
             seconds_learning=self.seconds["learning"],
         )
+        return replace(row, **learned)
 
     def _show(self, row: Row) -> None:
         if self.tensorboard is not None:

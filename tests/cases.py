@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastpg.kernels import names
 from fastpg.kernels.spec import BY_NAME, VIEW_PIXELS, Op
+
+HOST_BACKENDS = tuple(name for name in names() if name != "cuda")  # on NumPy arrays
 
 COURT, PADDLE, BALL = 144, 92, 236
 GARBAGE = 77

@@ -116,3 +116,11 @@ def test_numba_options_are_set_in_one_place():
     for path in MODULES:
         if path.name != "_jit.py":
             assert "njit" not in path.read_text().replace("@njit``", ""), path
+
+
+def test_numba_cuda_is_imported_in_one_place():
+    """The CUDA kernels' modules get numba.cuda from there, and the simulator in its place."""
+    for path in (PACKAGE / "kernels").glob("*cuda*.py"):
+        assert ("numba" in {name.split(".")[0] for name in imported(path)}) == (
+            path.name == "_cuda_jit.py"
+        ), path

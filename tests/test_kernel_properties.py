@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fastpg.kernels import get_backend, names
-from tests.cases import case
+from fastpg.kernels import get_backend
+from tests.cases import HOST_BACKENDS, case
 
-pytestmark = pytest.mark.parametrize("backend", names())
+pytestmark = pytest.mark.parametrize("backend", HOST_BACKENDS)
 quick = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 

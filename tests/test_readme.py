@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fastpg import cli
 from fastpg.command_line import parse as parse_words
+from fastpg.convert import ConvertConfig
+from fastpg.evaluate import EvaluateConfig
+from fastpg.evaluation import load_pretrained
 from fastpg.report import ReportConfig
 from fastpg.train import parse, resolve_rules
 from fastpg.watch import WatchConfig
@@ -15,6 +19,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
 COMMANDS = re.findall(r"^    python -m fastpg\.train (?!--help|--resume)([^#\n]*)", README, re.M)
 COMMANDS += re.findall(r"`for s in .* python -m fastpg\.train ([^;`]*)", README)
+FASTPG = re.findall(r"^    fastpg ([^#\n]*)", README, re.M)
 
 
 @pytest.mark.parametrize("code", SNIPPETS, ids=lambda code: code.splitlines()[-1])
@@ -37,19 +42,33 @@ def test_training_command(command):
     resolve_rules(config)
 
 
+@pytest.mark.parametrize("command", FASTPG, ids=str.strip)
+def test_command(command, capsys):
+    name, *words = shlex.split(command)
+    kinds = {
+        "evaluate": EvaluateConfig,
+        "convert": ConvertConfig,
+        "watch": WatchConfig,
+        "report": ReportConfig,
+    }
+    if name in kinds:
+        config = parse_words(kinds[name], words, name)
+        assert name != "report" or config.runs  # which it needs
+    else:
+        assert cli.main([name, *words]) == 0
+
+
+def test_the_pretrained_score_is_the_one_that_its_file_states():
+    saved = load_pretrained()
+    stated = saved.state["evaluation"]
+    low, high = stated["confidence_interval"]
+    text = " ".join(README.split())
+    assert f"`{saved.state['trained_by']}`" in text
+    assert (
+        f"under `{stated['env']}` is {stated['mean_score']:+.2f} (95 % confidence interval "
+        f"{low:+.2f} to {high:+.2f} by Student's t, {stated['episodes']:,} episodes"
+    ) in text
+
+
 def test_all_are_found():
-    assert (len(SNIPPETS), len(COMMANDS)) == (3, 6)
-
-
-SHOWING = re.findall(r"^    python -m fastpg\.(watch|report) ([^#\n]*)", README, re.M)
-
-
-@pytest.mark.parametrize(("command", "words"), SHOWING)
-def test_showing_command(command, words):
-    kind = {"watch": WatchConfig, "report": ReportConfig}[command]
-    config = parse_words(kind, shlex.split(words), command)
-    assert "runs/" in str(config.run if command == "watch" else config.runs)
-
-
-def test_all_showing_commands_are_found():
-    assert [command for command, _ in SHOWING] == ["watch", "watch", "watch", "report"]
+    assert (len(SNIPPETS), len(COMMANDS), len(FASTPG)) == (3, 6, 11)

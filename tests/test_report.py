@@ -217,7 +217,7 @@ def test_wrong_runs_and_paths(runs, tmp_path, capsys, monkeypatch):
     assert "no such folder" in refused(capsys, tmp_path / "none")
     assert "has no config.json; RUN is" in refused(capsys, tmp_path)
     assert "has no config.json" in refused(capsys, checkpoints(runs[0])[-1])
-    assert "RUN" in refused(capsys)
+    assert "RUN: expected at least one run's folder" in refused(capsys)
     file = tmp_path / "file"
     file.write_text("")
     assert "--png" in refused(capsys, runs[0], "--png", file)

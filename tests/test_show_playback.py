@@ -6,11 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastpg.algorithms.base import stream_seed
-from fastpg.checkpoint import save
+from fastpg.checkpoint import CheckpointError, save
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.rules import rules
-from fastpg.evaluation import Player
+from fastpg.evaluation import evaluate, load_pretrained
 from fastpg.show import ShowError
 from fastpg.show.insight import Weights, blurred, telling
 from fastpg.show.playback import Playback, policy_of_run
@@ -31,10 +30,12 @@ def article(tmp_path_factory):
 
 
 @pytest.mark.parametrize("game_rules", [RANDOM_SKIP, IDLE_START])
-@pytest.mark.parametrize("emulator", ["native", "ale"])
-def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, game_rules):
+@pytest.mark.parametrize(
+    ("emulator", "greedy"), [("native", False), ("native", True), ("ale", False)]
+)
+def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, game_rules):
     policy, _ = policy_of_run(back)
-    playback = Playback(policy, game_rules, emulator, greedy=False, seed=3)
+    playback = Playback(policy, game_rules, emulator, greedy, seed=3)
     own = np.zeros((210, 160, 3), np.uint8)
     frames, steps, last, begin = 0, 0, None, 0
     for moment in playback.episode(1):
@@ -52,8 +53,9 @@ def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, game_rule
     assert reached >= 700
     assert begin <= 4 + 30
     assert 0 <= reached - frames <= 30
-    score, length = Player(policy, game_rules, emulator, False).play(stream_seed(3, 3, 1))
-    assert (moment.score, steps) == (score, length)
+    scored = evaluate(back, game_rules, emulator="native", episodes=2, seed=3, greedy=greedy)
+    assert (moment.score, steps) == (scored.scores[1], scored.steps[1])
+    assert reached == scored.frames[1]
 
 
 def test_frames_differ_within_a_step(back):
@@ -132,15 +134,27 @@ def test_blurred_keeps_the_sum_and_is_a_gaussian():
 
 def test_other_games_and_missing_runs_are_refused_in_a_line(back, tmp_path):
     policy, _ = policy_of_run(back)
-    with pytest.raises(ShowError, match=r"breakout needs a policy of 4 actions, this one has 3"):
+    with pytest.raises(ShowError, match=r"a policy of 3 actions, breakout needs 4"):
         Playback(policy, rules("ALE/Breakout-v5"), "ale", False, 0)
     with pytest.raises(ShowError, match="no such run"):
         policy_of_run(tmp_path / "nothing")
     with pytest.raises(ShowError, match="no checkpoint"):
         policy_of_run(tmp_path)
-    with pytest.raises(ShowError, match="RUN: expected"):
-        policy_of_run(None)
     state = {"config": {"input": "raw", "background": "frame"}}
     save(tmp_path, 1, {"w2": np.zeros((1, 2), np.float32)}, state)
     with pytest.raises(ShowError, match="--input raw"):
         policy_of_run(tmp_path)
+
+
+def test_without_a_run_the_policy_that_ships_plays(monkeypatch):
+    policy, trained = policy_of_run(None)
+    saved = load_pretrained()
+    assert trained == saved.state["config"]
+    np.testing.assert_array_equal(policy.network.tensors()["w1"], saved.tensors["w1"])
+
+    def damaged():
+        raise CheckpointError("pong.safetensors: damaged")
+
+    monkeypatch.setattr("fastpg.show.playback.load_pretrained", damaged)
+    with pytest.raises(ShowError, match="damaged"):
+        policy_of_run(None)

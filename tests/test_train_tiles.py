@@ -26,7 +26,8 @@ RUNS = {  # settings, and the limit that four updates reach, and two
     "actor-critic": ([*FAST, "--epochs", "1", "--clip", "inf"], "--agent-steps", 1024, 512),
     "pong": (["--episodes-per-batch", "2"], "--episodes", 8, 4),
     "stack": (
-        "--episodes-per-batch 2 --num-envs 1 --input stack --views 0 1 4 --past-actions 2".split(),
+        "--episodes-per-batch 2 --num-envs 1 --input stack --views 0 1 4 --past-actions 2 "
+        "--cells 9".split(),
         "--episodes",
         8,
         4,
@@ -58,7 +59,8 @@ def test_resumed_run_equals_uninterrupted_one(tmp_path, settings, limit, end, ha
     "settings",
     [
         [],
-        "--env PongNoFrameskip-v4 --input stack --views 0 1 4 --past-actions 2 --idle".split(),
+        "--env PongNoFrameskip-v4 --input stack --views 0 1 4 --past-actions 2 --cells 5 "
+        "--idle".split(),
     ],
 )
 def test_both_emulators_train_the_same_run(tmp_path, settings):
@@ -146,11 +148,30 @@ def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, cap
     def learn(self, played):
         self.network.core.w2[:, -1] = np.inf
         self.agent_steps += played.agent_steps
+        return {}
 
     monkeypatch.setattr(PPO, "learn", learn)
     assert main([*SMALL, "--run-dir", str(tmp_path / "run"), *FAST, "--agent-steps", "1"]) == 1
     assert "the weights are not finite" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
+    """PPO: all of it; the first epoch of one minibatch is still the policy that played."""
+    settings = ["--agent-steps", "1", "--epochs", "1", "--minibatch", "100000"]
+    run(tmp_path / "ppo", *FAST, *settings)
+    (row,) = read_metrics(tmp_path / "ppo" / "metrics.jsonl")
+    assert 1.0 < row["entropy"] <= np.log(3) + 1e-6  # three actions, all but alike
+    assert (row["kl"], row["clip_fraction"]) == (pytest.approx(0, abs=1e-6), 0)
+    assert row["value_loss"] > 0
+    run(tmp_path / "longer", *FAST, "--agent-steps", "1", "--learning-rate", "0.1")
+    (row,) = read_metrics(tmp_path / "longer" / "metrics.jsonl")
+    assert row["kl"] > 1e-4
+    assert 0 < row["clip_fraction"] < 1
+    run(tmp_path / "article", "--episodes", "1")
+    (row,) = read_metrics(tmp_path / "article" / "metrics.jsonl")
+    assert 0 < row["entropy"] <= np.log(2)
+    assert row["kl"] is row["clip_fraction"] is row["value_loss"] is None
 
 
 @pytest.mark.parametrize(
@@ -176,7 +197,7 @@ def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, cap
             "--views: needs --backend tiles, got cython",
         ),
         (["--preset", "fast", "--cells", "81"], "--cells: expected 0 to 80, got 81"),
-        (["--cells", "5"], "--cells 5: needs --algorithm ppo"),
+        (["--cells", "5", "--backend", "numba"], "--cells: needs --backend tiles, got numba"),
         (["--past-actions", "17"], "--past-actions: expected 0 to 16, got 17"),
         (["--past-actions", "1", "--backend", "numba"], "--past-actions: needs --backend tiles"),
         (["--clip", "-0.1"], "--clip: expected 0 to inf, got -0.1"),
@@ -192,7 +213,7 @@ def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, cap
         (["--minibatch", "0"], "--minibatch: expected at least 1"),
         (
             ["--preset", "fast", "--steps-per-update", "9999999999"],
-            "--steps-per-update: expected at most 1048576 with 16 games, got 9999999999",
+            "--steps-per-update: expected at most 524288 with 32 games, got 9999999999",
         ),
         (
             ["--preset", "fast", "--num-envs", "16384", "--steps-per-update", "1025"],

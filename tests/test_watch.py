@@ -108,6 +108,14 @@ def test_mp4(run, tmp_path, capsys):
     assert os.listdir(tmp_path) == ["game.mp4"]
 
 
+def test_without_a_run_the_policy_that_ships_plays(tmp_path, capsys):
+    pytest.importorskip("imageio_ffmpeg")
+    path = tmp_path / "game.mp4"
+    assert main(["--video", str(path), "--seconds", "0.2", "--env", "ALE/Pong-v5"]) == 0
+    assert capsys.readouterr().out.startswith(f"{path}: 0.2 seconds")
+    assert path.stat().st_size > 1000
+
+
 def test_gif(run, tmp_path):
     pytest.importorskip("imageio_ffmpeg")
     from PIL import Image
@@ -159,7 +167,9 @@ def test_wrong_runs_and_settings(run, tmp_path, capsys):
     assert "no checkpoint" in refused(capsys, tmp_path)
     assert "--video FILE.mp4" in refused(capsys, run)  # standard output is no terminal here
     assert "near are" in refused(capsys, run, "--env", "Pnog-v0")
-    assert "needs a policy of 4 actions" in refused(capsys, run, "--env", "ALE/Breakout-v5")
+    assert "a policy of 3 actions, breakout needs 4" in refused(
+        capsys, run, "--env", "ALE/Breakout-v5"
+    )
     native = refused(capsys, run, "--env", "ALE/Breakout-v5", "--emulator", "native")
     assert "plays Pong only" in native
     assert "--episodes" in refused(capsys, run, "--episodes", "0")
@@ -201,3 +211,5 @@ def test_window(run, capsys, monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     assert main([str(run), "--window", "--seconds", "0.3"]) == 0
     assert "no game was played to its end" in capsys.readouterr().out
+    assert main(["--window", "--seconds", "0.1"]) == 0
+    assert capsys.readouterr().out.startswith("pretrained policy, PongNoFrameskip-v4: no game")

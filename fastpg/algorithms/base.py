@@ -48,8 +48,11 @@ class Algorithm(Protocol):
     def play(self) -> Played:
         """Play a round. If it is broken off by KeyboardInterrupt, it has not happened."""
 
-    def learn(self, played: Played) -> None:
+    def learn(self, played: Played) -> Mapping[str, float]:
         """Update the weights.
+
+        Returns:
+            What there is to know of the update, by the names of :class:`fastpg.metrics.Row`.
 
         Raises:
             Diverged: they are not finite any more.

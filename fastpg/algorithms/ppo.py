@@ -19,6 +19,7 @@ from fastpg.kernels import get_backend
 from fastpg.tiles import Games, Optimizer, Sight, TileNetwork
 
 _PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01  # of the first weights: policies begin all but uniform
+_LEARNED = ("entropy", "kl", "clip_fraction", "value_loss")  # what gradients come with
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ class PPO:
 
     # ---- learning ---------------------------------------------------------------------------
 
-    def learn(self, played: Played) -> None:
-        """Some epochs over what was played."""
+    def learn(self, played: Played) -> dict[str, float]:
+        """Some epochs over what was played; returns means over the samples of the last."""
         settings, record = self.settings, self.games.record
         advantages, returns = self._advantages()
         samples = self.games.samples(settings.steps)
@@ -125,11 +126,11 @@ class PPO:
         entropy = settings.entropy * (1 - done) if settings.anneal_steps else settings.entropy
         rng = np.random.default_rng([self.seed, ORDER, self.rounds])
         for _ in range(settings.epochs):
-            order = rng.permutation(samples)
+            order, sums = rng.permutation(samples), np.zeros(len(_LEARNED))
             for at in range(0, len(order), settings.minibatch):
                 # in the order of play: what follows each other shows much the same pixels
                 chosen = np.sort(order[at : at + settings.minibatch])
-                self.optimizer.core.gradient(
+                sums += self.optimizer.core.gradient(
                     record,
                     chosen,
                     advantages,
@@ -144,6 +145,7 @@ class PPO:
         self.agent_steps += played.agent_steps
         self.rounds += 1
         self._saved, self._broken_off = self._games_tensors(), False
+        return dict(zip(_LEARNED, (sums / len(samples)).tolist(), strict=True))
 
     def _advantages(self) -> tuple[np.ndarray, np.ndarray]:
         """Standardised advantages and returns of all entries of the record."""

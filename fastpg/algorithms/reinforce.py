@@ -98,18 +98,21 @@ class Reinforce:
             (samples, rewards, lengths),
         )
 
-    def learn(self, played: Played) -> None:
+    def learn(self, played: Played) -> dict[str, float]:
         """One step uphill."""
         samples, rewards, lengths = played.batch
         record, core = self.games.record, self.optimizer.core
         advantages = np.zeros(record.entries, np.float32)
         advantages[samples] = self.credit.advantages(self.kernels, rewards, lengths)
-        core.gradient(record, samples, advantages, advantages, math.inf, 0.0, 0.0, 1.0)
+        entropy, *_ = core.gradient(
+            record, samples, advantages, advantages, math.inf, 0.0, 0.0, 1.0
+        )
         if not math.isfinite(core.norm()):
             raise Diverged("the gradient is not finite")
         core.rmsprop(self.learning_rate, self.decay, 1e-5)
         self._states = self.games.states()
         self._episodes += self.episodes_per_batch
+        return {"entropy": entropy / len(samples)}
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the games."""

@@ -79,13 +79,14 @@ class ReinforceOps:
         parts = self.pool.call("first_states", [(share,) for share in shares])
         return [parts[game % self.workers][game // self.workers] for game in range(self.games)]
 
-    def learn(self, played: Played) -> None:
+    def learn(self, played: Played) -> dict[str, float]:
         """One step uphill."""
         update(self.credit, self.optimizer, played.batch.episodes)
         if not (np.isfinite(self.policy.w1).all() and np.isfinite(self.policy.w2).all()):
             raise Diverged("the weights are not finite")
         self._states = played.batch.states
         self._episodes += self.episodes_per_batch
+        return {}
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the games."""

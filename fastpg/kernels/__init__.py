@@ -2,10 +2,13 @@
 
 ``from fastpg.kernels import discounted_returns`` gives an op on NumPy arrays, computed by the
 ``cython`` backend; ``get_backend("numba").discounted_returns`` by another. All backends have the
-ops of :class:`fastpg.kernels.ops.Backend`, with equal names, parameters and results.
+ops of :class:`fastpg.kernels.ops.Backend`, with equal names, parameters and results; those of
+``cuda`` are on arrays in the GPU's memory (:class:`fastpg.kernels.cuda.CudaBackend`).
 
 The loops themselves, for embedding: :mod:`fastpg.kernels.numba_cpu` (callable from your own
-``@njit`` functions) and ``fastpg.kernels._cython`` (``cimport`` it, see :func:`get_include`).
+``@njit`` functions), ``fastpg.kernels._cython`` (``cimport`` it, see :func:`get_include`), and
+:mod:`fastpg.kernels.cuda_device`, :mod:`fastpg.kernels.cuda_blocks` (from your own ``@cuda.jit``
+kernels).
 """
 
 from functools import cache
@@ -24,6 +27,7 @@ _LOOPS = {
     "reference": "fastpg.kernels.reference",
     "numba": "fastpg.kernels.numba_cpu",
     "cython": "fastpg.kernels.cython_cpu",
+    "cuda": "fastpg.kernels.cuda",
 }
 
 
@@ -48,7 +52,8 @@ def get_backend(name: str = DEFAULT_BACKEND) -> "Backend":
 
     if name not in _LOOPS:
         raise ValueError(f"backend: expected one of {', '.join(names())}, got {name!r}")
-    return Backend(name, import_module(_LOOPS[name]))
+    loops = import_module(_LOOPS[name])
+    return loops.CudaBackend() if name == "cuda" else Backend(name, loops)
 
 
 def get_include() -> str:

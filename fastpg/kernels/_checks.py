@@ -1,7 +1,7 @@
 """Checks of array arguments against the kernel table, with errors that name the argument."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,13 @@ def checked(
     op: Op,
     inputs: Sequence[Any],
     outputs: Sequence[Any],
+    empty: Callable[..., Any] = np.empty,
     **sizes: int,
 ) -> list[Any]:
     """Check every array of a call; return the outputs, those given as None newly allocated.
 
-    ``sizes`` gives dimension letters that no input fixes (the capacity K of a sparse result).
+    ``sizes`` gives dimension letters that no input fixes (the capacity K of a sparse result),
+    ``empty(shape, dtype)`` allocates.
 
     Raises:
         TypeError: an argument is no array or has another dtype.
@@ -33,7 +35,7 @@ def checked(
     for declared, array in zip(op.outputs, outputs, strict=True):
         if array is None and not op.in_place:
             shape = tuple(_expected(d, sizes) for d in declared.dims)
-            array = np.empty(shape, _DTYPES[declared.dtype])
+            array = empty(shape, _DTYPES[declared.dtype])
         else:
             _check(declared, array, sizes)
             if not array.flags.writeable:
@@ -89,6 +91,16 @@ def _wanted(declared: Array, sizes: dict[str, int]) -> str:
 
 def _describe(array: Any) -> str:
     return f"{tuple(array.shape)} {array.dtype}"
+
+
+def last(offsets: np.ndarray) -> int:
+    """The end of the last row: what a sparse result needs."""
+    return int(offsets[-1])
+
+
+def verify(check: Callable[..., None], *arguments: Any) -> None:
+    """Run a check of what arrays hold."""
+    check(*arguments)
 
 
 def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:

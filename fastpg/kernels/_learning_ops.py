@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from fastpg.kernels import _checks
-from fastpg.kernels._checks import checked
 from fastpg.kernels.spec import BY_NAME
 
 Array = np.ndarray
@@ -20,6 +19,12 @@ class LearningOps:
     """The ops of the kernel table that turn rewards into weights, on the loops of a backend."""
 
     loops: Any
+
+    # What depends on where arrays live; here, in the host's memory.
+    _checked = staticmethod(_checks.checked)
+    _flat = staticmethod(_checks.flat)
+    _last = staticmethod(_checks.last)
+    _verify = staticmethod(_checks.verify)
 
     # ---- returns ----------------------------------------------------------------------------
 
@@ -48,7 +53,7 @@ class LearningOps:
         Source: the article, "More general advantage functions".
         """
         _checks.check_finite_scalar("gamma", gamma, 0.0, 1.0)
-        (returns,) = checked(BY_NAME["discounted_returns"], (rewards, dones), (returns,))
+        (returns,) = self._checked(BY_NAME["discounted_returns"], (rewards, dones), (returns,))
         self.loops.discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
         return returns
 
@@ -92,7 +97,7 @@ class LearningOps:
         _checks.check_finite_scalar("gamma", gamma, 0.0, 1.0)
         _checks.check_finite_scalar("lam", lam, 0.0, 1.0)
         inputs = (rewards, dones, values)
-        results = checked(BY_NAME["generalized_advantages"], inputs, (advantages, returns))
+        results = self._checked(BY_NAME["generalized_advantages"], inputs, (advantages, returns))
         self.loops.generalized_advantages(*inputs, gamma, lam, *results)
         return tuple(results)
 
@@ -111,8 +116,8 @@ class LearningOps:
             standardized (B,) float32 (population standard deviation; sums in float64, in the order
             of csrc/README.md).
         """
-        (standardized,) = checked(BY_NAME["standardize"], (values, offsets), (standardized,))
-        _checks.check_segments(offsets, values.shape[0])
+        (standardized,) = self._checked(BY_NAME["standardize"], (values, offsets), (standardized,))
+        self._verify(_checks.check_segments, offsets, values.shape[0])
         self.loops.standardize(values, offsets, standardized)
         return standardized
 
@@ -176,9 +181,9 @@ class LearningOps:
         _checks.check_finite_scalar("entropy_weight", entropy_weight, 0.0, 1e30)
         _checks.check_finite_scalar("value_weight", value_weight, 0.0, 1e30)
         inputs = (probabilities, values, actions, old_probabilities, advantages, returns)
-        results = checked(BY_NAME["ppo_gradient"], inputs, (d_logits, d_values))
-        _checks.check_actions(actions, probabilities.shape[1])
-        _checks.check_normal("old_probabilities", old_probabilities)
+        results = self._checked(BY_NAME["ppo_gradient"], inputs, (d_logits, d_values))
+        self._verify(_checks.check_actions, actions, probabilities.shape[1])
+        self._verify(_checks.check_normal, "old_probabilities", old_probabilities)
         self.loops.ppo_gradient(*inputs, clip, entropy_weight, value_weight, *results)
         return tuple(results)
 
@@ -211,8 +216,8 @@ class LearningOps:
         _checks.check_finite_scalar("learning_rate", learning_rate, 0.0, 1e30)
         _checks.check_finite_scalar("decay", decay, 0.0, 1.0)
         _checks.check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
-        gradient, *updated = _checks.flat(gradient=gradient, weights=weights, cache=cache)
-        checked(BY_NAME["rmsprop_update"], (gradient,), updated)
+        gradient, *updated = self._flat(gradient=gradient, weights=weights, cache=cache)
+        self._checked(BY_NAME["rmsprop_update"], (gradient,), updated)
         self.loops.rmsprop_update(gradient, learning_rate, decay, epsilon, *updated)
 
     def adam_update(
@@ -254,7 +259,7 @@ class LearningOps:
         _checks.check_finite_scalar("beta1", beta1, 0.0, 1 - 2.0**-24)
         _checks.check_finite_scalar("beta2", beta2, 0.0, 1 - 2.0**-24)
         _checks.check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
-        arrays = _checks.flat(gradient=gradient, weights=weights, mean=mean, square=square)
+        arrays = self._flat(gradient=gradient, weights=weights, mean=mean, square=square)
         gradient, *updated = arrays
-        checked(BY_NAME["adam_update"], (gradient,), updated)
+        self._checked(BY_NAME["adam_update"], (gradient,), updated)
         self.loops.adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, *updated)

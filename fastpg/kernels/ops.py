@@ -4,7 +4,8 @@ The arithmetic is in the backends (:mod:`~fastpg.kernels.reference`,
 :mod:`~fastpg.kernels.numba_cpu`, :mod:`~fastpg.kernels.cython_cpu`): each is a set of loops with
 one function per op, all arguments given, nothing checked and nothing allocated. This class is the
 same door in front of each of them, so that names, parameters, errors and documentation are one; its
-ops that know neither pictures nor the network are in :mod:`~fastpg.kernels._learning_ops`.
+ops that know neither pictures nor the network are in :mod:`~fastpg.kernels._learning_ops`. For
+arrays in a GPU's memory :class:`fastpg.kernels.cuda.CudaBackend` replaces hooks as ``_checked``.
 """
 
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from fastpg.kernels import _checks
-from fastpg.kernels._checks import checked
 from fastpg.kernels._learning_ops import LearningOps
 from fastpg.kernels.spec import BY_NAME
 
@@ -23,7 +23,7 @@ class Backend(LearningOps):
     """Every op of the kernel table, checked, on the loops of one backend.
 
     Attributes:
-        name: ``"reference"``, ``"numba"`` or ``"cython"``.
+        name: ``"reference"``, ``"numba"``, ``"cython"`` or ``"cuda"``.
         loops: the backend's unchecked loops, for callers whose arrays are known to be right.
     """
 
@@ -62,7 +62,7 @@ class Backend(LearningOps):
 
         Source: the article's ``prepro``.
         """
-        (views,) = checked(BY_NAME["preprocess"], (frames,), (views,))
+        (views,) = self._checked(BY_NAME["preprocess"], (frames,), (views,))
         self.loops.preprocess(frames, find_background, views)
         return views
 
@@ -81,7 +81,7 @@ class Backend(LearningOps):
             find_background: as in :meth:`preprocess`.
             views: (N, 6400) uint8 of 0 and 1, row by row: written; allocated if None.
         """
-        (views,) = checked(BY_NAME["preprocess_palette"], (frames, red), (views,))
+        (views,) = self._checked(BY_NAME["preprocess_palette"], (frames, red), (views,))
         self.loops.preprocess_palette(frames, red, find_background, views)
         return views
 
@@ -130,10 +130,13 @@ class Backend(LearningOps):
     def _sparse(self, name, current, previous, indices, signs, offsets):
         room = indices if indices is not None else signs
         capacity = 2 * np.size(current) if room is None else np.size(room)
-        results = checked(BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity)
+        results = self._checked(
+            BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity
+        )
         widest = current.shape[1] * (2 if name == "frame_stack" else 1)
         _checks.check_limit("current", "pixels a row, as uint16", widest, 65536)
-        needed = getattr(self.loops, name)(current, previous, *results)
+        getattr(self.loops, name)(current, previous, *results)
+        needed = self._last(results[2])
         if needed > capacity:
             raise ValueError(f"indices: expected room for {needed} pixels, got {capacity}")
         indices, signs, offsets = results
@@ -149,7 +152,7 @@ class Backend(LearningOps):
             previous: (N, D) uint8: the views before.
             x: (N, D) float32 of -1, 0 and 1: written; allocated if None.
         """
-        (x,) = checked(BY_NAME["frame_difference_dense"], (current, previous), (x,))
+        (x,) = self._checked(BY_NAME["frame_difference_dense"], (current, previous), (x,))
         self.loops.frame_difference_dense(current, previous, x)
         return x
 
@@ -185,10 +188,10 @@ class Backend(LearningOps):
 
         Source: the article, ``policy_forward``.
         """
-        results = checked(
+        results = self._checked(
             BY_NAME["policy_forward"], (indices, signs, offsets, w1, w2), (hidden, probabilities)
         )
-        _checks.check_sparse(indices, offsets, w1.shape[0])
+        self._verify(_checks.check_sparse, indices, offsets, w1.shape[0])
         self.loops.policy_forward(indices, signs, offsets, w1, w2, *results)
         return tuple(results)
 
@@ -201,7 +204,9 @@ class Backend(LearningOps):
         probabilities: Array | None = None,
     ) -> tuple[Array, Array]:
         """:meth:`policy_forward` on dense inputs ``x`` (B, D) float32."""
-        results = checked(BY_NAME["policy_forward_dense"], (x, w1, w2), (hidden, probabilities))
+        results = self._checked(
+            BY_NAME["policy_forward_dense"], (x, w1, w2), (hidden, probabilities)
+        )
         self.loops.policy_forward_dense(x, w1, w2, *results)
         return tuple(results)
 
@@ -246,9 +251,9 @@ class Backend(LearningOps):
         Source: the article, ``policy_backward``.
         """
         inputs = (indices, signs, offsets, hidden, probabilities, actions, advantages, w2)
-        checked(BY_NAME["policy_backward"], inputs, (dw1, dw2))
-        _checks.check_sparse(indices, offsets, dw1.shape[0])
-        _checks.check_actions(actions, w2.shape[0])
+        self._checked(BY_NAME["policy_backward"], inputs, (dw1, dw2))
+        self._verify(_checks.check_sparse, indices, offsets, dw1.shape[0])
+        self._verify(_checks.check_actions, actions, w2.shape[0])
         self.loops.policy_backward(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -266,8 +271,8 @@ class Backend(LearningOps):
     ) -> tuple[Array, Array]:
         """:meth:`policy_backward` on dense inputs ``x`` (B, D) float32."""
         inputs = (x, hidden, probabilities, actions, advantages, w2)
-        checked(BY_NAME["policy_backward_dense"], inputs, (dw1, dw2))
-        _checks.check_actions(actions, w2.shape[0])
+        self._checked(BY_NAME["policy_backward_dense"], inputs, (dw1, dw2))
+        self._verify(_checks.check_actions, actions, w2.shape[0])
         self.loops.policy_backward_dense(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -290,8 +295,8 @@ class Backend(LearningOps):
         of w2. The other arguments and the result are as there.
         """
         inputs = (indices, signs, offsets, hidden, d_outputs, w2)
-        checked(BY_NAME["policy_backward_outputs"], inputs, (dw1, dw2))
-        _checks.check_sparse(indices, offsets, dw1.shape[0])
+        self._checked(BY_NAME["policy_backward_outputs"], inputs, (dw1, dw2))
+        self._verify(_checks.check_sparse, indices, offsets, dw1.shape[0])
         self.loops.policy_backward_outputs(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -316,7 +321,7 @@ class Backend(LearningOps):
         """
         if not 0 <= seed < 1 << 64:
             raise ValueError(f"seed: expected 0 to 2**64 - 1, got {seed}")
-        (uniforms,) = checked(BY_NAME["counter_uniforms"], (streams, steps), (uniforms,))
+        (uniforms,) = self._checked(BY_NAME["counter_uniforms"], (streams, steps), (uniforms,))
         self.loops.counter_uniforms(streams, steps, np.uint64(seed), uniforms)
         return uniforms
 
@@ -334,7 +339,7 @@ class Backend(LearningOps):
             actions: (N,) uint8: written; allocated if None.
         """
         inputs = (probabilities, uniforms)
-        (actions,) = checked(BY_NAME["sample_actions"], inputs, (actions,))
+        (actions,) = self._checked(BY_NAME["sample_actions"], inputs, (actions,))
         _checks.check_limit("probabilities", "actions, as uint8", probabilities.shape[1], 255)
         self.loops.sample_actions(probabilities, uniforms, actions)
         return actions

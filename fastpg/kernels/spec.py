@@ -207,3 +207,12 @@ OPS: tuple[Op, ...] = (
 )
 
 BY_NAME: dict[str, Op] = {op.name: op for op in OPS}
+
+_ROUNDED_ONCE = "rounds a float64 once: at most the neighbour of the reference's float32, 2**-23; "
+CUDA_TOLERANCES: dict[str, tuple[float, str]] = {
+    "standardize": (2.0**-23, _ROUNDED_ONCE + "its float64 sums have as many parts as threads"),
+    "policy_forward": (2.0**-23, _ROUNDED_ONCE + "exp is the GPU's; hidden has the same bits"),
+    "ppo_gradient": (2.0**-23, _ROUNDED_ONCE + "log is the GPU's"),
+}
+"""Tolerances of the cuda backend, and why, where the row's own does not hold; the other ops of
+tolerance 0 have the same bits there too."""

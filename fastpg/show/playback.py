@@ -13,38 +13,33 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.algorithms.base import stream_seed
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
-from fastpg.evaluation import Player, Policy, policy_of
+from fastpg.evaluation import Player, Policy, load_pretrained, policy_of
 from fastpg.kernels.spec import SCREEN, VIEW_SIDE
-from fastpg.rollout import action_table
 from fastpg.show import ShowError
 
 FRAMES_PER_SECOND = 60
-_STREAM = 3  # of the seed, as in fastpg.evaluation: the same seed shows the episodes that it scores
 _NAMES = {"RIGHT": "UP", "LEFT": "DOWN", "NOOP": "STAY"}  # what they do in Pong
 
 
 def saved_run(run: Path | None) -> Checkpoint:
-    """The newest checkpoint of a run, or a checkpoint file.
+    """The newest checkpoint of a run, a checkpoint file, or the policy that ships if None.
 
     Raises:
-        ShowError: none is named, or it has none.
+        ShowError: it is not there, cannot be read, or has no checkpoint.
     """
-    if run is None:
-        raise ShowError("RUN: expected a run's folder, such as runs/Pong-v0-pong-seed0, or a file")
-    if not run.exists():
+    if run is not None and not run.exists():
         raise ShowError(f"{run}: no such run; python -m fastpg.train makes and names one")
     try:
-        return load(run)
+        return load_pretrained() if run is None else load(run)
     except CheckpointError as error:
         raise ShowError(str(error)) from None
 
 
 def policy_of_run(run: Path | None) -> tuple[Policy, dict[str, Any]]:
-    """The policy of a run, and the settings it was trained with.
+    """The policy of a run (that which ships if None), and the settings it was trained with.
 
     Raises:
         ShowError: it cannot be read, or holds no policy that sees sparse views.
@@ -113,20 +108,16 @@ class Playback:
             rules: of the game.
             emulator: ``"native"`` or ``"ale"``.
             greedy: take the likeliest action instead of drawing one.
-            seed: of the games and the actions; those of ``evaluate`` with this seed.
+            seed: of the games and the actions: the episodes that ``evaluate`` scores with it.
 
         Raises:
             ShowError: the game has other actions than the policy.
         """
-        self.player, self.seed = Player(policy, rules, emulator, greedy), seed
-        meanings = self.player.game.action_meanings
-        outputs, _ = action_table(rules.game, len(meanings), policy.network.outputs == 3)
-        if outputs != policy.network.outputs:
-            raise ShowError(
-                f"--env: {rules.game} needs a policy of {max(outputs, 2)} actions, this one has "
-                f"{max(policy.network.outputs, 2)}; leave --env out"
-            )
-        pong = rules.game == "pong"
+        try:
+            self.player = Player(policy, rules, emulator, greedy, seed)
+        except CheckpointError as error:
+            raise ShowError(str(error)) from None
+        meanings, pong = self.player.game.action_meanings, rules.game == "pong"
         self.labels = [
             _NAMES.get(meanings[action], meanings[action]) if pong else meanings[action]
             for action in self.player.actions
@@ -153,13 +144,12 @@ class Playback:
     def episode(self, number: int) -> Iterator[Moment]:
         """All frames of the episode of a number."""
         player, game = self.player, self.player.game
-        seed = stream_seed(self.seed, _STREAM, number)
-        game.reset(seed=seed)
+        player.begin(number)
         self._views.clear()
         self._actions.clear()
         step, score, over = 0, 0.0, False
         while not over:
-            decision = self._decide(step, seed)
+            decision = self._decide(step, number)
             before, began = game.state(), game.episode_frame_number
             action = player.actions[decision.action]
             _, terminated, truncated = game.step(action)
@@ -172,8 +162,8 @@ class Playback:
                 yield Moment(self._picture, decision, frame == 0, number, score, last)
             step += 1
 
-    def _decide(self, step: int, seed: int) -> Decision:
-        action = self.player.choose(step, seed)
+    def _decide(self, step: int, number: int) -> Decision:
+        action = self.player.choose(step, number)
         probabilities, value = self.player.judgement()
         self._views.append(self.player.view.reshape(VIEW_SIDE, VIEW_SIDE).astype(np.int8))
         sight, views = self.player.policy.network.sight, self._views

@@ -1,0 +1,51 @@
+"""First-layer weights in fewer bits, for files that only play."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+BITS = (32, 16, 8, 4)
+_LEVELS = {8: "w1_8bit", 4: "w1_4bit"}
+_SCALE = "w1_scale"
+
+
+def pack(w1: np.ndarray, bits: int) -> dict[str, np.ndarray]:
+    """Tensors that stand for ``w1 (D, H)`` float32, with so many of ``BITS`` a weight.
+
+    8 and 4 bits are levels of a row's largest weight: w1[d, h] = (levels[d, h] - most) * scale[d],
+    most = 2^(bits - 1) - 1; of 4 bits the even columns are low in a byte and the odd ones high.
+    """
+    if bits >= 16:
+        return {"w1": w1.astype(np.float16 if bits == 16 else np.float32)}
+    most = _most(bits)
+    scale = np.abs(w1).max(axis=1, keepdims=True).astype(np.float32) / np.float32(most)
+    scale[scale == 0] = 1
+    levels = (np.rint(w1 / scale) + most).astype(np.uint8)
+    if bits == 4:
+        levels = np.pad(levels, ((0, 0), (0, levels.shape[1] % 2)))
+        levels = levels[:, ::2] | levels[:, 1::2] << 4
+    return {_LEVELS[bits]: levels, _SCALE: scale}
+
+
+def unpack(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same tensors with ``w1`` as float32, however :func:`pack` left it.
+
+    Raises:
+        KeyError, ValueError: levels without what belongs to them.
+    """
+    names = (*_LEVELS.values(), _SCALE)
+    rest = {name: array for name, array in tensors.items() if name not in names}
+    if "w1" in rest and rest["w1"].dtype == np.float16:
+        return rest | {"w1": rest["w1"].astype(np.float32)}
+    for bits, name in _LEVELS.items():
+        if name in tensors:
+            levels = tensors[name]
+            if bits == 4:
+                both = np.stack([levels & 15, levels >> 4], axis=2)
+                levels = both.reshape(len(levels), -1)[:, : tensors["w2"].shape[1]]
+            return rest | {"w1": (levels.astype(np.float32) - _most(bits)) * tensors[_SCALE]}
+    return rest
+
+
+def _most(bits: int) -> int:
+    return 2 ** (bits - 1) - 1

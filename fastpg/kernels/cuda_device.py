@@ -1,0 +1,159 @@
+"""Device functions of the kernel table, for your own ``@cuda.jit`` kernels.
+
+One for each op that a thread does alone, with the op's name and arguments behind the number of the
+thing to do: an environment, a sample, an element. (Those that need a whole block are in
+:mod:`fastpg.kernels.cuda_blocks`.) Nothing is checked, as in the loops of the CPU backends. ::
+
+    from numba import cuda
+    from fastpg.kernels import cuda_device
+
+    @cuda.jit
+    def act(probabilities, streams, steps, seed, uniforms, actions):
+        n = cuda.grid(1)
+        if n < actions.shape[0]:
+            cuda_device.counter_uniforms(n, streams, steps, seed, uniforms)
+            cuda_device.sample_actions(n, probabilities, uniforms, actions)
+
+A cut array, as ``views[n]``, costs no copy, so that these work on parts of arrays too.
+"""
+
+import numpy as np
+
+from fastpg.kernels._cuda_jit import device, times32, times64
+from fastpg.kernels._scalar import (
+    ZERO,
+    advantage_step,
+    log_or_zero,
+    philox_uniform,
+    ppo_weight,
+    return_step,
+    rmsprop_weight,
+)
+
+
+@device
+def frame_difference_dense(i, current, previous, x):
+    """Element i of :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`, all arrays flat."""
+    x[i] = np.float32(np.int32(current[i]) - np.int32(previous[i]))
+
+
+@device
+def discounted_returns(n, rewards, dones, gamma, cut_at_rewards, returns):
+    """Environment n of :meth:`fastpg.kernels.ops.Backend.discounted_returns`."""
+    running = 0.0
+    for t in range(rewards.shape[0] - 1, -1, -1):
+        discounted = times64(gamma, running)
+        running = return_step(rewards[t, n], dones[t, n], cut_at_rewards, discounted)
+        returns[t, n] = running
+
+
+@device
+def generalized_advantages(n, rewards, dones, values, gamma, decay, advantages, returns):
+    """Environment n of :meth:`fastpg.kernels.ops.Backend.generalized_advantages`.
+
+    ``decay`` is gamma * lam.
+    """
+    running, next_value = 0.0, np.float64(values[rewards.shape[0], n])
+    for t in range(rewards.shape[0] - 1, -1, -1):
+        value = values[t, n]
+        running = advantage_step(
+            rewards[t, n], dones[t, n], value, times64(gamma, next_value), times64(decay, running)
+        )
+        next_value = np.float64(value)
+        advantages[t, n] = running
+        returns[t, n] = running + next_value
+
+
+@device
+def ppo_gradient(
+    b,
+    probabilities,
+    values,
+    actions,
+    old_probabilities,
+    advantages,
+    returns,
+    clip,
+    entropy_weight,
+    value_weight,
+    d_logits,
+    d_values,
+):
+    """Sample b of :meth:`fastpg.kernels.ops.Backend.ppo_gradient`."""
+    outputs, action = probabilities.shape[1], actions[b]
+    chosen = probabilities[b, action if outputs > 1 else 0]
+    if outputs == 1 and action == 0:
+        chosen = np.float32(1) - chosen
+    ratio = np.float64(chosen) / np.float64(old_probabilities[b])
+    weight = ppo_weight(ratio, np.float64(advantages[b]), clip)
+    error = np.float64(values[b]) - np.float64(returns[b])
+    d_values[b] = -2.0 * value_weight * error
+    if outputs == 1:
+        p = np.float64(probabilities[b, 0])
+        entropy = -p * (1.0 - p) * (log_or_zero(p) - log_or_zero(1.0 - p))
+        taken = np.float64(action)
+        d_logits[b, 0] = times64(weight, taken - p) + times64(entropy_weight, entropy)
+        return
+    negentropy = 0.0
+    for a in range(outputs):
+        p = np.float64(probabilities[b, a])
+        negentropy += times64(p, log_or_zero(p))
+    for a in range(outputs):
+        p = np.float64(probabilities[b, a])
+        entropy = -p * (log_or_zero(p) - negentropy)
+        taken = np.float64(1 if action == a else 0)
+        d_logits[b, a] = times64(weight, taken - p) + times64(entropy_weight, entropy)
+
+
+@device
+def _mean(mean, keep, value, take):
+    """Moving average keep * mean + take * value; ``mean_square`` of _scalar.py might be fused."""
+    return times32(keep, mean) + times32(take, value)
+
+
+@device
+def rmsprop_update(i, gradient, rate, keep, take, epsilon, weights, cache):
+    """Element i of :meth:`fastpg.kernels.ops.Backend.rmsprop_update`.
+
+    Scalars are float32: the rate, decay, 1 - decay (rounded once) and epsilon.
+    """
+    slope = gradient[i]
+    square = _mean(cache[i], keep, slope * slope, take)
+    cache[i] = square
+    weights[i] = rmsprop_weight(weights[i], square, slope, rate, epsilon)
+
+
+@device
+def adam_update(
+    i, gradient, rate, scale, keep1, take1, keep2, take2, epsilon, weights, mean, square
+):
+    """Element i of :meth:`fastpg.kernels.ops.Backend.adam_update`.
+
+    Scalars are float32: learning_rate / (1 - beta1^step), 1 / (1 - beta2^step), beta1, 1 - beta1,
+    beta2, 1 - beta2 (each computed in float64, rounded once) and epsilon.
+    """
+    slope = gradient[i]
+    first = _mean(mean[i], keep1, slope, take1)
+    second = _mean(square[i], keep2, slope * slope, take2)
+    mean[i], square[i] = first, second
+    weights[i] = rmsprop_weight(weights[i], scale * second, first, rate, epsilon)
+
+
+@device
+def counter_uniforms(n, streams, steps, seed, uniforms):
+    """Number n of :meth:`fastpg.kernels.ops.Backend.counter_uniforms`; the seed is a uint64."""
+    uniforms[n] = philox_uniform(streams[n], steps[n], seed)
+
+
+@device
+def sample_actions(n, probabilities, uniforms, actions):
+    """Action n of :meth:`fastpg.kernels.ops.Backend.sample_actions`."""
+    outputs, uniform = probabilities.shape[1], uniforms[n]
+    if outputs == 1:
+        actions[n] = uniform < probabilities[n, 0]
+        return
+    cumulative, action = ZERO, 0
+    for a in range(outputs - 1):
+        cumulative += probabilities[n, a]
+        action += uniform >= cumulative
+    actions[n] = action

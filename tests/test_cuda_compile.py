@@ -1,0 +1,147 @@
+"""The cuda backend's kernels through the real compiler, to PTX, without a GPU."""
+
+import importlib.util
+import inspect
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fastpg.kernels.spec import BY_NAME, OPS
+
+if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
+    pytest.skip("the simulator stands in for the compiler", allow_module_level=True)
+if importlib.util.find_spec("numba_cuda") is None:
+    pytest.skip("needs numba-cuda: pip install 'fastpg[cuda]'", allow_module_level=True)
+
+from numba import cuda, from_dtype, types
+from numba.cuda import dispatcher
+from numba.cuda.cudadrv import nvvm
+
+from fastpg.kernels import _cuda_kernels as kernels
+from fastpg.kernels._cuda_jit import OLDEST, SCAN_THREADS, THREADS
+
+try:
+    nvvm.NVVM()
+except Exception as error:
+    pytest.skip(f"needs NVVM: pip install 'fastpg[cuda]' ({error})", allow_module_level=True)
+
+SCALARS = {
+    **dict.fromkeys(("find_background", "cut_at_rewards", "accumulate"), types.boolean),
+    **dict.fromkeys(("gamma", "clip", "entropy_weight", "value_weight", "decay"), types.float64),
+    **dict.fromkeys(("rate", "scale", "keep", "take", "epsilon"), types.float32),
+    **dict.fromkeys(("keep1", "take1", "keep2", "take2"), types.float32),
+    **dict.fromkeys(("parts1", "parts2", "tiles"), types.int64),
+    "seed": types.uint64,
+}
+NAMES = [name for name, value in vars(kernels).items() if hasattr(value, "py_func")]
+FLAT = ("frame_difference_dense", "rmsprop_update", "adam_update")
+WORDS = ("frame_difference", "frame_stack", "count_differences", "count_stacks")
+VARIANTS = [
+    (name, word) for name in NAMES for word in ("u8", "u1") if word == "u8" or name in WORDS
+]
+# Kernels whose sums the CPU backends round after each product. The sparse network's are not here: a
+# product with a sign is exact, and may be fused.
+UNFUSED = (
+    "discounted_returns",
+    "generalized_advantages",
+    "standardize",
+    "dense_hidden",
+    "policy_backward_dense",
+    "rmsprop_update",
+    "adam_update",
+)
+
+
+def signature(name, word):
+    """Types of a kernel's arguments, from the kernel table and the names of scalars."""
+    declared = {a.name: a for op in OPS for a in (*op.inputs, *op.outputs)}
+    if name in BY_NAME:
+        op = BY_NAME[name]
+        declared |= {a.name: a for a in (*op.inputs, *op.outputs)}
+    found = []
+    for parameter in inspect.signature(getattr(kernels, name).py_func).parameters:
+        if parameter in SCALARS:
+            found.append(SCALARS[parameter])
+            continue
+        array = declared[parameter]
+        dtype = from_dtype(np.dtype(array.dtype))
+        if parameter in ("current", "previous") and name in WORDS:
+            dtype = from_dtype(np.dtype(word))
+        found.append(types.Array(dtype, 1 if name in FLAT else len(array.dims), "C"))
+    return tuple(found)
+
+
+@pytest.fixture(scope="module")
+def ptx():
+    """Compiles a kernel for a compute capability, each once."""
+    done = {}
+
+    def compiled(name, word, capability):
+        key = name, word, capability
+        if key not in done:
+            with (
+                pytest.MonkeyPatch.context() as patch
+            ):  # device functions ask the GPU that is there
+                device = SimpleNamespace(compute_capability=capability)
+                patch.setattr(dispatcher, "get_current_device", lambda: device)
+                function, arguments = getattr(kernels, name).py_func, signature(name, word)
+                done[key], _ = cuda.compile(
+                    function, arguments, device=False, abi="numba", cc=capability
+                )
+        return done[key]
+
+    return compiled
+
+
+@pytest.mark.parametrize(("name", "word"), VARIANTS)
+def test_kernels_compile_and_keep_their_numbers_in_registers(ptx, name, word):
+    code = ptx(name, word, (9, 0))
+    assert ".target sm_90" in code
+    assert not re.search(r"\.local\s", code), "memory of a thread: an array is not in registers"
+    assert "call.uni" not in code, "a device function is not inlined"
+
+
+@pytest.mark.parametrize("name", UNFUSED)
+def test_products_are_rounded_before_they_are_added(ptx, name):
+    assert not re.findall(r"fma\.rn.*", ptx(name, "u8", (9, 0)))
+
+
+def test_a_fused_product_would_be_noticed(ptx):
+    assert "fma.rn.f32" in ptx("policy_forward", "u8", (9, 0))  # of signs, which are exact
+
+
+def assembler():
+    """Path of ptxas, in the wheel nvidia-cuda-nvcc or on the machine, or None."""
+    spec = importlib.util.find_spec("nvidia")
+    for folder in spec.submodule_search_locations if spec else ():
+        for path in sorted(Path(folder).glob("**/bin/ptxas")):
+            return str(path) if os.access(path, os.X_OK) else None
+    return shutil.which("ptxas")
+
+
+@pytest.mark.skipif(assembler() is None, reason="needs ptxas: pip install 'fastpg[cuda]'")
+@pytest.mark.parametrize(("name", "word"), VARIANTS)
+def test_kernels_assemble_without_spills(ptx, name, word, tmp_path):
+    """Also that a block of the most threads finds its registers and shared memory."""
+    (tmp_path / "kernel.ptx").write_text(ptx(name, word, (9, 0)))
+    command = [assembler(), "-arch=sm_90", "-v", "kernel.ptx", "-o", "kernel.cubin"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    report = ran.stdout + ran.stderr
+    assert ran.returncode == 0, report
+    assert " 0 bytes spill stores, 0 bytes spill loads" in report
+    registers = int(re.search(r"Used (\d+) registers", report)[1])
+    shared = re.search(r"(\d+) bytes smem", report)
+    threads = SCAN_THREADS if name == "sum_up" else THREADS
+    assert registers * threads <= 65536
+    assert shared is None or int(shared[1]) <= 48 * 1024
+
+
+@pytest.mark.parametrize("name", ["policy_forward", "policy_backward"])
+def test_kernels_compile_for_the_oldest_gpu(ptx, name):
+    assert ".target sm_70" in ptx(name, "u8", OLDEST)
