@@ -14,6 +14,8 @@ import fastpg
 COMMANDS = {
     "train": ("fastpg.train:command", "train a policy network on Pong from its pixels"),
     "evaluate": ("fastpg.evaluate:main", "play whole episodes and say how well a policy does"),
+    "watch": ("fastpg.watch:main", "see a policy play: terminal, window, mp4 or gif"),
+    "report": ("fastpg.report:main", "runs as one HTML file: curves, weights, a game"),
     "convert": (
         "fastpg.convert:main",
         "checkpoints to .npz or the article's save.p, and back",

@@ -114,7 +114,11 @@ class Evaluation:
 
 
 class Player:
-    """Plays episodes with a policy, one after the other, on one game."""
+    """Plays episodes with a policy, one after the other, on one game.
+
+    Attributes:
+        view: (6400,) uint8, the view of the picture chosen for last.
+    """
 
     def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool, seed: int = 0):
         """Get ready.
@@ -135,6 +139,7 @@ class Player:
         self.kernels = get_backend("cython")
         self.record = Record(_ROOM, (_ROOM + 1) * VIEW_PIXELS)
         self.screen = np.zeros((1, *SCREEN), np.uint8)
+        self.entry, self.view = 0, np.zeros(VIEW_PIXELS, np.uint8)
 
     def begin(self, number: int) -> None:
         """Begin the episode of a number."""
@@ -157,10 +162,19 @@ class Player:
         """The action for the picture that the game shows at a step of an episode."""
         self.game.screen(self.screen[0])
         view = self.kernels.preprocess_palette(self.screen, RED, self.policy.find_background)[0]
-        entry = self._next_entry(step)
+        entry = self.entry = self._next_entry(step)
+        self.view = view
         self.record.observe(entry, entry * VIEW_PIXELS, min(step, 255), view)
         network = self.policy.network.core
         return network.choose(self.record, entry, self.seed, number, step, self.greedy)
+
+    def judgement(self) -> tuple[np.ndarray, float | None]:
+        """What the network said of the picture chosen for last.
+
+        Returns:
+            Probabilities (actions,) float32, and the value of its state if it has a value head.
+        """
+        return self.policy.network.core.evaluate(self.record, self.entry)
 
     def _next_entry(self, step: int) -> int:
         """Where the step's frame goes; what it looks back at stands before it."""
@@ -188,7 +202,7 @@ def actions_of(policy: Policy, rules: Rules, count: int) -> tuple[int, ...]:
     if outputs != expected:
         raise CheckpointError(
             f"{policy.name}: a policy of {max(outputs, 2)} actions, {rules.game} needs "
-            f"{max(expected, 2)}; evaluate it in the game that it was trained on"
+            f"{max(expected, 2)}; play it in the game that it was trained on"
         )
     return actions
 

@@ -11,7 +11,9 @@ from fastpg.command_line import parse as parse_words
 from fastpg.convert import ConvertConfig
 from fastpg.evaluate import EvaluateConfig
 from fastpg.evaluation import load_pretrained
+from fastpg.report import ReportConfig
 from fastpg.train import parse, resolve_rules
+from fastpg.watch import WatchConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
@@ -43,9 +45,15 @@ def test_training_command(command):
 @pytest.mark.parametrize("command", FASTPG, ids=str.strip)
 def test_command(command, capsys):
     name, *words = shlex.split(command)
-    kinds = {"evaluate": EvaluateConfig, "convert": ConvertConfig}
+    kinds = {
+        "evaluate": EvaluateConfig,
+        "convert": ConvertConfig,
+        "watch": WatchConfig,
+        "report": ReportConfig,
+    }
     if name in kinds:
-        parse_words(kinds[name], words, name)
+        config = parse_words(kinds[name], words, name)
+        assert name != "report" or config.runs  # which it needs
     else:
         assert cli.main([name, *words]) == 0
 
@@ -63,4 +71,4 @@ def test_the_pretrained_score_is_the_one_that_its_file_states():
 
 
 def test_all_are_found():
-    assert (len(SNIPPETS), len(COMMANDS), len(FASTPG)) == (3, 6, 6)
+    assert (len(SNIPPETS), len(COMMANDS), len(FASTPG)) == (3, 6, 11)

@@ -1,0 +1,17 @@
+"""Small trained runs, for the tests of the commands that show them."""
+
+from pathlib import Path
+
+from fastpg.train import main
+
+FAST = "--preset fast --num-envs 4 --steps-per-update 64 --agent-steps 512".split()
+#: Settings of an input of several views and past actions.
+LOOKS_BACK = [*FAST, "--views", "0", "2", "5", "--past-actions", "2"]
+ARTICLE = "--episodes 10".split()
+
+
+def small_run(folder: Path, settings: list[str], seed: int = 0) -> Path:
+    """Train into a folder; it is returned."""
+    words = ["--hidden", "8", "--seed", str(seed), "--run-dir", str(folder), *settings]
+    assert main(words) == 0
+    return folder
