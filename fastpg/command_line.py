@@ -6,8 +6,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
+from fastpg._roms import pong_rom
 from fastpg.checkpoint import CheckpointError
 from fastpg.config import ConfigError, TrainConfig
 from fastpg.envs.rules import Rules
@@ -72,6 +73,28 @@ def resolve_rules(config: TrainConfig) -> Rules:
         )
     except ValueError as error:
         raise ConfigError(f"--env {config.env}: {error}") from None
+
+
+def resolve_emulator(emulator: str, rules: Rules, env: str) -> Literal["native", "ale"]:
+    """Who emulates: ``"native"``, our own, or ``"ale"``.
+
+    Args:
+        emulator: one of them, or ``"auto"``: native for what it plays.
+        rules: of the game.
+        env: their name as it was given, for the error.
+    """
+    plays = rules.game == "pong"
+    if emulator == "native" and not plays:
+        raise ConfigError(
+            f"--emulator native: it plays Pong only; leave it out to play {env} on ale-py"
+        )
+    if emulator == "ale" or not plays:
+        return "ale"
+    try:
+        pong_rom()
+    except RuntimeError as error:
+        raise ConfigError(f"--emulator native: {error}") from None
+    return "native"
 
 
 def guarded(name: str, command: Callable[[], None]) -> int:

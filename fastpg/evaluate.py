@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
-from fastpg.command_line import guarded, parse, resolve_rules
+from fastpg.command_line import guarded, parse, resolve_emulator, resolve_rules
 from fastpg.config import ConfigError, TrainConfig
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import available_cores
@@ -67,7 +67,7 @@ def _command(argv: Sequence[str]) -> None:
     _check(config)
     saved = load_pretrained() if config.run is None else _load(config.run)
     rules, env = _rules(config, saved)
-    emulator = _emulator(config, rules, env)
+    emulator = resolve_emulator(config.emulator, rules, env)
     progress = _Progress(config.episodes)
     began = perf_counter()
     try:
@@ -125,17 +125,6 @@ def _rules(config: EvaluateConfig, saved: Checkpoint) -> tuple[Rules, str]:
         raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train")
     trained = TrainConfig.from_json(saved.state["config"])
     return resolve_rules(trained), trained.env
-
-
-def _emulator(config: EvaluateConfig, rules: Rules, env: str) -> str:
-    native = rules.game == "pong"
-    if config.emulator == "native" and not native:
-        raise ConfigError(
-            f"--emulator native: it plays Pong only; leave it out to play {env} on ale-py"
-        )
-    if config.emulator == "auto":
-        return "native" if native else "ale"
-    return config.emulator
 
 
 class _Progress:

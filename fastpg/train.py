@@ -14,10 +14,16 @@ from pathlib import Path
 from time import perf_counter
 
 import fastpg
-from fastpg._roms import pong_rom
 from fastpg.algorithms.base import Diverged
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
-from fastpg.command_line import DONE, FAILED, INTERRUPTED, WRONG_SETTINGS, resolve_rules
+from fastpg.command_line import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    WRONG_SETTINGS,
+    resolve_emulator,
+    resolve_rules,
+)
 from fastpg.command_line import parse as parse_words
 from fastpg.config import ConfigError, TrainConfig, check, check_resumed, preset
 from fastpg.envs.rules import Rules
@@ -90,19 +96,8 @@ def parse(argv: Sequence[str]) -> tuple[TrainConfig, Checkpoint | None]:
 
 def resolve_auto(config: TrainConfig, rules: Rules) -> TrainConfig:
     """The same settings with the emulator's and the backend's names instead of ``auto``."""
-    native = rules.game == "pong"
-    if config.emulator == "native" and not native:
-        raise ConfigError(
-            f"--emulator native: it plays Pong only; leave it out to play {config.env} on ale-py"
-        )
-    if config.emulator == "auto":
-        config = replace(config, emulator="native" if native else "ale")
-    if config.emulator == "native":
-        try:
-            pong_rom()
-        except RuntimeError as error:
-            raise ConfigError(f"--emulator native: {error}") from None
-    return resolve_backend(config)
+    emulator = resolve_emulator(config.emulator, rules, config.env)
+    return resolve_backend(replace(config, emulator=emulator))
 
 
 def resolve_backend(config: TrainConfig) -> TrainConfig:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from fastpg.command_line import guarded, parse, resolve_rules
+from fastpg.command_line import guarded, parse, resolve_emulator, resolve_rules
 from fastpg.config import ConfigError, TrainConfig
 from fastpg.envs.rules import Rules
 from fastpg.show import ShowError
@@ -124,14 +124,7 @@ def game_of(trained: dict[str, Any], env: str | None, emulator: str) -> tuple[Ru
     """
     config = TrainConfig.from_json(trained) if env is None else TrainConfig(env=env)
     rules = resolve_rules(config)
-    native = rules.game == "pong"
-    if emulator == "native" and not native:
-        raise ConfigError(
-            f"--emulator native: it plays Pong only; leave it out to play {config.env} on ale-py"
-        )
-    if emulator == "auto":
-        emulator = "native" if native else "ale"
-    return rules, emulator, config.env
+    return rules, resolve_emulator(emulator, rules, config.env), config.env
 
 
 def composer_of(playback: Playback) -> Composer:
