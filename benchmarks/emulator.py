@@ -63,6 +63,21 @@ def core(program: Path, game: str, way: str, summaries: int = 0xFFFFFFFF) -> Con
     return run
 
 
+def core_twice(program: Path, game: str, way: str) -> Contender:
+    """Two processes of the bare core that share nothing: the most that two threads can reach."""
+    words = [str(program), str(roms.get_rom_path(game)), *GAME[game], way, str(0xFFFFFFFF)]
+
+    def run(seconds: float) -> float:
+        command = [*words, str(seconds)]
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        rates = [float(process.communicate()[0]) for process in both]
+        if any(process.returncode for process in both):
+            raise RuntimeError(f"{command}: exit codes {[p.returncode for p in both]}")
+        return sum(rates)
+
+    return run
+
+
 def bare_act(game: str) -> Contender:
     """``ALEInterface.act`` alone, no picture taken."""
     ALEInterface.setLoggerMode(LoggerMode.Error)
@@ -167,6 +182,7 @@ def contenders(folder: Path) -> dict[str, tuple[Contender, str]]:
         found[f"core, {game}, no picture"] = core(program, game, "none", 0), name
     loop = f"core, {GAMES} games in turn, 80x80 view"
     found[loop] = core(pong, "pong", "games"), base
+    found[f"{loop}, 2 processes"] = core_twice(pong, "pong", "games"), loop
     found["step(), pong80, 1 thread"] = native("pong80", 1), loop
     found["step(), pong80, 2 threads"] = native("pong80", 2), "step(), pong80, 1 thread"
     one, two = (f"step(), pong80, 128 games, {n} thread{'s' * (n > 1)}" for n in (1, 2))
