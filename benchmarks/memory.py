@@ -13,8 +13,14 @@ import time
 from pathlib import Path
 
 
-def resident_megabytes(pid):
-    """Resident memory of a process and all below it, in MB (Linux)."""
+OWN = ("Pss_Anon:", "Pss_Shmem:")
+
+
+def own_megabytes(pid):
+    """Memory that a process and all below it hold for themselves, in MB (Linux).
+
+    Not the programs' files: whose they are depends on who else on the machine has them open.
+    """
     children, total = [pid], 0.0
     while children:
         current = children.pop()
@@ -25,8 +31,8 @@ def resident_megabytes(pid):
                 children += map(int, (task / "children").read_text().split())
         except OSError:
             continue
-        # proportional size: shared pages count once over all processes
-        total += next(int(row.split()[1]) for row in status.splitlines() if row.startswith("Pss:"))
+        # proportional size: what processes share counts once
+        total += sum(int(row.split()[1]) for row in status.splitlines() if row.startswith(OWN))
     return total / 1024
 
 
@@ -45,7 +51,7 @@ def main():
         began, sizes = time.monotonic(), []
         while process.poll() is None:
             time.sleep(arguments.every)
-            megabytes = resident_megabytes(process.pid)
+            megabytes = own_megabytes(process.pid)
             if process.poll() is None:
                 sizes.append(megabytes)
                 print(f"{time.monotonic() - began:7.0f} s {megabytes:8.1f} MB", flush=True)
