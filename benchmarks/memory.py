@@ -12,7 +12,6 @@ import tempfile
 import time
 from pathlib import Path
 
-
 OWN = ("Pss_Anon:", "Pss_Shmem:")
 
 

@@ -274,11 +274,8 @@ def check(config: TrainConfig) -> None:
 
 def _check_algorithm(config: TrainConfig) -> None:
     if config.algorithm == "ppo":
-        for name, wanted in (("backend", "tiles"), ("emulator", "native")):
-            if getattr(config, name) not in ("auto", wanted):
-                raise ConfigError(
-                    f"{_option(name)} {getattr(config, name)}: --algorithm ppo needs {wanted}"
-                )
+        if config.backend not in ("auto", "tiles"):
+            raise ConfigError(f"--backend {config.backend}: --algorithm ppo needs tiles")
         if config.input == "raw":
             raise ConfigError("--input raw: --algorithm ppo needs difference or stack")
         games = config.num_envs or PPO_GAMES

@@ -19,12 +19,14 @@ from fastpg._training import Pool, Record
 from fastpg.algorithms.base import stream_seed
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.envs import game_class
+from fastpg.envs.palette import PALETTE_RED
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import WorkerPool
+from fastpg.games import Games
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 from fastpg.rollout import action_table
-from fastpg.tiles import RED, Games, Sight, TileNetwork
+from fastpg.tiles import Sight, TileNetwork
 
 _STREAM = 3  # of the seed: apart from those of training
 _ROOM = 64  # entries; only the last few are looked at
@@ -161,7 +163,9 @@ class Player:
     def choose(self, step: int, number: int) -> int:
         """The action for the picture that the game shows at a step of an episode."""
         self.game.screen(self.screen[0])
-        view = self.kernels.preprocess_palette(self.screen, RED, self.policy.find_background)[0]
+        view = self.kernels.preprocess_palette(
+            self.screen, PALETTE_RED, self.policy.find_background
+        )[0]
         entry = self.entry = self._next_entry(step)
         self.view = view
         self.record.observe(entry, entry * VIEW_PIXELS, min(step, 255), view)

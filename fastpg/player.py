@@ -1,5 +1,6 @@
 """Plays a fragment of an episode with the policy, step by step: any emulator, backend, input."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -8,13 +9,13 @@ import numpy as np
 
 from fastpg._training import Record
 from fastpg.envs import game_class
-from fastpg.envs.palette import PALETTE_RGB
+from fastpg.envs.palette import PALETTE_RED, PALETTE_RGB
 from fastpg.envs.rules import Rules
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 from fastpg.policy import Frames, Recorded, SparseRows, Tiles
 from fastpg.recording import Growing
-from fastpg.tiles import RED, Sight, TileNetwork
+from fastpg.tiles import Sight, TileNetwork
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,16 @@ class Fragment:
     emulator_frames: int
     seconds_emulation: float
     seconds_forward: float
+
+
+def first_states(setup: RolloutSetup, seeds: Sequence[int]) -> list[bytes]:
+    """States of new games with the given seeds."""
+    states = []
+    for seed in seeds:
+        game = game_class(setup.emulator)(setup.rules)
+        game.reset(seed=seed)
+        states.append(game.state())
+    return states
 
 
 def input_size(kind: str) -> int:
@@ -189,7 +200,7 @@ class _SparseDecision(_Decision):
         stacked = setup.input == "stack"
         self.compress = self.kernels.frame_stack if stacked else self.kernels.frame_difference
         self.most_pixels = (2 if stacked else 1) * VIEW_PIXELS
-        self.red = np.ascontiguousarray(PALETTE_RGB[:, 0])
+        self.red = PALETTE_RED
         self.current = np.zeros((1, VIEW_PIXELS), np.uint8)
         self.previous = np.zeros((1, VIEW_PIXELS), np.uint8)
         self.offsets = np.zeros(2, np.int64)
@@ -287,7 +298,7 @@ class _TileDecision:
 
     def __call__(self) -> int:
         """Return the action for the picture in ``screen``."""
-        self.kernels.preprocess_palette(self.frame, RED, self.find_background, self.view)
+        self.kernels.preprocess_palette(self.frame, PALETTE_RED, self.find_background, self.view)
         age = min(self.step, 255)
         if self.tile > _TILE_ROOM - VIEW_PIXELS:
             raise MemoryError("views are too full of tiles")

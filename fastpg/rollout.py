@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastpg.envs import game_class
 from fastpg.envs.palette import PALETTE_RGB
 from fastpg.envs.workers import SharedArray, WorkerPool
 from fastpg.kernels.spec import SCREEN
-from fastpg.player import Fragment, Job, RolloutSetup, StepwisePlayer
+from fastpg.player import Fragment, Job, RolloutSetup, StepwisePlayer, first_states
 from fastpg.policy import Frames, Inputs, SparseRows
 from fastpg.recording import Episode, concatenate_inputs
 
@@ -117,9 +116,4 @@ class RolloutWorker:
 
     def first_states(self, seeds: Sequence[int]) -> list[bytes]:
         """States of new games with the given seeds."""
-        states = []
-        for seed in seeds:
-            game = game_class(self.setup.emulator)(self.setup.rules)
-            game.reset(seed=seed)
-            states.append(game.state())
-        return states
+        return first_states(self.setup, seeds)

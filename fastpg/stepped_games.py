@@ -1,6 +1,6 @@
 """Games that the network on tiles plays step by step, in worker processes: what ale-py needs.
 
-The same episodes, to the last bit, as :class:`fastpg.tiles.Games` plays in compiled code.
+The same episodes, to the last bit, as :class:`fastpg.games.Games` plays in compiled code.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ import numpy as np
 
 from fastpg._training import Record
 from fastpg.envs.workers import SharedArray, WorkerPool
+from fastpg.games import PlayedEpisodes
 from fastpg.player import RolloutSetup, hand_over, handed_over
 from fastpg.recording import Episode, concatenate_inputs
 from fastpg.rollout import RolloutWorker, play_batch
-from fastpg.tiles import PlayedEpisodes, TileNetwork
+from fastpg.tiles import TileNetwork
 
 
 class SteppedGames:
@@ -49,7 +50,7 @@ class SteppedGames:
         self._states = list(states)
 
     def play_episodes(self, first: int, episodes: int) -> PlayedEpisodes:
-        """As :meth:`fastpg.tiles.Games.play_episodes`."""
+        """As :meth:`fastpg.games.Games.play_episodes`."""
         hand_over(self.network, self._weights.array)
         numbers = range(first, first + episodes)
         plans = [list(numbers[game :: self.games]) for game in range(self.games)]
@@ -57,10 +58,10 @@ class SteppedGames:
         self._states = batch.states
         self.record, spans = _recorded(batch.episodes)
         return PlayedEpisodes(
-            spans,
             sum(episode.emulator_frames for episode in batch.episodes),
             batch.seconds_emulation / self.workers,
             batch.seconds_forward / self.workers,
+            spans,
         )
 
     def close(self) -> None:

@@ -1,27 +1,18 @@
-"""The two-layer network on tiles, and games that it plays: compiled, on all cores, in few calls.
+"""The two-layer network on tiles: compiled, on all cores.
 
 A view is a few tiles, solid rectangles of lit pixels; the compiled network keeps the sum of the
 first layer's rows for each tile that it meets. It is the network of :mod:`fastpg.policy`, up to
-rounding. This module knows how weights look to everybody else, and lays out what is played.
+rounding. This module knows how weights look to everybody else.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from fastpg import _training
-from fastpg._training import Learner, Network, Pool, Record
-from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
-from fastpg.envs.palette import PALETTE_RGB
-from fastpg.envs.rules import Rules
+from fastpg._training import Learner, Network, Pool
 from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
 
-RED = np.ascontiguousarray(PALETTE_RGB[:, 0])
-_FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
-_TILES_A_STEP = 16  # four times what Pong shows
 _CELLS_SCALE = 0.4  # of the first weights that a cell's pixels share, to those of pixels
 
 
@@ -213,192 +204,3 @@ class Optimizer:
         for name in self.moments:
             network.rows_inside(tensors[f"{name}_w1"], getattr(core, f"{name}1"))
             network.heads_inside(tensors[f"{name}_w2"], getattr(core, f"{name}2"))
-
-
-@dataclass(frozen=True)
-class PlayedEpisodes:
-    """Whole episodes in a record.
-
-    Attributes:
-        spans: entries (begin, end) of each, in the order of their numbers.
-        emulator_frames: that they took, resets included.
-        seconds_emulation: by the clock, in the emulator and its pictures.
-        seconds_forward: the same, in the choice of actions.
-    """
-
-    spans: list[tuple[int, int]]
-    emulator_frames: int
-    seconds_emulation: float
-    seconds_forward: float
-
-
-class Games:
-    """Games of Pong that a network plays, on a pool of threads, and the record of what it played.
-
-    Attributes:
-        core: the compiled rollout.
-        carry: entries before a row's first step that it looks back at.
-    """
-
-    def __init__(
-        self,
-        network: TileNetwork,
-        pool: Pool,
-        rules: Rules,
-        games: int,
-        *,
-        actions: Sequence[int],
-        seed: int,
-        find_background: bool = True,
-        whole_episodes: bool = False,
-        greedy: bool = False,
-    ):
-        """Get ready; :meth:`seed` or :meth:`restore` each game before the first step.
-
-        Args:
-            network: chooses the actions.
-            pool: threads to play on.
-            rules: of the game.
-            games: how many.
-            actions: the emulator's number of each action of the network.
-            seed: of the actions' random numbers.
-            find_background: as ``preprocess``.
-            whole_episodes: play episodes by number, each with random numbers of its own, instead
-                of a number of steps.
-            greedy: take the likeliest action instead of drawing one.
-        """
-        self.network, self.games = network, games
-        self.carry = network.sight.carry
-        self.core = _training.Rollout(
-            pong_cartridge(),
-            network.core,
-            pool,
-            games,
-            frameskip=frame_range(rules),
-            repeat=rules.repeat_action_probability,
-            most_frames=rules.max_num_frames_per_episode,
-            noop_max=rules.noop_max,
-            red=RED,
-            find_background=find_background,
-            seed=seed,
-            emulator_actions=tuple(actions),
-            whole=whole_episodes,
-            greedy=greedy,
-        )
-
-    @property
-    def record(self) -> Record:
-        """What was played last; indices of its entries are those of the samples."""
-        return self.core.record
-
-    def make_room(self, steps: int) -> None:
-        """Begin with empty rows of so many entries a game."""
-        self.core.write_to(self._record(steps))
-
-    def _record(self, steps: int) -> Record:
-        return Record(self.games * steps, self.games * (steps * _TILES_A_STEP + 2 * VIEW_PIXELS))
-
-    def grow(self) -> None:
-        """Give every game twice the room; what is in it stays."""
-        steps = 2 * (self.record.entries // self.games)
-        larger = Record(self.games * steps, 2 * self.record.room)
-        self.core.move_to(larger)
-
-    def seed(self, seeds: Sequence[int]) -> None:
-        """Begin all games anew."""
-        for game, seed in zip(range(self.games), seeds, strict=True):
-            self.core.seed(game, seed_words(seed))
-
-    def states(self) -> list[bytes]:
-        """All that the games' future depends on, but for the record."""
-        return [self.core.state(game) for game in range(self.games)]
-
-    def restore(self, states: Sequence[bytes]) -> None:
-        """Take over :meth:`states`."""
-        for game, state in zip(range(self.games), states, strict=True):
-            self.core.restore(game, state)
-
-    # ---- whole episodes ----------------------------------------------------------------------
-
-    def play_episodes(self, first: int, episodes: int) -> "PlayedEpisodes":
-        """Play episodes ``first``, .. to their ends; they are shared out to the games in turn."""
-        began, core, games = perf_counter(), self.core, self.games
-        if core.record is None:
-            self.make_room(-(-episodes // games) * _FIRST_ROOM)
-        frames = core.frames().sum()
-        for game in range(games):
-            core.plan(game, first + game, len(range(game, episodes, games)), games)
-        choosing = core.play()
-        while core.unfinished():
-            self.grow()
-            choosing += core.play()
-        seconds = perf_counter() - began
-        forward = min(choosing / min(core.threads, games), seconds)
-        emulated = int(core.frames().sum() - frames)
-        return PlayedEpisodes(self._spans(), emulated, seconds - forward, forward)
-
-    def _spans(self) -> list[tuple[int, int]]:
-        spans = {}
-        for game, (begin, entry, _) in enumerate(self.core.rows()):
-            ends = np.flatnonzero(self.record.ends[begin:entry]) + 1 + begin
-            for k, (first, last) in enumerate(zip([begin, *ends[:-1]], ends, strict=True)):
-                spans[game + k * self.games] = int(first), int(last)
-        return [spans[number] for number in sorted(spans)]
-
-    def close(self) -> None:
-        """Threads end with the pool."""
-
-    # ---- a number of steps of each game ------------------------------------------------------
-
-    def short_of(self, steps: int) -> bool:
-        """Whether a game's row was full before it had played so many steps."""
-        return any(entry - begin < self.carry + steps for begin, entry, _ in self.core.rows())
-
-    def samples(self, steps: int) -> np.ndarray:
-        """Entries (N * steps,) int32 of the last steps, game by game."""
-        rows = np.arange(self.games)[:, None] * self._stride + self.carry
-        return (rows + np.arange(steps)).astype(np.int32).ravel()
-
-    def rows(self, name: str, steps: int) -> np.ndarray:
-        """(steps, N): an array of the record as the games' steps side by side."""
-        whole = getattr(self.record, name)[: self.games * self._stride]
-        rows = whole.reshape(self.games, -1)[:, self.carry : self.carry + steps]
-        return np.ascontiguousarray(rows.T)
-
-    def entries(self, steps: np.ndarray) -> np.ndarray:
-        """The inverse of :meth:`rows`: (steps, N) at the record's entries, zeros elsewhere."""
-        whole = np.zeros(self.record.entries, steps.dtype)
-        rows = whole[: self.games * self._stride].reshape(self.games, -1)
-        rows[:, self.carry : self.carry + len(steps)] = steps.T
-        return whole
-
-    @property
-    def _stride(self) -> int:
-        return self.record.entries // self.games
-
-    def tail(self) -> dict[str, np.ndarray]:
-        """What the next steps look back at: of each game the frame it shows and those before."""
-        record, each = self.record, self.carry + 1
-        last = [np.arange(entry - self.carry, entry + 1) for _, entry, _ in self.core.rows()]
-        at = np.concatenate(last)
-        begins, counts = record.begins[at].astype(np.int64), record.counts[at].astype(np.int64)
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return {
-            "tail_tiles": record.tiles[np.repeat(begins, counts) + within],
-            "tail_counts": counts.astype(np.uint16).reshape(-1, each),
-            "tail_ages": record.ages[at].reshape(-1, each),
-            "tail_actions": record.actions[at].reshape(-1, each),
-        }
-
-    def set_tail(self, tail: Any) -> None:
-        """Take over :meth:`tail`."""
-        counts = tail["tail_counts"]
-        first = np.cumsum([0, *counts.sum(axis=1, dtype=np.int64)])
-        for game in range(self.games):
-            self.core.set_tail(
-                game,
-                np.ascontiguousarray(tail["tail_tiles"][first[game] : first[game + 1]]),
-                counts[game],
-                tail["tail_ages"][game],
-                tail["tail_actions"][game],
-            )

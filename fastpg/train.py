@@ -104,11 +104,6 @@ def resolve_backend(config: TrainConfig) -> TrainConfig:
     """The same settings with the backend's name instead of ``auto``."""
     if config.backend == "auto":
         config = replace(config, backend="cython" if config.input == "raw" else "tiles")
-    if config.algorithm == "ppo" and config.emulator != "native":
-        raise ConfigError(
-            f"--algorithm ppo: plays Pong on --emulator native only, got --env {config.env} "
-            f"--emulator {config.emulator}"
-        )
     if config.backend == "tiles":
         if config.input == "raw":
             raise ConfigError("--input raw: needs --backend cython, numba or reference, got tiles")

@@ -19,23 +19,20 @@ from fastpg.config import PPO_GAMES, ConfigError, TrainConfig
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import available_cores
+from fastpg.games import GameRows, Games
 from fastpg.metrics import MetricsFile, Progress, Row, ScoreWindow, TensorBoard
 from fastpg.player import RolloutSetup
 from fastpg.rollout import action_table
 from fastpg.run_dir import METRICS
 from fastpg.stepped_games import SteppedGames
-from fastpg.tiles import Games, Sight, TileNetwork
+from fastpg.stepped_rows import SteppedRows
+from fastpg.tiles import Sight, TileNetwork
 
 
 def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     """The algorithm that a run's settings ask for."""
     game = game_class(config.emulator)(rules)
     outputs, table = action_table(rules.game, len(game.action_meanings), config.idle)
-    if config.algorithm == "ppo":
-        return _make_ppo(config, rules, game, outputs, table)
-    games = config.num_envs or config.episodes_per_batch
-    cores = min(config.threads or available_cores(), games)
-    credit = Credit(config.gamma, config.cut_at_rewards, config.standardize)
     setup = RolloutSetup(
         rules=rules,
         emulator=config.emulator,
@@ -46,9 +43,19 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
         hidden=config.hidden,
         outputs=outputs,
         action_table=table,
-        sight=_sight(config),
+        sight=Sight(config.views, config.input == "difference", config.past_actions),
         cell=config.cells,
     )
+    cores = config.threads or available_cores()
+    if config.algorithm == "ppo":
+        return _make_ppo(config, setup, cores)
+    return _make_reinforce(config, setup, cores)
+
+
+def _make_reinforce(config: TrainConfig, setup: RolloutSetup, cores: int) -> Algorithm:
+    credit = Credit(config.gamma, config.cut_at_rewards, config.standardize)
+    games = config.num_envs or config.episodes_per_batch
+    cores = min(cores, games)
     settings: dict[str, Any] = {
         "learning_rate": config.learning_rate,
         "decay": config.decay,
@@ -56,30 +63,16 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     }
     if config.backend != "tiles":
         return ReinforceOps(credit, setup, games=games, workers=cores, **settings)
-    pool = Pool(min(cores, MOST_THREADS))
-    network = TileNetwork(
-        config.hidden, setup.sight, len(table), outputs, value=False, cell=config.cells
-    )
+    network, pool = _network(setup, value=False), Pool(min(cores, MOST_THREADS))
     players: Games | SteppedGames
     if config.emulator == "native":
-        players = Games(
-            network,
-            pool,
-            rules,
-            games,
-            actions=[game.emulator_actions[action] for action in table],
-            seed=config.seed,
-            find_background=setup.find_background,
-            whole_episodes=True,
-        )
+        players = _compiled_games(setup, network, pool, games, whole_episodes=True)
     else:
         players = SteppedGames(network, setup, games, cores)
     return Reinforce(credit, network, players, pool, seed=config.seed, **settings)
 
 
-def _make_ppo(
-    config: TrainConfig, rules: Rules, game: Any, outputs: int, table: tuple[int, ...]
-) -> PPO:
+def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
     final = config.final_learning_rate
     settings = PPOSettings(
         steps=config.steps_per_update,
@@ -95,23 +88,36 @@ def _make_ppo(
         value_weight=config.value_weight,
         max_gradient=config.max_gradient,
     )
-    return PPO(
-        settings,
-        rules,
-        emulator_actions=[game.emulator_actions[action] for action in table],
-        sight=_sight(config),
-        hidden=config.hidden,
-        cell=config.cells,
-        outputs=outputs,
-        games=config.num_envs or PPO_GAMES,
-        threads=min(config.threads or available_cores(), MOST_THREADS),
-        seed=config.seed,
-        find_background=config.background == "frame",
+    games = config.num_envs or PPO_GAMES
+    network, pool = _network(setup, value=True), Pool(min(cores, MOST_THREADS))
+    rows: GameRows
+    if config.emulator == "native":
+        rows = compiled = _compiled_games(setup, network, pool, games, whole_episodes=False)
+        compiled.make_room(compiled.carry + settings.steps + 1)
+    else:
+        rows = SteppedRows(network, setup, games, cores, settings.steps)
+    return PPO(settings, network, rows, pool, seed=config.seed)
+
+
+def _network(setup: RolloutSetup, value: bool) -> TileNetwork:
+    actions = len(setup.action_table)
+    return TileNetwork(setup.hidden, setup.sight, actions, setup.outputs, value, setup.cell)
+
+
+def _compiled_games(
+    setup: RolloutSetup, network: TileNetwork, pool: Pool, games: int, *, whole_episodes: bool
+) -> Games:
+    emulator_actions = game_class("native")(setup.rules).emulator_actions
+    return Games(
+        network,
+        pool,
+        setup.rules,
+        games,
+        actions=[emulator_actions[action] for action in setup.action_table],
+        seed=setup.seed,
+        find_background=setup.find_background,
+        whole_episodes=whole_episodes,
     )
-
-
-def _sight(config: TrainConfig) -> Sight:
-    return Sight(config.views, config.input == "difference", config.past_actions)
 
 
 class Trainer:

@@ -6,9 +6,11 @@ import pytest
 from fastpg._training import Pool, Record, Rollout
 from fastpg.envs.native_game import NativeGame, pong_cartridge
 from fastpg.envs.native_vector import NativeVectorEnv
+from fastpg.envs.palette import PALETTE_RED
 from fastpg.envs.rules import rules
+from fastpg.games import Games
 from fastpg.kernels import get_backend
-from fastpg.tiles import RED, Games, Sight
+from fastpg.tiles import Sight
 from tests.tile_model import PIXELS, make_network
 
 ACTIONS, EMULATOR_ACTIONS = (3, 2), (4, 3)  # DOWN and UP: of the environments, and as ALE numbers
@@ -175,7 +177,7 @@ def test_rounds_threads_and_short_rows_change_nothing(sight):
 
 def test_rows_of_tiles_grow_where_everything_is_lit(monkeypatch):
     """400 tiles a frame, without end: as if there had been room from the start."""
-    monkeypatch.setattr("fastpg.tiles.RED", np.full(256, 7, np.uint8))
+    monkeypatch.setattr("fastpg.games.PALETTE_RED", np.full(256, 7, np.uint8))
     results = []
     for room in (None, 4096):
         _, games = make_games(RULES["no-op starts"], SIGHTS[1], 2, find_background=False)
@@ -224,7 +226,7 @@ def play_episode(network, game, number, steps):
     game.reset()
     while not over:
         game.screen(screen[0])
-        player.see(kernels.preprocess_palette(screen, RED)[0], step)
+        player.see(kernels.preprocess_palette(screen, PALETTE_RED)[0], step)
         reward, terminated, truncated = game.step(ACTIONS[player.choose(number, step)])
         over = terminated or truncated
         player.write(reward, over)
@@ -267,7 +269,13 @@ def test_whole_episodes_play_by_number_into_rows_that_grow(threads):
 
 
 def make_rollout(network, **changed):
-    options = {"frameskip": (4, 5), "repeat": 0.0, "most_frames": 0, "noop_max": 0, "red": RED}
+    options = {
+        "frameskip": (4, 5),
+        "repeat": 0.0,
+        "most_frames": 0,
+        "noop_max": 0,
+        "red": PALETTE_RED,
+    }
     options |= {
         "find_background": True,
         "seed": 0,
@@ -285,7 +293,7 @@ def make_rollout(network, **changed):
         {"emulator_actions": (3,)},
         {"emulator_actions": (3, 18)},
         {"emulator_actions": (-1, 3)},
-        {"red": RED[:-1]},
+        {"red": PALETTE_RED[:-1]},
     ],
 )
 def test_rollouts_that_cannot_be(changed):

@@ -5,18 +5,17 @@ Source: Schulman et al. 2017, arXiv:1707.06347; advantages: arXiv:1506.02438.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 
 from fastpg._training import Pool
 from fastpg.algorithms.base import GAMES, ORDER, WEIGHTS, Diverged, Played, stream_seed
 from fastpg.algorithms.episodes import EpisodeOrder
-from fastpg.envs.rules import Rules
+from fastpg.games import GameRows
 from fastpg.kernels import get_backend
-from fastpg.tiles import Games, Optimizer, Sight, TileNetwork
+from fastpg.tiles import Optimizer, TileNetwork
 
 _PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01  # of the first weights: policies begin all but uniform
 _LEARNED = ("entropy", "kl", "clip_fraction", "value_loss")  # what gradients come with
@@ -46,40 +45,21 @@ class PPO:
     def __init__(
         self,
         settings: PPOSettings,
-        rules: Rules,
+        network: TileNetwork,
+        games: GameRows,
+        pool: Pool,
         *,
-        emulator_actions: Sequence[int],
-        sight: Sight,
-        hidden: int,
-        cell: int,
-        outputs: int,
-        games: int,
-        threads: int,
         seed: int,
-        find_background: bool,
     ):
         """Draw the weights, begin the games."""
         self.settings, self.seed = settings, seed
         self.kernels = get_backend("cython")
-        pool = Pool(threads)
-        self.network = TileNetwork(
-            hidden, sight, len(emulator_actions), outputs, value=True, cell=cell
-        )
+        self.network, self.games = network, games
         self.network.initialize(stream_seed(seed, WEIGHTS), _PIXEL_SCALE, _POLICY_SCALE)
-        most_samples = min(settings.minibatch, games * settings.steps)
-        self.optimizer = Optimizer(self.network, pool, most_samples, ("mean", "square"))
-        self.games = Games(
-            self.network,
-            pool,
-            rules,
-            games,
-            actions=emulator_actions,
-            seed=seed,
-            find_background=find_background,
-        )
-        self.games.seed([stream_seed(seed, GAMES, game) for game in range(games)])
-        self.games.make_room(self.games.carry + settings.steps + 1)
-        self.order = EpisodeOrder(games)
+        most_samples = min(settings.minibatch, games.games * settings.steps)
+        self.optimizer = Optimizer(network, pool, most_samples, ("mean", "square"))
+        self.games.seed([stream_seed(seed, GAMES, game) for game in range(games.games)])
+        self.order = EpisodeOrder(games.games)
         self.agent_steps = self.rounds = 0
         self._broken_off = False
         self._saved = self._games_tensors()
@@ -88,29 +68,20 @@ class PPO:
 
     def play(self) -> Played:
         """Play T steps of all games."""
-        began = perf_counter()
         if self._broken_off:
             self._restore_games(self._saved)
         self._broken_off = True  # until all of it has been learned from
-        core, steps = self.games.core, self.settings.steps
-        frames = core.frames().sum()
-        core.carry_over()
-        choosing = core.play(self.games.carry + steps)
-        while self.games.short_of(steps):
-            self.games.grow()
-            choosing += core.play(self.games.carry + steps)
-        core.value_last()
+        steps = self.settings.steps
+        took = self.games.play_steps(steps)
         order = self.order.copy()
         finished = order.add(self.games.rows("rewards", steps), self.games.rows("ends", steps))
-        seconds = perf_counter() - began
-        forward = min(choosing / min(core.threads, self.games.games), seconds)
         return Played(
             steps * self.games.games,
-            int(core.frames().sum() - frames),
+            took.emulator_frames,
             [score for score, _ in finished],
             [length for _, length in finished],
-            seconds - forward,
-            forward,
+            took.seconds_emulation,
+            took.seconds_forward,
             order,
         )
 
@@ -197,4 +168,5 @@ class PPO:
         self._restore_games(self._saved)
 
     def close(self) -> None:
-        """Threads end with the object."""
+        """End workers."""
+        self.games.close()

@@ -13,10 +13,11 @@ import numpy as np
 
 from fastpg._training import Pool
 from fastpg.algorithms.base import GAMES, WEIGHTS, Diverged, Played, stream_seed
+from fastpg.games import Games
 from fastpg.kernels import get_backend
 from fastpg.kernels.ops import Backend
 from fastpg.stepped_games import SteppedGames
-from fastpg.tiles import Games, Optimizer, TileNetwork
+from fastpg.tiles import Optimizer, TileNetwork
 
 _SAMPLES = 2048  # whose hidden units are kept at a time
 

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from fastpg.envs.ale_game import AleGame
-from fastpg.envs.palette import PALETTE_RGB
+from fastpg.envs.palette import PALETTE_RED
 from fastpg.envs.rules import Rules
 from fastpg.envs.vector import INFO_KEYS as INFO_KEYS
 from fastpg.envs.vector import OBSERVATIONS, Buffers, GameVectorEnv
@@ -183,7 +183,7 @@ class _Views:
         from fastpg.kernels import DEFAULT_BACKEND, get_backend
 
         self._kernels = get_backend(backend or DEFAULT_BACKEND)
-        self._red = np.ascontiguousarray(PALETTE_RGB[:, 0])
+        self._red = PALETTE_RED
         self.array = np.zeros((games, VIEW_PIXELS), np.uint8)
 
     def see(self, screens: np.ndarray) -> None:

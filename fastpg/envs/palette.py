@@ -39,3 +39,4 @@ PALETTE_RGB = _table()
 #: (256,) uint8, read-only: ALE's grey value of each palette index, the colour's luma, rounded.
 PALETTE_GRAY = np.rint(PALETTE_RGB @ np.array([0.2989, 0.5870, 0.1140])).astype(np.uint8)
 PALETTE_GRAY.flags.writeable = False
+PALETTE_RED = np.ascontiguousarray(PALETTE_RGB[:, 0])  # what preprocess_palette asks for

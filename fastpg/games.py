@@ -1,0 +1,288 @@
+"""Games that the network on tiles plays, and the record of what it played.
+
+:class:`Games` plays Pong in compiled code, on all cores, in few calls. What ale-py emulates is
+played step by step, by :mod:`fastpg.stepped_games` and :mod:`fastpg.stepped_rows`, the same to the
+last bit.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from fastpg import _training
+from fastpg._training import Pool, Record
+from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
+from fastpg.envs.palette import PALETTE_RED
+from fastpg.envs.rules import Rules
+from fastpg.kernels.spec import VIEW_PIXELS
+from fastpg.tiles import TileNetwork
+
+_FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
+_TILES_A_STEP = 16  # four times what Pong shows
+
+
+@dataclass(frozen=True)
+class PlayedSteps:
+    """What it took to play.
+
+    Attributes:
+        emulator_frames: of all games, resets included.
+        seconds_emulation: by the clock, in the emulator and its pictures.
+        seconds_forward: the same, in the choice of actions.
+    """
+
+    emulator_frames: int
+    seconds_emulation: float
+    seconds_forward: float
+
+
+@dataclass(frozen=True)
+class PlayedEpisodes(PlayedSteps):
+    """Whole episodes in a record.
+
+    Attributes:
+        spans: entries (begin, end) of each, in the order of their numbers.
+    """
+
+    spans: list[tuple[int, int]]
+
+
+class GameRows(ABC):
+    """Games that play on, some steps at a time, each into a row of the record.
+
+    A row begins with the entries that its first step looks back at, and ends with that of the frame
+    after its last step. Episodes that end are followed by the next.
+
+    Attributes:
+        games: how many.
+        carry: entries before a row's first step.
+    """
+
+    games: int
+    carry: int
+
+    @property
+    @abstractmethod
+    def record(self) -> Record:
+        """What was played last; indices of its entries are those of the samples."""
+
+    @abstractmethod
+    def seed(self, seeds: Sequence[int]) -> None:
+        """Begin all games anew."""
+
+    @abstractmethod
+    def states(self) -> list[bytes]:
+        """All that the games' future depends on, but for the record."""
+
+    @abstractmethod
+    def restore(self, states: Sequence[bytes]) -> None:
+        """Take over :meth:`states`."""
+
+    @abstractmethod
+    def play_steps(self, steps: int) -> PlayedSteps:
+        """Play so many steps of each game, and value the frames that they come to."""
+
+    @abstractmethod
+    def tail(self) -> dict[str, np.ndarray]:
+        """What the next steps look back at: of each game the frame it shows and those before."""
+
+    @abstractmethod
+    def set_tail(self, tail: Mapping[str, np.ndarray]) -> None:
+        """Take over :meth:`tail`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what plays."""
+
+    @property
+    def _stride(self) -> int:
+        return self.record.entries // self.games
+
+    def samples(self, steps: int) -> np.ndarray:
+        """Entries (N * steps,) int32 of the last steps, game by game."""
+        rows = np.arange(self.games)[:, None] * self._stride + self.carry
+        return (rows + np.arange(steps)).astype(np.int32).ravel()
+
+    def rows(self, name: str, steps: int) -> np.ndarray:
+        """(steps, N): an array of the record as the games' steps side by side."""
+        whole = getattr(self.record, name)[: self.games * self._stride]
+        rows = whole.reshape(self.games, -1)[:, self.carry : self.carry + steps]
+        return np.ascontiguousarray(rows.T)
+
+    def entries(self, steps: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`rows`: (steps, N) at the record's entries, zeros elsewhere."""
+        whole = np.zeros(self.record.entries, steps.dtype)
+        rows = whole[: self.games * self._stride].reshape(self.games, -1)
+        rows[:, self.carry : self.carry + len(steps)] = steps.T
+        return whole
+
+
+def tail_of(record: Record, entries: np.ndarray) -> dict[str, np.ndarray]:
+    """What a :meth:`GameRows.tail` says of these entries (N, carry + 1)."""
+    at = entries.ravel()
+    begins, counts = record.begins[at].astype(np.int64), record.counts[at].astype(np.int64)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return {
+        "tail_tiles": record.tiles[np.repeat(begins, counts) + within],
+        "tail_counts": counts.astype(np.uint16).reshape(entries.shape),
+        "tail_ages": record.ages[at].reshape(entries.shape),
+        "tail_actions": record.actions[at].reshape(entries.shape),
+    }
+
+
+class Games(GameRows):
+    """Games of Pong that a network plays in compiled code, on a pool of threads.
+
+    Attributes:
+        core: the compiled rollout.
+    """
+
+    def __init__(
+        self,
+        network: TileNetwork,
+        pool: Pool,
+        rules: Rules,
+        games: int,
+        *,
+        actions: Sequence[int],
+        seed: int,
+        find_background: bool = True,
+        whole_episodes: bool = False,
+        greedy: bool = False,
+    ):
+        """Get ready; :meth:`seed` or :meth:`restore` each game before the first step.
+
+        Args:
+            network: chooses the actions.
+            pool: threads to play on.
+            rules: of the game.
+            games: how many.
+            actions: the emulator's number of each action of the network.
+            seed: of the actions' random numbers.
+            find_background: as ``preprocess``.
+            whole_episodes: play episodes by number, each with random numbers of its own, instead
+                of a number of steps.
+            greedy: take the likeliest action instead of drawing one.
+        """
+        self.network, self.games = network, games
+        self.carry = network.sight.carry
+        self.core = _training.Rollout(
+            pong_cartridge(),
+            network.core,
+            pool,
+            games,
+            frameskip=frame_range(rules),
+            repeat=rules.repeat_action_probability,
+            most_frames=rules.max_num_frames_per_episode,
+            noop_max=rules.noop_max,
+            red=PALETTE_RED,
+            find_background=find_background,
+            seed=seed,
+            emulator_actions=tuple(actions),
+            whole=whole_episodes,
+            greedy=greedy,
+        )
+
+    @property
+    def record(self) -> Record:
+        """What was played last; none before :meth:`make_room`."""
+        return self.core.record
+
+    def make_room(self, steps: int) -> None:
+        """Begin with empty rows of so many entries a game."""
+        self.core.write_to(self._record(steps))
+
+    def _record(self, steps: int) -> Record:
+        return Record(self.games * steps, self.games * (steps * _TILES_A_STEP + 2 * VIEW_PIXELS))
+
+    def grow(self) -> None:
+        """Give every game twice the room; what is in it stays."""
+        steps = 2 * (self.record.entries // self.games)
+        larger = Record(self.games * steps, 2 * self.record.room)
+        self.core.move_to(larger)
+
+    def seed(self, seeds: Sequence[int]) -> None:
+        """Begin all games anew."""
+        for game, seed in zip(range(self.games), seeds, strict=True):
+            self.core.seed(game, seed_words(seed))
+
+    def states(self) -> list[bytes]:
+        """All that the games' future depends on, but for the record."""
+        return [self.core.state(game) for game in range(self.games)]
+
+    def restore(self, states: Sequence[bytes]) -> None:
+        """Take over :meth:`states`."""
+        for game, state in zip(range(self.games), states, strict=True):
+            self.core.restore(game, state)
+
+    def _took(self, began: float, frames: int, choosing: float) -> PlayedSteps:
+        seconds = perf_counter() - began
+        forward = min(choosing / min(self.core.threads, self.games), seconds)
+        return PlayedSteps(int(self.core.frames().sum() - frames), seconds - forward, forward)
+
+    # ---- whole episodes ----------------------------------------------------------------------
+
+    def play_episodes(self, first: int, episodes: int) -> PlayedEpisodes:
+        """Play episodes ``first``, .. to their ends; they are shared out to the games in turn."""
+        began, core, games = perf_counter(), self.core, self.games
+        if core.record is None:
+            self.make_room(-(-episodes // games) * _FIRST_ROOM)
+        frames = core.frames().sum()
+        for game in range(games):
+            core.plan(game, first + game, len(range(game, episodes, games)), games)
+        choosing = core.play()
+        while core.unfinished():
+            self.grow()
+            choosing += core.play()
+        took = self._took(began, frames, choosing)
+        return PlayedEpisodes(**vars(took), spans=self._spans())
+
+    def _spans(self) -> list[tuple[int, int]]:
+        spans = {}
+        for game, (begin, entry, _) in enumerate(self.core.rows()):
+            ends = np.flatnonzero(self.record.ends[begin:entry]) + 1 + begin
+            for k, (first, last) in enumerate(zip([begin, *ends[:-1]], ends, strict=True)):
+                spans[game + k * self.games] = int(first), int(last)
+        return [spans[number] for number in sorted(spans)]
+
+    def close(self) -> None:
+        """Threads end with the pool."""
+
+    # ---- a number of steps of each game ------------------------------------------------------
+
+    def play_steps(self, steps: int) -> PlayedSteps:
+        """See :class:`GameRows`; where a row is too short it is made longer."""
+        began, core = perf_counter(), self.core
+        frames = core.frames().sum()
+        core.carry_over()
+        choosing = core.play(self.carry + steps)
+        while self.short_of(steps):
+            self.grow()
+            choosing += core.play(self.carry + steps)
+        core.value_last()
+        return self._took(began, frames, choosing)
+
+    def short_of(self, steps: int) -> bool:
+        """Whether a game's row was full before it had played so many steps."""
+        return any(entry - begin < self.carry + steps for begin, entry, _ in self.core.rows())
+
+    def tail(self) -> dict[str, np.ndarray]:
+        """See :class:`GameRows`."""
+        last = [np.arange(entry - self.carry, entry + 1) for _, entry, _ in self.core.rows()]
+        return tail_of(self.record, np.array(last))
+
+    def set_tail(self, tail: Mapping[str, np.ndarray]) -> None:
+        """See :class:`GameRows`; the rows have room."""
+        counts = tail["tail_counts"]
+        first = np.cumsum([0, *counts.sum(axis=1, dtype=np.int64)])
+        for game in range(self.games):
+            self.core.set_tail(
+                game,
+                np.ascontiguousarray(tail["tail_tiles"][first[game] : first[game + 1]]),
+                counts[game],
+                tail["tail_ages"][game],
+                tail["tail_actions"][game],
+            )
