@@ -57,7 +57,7 @@ def parse(
     lines = [line.strip("│╭╮╰╯ ") for line in shown.getvalue().splitlines()[1:]]
     text = "\n".join("" if set(line) <= set("─-") else line for line in lines).strip()
     wrong = " ".join(text.partition("\n\n")[0].split())
-    near = re.findall(r"^--\S+", text, re.M) if "Perhaps you meant:" in text else []
+    near = re.findall(r"^--[^\s,]+", text, re.M) if "Perhaps you meant:" in text else []
     hint = f"; near is {', '.join(near)}" if near else ""
     raise ConfigError(f"{wrong}{hint}; --help explains every option")
 

@@ -110,3 +110,11 @@ def test_help_of_a_command_fills_the_lines_of_a_terminal(name, capsys, monkeypat
         if line.startswith(" " * 10) and after.startswith(" " * 10):  # both of one explanation
             word = after.split()[0]
             assert len(line) + 1 + len(word) > 78, f"{line!r} has room for {word!r}"
+
+
+def test_a_misspelt_switch_names_a_near_one(capsys):
+    assert cli.main(["watch", "--wndow"]) == 2
+    assert capsys.readouterr().err == (
+        "fastpg.watch: Unrecognized options: --wndow; near is --window; --help explains every "
+        "option\n"
+    )
