@@ -73,7 +73,7 @@ class Games(VecEnv):
 def main(argv: Sequence[str] | None = None) -> None:
     """Train and evaluate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--env", default="fastpg/PongNoFrameskip-v4", help="rules of the game")
+    parser.add_argument("--env", default="fastpg/Pong-v5", help="rules of the game")
     parser.add_argument("--steps", type=int, default=1_000_000, help="agent steps in all")
     parser.add_argument("--games", type=int, default=8, help="played at the same time")
     parser.add_argument("--rollout", type=int, default=128, help="steps of each game an update")

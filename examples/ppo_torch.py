@@ -1,7 +1,7 @@
 """PPO in one file, in PyTorch, on Pong's vector environment of fastpg.
 
     python examples/ppo_torch.py                # sixteen games at once, 2 million steps
-    python examples/ppo_torch.py --steps 1e5 --seed 3
+    python examples/ppo_torch.py --env fastpg/PongNoFrameskip-v4  # no sticky actions: easier
 
 The environment plays in compiled code on threads and hands out 80x80 views of 0 and 1; the network
 sees two of them, the present one and the one before. Of their 12,800 pixels some sixty are lit, so
@@ -28,7 +28,7 @@ VIEW = 80 * 80
 def arguments() -> argparse.Namespace:
     """What can be set on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--env", default="fastpg/PongNoFrameskip-v4", help="rules of the game")
+    parser.add_argument("--env", default="fastpg/Pong-v5", help="rules of the game")
     parser.add_argument("--steps", type=float, default=2e6, help="agent steps in all")
     parser.add_argument("--games", type=int, default=16, help="played at the same time")
     parser.add_argument("--rollout", type=int, default=128, help="steps of each game an update")
