@@ -28,13 +28,18 @@ _LOOKS = 4
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Make one HTML file of runs: curves, speed, settings, what was learned, and a short game.
+    """Make one HTML file of runs: curves, speed, settings, what was learned, a game.
 
-    Runs of the same settings but the seed share a curve, with the seeds' range as a band. The file
-    needs no network. What was learned is shown of the run with the best score.
+    Runs of the same settings but the seed share a curve, their range a band.
+
+    What was learned is that of the run with the best score. No network is needed.
     """
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
+    runs: Annotated[
+        tuple[Path, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint="(required)"),
+    ]
     """Folders that fastpg.train wrote."""
 
     output: Path | None = None
@@ -182,8 +187,8 @@ def _of_runs(groups: Sequence[Group], pong: bool) -> list[Plot]:
         text = "The last episodes of training, up to 100 of each run."
         drawn.append(Plot("scores", "Scores", text, figure))
     text = (
-        "Counted from the first played frame. Steps a second include learning; the rest of the "
-        "time goes to books and checkpoints."
+        "Counted from the first played frame. Steps a second include learning; other is "
+        "time that goes to bookkeeping and checkpoints."
     )
     return [*drawn, Plot("speed", "Speed, and where the time went", text, plots.speed(groups))]
 
@@ -203,7 +208,7 @@ def _of_policy(playback: Playback, run: Run) -> list[Plot]:
     units = weights.units(rows * columns)
     views = "" if len(units[0].planes) == 1 else " Views stand side by side, the present one first."
     grid = (
-        f"Weights of the {len(units)} hidden units of {run.path.name} that can move the choice "
+        f"Weights of the {len(units)} hidden units of run {run.path.name} that can move the choice "
         "most, each as a picture of the field, smoothed a little: lit pixels in orange places "
         f"excite a unit, in blue ones inhibit it.{views} The title says what an active unit "
         "speaks for, and how loudly."
@@ -265,7 +270,7 @@ def _game(config: ReportConfig, playback: Playback, best: Run) -> Section:
     paddle = " The policy has the right paddle." if playback.up is not None else ""
     how = "its likeliest actions" if config.greedy else "actions drawn by their probability"
     text = (
-        f"The start of a game of {best.path.name}, at real speed, with {how}.{paddle} Beside "
+        f"The start of a game of run {best.path.name}, at real speed, with {how}.{paddle} Beside "
         "it the network's input, orange where it adds and blue where it "
         "subtracts, and how likely each action is; the one taken is green."
     )

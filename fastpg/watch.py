@@ -24,9 +24,9 @@ from fastpg.show.video import check_video, save_video
 
 @dataclass(frozen=True)
 class WatchConfig:
-    """Watch a trained policy play, with the network's input and how likely each action is.
+    """Watch a trained policy play, with its input and how likely each action is.
 
-    In the terminal by default, at the console's 60 frames a second: q or Ctrl-C quits.
+    In the terminal by default, at the console's 60 frames a second: q quits.
     """
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None

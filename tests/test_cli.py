@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,27 @@ def test_as_a_module():
     answer = python("-m", "fastpg", "evaluate", "--episodes", "0")
     assert answer.returncode == 2
     assert answer.stderr.startswith("fastpg.evaluate: --episodes")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_of_a_command_fills_the_lines_of_a_terminal(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as leaving:
+        cli.main([name, "--help"])
+    assert leaving.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    inside = [line.strip("│").rstrip() for line in lines]  # a box of lines, or none
+    assert sum(line.startswith(" " * 10) for line in inside) > 7
+    for line, after in pairwise(inside):
+        if line.startswith(" " * 10) and after.startswith(" " * 10):  # both of one explanation
+            word = after.split()[0]
+            assert len(line) + 1 + len(word) > 78, f"{line!r} has room for {word!r}"
+
+
+def test_a_misspelt_switch_names_a_near_one(capsys):
+    assert cli.main(["watch", "--wndow"]) == 2
+    assert capsys.readouterr().err == (
+        "fastpg.watch: Unrecognized options: --wndow; near is --window; --help explains every "
+        "option\n"
+    )

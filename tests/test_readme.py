@@ -2,21 +2,14 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
-from fastpg import cli
-from fastpg.command_line import parse as parse_words
-from fastpg.convert import ConvertConfig
-from fastpg.evaluate import EvaluateConfig
 from fastpg.evaluation import load_pretrained
-from fastpg.report import ReportConfig
-from fastpg.train import parse, resolve_rules
-from fastpg.watch import WatchConfig
+from tests.printed import ROOT, blocks, check_command, check_training
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+README = (ROOT / "README.md").read_text()
+SNIPPETS = blocks(README, "python")
 COMMANDS = re.findall(r"^    python -m fastpg\.train (?!--help|--resume)([^#\n]*)", README, re.M)
 COMMANDS += re.findall(r"`for s in .* python -m fastpg\.train ([^;`]*)", README)
 FASTPG = re.findall(r"^    fastpg ([^#\n]*)", README, re.M)
@@ -38,24 +31,12 @@ def test_snippet(code):
 
 @pytest.mark.parametrize("command", COMMANDS, ids=str.strip)
 def test_training_command(command):
-    config, _ = parse(shlex.split(command.replace("$s", "0")))
-    resolve_rules(config)
+    check_training(shlex.split(command.replace("$s", "0")))
 
 
 @pytest.mark.parametrize("command", FASTPG, ids=str.strip)
-def test_command(command, capsys):
-    name, *words = shlex.split(command)
-    kinds = {
-        "evaluate": EvaluateConfig,
-        "convert": ConvertConfig,
-        "watch": WatchConfig,
-        "report": ReportConfig,
-    }
-    if name in kinds:
-        config = parse_words(kinds[name], words, name)
-        assert name != "report" or config.runs  # which it needs
-    else:
-        assert cli.main([name, *words]) == 0
+def test_command(command):
+    check_command(command)
 
 
 def test_the_pretrained_score_is_the_one_that_its_file_states():

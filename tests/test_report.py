@@ -14,7 +14,7 @@ import pytest
 from fastpg.checkpoint import checkpoints, load
 from fastpg.metrics import read_metrics
 from fastpg.report import main
-from fastpg.show import ShowError
+from fastpg.show import ShowError, page
 from fastpg.show.runs import Group, Run, grouped, read_run
 from tests.browser import AVAILABLE, Browser
 from tests.small_runs import ARTICLE, FAST, small_run
@@ -199,6 +199,19 @@ def test_in_a_browser(report):
         wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0
         assert browser.console() == []
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="needs chromium and chromedriver")
+def test_a_long_title_stays_in_the_header(tmp_path):
+    title = "fast, PongNoFrameskip-v4, learning_rate 0.001, hidden 256, cells 5, " * 3
+    (tmp_path / "a.html").write_text(page.page(title, "2 runs", "", [], ""))
+    with Browser(width=500) as browser:
+        browser.open(tmp_path / "a.html")
+        below = browser.run(
+            "const [p, h] = ['header p', 'header'].map(s => document.querySelector(s)"
+            ".getBoundingClientRect().bottom); return p - h;"
+        )
+        assert below < -10
 
 
 # ---- refusals -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from fastpg.evaluation import evaluate, load_pretrained
 from fastpg.show import ShowError
 from fastpg.show.insight import Weights, blurred, telling
 from fastpg.show.playback import Playback, policy_of_run
+from fastpg.watch import game_of
 from tests.small_runs import ARTICLE, LOOKS_BACK, small_run
 
 RANDOM_SKIP = rules("Pong-v0", max_num_frames_per_episode=700)
@@ -80,6 +81,15 @@ def test_planes_and_past_actions_are_what_the_network_saw(run, request):
         assert np.log(p[up] / p[down]) == pytest.approx(odds, abs=2e-5)
         seen.add(round(odds, 4))
     assert len(seen) > 50
+
+
+def test_looks_differ_though_a_rally_is_played_again():
+    policy, trained = policy_of_run(None)
+    rules, emulator, _ = game_of(trained, None, "auto")
+    playback = Playback(policy, rules, emulator, greedy=False, seed=0)
+    up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
+    looks = telling(playback, Weights(policy, up, down), 4)
+    assert len({look.moment.decision.planes.tobytes() for look in looks}) == 4
 
 
 def test_lit_pixels_add_up_to_the_log_odds(article):

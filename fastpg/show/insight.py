@@ -92,13 +92,24 @@ class Weights:
 
 
 def telling(playback: Playback, weights: Weights, count: int, episode: int = 0) -> list[Look]:
-    """Decisions of an episode that lit pixels weighed most on, one of each part of its begin."""
-    scores = [_weight(weights, m.decision, playback.up) for m in _decisions(playback, episode)]
-    parts = np.array_split(np.arange(len(scores)), count)
-    steps = {int(part[np.argmax([scores[k] for k in part])]) for part in parts if len(part)}
+    """Decisions of an episode that lit pixels weighed most on, one of each part of its begin.
+
+    A good policy plays the same rally many times: what was seen in one is not shown again.
+    """
+    scores: list[float] = []
+    seen: list[bytes] = []
+    for moment in _decisions(playback, episode):
+        scores.append(_weight(weights, moment.decision, playback.up))
+        seen.append(moment.decision.planes.tobytes())
+    steps: dict[bytes, int] = {}
+    for part in np.array_split(np.arange(len(scores)), count):
+        fresh = [int(k) for k in part if seen[k] not in steps]
+        if fresh:
+            best = max(fresh, key=scores.__getitem__)
+            steps[seen[best]] = best
     looks = []
     for moment in _decisions(playback, episode):
-        if moment.decision.step in steps:
+        if moment.decision.step in steps.values():
             # what was decided on is the picture before the decision's first frame
             picture = PALETTE_RGB[playback.player.screen[0]]
             saliency = weights.saliency(moment.decision).reshape(moment.decision.planes.shape)

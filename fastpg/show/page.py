@@ -10,8 +10,8 @@ _STYLE = """
 body { margin: 0; font: 15px/1.55 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
   color: var(--ink); background: #f7f4f0; }
 header { background: var(--pong); color: #fff; border-bottom: 10px solid var(--ball); }
-header > div { position: relative; height: 170px; max-width: 1120px; margin: auto;
-  padding: 44px 64px 0; }
+header > div { position: relative; min-height: 170px; max-width: 1120px; margin: auto;
+  padding: 44px 64px 28px; }
 header h1 { margin: 0; font-size: 34px; line-height: 1.15; letter-spacing: -.02em; }
 header p { margin: 8px 0 0; color: #f3dcc7; overflow-wrap: anywhere; }
 header i { position: absolute; display: block; }
@@ -38,15 +38,15 @@ table { border-collapse: collapse; width: 100%; font-size: 13.5px;
   font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); }
 th { color: var(--dim); font-weight: 500; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; white-space: nowrap; }
 .key { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 8px; }
-.set td, .set th { text-align: left; font-family: ui-monospace, "DejaVu Sans Mono", monospace;
-  font-size: 12.5px; padding: 3px 10px; }
+.set td, .set th { white-space: normal; text-align: left; padding: 3px 10px;
+  font-size: 12.5px; font-family: ui-monospace, "DejaVu Sans Mono", monospace; }
 .set tr.other td { background: #fdf0e4; }
 summary { cursor: pointer; color: var(--pong); }
 .note { background: #fdf0e4; border-color: #f0d3b5; }
 footer { color: var(--dim); font-size: 13px; text-align: center; padding: 8px 0 0; }
-@media (max-width: 600px) { header > div { padding: 40px 46px 0; } main { padding: 0 10px 32px; }
+@media (max-width: 600px) { header > div { padding: 40px 46px 28px; } main { padding: 0 10px 32px; }
   section { padding: 14px 12px; } header .ball { display: none; }
   .scroll img { width: 640px; max-width: none; } }
 @media print { section { break-inside: avoid; } body { background: #fff; } }

@@ -283,7 +283,8 @@ def _show_meaning(plot: Any, look: Look, extent: tuple[int, ...]) -> None:
     planes = look.moment.decision.planes
     added = (planes * look.saliency).sum(0)
     lit = np.ma.masked_array(added, ~(planes != 0).any(0))
-    most = max(float(np.abs(added).max()), 1e-9)
+    # a ball's pixel may say more than a whole paddle: it would leave the others without a colour
+    most = max(float(np.quantile(np.abs(lit.compressed()), 0.8)) if lit.count() else 0.0, 1e-9)
     plot.imshow(lit, cmap=_strong(), vmin=-most, vmax=most, extent=extent, interpolation="nearest")
 
 

@@ -1,0 +1,49 @@
+"""The directive ``kernel-table``: every op of the kernel table, from the table itself."""
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+from fastpg.kernels.spec import OPS, Array, Op
+
+
+def said(array: Array) -> str:
+    """An array's name, shape and dtype in words."""
+    comma = "," if len(array.dims) == 1 else ""
+    return f"{array.name} ({', '.join(map(str, array.dims))}{comma}) {array.dtype}"
+
+
+def cells(op: Op) -> list[list[nodes.Node]]:
+    """A row of the table."""
+    parts = [[op.name], [*map(said, op.inputs), *op.scalars], list(map(said, op.outputs))]
+    row = []
+    for part in parts:
+        lines = nodes.line_block()
+        lines += [nodes.line("", "", nodes.literal(text=text)) for text in part]
+        row.append([lines])
+    row.append([nodes.paragraph(text=f"{op.tolerance:g}")])
+    return row
+
+
+class KernelTable(Directive):
+    """Arguments in their order, and how far a CPU backend may be from the reference."""
+
+    def run(self) -> list[nodes.Node]:
+        """The table."""
+        heads = ["op", "inputs, scalars", "outputs", "tolerance"]
+        group = nodes.tgroup(cols=len(heads))
+        group += [nodes.colspec(colwidth=width) for width in (22, 36, 30, 12)]
+        head, body = nodes.thead(), nodes.tbody()
+        rows = [[[nodes.paragraph(text=name)] for name in heads], *map(cells, OPS)]
+        for number, row in enumerate(rows):
+            line = nodes.row()
+            for cell in row:
+                line += nodes.entry("", *cell)
+            (body if number else head).append(line)
+        group += [head, body]
+        return [nodes.table("", group)]
+
+
+def setup(app):
+    """Register the directive."""
+    app.add_directive("kernel-table", KernelTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
