@@ -30,7 +30,7 @@ nitpick_ignore_regex = [
     # of other packages, whose pages are not looked up
     (r"py:.*", r"(numpy|np|gymnasium|ale_py|AutoresetMode|Array|SharedArray|ModuleType)(\..*)?"),
     # types of the standard library, and what annotations abbreviate
-    (r"py:class", r"(collections\.abc|pathlib|typing|os|optional|Any|Path|PathLike)(\..*)?"),
+    (r"py:class", r"(abc|collections\.abc|pathlib|typing|os|optional|Any|Path|PathLike)(\..*)?"),
 ]
 
 html_theme = "furo"

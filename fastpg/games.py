@@ -1,8 +1,7 @@
 """Games that the network on tiles plays, and the record of what it played.
 
 :class:`Games` plays Pong in compiled code, on all cores, in few calls. What ale-py emulates is
-played step by step, by :mod:`fastpg.stepped_games` and :mod:`fastpg.stepped_rows`, the same to the
-last bit.
+played step by step, by ``stepped_games.py`` and ``stepped_rows.py``, the same to the last bit.
 """
 
 from abc import ABC, abstractmethod

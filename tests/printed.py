@@ -51,6 +51,8 @@ def check_command(command):
 def check_script(path, words):
     """A script of the repository is there, and has the options that it is called with."""
     text = (ROOT / path).read_text()
-    for word in words:
-        if word.startswith("--") and len(word) > 2:
+    own = words[: words.index("--")] if "--" in words else words
+    check_training(words[len(own) + 1 :])  # what it hands on
+    for word in own:
+        if word.startswith("--"):
             assert f'"{word}"' in text, word
