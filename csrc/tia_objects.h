@@ -40,6 +40,7 @@ typedef struct {
     uint8_t reflected; /* the playfield's reflection in use */
     uint8_t cosmic_step, m0_hidden, m0_stretched;
     uint8_t fire[2]; /* INPT4, INPT5: 0x80 is not pressed */
+    uint8_t unused[5];
 } tia_t;
 
 #define TIA_STALE_COVER 64u

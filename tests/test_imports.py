@@ -20,6 +20,7 @@ LEVELS = {
     "envs": 1,
     "policy": 2,
     "tiles": 2,
+    "device": 2,
     "stepped_games": 2,
     "recording": 2,
     "player": 2,
