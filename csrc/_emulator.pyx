@@ -137,7 +137,8 @@ cdef class Cartridge:
         cdef Py_ssize_t k
         memset(&shared, 0, sizeof(shared))
         if len(actions) > FASTPG_DEVICE_ACTIONS:
-            raise ValueError(f"actions: expected at most {FASTPG_DEVICE_ACTIONS}, got {len(actions)}")
+            most = FASTPG_DEVICE_ACTIONS
+            raise ValueError(f"actions: expected at most {most}, got {len(actions)}")
         memcpy(&shared.powered, &self.powered, sizeof(self.powered))
         if self.c.fresh != NULL:
             memcpy(&shared.fresh, self.c.fresh, sizeof(shared.fresh))
@@ -390,7 +391,7 @@ cdef class Console:
 SNAPSHOT_BYTES = sizeof(a26_gym_t)
 SCRATCH_BYTES = FASTPG_DEVICE_SCRATCH_BYTES
 
-# Where the functions of fastpg_device.h lie, compiled for the CPU, by their names in fastpg_device.cu.
+# Where the functions of fastpg_device.h lie, for the CPU, by their names in fastpg_device.cu.
 DEVICE_FUNCTIONS = {
     "fastpg_begin": <uintptr_t>&fastpg_device_begin,
     "fastpg_play": <uintptr_t>&fastpg_device_play,

@@ -120,9 +120,8 @@ def report_of_ptxas(log):
     for line in log.splitlines():
         if found := re.search(r"Function properties for (\S+)", line):
             name = re.sub(r"^_ZN\d+_INTERNAL_\w+?_cu_[0-9a-f]{8}\d+", "", found[1])
-        elif found := re.search(r"\d+ bytes stack frame.*", line):
-            if " 0 bytes spill stores" not in line:
-                print(f"    {name}: {found[0]}")
+        elif found := re.search(r"\d+ bytes stack frame, [1-9]\d* bytes spill.*", line):
+            print(f"    {name}: {found[0]}")
 
 
 def check_cuda(folder):

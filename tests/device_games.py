@@ -22,7 +22,7 @@ from fastpg.kernels import reference
 from fastpg.kernels._cuda_jit import cuda_module as cuda
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
-RULES = {  # sticky actions; plain; frame skips drawn at random; idle starts, and episodes that are cut
+RULES = {  # sticky actions; frame skips drawn at random; idle starts, and episodes that are cut
     "ALE/Pong-v5": {},
     "PongNoFrameskip-v4": {"frameskip": 4, "noop_max": 30, "max_num_frames_per_episode": 300},
     "Pong-v0": {"max_num_frames_per_episode": 200, "noop_max": 3},
@@ -137,7 +137,7 @@ def test_without_views_the_games_are_the_same():
     expected = host.play(actions, views=False)
     assert_same(blind.play(actions, views=False), expected)
     assert_same(seen.play(actions, views=False), expected)
-    with pytest.raises(ValueError, match="^views: this object was made without"):
+    with pytest.raises(ValueError, match=r"^views: this object was made without"):
         blind.play(actions)
     both_go_on = drawn(seen, 5, seed=1)
     assert_same(seen.play(both_go_on), host.play(both_go_on))
@@ -151,12 +151,12 @@ def test_results_are_written_over():
     assert again is first
     host.play(actions[:10])
     assert_same(again, host.play(actions[10:]))
-    with pytest.raises(ValueError, match="^out: expected room for 20 steps"):
+    with pytest.raises(ValueError, match=r"^out: expected room for 20 steps"):
         device.play(actions, out=first)
 
 
 def test_states_travel():
-    device, host = both("Pong-v0", 4, **RULES["Pong-v0"])
+    device, _ = both("Pong-v0", 4, **RULES["Pong-v0"])
     device.play(drawn(device, 50))
     other = DevicePong(device.rules, 4)
     other.restore(device.states())
@@ -164,7 +164,7 @@ def test_states_travel():
     expected = [a.copy_to_host() for a in device.play(more)]
     assert_same(other.play(more), expected)
     np.testing.assert_array_equal(other.states(), device.states())
-    with pytest.raises(ValueError, match="^states: expected those of games"):
+    with pytest.raises(ValueError, match=r"^states: expected those of games"):
         other.restore(np.full_like(device.states(), 255))
     with pytest.raises(ValueError, match=r"^states: expected \(4, "):
         other.restore(device.states()[:3])
@@ -254,14 +254,14 @@ def test_an_action_that_is_none_does_nothing():
 
 def test_what_cannot_be_is_refused():
     pong = rules("ALE/Pong-v5")
-    with pytest.raises(ValueError, match="^rules: expected those of pong, got 'breakout'"):
+    with pytest.raises(ValueError, match=r"^rules: expected those of pong, got 'breakout'"):
         DevicePong(rules("ALE/Breakout-v5"), 2)
-    with pytest.raises(ValueError, match="^num_envs: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"^num_envs: expected at least 1, got 0"):
         DevicePong(pong, 0)
     device = DevicePong(pong, 2)
     with pytest.raises(RuntimeError, match=r"^play: expected reset\(\)"):
         device.play(np.zeros((1, 2), np.uint8))
-    with pytest.raises(ValueError, match="^seed: expected 2 seeds, got 1"):
+    with pytest.raises(ValueError, match=r"^seed: expected 2 seeds, got 1"):
         device.reset([3])
     device.reset(3)
     for bad, error, message in (

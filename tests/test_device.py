@@ -1,5 +1,6 @@
 """Games on a GPU: in numba's simulator and on the device in processes of their own; memory."""
 
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +47,32 @@ def test_without_a_gpu_one_line_says_so():
 def test_importing_asks_for_no_gpu():
     code = "import fastpg.device, sys; assert 'numba' not in sys.modules; dir(fastpg.device)"
     assert in_a_process("-c", code).returncode == 0
+
+
+# ---- the benchmark --------------------------------------------------------------------------
+
+
+def test_the_benchmark_without_a_gpu_says_so_in_a_line():
+    script, environment = str(ROOT / "benchmarks" / "gpu.sh"), {"PATH": "/usr/bin:/bin"}
+    if subprocess.run(["/bin/sh", "-c", "nvidia-smi -L"], capture_output=True).returncode == 0:
+        pytest.skip("there is a GPU")
+    ran = subprocess.run(["/bin/sh", script], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("gpu.sh: no GPU here: ")
+    assert ran.stderr.count("\n") == 1
+    ran = in_a_process("-m", "benchmarks.gpu", NUMBA_ENABLE_CUDASIM="0", NUMBA_DISABLE_CUDA="1")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("benchmarks.gpu: the cuda backend ")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_the_benchmark_runs_in_the_simulator(tmp_path):
+    out = tmp_path / "results" / "simulator.md"
+    options = ["--environments", "2", "3", "--steps", "2", "--seconds", "0", "--copy", "100"]
+    ran = in_a_process("-m", "benchmarks.gpu", *options, "--sizes", "--out", str(out), **SIMULATOR)
+    assert ran.returncode == 0, ran.stderr
+    assert "| 2 | " in out.read_text()
+    assert "| 3 | " in ran.stdout
 
 
 # ---- memory ---------------------------------------------------------------------------------

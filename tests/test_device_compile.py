@@ -99,7 +99,7 @@ def test_what_does_not_compile_says_why(monkeypatch):
 
 
 def test_a_gpu_that_the_compiler_does_not_know():
-    with pytest.raises(BackendUnavailable, match="^the compiler NVRTC knows no sm_32, this GPU's"):
+    with pytest.raises(BackendUnavailable, match=r"^the compiler NVRTC knows no sm_32, this GPU's"):
         _compiler.compile_sources((3, 2))
 
 

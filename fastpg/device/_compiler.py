@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,7 @@ from fastpg.device._sources import DEFINES, ENTRY, sources
 from fastpg.kernels import BackendUnavailable
 from fastpg.kernels._cuda_jit import INSTALL
 
-# So many registers a thread that an H100 (132 multiprocessors of 65,536) holds 67,584 games at a time.
+# So few registers a thread that an H100 (132 multiprocessors of 65,536) holds 67,584 games at once.
 MOST_REGISTERS = 128
 # What numba's kernels call is linked later. Products are not fused with sums, which no CPU does.
 OPTIONS = ("--relocatable-device-code=true", "--fmad=false", *DEFINES)
@@ -70,20 +71,21 @@ def compile_sources(capability: tuple[int, int], *more: str) -> Compiled:
     try:
         words = _words([f"--gpu-architecture={target}", *options(), *more])
         (code,) = nvrtc.nvrtcCompileProgram(program, len(words), words)
-        log = _text(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
+        said = _copied(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
+        log = said.rstrip(b"\0").decode(errors="replace")
         if code == nvrtc.nvrtcResult.NVRTC_ERROR_INVALID_OPTION:
             raise BackendUnavailable(
                 f"the compiler NVRTC knows no {target}, this GPU's: update it, {INSTALL}"
             )
         if code != nvrtc.nvrtcResult.NVRTC_SUCCESS:
             raise RuntimeError(f"{ENTRY} does not compile for {target}: {code.name}\n{log}")
-        cubin = _text(nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, program)
+        cubin = _copied(nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, program)
     finally:
         nvrtc.nvrtcDestroyProgram(program)
-    return Compiled(cubin, log.rstrip(b"\0").decode(errors="replace"))
+    return Compiled(cubin, log)
 
 
-def _text(size_of: Any, copy: Any, program: Any) -> bytes:
+def _copied(size_of: Any, copy: Any, program: Any) -> bytes:
     _, size = size_of(program)
     buffer = bytes(size + 2)  # is written to: Python shares bytes of lengths 0 and 1
     copy(program, buffer)
@@ -118,10 +120,8 @@ def cubin_for(capability: tuple[int, int]) -> bytes:
         return path.read_bytes()
     except OSError:
         code = compile_sources(capability).cubin
-    try:
+    with suppress(OSError):  # a folder that cannot be written to costs time only
         _keep(path, code)
-    except OSError:
-        pass  # a folder that cannot be written to costs time only
     return code
 
 

@@ -67,7 +67,8 @@ if SIMULATED:
 
 else:
     from llvmlite import ir
-    from numba.cuda.extending import intrinsic
+
+    from fastpg.kernels._cuda_jit import intrinsic
 
     @intrinsic
     def pointer(typing_context, array):

@@ -39,9 +39,9 @@ class DevicePong:
     """N games of Pong on the current GPU, each equal to the CPU's with its seed, bit for bit.
 
     An episode's end begins the next at once, as ``NativeVectorEnv`` with
-    ``AutoresetMode.SAME_STEP``. Launches go to one stream and wait for nothing; only :meth:`states`,
-    :meth:`reset` and arrays of the host make the host wait. The games themselves need no copy
-    between host and GPU.
+    ``AutoresetMode.SAME_STEP``. Launches go to one stream and wait for nothing; only
+    :meth:`states`, :meth:`reset` and arrays of the host make the host wait. The games themselves
+    need no copy between host and GPU.
 
     Attributes:
         num_envs: N.
@@ -175,9 +175,8 @@ class DevicePong:
         return out
 
     def _adopted_actions(self, actions: Any) -> Any:
-        if isinstance(actions, np.ndarray):
-            if actions.dtype == np.uint8:
-                actions = self._upload(np.ascontiguousarray(actions))
+        if isinstance(actions, np.ndarray) and actions.dtype == np.uint8:
+            actions = self._upload(np.ascontiguousarray(actions))
         actions = adopted(actions, self._number)
         if getattr(actions, "dtype", None) != np.uint8:
             raise TypeError(f"actions: expected uint8, got {getattr(actions, 'dtype', actions)}")
