@@ -55,6 +55,7 @@ class DevicePong:
         rules: Rules,
         num_envs: int,
         *,
+        steps: int = 1,
         views: bool = True,
         find_background: bool = True,
         stream: Any = 0,
@@ -64,6 +65,7 @@ class DevicePong:
         Args:
             rules: frame skip, sticky actions and the rest: ``fastpg.envs.rules.rules(env_id)``.
             num_envs: N.
+            steps: the most of a launch: there must be room for what they give, too.
             views: whether views can be asked for; without, an eighth of the memory.
             find_background: as ``kernels.preprocess_palette``.
             stream: as ``fastpg.kernels.cuda.CudaBackend.on`` takes it.
@@ -80,7 +82,7 @@ class DevicePong:
         require_device()
         if not SIMULATED:
             free = cuda.current_context().get_memory_info().free
-            require_room(num_envs, free, 1, views, fixed_bytes(cuda.get_current_device()))
+            require_room(num_envs, free, steps, views, fixed_bytes(cuda.get_current_device()))
         self.num_envs, self.rules, self.actions = num_envs, rules, actions_of(rules)
         self.stream = as_stream(stream)
         self._number = stream_number(self.stream)
