@@ -18,7 +18,7 @@ nvidia-smi -L
 
 python=${FASTPG_GPU_PYTHON:-}
 if [ -z "$python" ]; then
-    cuda=$(nvidia-smi | sed -n 's/.*CUDA Version: *\([0-9]*\).*/\1/p' | head -n 1)
+    cuda=$(nvidia-smi | sed -n 's/.*CUDA[A-Za-z ]*Version: *\([0-9]*\).*/\1/p' | head -n 1)
     extra=cuda
     if [ "${cuda:-12}" -ge 13 ]; then
         extra=cuda13

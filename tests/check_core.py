@@ -177,6 +177,7 @@ def check_sanitizers(folder, _):
         ("painting", "pong", SANITIZE, "paint", [50000]),
         ("vectors of games, television", "pong", SANITIZE, "host", [24, 60]),
         ("the same, data races", "pong", THREADS, "host", [12, 60]),
+        ("games of a GPU, on the CPU", "pong", SANITIZE, "device", [300]),
         ("games that a network plays, learning", "pong", SANITIZE, "training", [60, 4]),
         ("the same, data races", "pong", THREADS, "training", [40, 3]),
     ):
