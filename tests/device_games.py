@@ -18,7 +18,7 @@ from fastpg.device.functions import load, pointer
 from fastpg.device.pong import Played
 from fastpg.envs import NativeVectorEnv
 from fastpg.envs.rules import rules
-from fastpg.kernels import reference
+from fastpg.kernels import get_backend, reference
 from fastpg.kernels._cuda_jit import cuda_module as cuda
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
@@ -273,3 +273,55 @@ def test_what_cannot_be_is_refused():
     ):
         with pytest.raises(error, match=f"^{message}"):
             device.play(bad)
+
+
+class Policy:
+    """A policy of six actions that chooses for all games: on the GPU, or with the CPU's kernels."""
+
+    def __init__(self, backend, games, to_device, empty):
+        rng = np.random.default_rng(3)
+        inputs, hidden, outputs = 6400, 16, 6
+        w1 = rng.normal(size=(inputs, hidden)).astype(np.float32)
+        w2 = rng.normal(size=(outputs, hidden)).astype(np.float32)
+        self.w1, self.w2 = to_device(w1), to_device(w2)
+        self.loops, self.to_device = get_backend(backend).loops, to_device
+        self.hidden = empty((games, hidden), np.float32)
+        self.probabilities = empty((games, outputs), np.float32)
+        self.uniforms, self.actions = empty((games,), np.float32), empty((1, games), np.uint8)
+        self.streams = to_device(np.arange(games, dtype=np.uint64))
+
+    def choose(self, rows, step):
+        """Actions (1, games) for sparse rows of difference frames."""
+        steps = self.to_device(np.full(self.uniforms.shape[0], step, np.uint64))
+        loops, outputs = self.loops, (self.hidden, self.probabilities)
+        loops.policy_forward(*rows, self.w1, self.w2, *outputs)
+        loops.counter_uniforms(self.streams, steps, np.uint64(11), self.uniforms)
+        actions = self.actions.reshape(self.actions.shape[1])
+        loops.sample_actions(self.probabilities, self.uniforms, actions)
+        return self.actions
+
+
+def test_a_policy_plays_the_games_that_it_plays_on_the_cpu():
+    """Emulator, differences, forward pass and sampling, all on the GPU."""
+    games, steps = (3, 12) if SIMULATED else (300, 400)
+    device, host = both("ALE/Pong-v5", games)
+    there = Policy("cuda", games, cuda.to_device, cuda.device_array)
+    here = Policy("cython", games, np.asarray, np.empty)
+    room = cuda.device_array(6400 * games, np.uint16), cuda.device_array(6400 * games, np.int8)
+    rows = *room, cuda.device_array(games + 1, np.int64)
+    shown = packed(host.views)
+    current, before = cuda.to_device(shown), np.zeros_like(shown)
+    previous, out, played = None, None, []
+    for step in range(steps):
+        device.difference(current, previous, *rows)
+        chosen = there.choose(rows, step)
+        expected = here.choose(expected_difference(shown, before), step)
+        np.testing.assert_array_equal(chosen.copy_to_host(), expected)
+        previous = cuda.to_device(shown)
+        out = device.play(chosen, out=out)
+        current = out.views.reshape(games, shown.shape[1])
+        before = shown
+        shown = host.play(expected)[2][0]
+        played.append(expected.copy())
+    assert len(np.unique(played)) > 3
+    np.testing.assert_array_equal(device.states(), host.states())

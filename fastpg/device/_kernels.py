@@ -13,14 +13,13 @@ from fastpg.kernels._cuda_jit import cuda, cuda_module
 
 
 @cache
-def kernels(capability: tuple[int, int] | None = None) -> SimpleNamespace:
-    """The kernels for a compute capability, by default the current GPU's.
+def kernels(capability: tuple[int, int]) -> SimpleNamespace:
+    """The kernels for a compute capability.
 
     Raises:
         BackendUnavailable: as :func:`fastpg.device.functions.load`.
     """
-    emulator = load(capability)
-    begin_game, play_game, difference = emulator
+    begin_game, play_game, difference = load(capability)
 
     @cuda_module.jit
     def begin(games, shared, seeds, scratch, views):

@@ -55,16 +55,6 @@ if SIMULATED:
         """Where an array's elements lie; 0 if it has none."""
         return array.ctypes.data if array.size else 0
 
-    @cache
-    def load(capability: tuple[int, int] | None = None) -> Functions:
-        """The functions that the extension module has, for the CPU."""
-        found = {}
-        for name, (addresses, integers) in ARGUMENTS.items():
-            parameters = [ctypes.c_void_p] * addresses + [ctypes.c_int32] * integers
-            prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *parameters)
-            found[name] = prototype(_emulator.DEVICE_FUNCTIONS[f"fastpg_{name}"])
-        return Functions(**found)
-
 else:
     from llvmlite import ir
 
@@ -84,22 +74,50 @@ else:
 
         return types.voidptr(array), generate
 
-    @cache
-    def load(capability: tuple[int, int] | None = None) -> Functions:
-        """The functions for a compute capability, by default the current GPU's.
 
-        The first call for a GPU takes some twenty seconds; the code is then kept on disk
-        (``FASTPG_CACHE_DIR``, by default ``~/.cache/fastpg``).
+def current_capability() -> tuple[int, int]:
+    """The compute capability of the current GPU; in the simulator (0, 0).
 
-        Raises:
-            BackendUnavailable: no GPU, no driver, no compiler; the message says what to do.
-        """
-        if capability is None:
-            require_device()
-            capability = tuple(cuda_module.get_current_device().compute_capability)
-        code = cuda_module.Cubin(cubin_for(capability), name="fastpg_device.cubin")
-        found = {}
-        for name, (addresses, integers) in ARGUMENTS.items():
-            signature = types.int32(*[types.voidptr] * addresses, *[types.int32] * integers)
-            found[name] = cuda_module.declare_device(f"fastpg_{name}", signature, link=[code])
-        return Functions(**found)
+    Raises:
+        BackendUnavailable: no GPU, no driver, a GPU that is too old; the message says the cure.
+    """
+    require_device()
+    if SIMULATED:
+        return 0, 0
+    major, minor = cuda_module.get_current_device().compute_capability
+    return major, minor
+
+
+def load(capability: tuple[int, int] | None = None) -> Functions:
+    """The functions for a compute capability, by default the current GPU's.
+
+    The first call for a GPU takes some twenty seconds; the code is then kept on disk
+    (``FASTPG_CACHE_DIR``, by default ``~/.cache/fastpg``).
+
+    Raises:
+        BackendUnavailable: no GPU, no driver, no compiler; the message says what to do.
+    """
+    return _load(capability or current_capability())
+
+
+@cache
+def _load(capability: tuple[int, int]) -> Functions:
+    if SIMULATED:
+        return Functions(*(_of_the_cpu(name) for name in Functions._fields))
+    code = cuda_module.Cubin(cubin_for(capability), name="fastpg_device.cubin")
+    return Functions(*(_declared(name, code) for name in Functions._fields))
+
+
+def _of_the_cpu(name: str) -> Any:
+    """A function that the extension module has, by ctypes."""
+    addresses, integers = ARGUMENTS[name]
+    parameters = [ctypes.c_void_p] * addresses + [ctypes.c_int32] * integers
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *parameters)
+    return prototype(_emulator.DEVICE_FUNCTIONS[f"fastpg_{name}"])
+
+
+def _declared(name: str, code: Any) -> Any:
+    """A function that kernels are linked with."""
+    addresses, integers = ARGUMENTS[name]
+    signature = types.int32(*[types.voidptr] * addresses, *[types.int32] * integers)
+    return cuda_module.declare_device(f"fastpg_{name}", signature, link=[code])

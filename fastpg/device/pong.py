@@ -8,13 +8,14 @@ import numpy as np
 from fastpg import _roms
 from fastpg._emulator import SCRATCH_BYTES, SNAPSHOT_BYTES, seed_bytes, states_valid
 from fastpg.device._kernels import kernels
+from fastpg.device.functions import current_capability
 from fastpg.device.memory import VIEW_BYTES, fixed_bytes, require_room
 from fastpg.envs.native_game import actions as actions_of
 from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
 from fastpg.envs.rules import Rules
 from fastpg.kernels import _cuda_kernels
 from fastpg.kernels._cuda_arrays import adopted, as_stream, stream_number
-from fastpg.kernels._cuda_jit import SCAN_THREADS, SIMULATED, WARP, cuda, require_device
+from fastpg.kernels._cuda_jit import SCAN_THREADS, SIMULATED, WARP, cuda
 
 TERMINATED, TRUNCATED = 1, 2  # bits of `ends`
 
@@ -79,14 +80,14 @@ class DevicePong:
             raise ValueError(f"rules: expected those of pong, got {rules.game!r}")
         if num_envs < 1:
             raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
-        require_device()
+        capability = current_capability()
         if not SIMULATED:
             free = cuda.current_context().get_memory_info().free
             require_room(num_envs, free, steps, views, fixed_bytes(cuda.get_current_device()))
         self.num_envs, self.rules, self.actions = num_envs, rules, actions_of(rules)
         self.stream = as_stream(stream)
         self._number = stream_number(self.stream)
-        self._kernels = kernels()
+        self._kernels = kernels(capability)
         self._shared = self._upload(self._made_shared(find_background))
         self._games = self._upload(np.zeros((num_envs, SNAPSHOT_BYTES), np.uint8))
         self._scratch = self._empty((num_envs, SCRATCH_BYTES if views else 0), np.uint8)
