@@ -233,10 +233,19 @@ def test_your_own_kernels_call_the_emulator():
     def kernel(games, shared, actions, scratch, rewards, ends, views):
         n = cuda.grid(1)
         if n < games.shape[0]:
-            where = pointer(games), pointer(shared), pointer(actions), pointer(scratch)
-            to = pointer(rewards), pointer(ends), pointer(views)
             for _ in range(3):  # each overwrites what the one before it wrote
-                play(*where, *to, np.int32(n), np.int32(games.shape[0]), np.int32(1))
+                play(
+                    pointer(games),
+                    pointer(shared),
+                    pointer(actions),
+                    pointer(scratch),
+                    pointer(rewards),
+                    pointer(ends),
+                    pointer(views),
+                    np.int32(n),
+                    np.int32(games.shape[0]),
+                    np.int32(1),
+                )
 
     actions = drawn(device, 1)
     out = device._room(1, True)
