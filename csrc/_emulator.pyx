@@ -60,6 +60,7 @@ cdef extern from *:
         uint16_t *, int32_t, int32_t, int32_t) noexcept nogil
     int32_t fastpg_device_difference(
         const uint16_t *, const uint16_t *, uint16_t *, int8_t *, int32_t) noexcept nogil
+    int32_t fastpg_device_tiles(const uint16_t *, uint16_t *, int32_t) noexcept nogil
 
 LAYOUT_VERSION = 100 * A26_GYM_LAYOUT_VERSION + A2600_LAYOUT_VERSION
 MOST_THREADS = FASTPG_MOST_THREADS
@@ -396,6 +397,7 @@ DEVICE_FUNCTIONS = {
     "fastpg_begin": <uintptr_t>&fastpg_device_begin,
     "fastpg_play": <uintptr_t>&fastpg_device_play,
     "fastpg_difference": <uintptr_t>&fastpg_device_difference,
+    "fastpg_tiles": <uintptr_t>&fastpg_device_tiles,
 }
 
 

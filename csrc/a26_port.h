@@ -88,4 +88,17 @@ A26_SLOW void a26_copy_words(void *to, const void *from, uint32_t words) {
 #define A26_ASSIGN(to, from) ((to) = (from))
 #endif
 
+A26_FN uint32_t a26_lowest(uint64_t set) { /* number of the lowest bit of a set that is not empty */
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    return (uint32_t)__ffsll((long long)set) - 1;
+#elif defined(__GNUC__) || defined(__clang__)
+    return (uint32_t)__builtin_ctzll(set);
+#else
+    uint32_t p = 0;
+    while (!(set >> p & 1))
+        p++;
+    return p;
+#endif
+}
+
 #endif

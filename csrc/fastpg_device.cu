@@ -34,4 +34,9 @@ __device__ int fastpg_difference(int32_t *result, const uint16_t *current, const
     return 0;
 }
 
+__device__ int fastpg_tiles(int32_t *result, const uint16_t *view, uint16_t *tiles, int32_t room) {
+    *result = fastpg_device_tiles(view, tiles, room);
+    return 0;
+}
+
 } /* extern "C" */

@@ -8,6 +8,7 @@
 
 #include "a26_gym.h"
 #include "a26_view.h"
+#include "fastpg_tiles.h"
 
 /* A build names the translation of its ROM here; without it everything is interpreted. */
 #ifndef FASTPG_DEVICE_RUN
@@ -40,11 +41,11 @@ A26_FN a26_cartridge_t fastpg_device_cartridge(const fastpg_shared_t *shared) {
     return cartridge;
 }
 
-/* Eight bytes of 0 and 1 as bits, the first lowest; little-endian. */
+/* Eight bytes of 0 and 1 as bits, the first lowest. */
 A26_FN uint32_t fastpg_device_bits(const uint8_t *bytes) {
     uint64_t word;
     A26_COPY_WORD(&word, bytes);
-    return (uint32_t)(word * 0x0102040810204080ull >> 56);
+    return (uint32_t)fastpg_bits(word);
 }
 
 /* Write the bits of a picture's view, row by row, the first pixel of each word lowest. */
@@ -119,7 +120,7 @@ A26_SLOW int32_t fastpg_device_difference(const uint16_t *current, const uint16_
     for (uint32_t k = 0; k < FASTPG_DEVICE_WORDS; k++) {
         uint32_t changed = current[k] ^ (previous ? previous[k] : 0u);
         for (; changed; changed &= changed - 1) {
-            const uint32_t bit = tia_lowest(changed);
+            const uint32_t bit = a26_lowest(changed);
             if (count < room) {
                 indices[count] = (uint16_t)(16 * k + bit);
                 signs[count] = current[k] >> bit & 1 ? 1 : -1;
@@ -128,6 +129,18 @@ A26_SLOW int32_t fastpg_device_difference(const uint16_t *current, const uint16_
         }
     }
     return count;
+}
+
+/* The tiles of a view (fastpg_tiles.h), no more than `room`; returns how many there are. */
+A26_SLOW int32_t fastpg_device_tiles(const uint16_t *view, uint16_t *tiles, int32_t room) {
+    fastpg_view_bits_t bits;
+    for (uint32_t y = 0; y < TIA_VIEW_SIDE; y++) {
+        const uint16_t *row = view + y * FASTPG_DEVICE_ROW_WORDS;
+        const uint64_t left = (uint64_t)row[0] | (uint64_t)row[1] << 16 | (uint64_t)(row[2] & 255u) << 32;
+        bits.row[0][y] = left;
+        bits.row[1][y] = (uint64_t)row[2] >> 8 | (uint64_t)row[3] << 8 | (uint64_t)row[4] << 24;
+    }
+    return (int32_t)fastpg_write_tiles(&bits, tiles, room);
 }
 
 #endif

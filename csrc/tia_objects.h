@@ -103,19 +103,6 @@ A26_FN uint32_t tia_spread4(uint32_t v) { /* bit k to bit 4 k */
 
 A26_FN uint32_t tia_widen4(uint32_t v) { return tia_spread4(v) * 15u; }
 
-A26_FN uint32_t tia_lowest(uint64_t set) { /* number of the lowest bit of a set that is not empty */
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-    return (uint32_t)__ffsll((long long)set) - 1;
-#elif defined(__GNUC__) || defined(__clang__)
-    return (uint32_t)__builtin_ctzll(set);
-#else
-    uint32_t p = 0;
-    while (!(set >> p & 1))
-        p++;
-    return p;
-#endif
-}
-
 /* Offsets of the copies 2 and 3 for each NUSIZ, 0 for none. */
 A26_FN uint32_t tia_copy(uint32_t size, uint32_t n) {
     /* size:          0  1   2   3           4   5  6           7 */

@@ -130,7 +130,7 @@ A26_SLOW void tia_paint_words(const tia_t *t, uint32_t on, uint32_t begin, uint3
         tia_planes_t planes = tia_planes(t, on, k);
         uint64_t rest = (planes.one | planes.two | planes.field) & tia_word_span(begin, end, k);
         while (rest) { /* eight pixels that are not all background */
-            uint32_t p = tia_lowest(rest) & ~7u;
+            uint32_t p = a26_lowest(rest) & ~7u;
             uint32_t here = (uint32_t)(rest >> p) & 255u;
             uint64_t b1 = tia_bytes((uint32_t)(planes.one >> p) & here);
             uint64_t b2 = tia_bytes((uint32_t)(planes.two >> p) & here);

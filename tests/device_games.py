@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 from numba.core import config
 
 from fastpg._emulator import SNAPSHOT_BYTES
+from fastpg._training import Record
 from fastpg.device import DevicePong
 from fastpg.device.functions import load, pointer
 from fastpg.device.pong import Played
@@ -223,6 +224,32 @@ def test_differences_are_those_of_the_kernel_table(alone, missing):
     for found, expected in zip(wrote[:2], (indices, signs), strict=True):
         np.testing.assert_array_equal(found[:room], expected[:room])
         assert (found[room:] == 55).all()
+
+
+def expected_tiles(views):
+    record = Record(len(views), 6400 * len(views))
+    end = 0
+    for k, view in enumerate(np.unpackbits(views, axis=-1, bitorder="little")):
+        end = record.observe(k, end, 0, view)
+    return record.tiles[:end], np.append(0, np.cumsum(record.counts))
+
+
+@pytest.mark.parametrize("missing", [0, 2, 10**6])
+def test_tiles_are_those_of_the_compiled_rollouts(missing):
+    device, _ = both("ALE/Pong-v5", 4)
+    views = device.play(drawn(device, 12)).views.copy_to_host()[11]
+    rng = np.random.default_rng(0)
+    noise = rng.integers(256, size=(4, 800), dtype=np.uint8) & rng.integers(256, size=(4, 800))
+    views = np.concatenate([views, noise.astype(np.uint8), [np.full(800, 255, np.uint8)]])
+    views[1] = 0
+    tiles, offsets = expected_tiles(views)
+    room = max(0, len(tiles) - missing)
+    given = cuda.to_device(np.full(len(tiles), 55, np.uint16))
+    ends = cuda.to_device(np.zeros(len(views) + 1, np.int64))
+    device.tiles(cuda.to_device(views), given[:room], ends)
+    np.testing.assert_array_equal(ends.copy_to_host(), offsets)
+    np.testing.assert_array_equal(given.copy_to_host()[:room], tiles[:room])
+    assert (given.copy_to_host()[room:] == 55).all()
 
 
 def test_your_own_kernels_call_the_emulator():

@@ -19,7 +19,7 @@ def kernels(capability: tuple[int, int]) -> SimpleNamespace:
     Raises:
         BackendUnavailable: as :func:`fastpg.device.functions.load`.
     """
-    begin_game, play_game, difference = load(capability)
+    begin_game, play_game, difference, tiles_of = load(capability)
 
     @cuda_module.jit
     def begin(games, shared, seeds, scratch, views):
@@ -76,9 +76,25 @@ def kernels(capability: tuple[int, int]) -> SimpleNamespace:
                 np.int32(indices.shape[0] - begins),
             )
 
+    @cuda_module.jit
+    def count_tiles(views, nothing, offsets):
+        """offsets[n + 1] = of how many tiles view n is made."""
+        for n in range(cuda.grid(1), views.shape[0], cuda.gridsize(1)):
+            offsets[n + 1] = tiles_of(pointer(views[n]), pointer(nothing), np.int32(0))
+
+    @cuda_module.jit
+    def write_tiles(views, offsets, tiles):
+        """Tiles of view n, as far as there is room."""
+        for n in range(cuda.grid(1), views.shape[0], cuda.gridsize(1)):
+            begins = min(offsets[n], tiles.shape[0])
+            room = np.int32(tiles.shape[0] - begins)
+            tiles_of(pointer(views[n]), pointer(tiles[begins:]), room)
+
     return SimpleNamespace(
         begin=begin,
         play=play,
         count_differences=count_differences,
         write_differences=write_differences,
+        count_tiles=count_tiles,
+        write_tiles=write_tiles,
     )

@@ -31,7 +31,7 @@ from fastpg.device._compiler import cubin_for
 from fastpg.kernels._cuda_jit import SIMULATED, cuda_module, require_device
 
 # How many addresses, then how many 32-bit integers, each takes. All return a 32-bit integer.
-ARGUMENTS = {"begin": (5, 1), "play": (7, 3), "difference": (4, 1)}
+ARGUMENTS = {"begin": (5, 1), "play": (7, 3), "difference": (4, 1), "tiles": (2, 1)}
 
 
 class Functions(NamedTuple):
@@ -42,11 +42,13 @@ class Functions(NamedTuple):
         play: (games, shared, actions, scratch, rewards, ends, views, n, count, steps): how many
             episodes of game n ended in so many steps.
         difference: (current, previous, indices, signs, room): in how many pixels two views differ.
+        tiles: (view, tiles, room): of how many tiles a view is made.
     """
 
     begin: Any
     play: Any
     difference: Any
+    tiles: Any
 
 
 if SIMULATED:

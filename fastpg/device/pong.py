@@ -226,6 +226,19 @@ class DevicePong:
         _cuda_kernels.sum_up[1, SCAN_THREADS, self.stream](offsets)
         self._launch(kernel.write_differences, rows, current, previous, offsets, indices, signs)
 
+    def tiles(self, views: Any, tiles: Any, offsets: Any) -> None:
+        """Write the tiles of views (csrc/fastpg_tiles.h), as the CPU's compiled rollouts have them.
+
+        Args:
+            views: (B, 800) uint8 on the GPU, as :class:`Played` has them.
+            tiles: (room,) uint16 on the GPU: one view's after the other's.
+            offsets: (B + 1,) int64: as of :meth:`difference`.
+        """
+        rows, kernel = views.shape[0], self._kernels
+        self._launch(kernel.count_tiles, rows, views, self._empty((0,), np.uint8), offsets)
+        _cuda_kernels.sum_up[1, SCAN_THREADS, self.stream](offsets)
+        self._launch(kernel.write_tiles, rows, views, offsets, tiles)
+
     # ---- keeping ----------------------------------------------------------------------------
 
     def states(self) -> np.ndarray:

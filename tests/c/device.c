@@ -105,6 +105,17 @@ static void check_difference(const uint16_t *view, const uint16_t *previous) {
     }
 }
 
+/* A view has no more tiles than pixels; of a short room no more is used. */
+static void check_tiles(const uint16_t *view) {
+    const int32_t needed = fastpg_device_tiles(view, 0, 0), lit = fastpg_device_difference(view, 0, 0, 0, 0);
+    for (int32_t place = needed; place >= 0; place -= needed / 2 + 1) {
+        uint16_t *tiles = room((size_t)place * sizeof(*tiles) + 1);
+        if (needed > lit || fastpg_device_tiles(view, tiles, place) != needed)
+            abort();
+        free(tiles);
+    }
+}
+
 int main(int count, char **words) {
     const int32_t steps = count > 1 ? atoi(words[1]) / 6 * 6 : 60;
     static fastpg_shared_t shared;
@@ -121,6 +132,7 @@ int main(int count, char **words) {
     for (size_t k = 1; k < all; k++) {
         check_difference(one.views + k * FASTPG_DEVICE_WORDS, one.views + (k - 1) * FASTPG_DEVICE_WORDS);
         check_difference(one.views + k * FASTPG_DEVICE_WORDS, 0);
+        check_tiles(one.views + k * FASTPG_DEVICE_WORDS);
     }
     printf("%d steps of %d games, %d episodes\n", steps, GAMES_AT_ONCE, ended);
     free_set(&one);
