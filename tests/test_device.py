@@ -44,6 +44,20 @@ def test_without_a_gpu_one_line_says_so():
     assert last.startswith("fastpg.kernels.BackendUnavailable: the cuda backend ")
 
 
+def test_without_a_compiler_one_line_says_so():
+    code = (
+        "import sys; sys.modules['cuda'] = None; from fastpg.device import _compiler;"
+        "_compiler.compile_sources((9, 0))"
+    )
+    ran = in_a_process("-c", code, **SIMULATOR)
+    assert ran.returncode == 1
+    last = ran.stderr.strip().splitlines()[-1]
+    assert last.startswith(
+        "fastpg.kernels.BackendUnavailable: games on a GPU need the compiler NVRTC ("
+    )
+    assert "pip install 'fastpg[cuda]'" in last
+
+
 def test_importing_asks_for_no_gpu():
     code = "import fastpg.device, sys; assert 'numba' not in sys.modules; dir(fastpg.device)"
     assert in_a_process("-c", code).returncode == 0
