@@ -46,7 +46,7 @@ def test_without_a_gpu_one_line_says_so():
 
 def test_without_a_compiler_one_line_says_so():
     code = (
-        "import sys; sys.modules['cuda'] = None; from fastpg.device import _compiler;"
+        "import sys; from fastpg.device import _compiler; sys.modules['cuda.bindings'] = None;"
         "_compiler.compile_sources((9, 0))"
     )
     ran = in_a_process("-c", code, **SIMULATOR)
@@ -123,7 +123,7 @@ def test_stacks_are_set_aside_for_all_threads():
 
 
 def test_a_wheel_has_the_sources_but_not_the_rom(tmp_path):
-    pytest.importorskip("setuptools")
+    pytest.importorskip("setuptools", minversion="77")
     code = (
         "import runpy, sys; sys.argv = ['setup.py', '-q', 'build_py', '--build-lib', sys.argv[1]];"
         "runpy.run_path('setup.py')"
