@@ -8,6 +8,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 
@@ -91,7 +92,21 @@ class BuildWithRom(build_ext):
         return str(folder)
 
 
+class BuildWithSources(build_py):
+    """Puts the C sources beside the modules: on a GPU they are compiled where they run."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:  # they are in the checkout
+            return
+        folder = Path(self.build_lib) / "fastpg" / "csrc"
+        folder.mkdir(parents=True, exist_ok=True)
+        names = ("*.h", "*.cu", "translate.py", "rom_code.py")
+        for path in (path for name in names for path in sorted((HERE / "csrc").glob(name))):
+            self.copy_file(str(path), str(folder / path.name))
+
+
 setup(
     ext_modules=cythonize(EXTENSIONS, include_path=["."]),
-    cmdclass={"build_ext": BuildWithRom},
+    cmdclass={"build_ext": BuildWithRom, "build_py": BuildWithSources},
 )

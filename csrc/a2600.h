@@ -34,6 +34,7 @@ typedef struct {
     uint8_t error_opcode;
     uint8_t bus;        /* the last byte on the data bus, where the next fetch may read it (A2600_JUMPED) */
     uint8_t ram[128];
+    uint8_t unused[7];
 } a2600_t;
 
 /* ---- bus ------------------------------------------------------------------------------------- */

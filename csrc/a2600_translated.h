@@ -123,7 +123,8 @@ A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, 
         a2600_frame_interpreted(s, rom, picture);
         return;
     }
-    a2600_t before = *s;
+    a2600_t before;
+    A26_ASSIGN(before, *s);
     a2600_begin_frame(s);
     if (picture)
         picture->begin_clock = s->tia.last_clock;
@@ -140,7 +141,7 @@ A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, 
         }
     }
     if (A26_UNLIKELY(left == A2600_ABNORMAL)) {
-        *s = before;
+        A26_ASSIGN(*s, before);
         if (picture)
             tia_begin_picture(picture, picture->pixels, picture->sparse);
         a2600_frame_interpreted(s, rom, picture);

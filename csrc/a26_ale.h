@@ -68,6 +68,7 @@ typedef struct {
     int32_t score;
     uint8_t held;
     uint8_t terminal;
+    uint8_t unused[6];
 } a26_env_t;
 
 A26_FN int a26_pressed(uint32_t action, uint32_t set) { return (int)(set >> (action & 31u) & 1u); }
@@ -168,7 +169,7 @@ A26_SLOW void a26_make_fresh(a26_env_t *e, const a26_cartridge_t *c, a2600_t *fr
 A26_SLOW void a26_reset_onto(a26_env_t *e, const a26_cartridge_t *c, tia_picture_t *picture) {
     if (c->fresh) {
         a26_begin_game(e, c);
-        e->console = *c->fresh;
+        A26_ASSIGN(e->console, *c->fresh);
     } else {
         a26_reset_until_last(e, c);
     }

@@ -85,7 +85,7 @@ typedef struct {
 A26_SLOW void a26_gym_load(a26_gym_t *g, const a26_cartridge_t *c, const a26_env_t *powered,
                            const a26_rules_t *rules, const a26_seed_t *seed) {
     g->past_frames += g->env.frame_number;
-    g->env = *powered;
+    A26_ASSIGN(g->env, *powered);
     g->env.sticky_least = rules->sticky_least;
     g->env.most_frames = rules->most_frames;
     a26_mt_seed(&g->env.sticky, seed->sticky);

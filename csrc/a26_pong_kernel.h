@@ -270,7 +270,7 @@ A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
 
 A26_FN uint32_t pong_next(const pong_plan_t *plan, uint32_t k) { /* first to run from k on: the last does */
     uint64_t here = plan->run[k >> 6] >> (k & 63);
-    return here ? k + tia_lowest(here) : 64 + tia_lowest(plan->run[1]);
+    return here ? k + a26_lowest(here) : 64 + a26_lowest(plan->run[1]);
 }
 
 /* How many of these reads, one an iteration and the first at this cycle, find the paddle uncharged. */

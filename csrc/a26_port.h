@@ -69,4 +69,36 @@ typedef unsigned long long uint64_t;
         ((uint8_t *)(to))[a26_copied_] = ((const uint8_t *)(from))[a26_copied_]
 #endif
 
+/* A copy of eight bytes between addresses that eight divides. A GPU, which is told nothing, copies them one by one. */
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define A26_COPY_WORD(to, from) (*(uint64_t *)(void *)(to) = *(const uint64_t *)(const void *)(from))
+#else
+#define A26_COPY_WORD(to, from) A26_COPY((to), (from), 8)
+#endif
+
+/* Assignment of a large struct of whole words. Compilers for a GPU would hold all of it in registers and spill them,
+ * and whoever calls the function then has as many fewer threads. */
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+A26_SLOW void a26_copy_words(void *to, const void *from, uint32_t words) {
+    for (uint32_t k = 0; k < words; k++)
+        ((uint64_t *)to)[k] = ((const uint64_t *)from)[k];
+}
+#define A26_ASSIGN(to, from) a26_copy_words(&(to), &(from), sizeof(to) / 8)
+#else
+#define A26_ASSIGN(to, from) ((to) = (from))
+#endif
+
+A26_FN uint32_t a26_lowest(uint64_t set) { /* number of the lowest bit of a set that is not empty */
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    return (uint32_t)__ffsll((long long)set) - 1;
+#elif defined(__GNUC__) || defined(__clang__)
+    return (uint32_t)__builtin_ctzll(set);
+#else
+    uint32_t p = 0;
+    while (!(set >> p & 1))
+        p++;
+    return p;
+#endif
+}
+
 #endif

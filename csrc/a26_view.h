@@ -96,7 +96,7 @@ A26_CLONES A26_SLOW uint32_t a26_view_groups(const tia_picture_t *picture, const
         uint8_t *to = view + rows[g].first * TIA_VIEW_SIDE;
         for (uint32_t j = 0; j < TIA_VIEW_SIDE; j += 8) {
             uint64_t marks;
-            A26_COPY(&marks, to + j, 8);
+            A26_COPY_WORD(&marks, to + j);
             if (marks || lit[common])
                 for (uint32_t i = j; i < j + 8; i++)
                     to[i] = lit[row[2 * i]];

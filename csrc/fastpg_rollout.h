@@ -87,7 +87,7 @@ static void fastpg_look(
     const uint32_t groups = a26_view_groups(picture, o->red, o->find_background, rows, view);
     for (uint32_t k = 0; k < groups; k++)
         fastpg_set_rows(&bits, view + rows[k].first * TIA_VIEW_SIDE, rows[k].first, rows[k].times);
-    const int64_t count = fastpg_write_tiles(&bits, r->tiles + g->tile);
+    const int64_t count = fastpg_write_tiles(&bits, r->tiles + g->tile, g->tiles_end - g->tile);
     r->begins[g->entry] = (uint32_t)g->tile;
     r->counts[g->entry] = (uint16_t)count;
     r->ages[g->entry] = age;

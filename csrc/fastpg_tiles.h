@@ -6,8 +6,7 @@
 #ifndef FASTPG_TILES_H
 #define FASTPG_TILES_H
 
-#include <stdint.h>
-#include <string.h>
+#include "a26_port.h"
 
 #define FASTPG_TILE_SIDE 80
 #define FASTPG_TILE_PIXELS (FASTPG_TILE_SIDE * FASTPG_TILE_SIDE)
@@ -17,12 +16,12 @@
 
 /* Tile `kind` whose first pixel is (x, y): columns one after the other, so that a tall tile's rows of
  * weights lie together. */
-static inline uint16_t fastpg_tile(int kind, int x, int y) {
+A26_FN uint16_t fastpg_tile(int kind, int x, int y) {
     return (uint16_t)(kind * FASTPG_TILE_PIXELS + x * FASTPG_TILE_SIDE + y);
 }
 
 /* The bits of eight bytes of 0 and 1, the first lowest: of a little endian machine's word. */
-static inline uint64_t fastpg_bits(uint64_t bytes) { return bytes * 0x0102040810204080ull >> 56; }
+A26_FN uint64_t fastpg_bits(uint64_t bytes) { return bytes * 0x0102040810204080ull >> 56; }
 
 /* Bits of a view's rows, left and right half apart; the rows below the last are empty. */
 typedef struct {
@@ -30,9 +29,9 @@ typedef struct {
 } fastpg_view_bits_t;
 
 /* Write the bits of `times` equal rows from row `first` on, of 80 bytes of 0 and 1. */
-static inline void fastpg_set_rows(fastpg_view_bits_t *bits, const uint8_t *bytes, int first, int times) {
+A26_FN void fastpg_set_rows(fastpg_view_bits_t *bits, const uint8_t *bytes, int first, int times) {
     uint64_t word[FASTPG_TILE_SIDE / 8], any = 0, half[2] = {0, 0};
-    memcpy(word, bytes, sizeof(word));
+    A26_COPY(word, bytes, sizeof(word));
     for (int k = 0; k < FASTPG_TILE_SIDE / 8; k++) any |= word[k];
     if (any)
         for (int k = 0; k < FASTPG_TILE_SIDE / 8; k++)
@@ -43,31 +42,33 @@ static inline void fastpg_set_rows(fastpg_view_bits_t *bits, const uint8_t *byte
     }
 }
 
-/* Write the tiles of a view in a fixed order; returns how many, at most FASTPG_TILE_PIXELS. Clears the bits. */
-static int64_t fastpg_write_tiles(fastpg_view_bits_t *bits, uint16_t *tiles) {
+/* Write the tiles of a view in a fixed order, no more than there is room for; returns how many there are, at most
+ * FASTPG_TILE_PIXELS. Clears the bits. */
+A26_SLOW int64_t fastpg_write_tiles(fastpg_view_bits_t *bits, uint16_t *tiles, int64_t room) {
     int64_t count = 0;
     for (int half = 0; half < 2; half++) {
         uint64_t *rows = bits->row[half];
-        memset(rows + FASTPG_TILE_SIDE, 0, 8 * sizeof(uint64_t));
+        for (int y = FASTPG_TILE_SIDE; y < FASTPG_TILE_SIDE + 8; y++) rows[y] = 0;
         for (int y = 0; y < FASTPG_TILE_SIDE; y++)
             while (rows[y]) {
-                int x = __builtin_ctzll(rows[y]), wide = (int)(rows[y] >> (x + 1) & 1), height = 1, steps = 0;
+                int x = (int)a26_lowest(rows[y]), wide = (int)(rows[y] >> (x + 1) & 1), height = 1, steps = 0;
                 uint64_t across = (1ull + 2ull * (uint64_t)wide) << x;
                 while (height < 8 && (rows[y + height] & across) == across) height++;
                 while (height >> (steps + 1)) steps++; /* down to a power of two */
                 if (!wide && steps == 1) steps = 0; /* two pixels are hardly worth a sum of their own */
                 for (int k = 0; k < 1 << steps; k++) rows[y + k] &= ~across;
-                tiles[count++] = fastpg_tile(4 * wide + steps, half * FASTPG_TILE_HALF + x, y);
+                if (count < room) tiles[count] = fastpg_tile(4 * wide + steps, half * FASTPG_TILE_HALF + x, y);
+                count++;
             }
     }
     return count;
 }
 
 /* The tiles of 6400 bytes of 0 and 1, row by row; see fastpg_write_tiles. */
-static int64_t fastpg_tile_view(const uint8_t *view, uint16_t *tiles) {
+A26_SLOW int64_t fastpg_tile_view(const uint8_t *view, uint16_t *tiles) {
     fastpg_view_bits_t bits;
     for (int y = 0; y < FASTPG_TILE_SIDE; y++) fastpg_set_rows(&bits, view + y * FASTPG_TILE_SIDE, y, 1);
-    return fastpg_write_tiles(&bits, tiles);
+    return fastpg_write_tiles(&bits, tiles, FASTPG_TILE_PIXELS);
 }
 
 #endif

@@ -16,6 +16,7 @@ typedef struct {
     uint8_t swacnt;     /* port A's direction register: remembered, without effect */
     uint8_t swcha;      /* joystick lines and paddle buttons, 0 is pressed */
     uint8_t swchb;      /* console switches */
+    uint8_t unused[2];  /* 0: states are compared as bytes, so that no struct of one has gaps */
 } riot_t;
 
 A26_FN void riot_rebase(riot_t *riot, int32_t cycles) {

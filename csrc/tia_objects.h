@@ -40,6 +40,7 @@ typedef struct {
     uint8_t reflected; /* the playfield's reflection in use */
     uint8_t cosmic_step, m0_hidden, m0_stretched;
     uint8_t fire[2]; /* INPT4, INPT5: 0x80 is not pressed */
+    uint8_t unused[5];
 } tia_t;
 
 #define TIA_STALE_COVER 64u
@@ -101,19 +102,6 @@ A26_FN uint32_t tia_spread4(uint32_t v) { /* bit k to bit 4 k */
 }
 
 A26_FN uint32_t tia_widen4(uint32_t v) { return tia_spread4(v) * 15u; }
-
-A26_FN uint32_t tia_lowest(uint64_t set) { /* number of the lowest bit of a set that is not empty */
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-    return (uint32_t)__ffsll((long long)set) - 1;
-#elif defined(__GNUC__) || defined(__clang__)
-    return (uint32_t)__builtin_ctzll(set);
-#else
-    uint32_t p = 0;
-    while (!(set >> p & 1))
-        p++;
-    return p;
-#endif
-}
 
 /* Offsets of the copies 2 and 3 for each NUSIZ, 0 for none. */
 A26_FN uint32_t tia_copy(uint32_t size, uint32_t n) {

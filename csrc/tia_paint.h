@@ -7,7 +7,7 @@
 /* Most rows show what the row above them shows. Such a row is not painted: it names the row that is,
  * and whoever wants all rows copies them once, at the end (tia_complete). */
 typedef struct {
-    uint8_t *pixels;          /* TIA_HEIGHT rows of TIA_WIDTH palette indices */
+    uint8_t *pixels;          /* TIA_HEIGHT rows of TIA_WIDTH palette indices; on a GPU eight divides the address */
     int32_t begin_clock;      /* where the frame that was drawn on it began, or the window's end */
     uint8_t like[TIA_HEIGHT]; /* the row whose pixels a row shows: itself, or a row above it */
     uint8_t sparse;           /* only the rows of the 80 x 80 view are wanted */
@@ -35,7 +35,7 @@ A26_SLOW void tia_complete_words(const tia_picture_t *picture) {
         uint8_t *to = picture->pixels + row * TIA_WIDTH;
         if (from != to)
             for (uint32_t p = 0; p < TIA_WIDTH; p += 8)
-                A26_COPY(to + p, from + p, 8);
+                A26_COPY_WORD(to + p, from + p);
     }
 }
 
@@ -83,7 +83,7 @@ A26_FN void tia_fill(uint8_t *row, uint32_t begin, uint32_t end, uint8_t colour)
     uint64_t fill = colour * 0x0101010101010101ull;
     if (begin == 0 && end == TIA_WIDTH) {
         for (uint32_t p = 0; p < TIA_WIDTH; p += 8)
-            A26_COPY(row + p, &fill, 8);
+            A26_COPY_WORD(row + p, &fill);
         return;
     }
     for (uint32_t p = begin & ~7u; p < end; p += 8) {
@@ -91,10 +91,10 @@ A26_FN void tia_fill(uint8_t *row, uint32_t begin, uint32_t end, uint8_t colour)
         if (p < begin || p + 8 > end) {
             uint64_t from = p < begin ? ~0ull << 8 * (begin - p) : ~0ull;
             uint64_t upto = p + 8 > end ? ~0ull >> 8 * (p + 8 - end) : ~0ull, there;
-            A26_COPY(&there, row + p, 8);
+            A26_COPY_WORD(&there, row + p);
             word = (fill & from & upto) | (there & ~(from & upto));
         }
-        A26_COPY(row + p, &word, 8);
+        A26_COPY_WORD(row + p, &word);
     }
 }
 
@@ -130,16 +130,16 @@ A26_SLOW void tia_paint_words(const tia_t *t, uint32_t on, uint32_t begin, uint3
         tia_planes_t planes = tia_planes(t, on, k);
         uint64_t rest = (planes.one | planes.two | planes.field) & tia_word_span(begin, end, k);
         while (rest) { /* eight pixels that are not all background */
-            uint32_t p = tia_lowest(rest) & ~7u;
+            uint32_t p = a26_lowest(rest) & ~7u;
             uint32_t here = (uint32_t)(rest >> p) & 255u;
             uint64_t b1 = tia_bytes((uint32_t)(planes.one >> p) & here);
             uint64_t b2 = tia_bytes((uint32_t)(planes.two >> p) & here);
             uint64_t b3 = tia_bytes((uint32_t)(planes.field >> p) & here), there;
             uint8_t *out = row + 64 * k + p;
-            A26_COPY(&there, out, 8);
+            A26_COPY_WORD(&there, out);
             there &= ~(b1 | b2 | b3);
             there |= (t->colup[0] * ones & b1) | (t->colup[1] * ones & b2) | (t->colupf * ones & b3);
-            A26_COPY(out, &there, 8);
+            A26_COPY_WORD(out, &there);
             rest &= ~(255ull << p);
         }
     }

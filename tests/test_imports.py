@@ -21,6 +21,7 @@ LEVELS = {
     "policy": 2,
     "tiles": 2,
     "games": 2,
+    "device": 2,
     "stepped_games": 2,
     "stepped_rows": 2,
     "recording": 2,

@@ -112,6 +112,7 @@ if SIMULATED:
 
 else:
     from numba.cuda import libdevice
+    from numba.cuda.extending import intrinsic as intrinsic
 
     @device
     def times32(a, b):

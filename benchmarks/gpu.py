@@ -1,0 +1,175 @@
+"""Emulation and kernels on the GPU, each beside what the GPU's memory allows, as Markdown tables.
+
+``python -m benchmarks.gpu`` prints them and writes them under benchmarks/results/, named after the
+GPU. benchmarks/gpu.sh builds everything, tests it on the device, and then calls this. Times are of
+launches in a row up to the moment when the GPU has done them all; medians of the rounds.
+"""
+
+import argparse
+import os
+import platform
+import re
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from fastpg.kernels import BackendUnavailable
+
+RESULTS = Path(__file__).parent / "results"
+ENVIRONMENTS = (256, 1024, 4096, 16384, 65536)
+SIZES = (128, 1024, 16384)  # of the kernels
+SKIP = 4  # frames a step; a view each
+
+
+def seconds_each(call: Callable[[], object], wait: Callable[[], object], seconds: float) -> float:
+    """Median seconds of a call, of five rounds that share so many seconds."""
+    call()  # compiles
+    wait()
+    began = perf_counter()
+    call()
+    wait()
+    calls = max(1, int(seconds / 5 / max(1e-6, perf_counter() - began)))
+    rounds = []
+    for _ in range(5):
+        began = perf_counter()
+        for _ in range(calls):
+            call()
+        wait()
+        rounds.append((perf_counter() - began) / calls)
+    return statistics.median(rounds)
+
+
+def memory_rate(cuda, size: int, seconds: float) -> float:
+    """Bytes a second that are read and written by a copy from the GPU's memory to itself."""
+    one, other = (cuda.device_array(size, np.uint8) for _ in range(2))
+    call = lambda: other.copy_to_device(one)  # noqa: E731
+    return 2 * size / seconds_each(call, cuda.synchronize, seconds)
+
+
+def emulation(cuda, environments: int, steps: int, seconds: float) -> tuple[float, float]:
+    """Frames a second with a view every fourth, and without any."""
+    from fastpg.device import DevicePong
+    from fastpg.envs.rules import rules
+
+    games = DevicePong(rules("PongNoFrameskip-v4", frameskip=SKIP, noop_max=30), environments)
+    games.reset(seed=0)
+    rng = np.random.default_rng(0)
+    held = rng.integers(len(games.actions), size=(-(-steps // 4), environments), dtype=np.uint8)
+    actions = cuda.to_device(np.ascontiguousarray(np.repeat(held, 4, axis=0)[:steps]))
+    rates = []
+    for views in (True, False):
+        out = games.play(actions, views=views)
+        for _ in range(200 // steps):  # games that begin together go apart
+            games.play(actions, views=views, out=out)
+        call = lambda: games.play(actions, views=views, out=out)  # noqa: B023, E731
+        each = seconds_each(call, cuda.synchronize, seconds)
+        rates.append(SKIP * steps * environments / each)
+    return rates[0], rates[1]
+
+
+def emulation_table(cuda, sizes: list[int], steps: int, seconds: float) -> list[str]:
+    """Lines of the table of emulation."""
+    lines = [
+        "| environments | frames/s, a view every 4th | frames/s, no views |",
+        "|--:|--:|--:|",
+    ]
+    for size in sizes:
+        try:
+            seen, blind = emulation(cuda, size, steps, seconds)
+        except MemoryError as error:
+            lines.append(f"| {size:,} | {error} | |")
+            continue
+        lines.append(f"| {size:,} | {seen:,.0f} | {blind:,.0f} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return lines
+
+
+def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[str]:
+    """Lines of the table of kernels: the bodies and sizes of bench_kernels.py."""
+    from benchmarks.bench_kernels import options
+    from fastpg.kernels import get_backend
+    from fastpg.kernels.spec import BY_NAME
+    from tests.cases import case
+
+    loops = get_backend("cuda").loops
+    lines = ["| op | N | us per sample | GB/s | of a copy's |", "|---|--:|--:|--:|--:|"]
+    for op in BY_NAME:
+        for size in sizes:
+            made = case(op, **options(op, size))
+            given = [*made.inputs.values(), *made.outputs.values()]
+            moved = sum(v.nbytes for v in given if isinstance(v, np.ndarray))
+            there = [cuda.to_device(v) if isinstance(v, np.ndarray) else v for v in given]
+            call = lambda op=op, there=there: getattr(loops, op)(*there)  # noqa: E731
+            each = seconds_each(call, cuda.synchronize, seconds)
+            share = moved / each / rate
+            cells = f"{1e6 * each / size:.3g} | {moved / each / 1e9:,.1f} | {share:.0%}"
+            lines.append(f"| {op} | {size:,} | {cells} |")
+    lines += ["", "GB/s: all arrays of the op once, over the time; dense weights count whole."]
+    return lines
+
+
+def about(cuda, simulated: bool) -> tuple[str, list[str]]:
+    """The GPU's name, and lines about it and what the code was made with."""
+    from fastpg.device import _compiler
+
+    if simulated:
+        return "simulator", ["# numba's simulator: these are no figures of a GPU", ""]
+    device = cuda.get_current_device()
+    name = device.name.decode() if isinstance(device.name, bytes) else str(device.name)
+    capability = ".".join(map(str, device.compute_capability))
+    return name, [
+        f"# {name}",
+        "",
+        f"Compute capability {capability}, {device.MULTIPROCESSOR_COUNT} multiprocessors; "
+        f"at most {_compiler.MOST_REGISTERS} registers a game; Python {platform.python_version()}.",
+        "",
+    ]
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--environments", type=int, nargs="*", default=list(ENVIRONMENTS))
+    parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES), help="of the kernels")
+    parser.add_argument("--steps", type=int, default=32, help="of a launch")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each number")
+    parser.add_argument("--copy", type=int, default=1 << 30, help="bytes to measure memory with")
+    parser.add_argument("--registers", type=int, help="at most, of a game; compiles anew")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results/GPU.md")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, write."""
+    arguments = parsed()
+    try:
+        from fastpg.device import _compiler
+        from fastpg.kernels._cuda_jit import SIMULATED, require_device
+        from fastpg.kernels._cuda_jit import cuda_module as cuda
+
+        require_device()
+    except BackendUnavailable as error:
+        sys.exit(f"benchmarks.gpu: {error}")
+    if arguments.registers:
+        _compiler.MOST_REGISTERS = arguments.registers
+    name, lines = about(cuda, SIMULATED)
+    rate = memory_rate(cuda, arguments.copy, arguments.seconds)
+    lines += [f"Memory, copy to itself: {rate / 1e9:,.0f} GB/s read and written.", ""]
+    steps, seconds = arguments.steps, arguments.seconds
+    lines += [f"## Emulation, {steps} steps a launch", ""]
+    lines += emulation_table(cuda, arguments.environments, steps, seconds)
+    if arguments.sizes:
+        lines += ["", "## Kernels", "", *kernel_table(cuda, arguments.sizes, seconds, rate)]
+    out = arguments.out or RESULTS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".md")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("\n".join([*lines, ""]))
+    print("\n".join(lines))
+    print(f"written to {os.path.relpath(out)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
