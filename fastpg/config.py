@@ -35,8 +35,8 @@ PRESETS["sticky"] = _PPO | {
     "views": (0, 1, 4),
     "learning_rate": 2e-3,
     "final_learning_rate": 1e-4,
-    "anneal_steps": 4_000_000,
-    "agent_steps": 5_000_000,
+    "anneal_steps": 6_000_000,
+    "agent_steps": 7_000_000,
 }
 
 
