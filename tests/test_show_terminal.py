@@ -170,9 +170,14 @@ class InTerminal:
         self.slave = slave
         environment = {**os.environ, "TERM": terminal, "COLORTERM": ""}
         command = [sys.executable, "-m", "fastpg.watch", str(run), *words]
+
+        def begin():
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background ignores it
+
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment,
-            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            start_new_session=True, preexec_fn=begin,
         )  # fmt: skip
         self.said = b""
 
