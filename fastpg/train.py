@@ -123,8 +123,8 @@ def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
     """Train until a limit of ``config`` is reached; everything is written to its run folder."""
     if config.device == "cuda":
         raise BackendUnavailable(
-            "--device cuda: this version does not train on a GPU yet, though its kernels and games run "
-            "there (fastpg.kernels, fastpg.device); leave it out to train on the CPU"
+            "--device cuda: this version does not train on a GPU yet, though its kernels and games "
+            "run there (fastpg.kernels, fastpg.device); leave it out to train on the CPU"
         )
     if config.track and find_spec("tensorboardX") is None:
         raise ConfigError("--track: needs the [track] extra: pip install 'fastpg[track]'")
