@@ -15,3 +15,12 @@ def small_run(folder: Path, settings: list[str], seed: int = 0) -> Path:
     words = ["--hidden", "8", "--seed", str(seed), "--run-dir", str(folder), *settings]
     assert main(words) == 0
     return folder
+
+
+def refused(command, capsys, *words) -> str:
+    """What a command says of settings that it refuses: one line."""
+    assert command([str(word) for word in words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    return err

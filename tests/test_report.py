@@ -17,7 +17,7 @@ from fastpg.report import main
 from fastpg.show import ShowError, page
 from fastpg.show.runs import Group, Run, grouped, read_run
 from tests.browser import AVAILABLE, Browser
-from tests.small_runs import ARTICLE, FAST, small_run
+from tests.small_runs import ARTICLE, FAST, refused, small_run
 
 APART = {"seed", "run_dir"}
 
@@ -217,30 +217,22 @@ def test_a_long_title_stays_in_the_header(tmp_path):
 # ---- refusals -----------------------------------------------------------------------------------
 
 
-def refused(capsys, *words):
-    assert main([str(word) for word in words]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    return err
-
-
 def test_wrong_runs_and_paths(runs, tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
-    assert "no such folder" in refused(capsys, tmp_path / "none")
-    assert "has no config.json; RUN is" in refused(capsys, tmp_path)
-    assert "has no config.json" in refused(capsys, checkpoints(runs[0])[-1])
-    assert "RUN: expected at least one run's folder" in refused(capsys)
+    assert "no such folder" in refused(main, capsys, tmp_path / "none")
+    assert "has no config.json; RUN is" in refused(main, capsys, tmp_path)
+    assert "has no config.json" in refused(main, capsys, checkpoints(runs[0])[-1])
+    assert "RUN: expected at least one run's folder" in refused(main, capsys)
     file = tmp_path / "file"
     file.write_text("")
-    assert "--png" in refused(capsys, runs[0], "--png", file)
-    assert "no folder" in refused(capsys, runs[0], "--output", tmp_path / "no" / "a.html")
-    assert "--video-seconds" in refused(capsys, runs[0], "--video-seconds", "-1")
+    assert "--png" in refused(main, capsys, runs[0], "--png", file)
+    assert "no folder" in refused(main, capsys, runs[0], "--output", tmp_path / "no" / "a.html")
+    assert "--video-seconds" in refused(main, capsys, runs[0], "--video-seconds", "-1")
     for name in ("imageio", "imageio.v2", "imageio_ffmpeg"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert "--video-seconds 0" in refused(capsys, runs[0])
+    assert "--video-seconds 0" in refused(main, capsys, runs[0])
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "pip install 'fastpg[report]'" in refused(capsys, runs[0])
+    assert "pip install 'fastpg[report]'" in refused(main, capsys, runs[0])
 
 
 def test_a_run_without_a_row_or_with_a_torn_config(runs, tmp_path):

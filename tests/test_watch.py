@@ -14,21 +14,12 @@ from fastpg.show.font import text_mask
 from fastpg.show.playback import Playback, policy_of_run
 from fastpg.show.video import Whole, save_video
 from fastpg.watch import composer_of, main
-from tests.small_runs import ARTICLE, FAST, LOOKS_BACK, small_run
+from tests.small_runs import ARTICLE, FAST, LOOKS_BACK, refused, small_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return small_run(tmp_path_factory.mktemp("watch") / "run", FAST)
-
-
-def refused(capsys, *words):
-    """What the command says of settings that it refuses: one line."""
-    assert main([str(word) for word in words]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    return err
 
 
 # ---- pictures -----------------------------------------------------------------------------------
@@ -163,51 +154,51 @@ def test_whole_files_replace(tmp_path):
 
 
 def test_wrong_runs_and_settings(run, tmp_path, capsys):
-    assert "no such run; python -m fastpg.train" in refused(capsys, tmp_path / "none")
-    assert "no checkpoint" in refused(capsys, tmp_path)
-    assert "--video FILE.mp4" in refused(capsys, run)  # standard output is no terminal here
-    assert "near are" in refused(capsys, run, "--env", "Pnog-v0")
+    assert "no such run; python -m fastpg.train" in refused(main, capsys, tmp_path / "none")
+    assert "no checkpoint" in refused(main, capsys, tmp_path)
+    assert "--video FILE.mp4" in refused(main, capsys, run)  # standard output is no terminal here
+    assert "near are" in refused(main, capsys, run, "--env", "Pnog-v0")
     assert "a policy of 3 actions, breakout needs 4" in refused(
-        capsys, run, "--env", "ALE/Breakout-v5"
+        main, capsys, run, "--env", "ALE/Breakout-v5"
     )
-    native = refused(capsys, run, "--env", "ALE/Breakout-v5", "--emulator", "native")
+    native = refused(main, capsys, run, "--env", "ALE/Breakout-v5", "--emulator", "native")
     assert "plays Pong only" in native
-    assert "--episodes" in refused(capsys, run, "--episodes", "0")
-    assert "--seconds" in refused(capsys, run, "--seconds", "-1")
-    assert "--seed" in refused(capsys, run, "--seed", "-1")
-    assert "near is --video" in refused(capsys, run, "--vdeo", "a.mp4")
-    assert "got both" in refused(capsys, run, "--window", "--video", "a.mp4")
+    assert "--episodes" in refused(main, capsys, run, "--episodes", "0")
+    assert "--seconds" in refused(main, capsys, run, "--seconds", "-1")
+    assert "--seed" in refused(main, capsys, run, "--seed", "-1")
+    assert "near is --video" in refused(main, capsys, run, "--vdeo", "a.mp4")
+    assert "got both" in refused(main, capsys, run, "--window", "--video", "a.mp4")
 
 
 def test_unwritable_videos(run, tmp_path, capsys, monkeypatch):
-    assert ".mp4 or .gif" in refused(capsys, run, "--video", tmp_path / "a.avi")
+    assert ".mp4 or .gif" in refused(main, capsys, run, "--video", tmp_path / "a.avi")
     for name in ("imageio", "imageio.v2", "imageio_ffmpeg"):
         monkeypatch.setitem(sys.modules, name, None)
-    missing = refused(capsys, run, "--video", tmp_path / "a.mp4")
+    missing = refused(main, capsys, run, "--video", tmp_path / "a.mp4")
     assert "pip install 'fastpg[video]'" in missing
     monkeypatch.undo()
     pytest.importorskip("imageio_ffmpeg")
-    assert "there is no folder" in refused(capsys, run, "--video", tmp_path / "no" / "a.mp4")
+    assert "there is no folder" in refused(main, capsys, run, "--video", tmp_path / "no" / "a.mp4")
     (tmp_path / "folder.mp4").mkdir()
-    assert "is a folder" in refused(capsys, run, "--video", tmp_path / "folder.mp4")
+    assert "is a folder" in refused(main, capsys, run, "--video", tmp_path / "folder.mp4")
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert "cannot be written" in refused(capsys, run, "--video", tmp_path / "a.mp4")
+    assert "cannot be written" in refused(main, capsys, run, "--video", tmp_path / "a.mp4")
 
 
 def test_no_display(run, capsys, monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
     if sys.platform == "linux":
-        assert "there is no display" in refused(capsys, run, "--window")
+        assert "there is no display" in refused(main, capsys, run, "--window")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     monkeypatch.setitem(sys.modules, "pygame", None)
-    assert "pip install 'fastpg[window]'" in refused(capsys, run, "--window")
+    assert "pip install 'fastpg[window]'" in refused(main, capsys, run, "--window")
 
 
 def test_window(run, capsys, monkeypatch):
     pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "no such driver")
-    assert "no window can be opened" in refused(capsys, run, "--window")
+    assert "no window can be opened" in refused(main, capsys, run, "--window")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     assert main([str(run), "--window", "--seconds", "0.3"]) == 0
     assert "no game was played to its end" in capsys.readouterr().out
