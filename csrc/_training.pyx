@@ -250,20 +250,20 @@ cdef class Learner:
         self.square1 = zeros((blocks, rows, FASTPG_UNITS), np.float32)
         self.square2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
         self.updated = zeros((blocks, rows), np.uint32)
-        marks, rows_ = zeros((blocks, places), np.uint32), zeros((blocks, rows), np.int32)
+        marks = zeros((blocks, places), np.uint32)
         sums = zeros((blocks, places - rows), np.int32)
-        counts, norms = zeros((2, blocks), np.int64), zeros(blocks, np.float64)
+        counts, norms = zeros(blocks, np.int64), zeros(blocks, np.float64)
         hidden = zeros((blocks, most_samples, FASTPG_UNITS), np.float32)
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
         loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
-        self.arrays = marks, rows_, sums, counts, norms, hidden, parts, gradients, loss_sums
+        self.arrays = marks, sums, counts, norms, hidden, parts, gradients, loss_sums
         self.l.net = &network.n
         cdef float[:, :, ::1] g1 = self.gradient1, g2 = self.gradient2
         cdef float[:, :, ::1] m1 = self.mean1, m2 = self.mean2, s1 = self.square1, s2 = self.square2
         cdef uint32_t[:, ::1] updated = self.updated, marks_ = marks
-        cdef int32_t[:, ::1] rows_view = rows_, sums_view = sums
-        cdef int64_t[:, ::1] counts_view = counts
+        cdef int32_t[:, ::1] sums_view = sums
+        cdef int64_t[::1] counts_view = counts
         cdef double[::1] norms_view = norms
         cdef float[:, :, ::1] hidden_view = hidden, parts_view = parts
         cdef float[:, ::1] gradients_view = gradients
@@ -272,8 +272,7 @@ cdef class Learner:
         self.l.mean1, self.l.mean2 = &m1[0, 0, 0], &m2[0, 0, 0]
         self.l.square1, self.l.square2 = &s1[0, 0, 0], &s2[0, 0, 0]
         self.l.updated, self.l.marks = &updated[0, 0], &marks_[0, 0]
-        self.l.rows, self.l.sums = &rows_view[0, 0], &sums_view[0, 0]
-        self.l.row_count, self.l.sum_count = &counts_view[0, 0], &counts_view[1, 0]
+        self.l.sums, self.l.sum_count = &sums_view[0, 0], &counts_view[0]
         self.l.norms = &norms_view[0]
         self.b.learner = &self.l
         self.b.hidden, self.b.parts = &hidden_view[0, 0, 0], &parts_view[0, 0, 0]

@@ -15,8 +15,8 @@ typedef struct {
     float *g1, *g2;         /* as net->w1 and net->w2 */
     uint32_t *marks;        /* (blocks, places): the round in which a row of g1 was begun */
     uint32_t round;
-    int32_t *rows, *sums;   /* (blocks, net->rows), (blocks, places - net->rows): those begun */
-    int64_t *row_count, *sum_count; /* (blocks,) */
+    int32_t *sums;          /* (blocks, places - net->rows): those begun */
+    int64_t *sum_count;     /* (blocks,) */
     double *norms;          /* (blocks,): sum of squares */
     float *mean1, *mean2;   /* Adam's; g1's first rows, g2 */
     float *square1, *square2;
@@ -107,8 +107,7 @@ FASTPG_INLINE float *fastpg_gradient_row(fastpg_learner_t *l, int64_t block, int
     *fresh = l->marks[at] != l->round;
     if (*fresh) {
         l->marks[at] = l->round;
-        if (place < n->rows) l->rows[block * n->rows + l->row_count[block]++] = (int32_t)place;
-        else l->sums[block * (n->places - n->rows) + l->sum_count[block]++] = (int32_t)place;
+        if (place >= n->rows) l->sums[block * (n->places - n->rows) + l->sum_count[block]++] = (int32_t)place;
     }
     return l->g1 + at * FASTPG_UNITS;
 }
@@ -129,11 +128,8 @@ FASTPG_INLINE void fastpg_scatter_frame(
     const fastpg_units_t *what)
 {
     const uint16_t *tiles = r->tiles + r->begins[frame];
-    for (int64_t k = 0; k < r->counts[frame]; k++) {
+    for (int64_t k = 0; k < r->counts[frame]; k++)
         fastpg_add_to_gradient(l, block, fastpg_place(l->net, plane, tiles[k]), what);
-        const int64_t shared = fastpg_shared_row(l->net, plane, tiles[k]);
-        if (shared >= 0) fastpg_add_to_gradient(l, block, shared, what);
-    }
 }
 
 /* The gradient of a difference's frame waits for the next sample, which mostly subtracts the same frame. */
@@ -213,26 +209,39 @@ FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t
     if (waiting.entry >= 0) fastpg_scatter_frame(l, b->record, block, 0, waiting.entry, &waiting.sums);
 }
 
-/* Hand the gradients of sums to the rows that they are sums of, and sum up the squares of all. */
+FASTPG_INLINE fastpg_units_t fastpg_gradient_of(const fastpg_learner_t *l, int64_t block, int64_t place) {
+    fastpg_units_t gradient;
+    memcpy(&gradient, l->g1 + (block * l->net->places + place) * FASTPG_UNITS, sizeof(gradient));
+    return gradient;
+}
+
+/* The first row from `row` on that has a gradient in this round; rows in their order, so that memory is too. */
+FASTPG_INLINE int64_t fastpg_next_row(const fastpg_learner_t *l, int64_t block, int64_t row) {
+    const uint32_t *marks = l->marks + block * l->net->places;
+    while (row < l->net->rows && marks[row] != l->round) row++;
+    return row;
+}
+
+#define FASTPG_EACH_ROW(l, block, row) \
+    for (int64_t row = fastpg_next_row(l, block, 0); row < (l)->net->rows; row = fastpg_next_row(l, block, row + 1))
+
+/* Hand the gradients of sums to their pixels, and those of pixels to their cells; sum up the squares of all. */
 FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) {
     const fastpg_network_t *n = l->net;
-    const int32_t *sums = l->sums + block * (n->places - n->rows), *rows = l->rows + block * n->rows;
+    const int32_t *sums = l->sums + block * (n->places - n->rows);
     for (int64_t k = 0; k < l->sum_count[block]; k++) {
-        fastpg_part_of_sum_t parts[FASTPG_MOST_PARTS];
-        const int count = fastpg_parts_of_sum(n, sums[k], parts);
-        fastpg_units_t what, times;
-        memcpy(&what, l->g1 + (block * n->places + sums[k]) * FASTPG_UNITS, sizeof(what));
-        for (int j = 0; j < count; j++) {
-            for (int v = 0; v < FASTPG_PIECES; v++) times.piece[v] = parts[j].times * what.piece[v];
-            fastpg_add_to_gradient(l, block, parts[j].row, &times);
-        }
+        const fastpg_units_t what = fastpg_gradient_of(l, block, sums[k]);
+        const fastpg_patch_t p = fastpg_patch(n, sums[k]);
+        for (int x = p.x; x < p.x + p.width; x++)
+            for (int y = p.y; y < p.y + p.height; y++)
+                fastpg_add_to_gradient(l, block, fastpg_pixel_row(p.plane, x, y), &what);
     }
     double norm = 0;
-    for (int64_t k = 0; k < l->row_count[block]; k++) {
-        const float *row = l->g1 + (block * n->places + rows[k]) * FASTPG_UNITS;
-        fastpg_units_t squares;
-        memcpy(&squares, row, sizeof(squares));
-        norm += fastpg_head(&squares, row);
+    FASTPG_EACH_ROW(l, block, row) { /* cells lie behind all pixels */
+        const fastpg_units_t what = fastpg_gradient_of(l, block, row);
+        const int64_t cell = fastpg_shared_row(n, row);
+        if (cell >= 0) fastpg_add_to_gradient(l, block, cell, &what);
+        norm += fastpg_head(&what, (const float *)&what);
     }
     for (int64_t o = 0; o < n->heads; o++) {
         const float *row = l->g2 + (block * n->heads + o) * FASTPG_UNITS;
@@ -245,7 +254,7 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
 static void fastpg_begin_round(fastpg_learner_t *l) {
     const fastpg_network_t *n = l->net;
     l->round++;
-    for (int64_t block = 0; block < n->blocks; block++) l->row_count[block] = l->sum_count[block] = 0;
+    for (int64_t block = 0; block < n->blocks; block++) l->sum_count[block] = 0;
     memset(l->g2, 0, (size_t)(n->blocks * n->heads * FASTPG_UNITS) * sizeof(float));
 }
 
@@ -270,9 +279,8 @@ FASTPG_CLONES static void fastpg_adam_block(const fastpg_batch_t *b, int64_t blo
     const double second = sqrt(1 - pow(b->beta2, l->updates));
     const float rate = (float)(b->learning_rate * second / (1 - pow(b->beta1, l->updates)));
     const float epsilon = (float)(b->epsilon * second);
-    const int32_t *rows = l->rows + block * n->rows;
-    for (int64_t k = 0; k < l->row_count[block]; k++) {
-        const int64_t at = (block * n->places + rows[k]) * FASTPG_UNITS, own = (block * n->rows + rows[k]) * FASTPG_UNITS;
+    FASTPG_EACH_ROW(l, block, row) {
+        const int64_t at = (block * n->places + row) * FASTPG_UNITS, own = (block * n->rows + row) * FASTPG_UNITS;
         fastpg_adam_row(b, l->g1 + at, rate, epsilon, n->w1 + at, l->mean1 + own, l->square1 + own);
     }
     for (int64_t o = 0; o < n->heads; o++) {
@@ -296,9 +304,8 @@ FASTPG_INLINE void fastpg_rmsprop_row(
 FASTPG_CLONES static void fastpg_rmsprop_block(const fastpg_batch_t *b, int64_t block) {
     fastpg_learner_t *l = b->learner;
     const fastpg_network_t *n = l->net;
-    const int32_t *rows = l->rows + block * n->rows;
-    for (int64_t k = 0; k < l->row_count[block]; k++) {
-        const int64_t at = (block * n->places + rows[k]) * FASTPG_UNITS, own = block * n->rows + rows[k];
+    FASTPG_EACH_ROW(l, block, row) {
+        const int64_t at = (block * n->places + row) * FASTPG_UNITS, own = block * n->rows + row;
         const float kept = (float)pow(b->decay, l->updates - l->updated[own]);
         l->updated[own] = l->updates;
         fastpg_rmsprop_row(b, l->g1 + at, kept, n->w1 + at, l->square1 + own * FASTPG_UNITS);

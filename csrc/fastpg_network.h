@@ -103,18 +103,14 @@ FASTPG_INLINE fastpg_patch_t fastpg_patch(const fastpg_network_t *n, int64_t pla
     return patch;
 }
 
-/* The rows of w1 that a sum is of, each so many times: pixels once, a cell once for each of its pixels. */
-typedef struct {
-    int64_t row;
-    float times;
-} fastpg_part_of_sum_t;
-
-#define FASTPG_MOST_PARTS (2 * 16) /* a tile's pixels, and at worst as many cells */
-
 /* How many of the numbers begin..begin+count-1 lie in the cell of that number. */
 FASTPG_INLINE int fastpg_overlap(int begin, int count, int number, int side) {
     const int low = number * side, high = low + side, end = begin + count;
     return (high < end ? high : end) - (low > begin ? low : begin);
+}
+
+FASTPG_INLINE int64_t fastpg_pixel_row(int64_t plane, int x, int y) {
+    return plane * FASTPG_TILE_PIXELS + x * FASTPG_TILE_SIDE + y;
 }
 
 /* The row of the cell that is number x of a plane across, number y down. */
@@ -123,38 +119,25 @@ FASTPG_INLINE int64_t fastpg_cell_row(const fastpg_network_t *n, int64_t plane, 
     return n->cells + (plane * across + x) * across + y;
 }
 
-FASTPG_INLINE int fastpg_add_cells(
-    const fastpg_network_t *n, fastpg_patch_t p, fastpg_part_of_sum_t *parts, int count)
-{
+FASTPG_INLINE void fastpg_add_cells(const fastpg_network_t *n, int64_t block, fastpg_patch_t p, fastpg_units_t *sums) {
     const int side = (int)n->cell;
     for (int x = p.x / side; x <= (p.x + p.width - 1) / side; x++)
         for (int y = p.y / side; y <= (p.y + p.height - 1) / side; y++) {
-            parts[count].row = fastpg_cell_row(n, p.plane, x, y);
-            parts[count++].times =
-                (float)(fastpg_overlap(p.x, p.width, x, side) * fastpg_overlap(p.y, p.height, y, side));
+            const int pixels = fastpg_overlap(p.x, p.width, x, side) * fastpg_overlap(p.y, p.height, y, side);
+            const int64_t row = block * n->places + fastpg_cell_row(n, p.plane, x, y);
+            const fastpg_piece_t *cell = (const fastpg_piece_t *)(n->w1 + row * FASTPG_UNITS);
+            for (int k = 0; k < FASTPG_PIECES; k++) sums->piece[k] += (float)pixels * cell[k];
         }
-    return count;
 }
 
-FASTPG_INLINE int fastpg_parts_of_sum(const fastpg_network_t *n, int64_t place, fastpg_part_of_sum_t *parts) {
-    const fastpg_patch_t p = fastpg_patch(n, place);
-    int count = 0;
-    for (int x = p.x; x < p.x + p.width; x++)
-        for (int y = p.y; y < p.y + p.height; y++) {
-            parts[count].row = p.plane * FASTPG_TILE_PIXELS + x * FASTPG_TILE_SIDE + y;
-            parts[count++].times = 1;
-        }
-    return n->cell ? fastpg_add_cells(n, p, parts, count) : count;
-}
-
+/* The weights of a tile's pixels, and those of their cells once for each. */
 FASTPG_CLONES static void fastpg_make_sum(const fastpg_network_t *n, int64_t block, int64_t place, float *to) {
-    fastpg_part_of_sum_t parts[FASTPG_MOST_PARTS];
-    const int count = fastpg_parts_of_sum(n, place, parts);
+    const fastpg_patch_t p = fastpg_patch(n, place);
     fastpg_units_t sums = {0};
-    for (int j = 0; j < count; j++) {
-        const fastpg_piece_t *row = (const fastpg_piece_t *)(n->w1 + (block * n->places + parts[j].row) * FASTPG_UNITS);
-        for (int k = 0; k < FASTPG_PIECES; k++) sums.piece[k] += parts[j].times * row[k];
-    }
+    for (int x = p.x; x < p.x + p.width; x++)
+        for (int y = p.y; y < p.y + p.height; y++)
+            fastpg_add_row(&sums, n->w1 + (block * n->places + fastpg_pixel_row(p.plane, x, y)) * FASTPG_UNITS);
+    if (n->cell) fastpg_add_cells(n, block, p, &sums);
     fastpg_store(&sums, to);
 }
 
@@ -188,11 +171,11 @@ FASTPG_INLINE int64_t fastpg_place(const fastpg_network_t *n, int64_t plane, uin
                                      : n->rows + plane * FASTPG_TILE_SUMS + tile - FASTPG_TILE_PIXELS;
 }
 
-/* The row of the cell that a lone pixel shares; -1 if there is none, or the tile's sum has its cells in it. */
-FASTPG_INLINE int64_t fastpg_shared_row(const fastpg_network_t *n, int64_t plane, uint16_t tile) {
-    if (!n->cell || tile >= FASTPG_TILE_PIXELS) return -1;
-    const int side = (int)n->cell;
-    return fastpg_cell_row(n, plane, tile / FASTPG_TILE_SIDE / side, tile % FASTPG_TILE_SIDE / side);
+/* The row of the cell that a pixel's row shares, or -1: there are no cells, or it is a past action's. */
+FASTPG_INLINE int64_t fastpg_shared_row(const fastpg_network_t *n, int64_t row) {
+    if (!n->cell || row >= n->past) return -1;
+    const int side = (int)n->cell, pixel = (int)(row % FASTPG_TILE_PIXELS);
+    return fastpg_cell_row(n, row / FASTPG_TILE_PIXELS, pixel / FASTPG_TILE_SIDE / side, pixel % FASTPG_TILE_SIDE / side);
 }
 
 /* The place of the earlier action number k (0 the latest), or -1 at the episode's begin. */
@@ -215,8 +198,9 @@ FASTPG_INLINE void fastpg_add_frame(
     float scratch[FASTPG_UNITS];
     const uint16_t *tiles = r->tiles + r->begins[frame];
     for (int64_t k = 0; k < r->counts[frame]; k++) {
-        fastpg_add_row(sums, fastpg_row(n, block, fastpg_place(n, plane, tiles[k]), scratch));
-        const int64_t shared = fastpg_shared_row(n, plane, tiles[k]);
+        const int64_t place = fastpg_place(n, plane, tiles[k]);
+        fastpg_add_row(sums, fastpg_row(n, block, place, scratch)); /* a tile's sum has its cells in it */
+        const int64_t shared = fastpg_shared_row(n, place);
         if (shared >= 0) fastpg_add_row(sums, n->w1 + (block * n->places + shared) * FASTPG_UNITS);
     }
 }

@@ -118,9 +118,7 @@ cdef extern from "fastpg_learn.h" nogil:
         float *g2
         uint32_t *marks
         uint32_t round
-        int32_t *rows
         int32_t *sums
-        int64_t *row_count
         int64_t *sum_count
         double *norms
         float *mean1

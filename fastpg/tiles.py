@@ -13,6 +13,7 @@ import numpy as np
 from fastpg._training import Learner, Network, Pool
 from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
 
+SAMPLES_AT_ONCE = 512  # their hidden units, 128 KB a block, stay in a core's cache
 _CELLS_SCALE = 0.4  # of the first weights that a cell's pixels share, to those of pixels
 
 
@@ -181,11 +182,23 @@ class Optimizer:
     """
 
     def __init__(
-        self, network: TileNetwork, pool: Pool, most_samples: int, moments: tuple[str, ...]
+        self,
+        network: TileNetwork,
+        pool: Pool,
+        moments: tuple[str, ...],
+        samples_at_once: int = SAMPLES_AT_ONCE,
     ):
-        """``moments`` of those that are kept: ("square",) for RMSProp, and "mean" for Adam."""
+        """Set up; nothing has been learned yet.
+
+        Args:
+            network: whose weights are learned.
+            pool: threads that share out the hidden units.
+            moments: those that are kept: ("square",) for RMSProp, and "mean" for Adam.
+            samples_at_once: of a minibatch, whose hidden units are kept between the forward and the
+                backward pass.
+        """
         self.network, self.moments = network, moments
-        self.core = Learner(network.core, pool, most_samples)
+        self.core = Learner(network.core, pool, samples_at_once)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All moments, as matrices like the weights, and the count of updates."""

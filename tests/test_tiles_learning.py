@@ -64,7 +64,7 @@ def gradients(optimizer):
 )
 def test_gradients_equal_the_dense_ones(sight, hidden, cell, actions, loss):
     case = Case(sight, hidden, actions, cell=cell)
-    optimizer = make_optimizer(case.network, most_samples=32)  # fewer than there are
+    optimizer = make_optimizer(case.network, at_once=32)  # fewer than there are
     sums = case.learn(optimizer, loss)
     expected, magnitudes = case.expected(loss)
     for got, wanted, size in zip(gradients(optimizer), expected, magnitudes, strict=True):
@@ -159,9 +159,9 @@ def test_a_ratio_to_the_same_weights_is_one():
 
 def test_samples_beyond_the_room_and_threads_change_no_bit():
     case, results = Case(Sight((0, 1), False, 1), 150, 5, count=300), []
-    for threads, most_samples in ((1, 1000), (2, 1000), (3, 1000), (1, 130), (2, 7)):
+    for threads, at_once in ((1, 1000), (2, 1000), (3, 1000), (1, 130), (2, 7)):
         network = make_network(Sight((0, 1), False, 1), 150, 5, 5, True)
-        optimizer, norms = make_optimizer(network, threads, most_samples), []
+        optimizer, norms = make_optimizer(network, threads, at_once), []
         for step in range(3):
             sums = case.learn(optimizer, LOSSES["all"])
             norms.append(optimizer.core.norm())

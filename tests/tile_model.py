@@ -63,8 +63,8 @@ def make_network(
     return network
 
 
-def make_optimizer(network: TileNetwork, threads: int = 1, most_samples: int = 64) -> Optimizer:
-    return Optimizer(network, Pool(threads), most_samples, ("mean", "square"))
+def make_optimizer(network: TileNetwork, threads: int = 1, at_once: int = 64) -> Optimizer:
+    return Optimizer(network, Pool(threads), ("mean", "square"), at_once)
 
 
 @dataclass

@@ -56,8 +56,7 @@ class PPO:
         self.kernels = get_backend("cython")
         self.network, self.games = network, games
         self.network.initialize(stream_seed(seed, WEIGHTS), _PIXEL_SCALE, _POLICY_SCALE)
-        most_samples = min(settings.minibatch, games.games * settings.steps)
-        self.optimizer = Optimizer(network, pool, most_samples, ("mean", "square"))
+        self.optimizer = Optimizer(network, pool, ("mean", "square"))
         self.games.seed([stream_seed(seed, GAMES, game) for game in range(games.games)])
         self.order = EpisodeOrder(games.games)
         self.agent_steps = self.rounds = 0

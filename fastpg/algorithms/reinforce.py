@@ -19,8 +19,6 @@ from fastpg.kernels.ops import Backend
 from fastpg.stepped_games import SteppedGames
 from fastpg.tiles import Optimizer, TileNetwork
 
-_SAMPLES = 2048  # whose hidden units are kept at a time
-
 
 class Credit(NamedTuple):
     """What turns the rewards of a batch into the weight of each decision."""
@@ -77,7 +75,7 @@ class Reinforce:
         self.kernels = get_backend("cython")
         self.network, self.games = network, games
         self.network.initialize(stream_seed(seed, WEIGHTS), None, None)
-        self.optimizer = Optimizer(network, pool, _SAMPLES, ("square",))
+        self.optimizer = Optimizer(network, pool, ("square",))
         self.games.seed([stream_seed(seed, GAMES, game) for game in range(games.games)])
         self._states, self._episodes = self.games.states(), 0
 
