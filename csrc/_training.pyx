@@ -22,12 +22,12 @@ from fastpg._core cimport (
 from fastpg._emulator cimport Cartridge, seed_of
 from fastpg._tiles cimport (
     A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
-    FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear,
+    FASTPG_SHUFFLE_KEYS, FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear,
     fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry,
     fastpg_choose, fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task,
     fastpg_game_t, fastpg_latest_t, fastpg_lay_out, fastpg_learner_t, fastpg_loss_task,
     fastpg_network_t, fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_probabilities, fastpg_record_t,
-    fastpg_rmsprop_task, fastpg_rollout_t, fastpg_rollout_task, fastpg_tile_view,
+    fastpg_rmsprop_task, fastpg_rollout_t, fastpg_rollout_task, fastpg_shuffled, fastpg_tile_view,
     fastpg_value_task, fastpg_vectors, stamp_t,
 )
 
@@ -36,6 +36,7 @@ import numpy as np
 UNITS = FASTPG_UNITS
 VECTORS = fastpg_vectors().decode()  # instructions that this machine runs the compiled code with
 TILE_PIXELS = FASTPG_TILE_PIXELS
+SHUFFLE_KEYS = FASTPG_SHUFFLE_KEYS
 _LINE = 64  # bytes; rows of weights begin at one
 
 
@@ -45,6 +46,21 @@ def zeros(shape, dtype):
     raw = np.zeros(bytes_ + _LINE, np.uint8)
     skip = -raw.ctypes.data % _LINE
     return raw[skip:skip + bytes_].view(dtype).reshape(shape)
+
+
+def shuffled(int64_t count, const uint32_t[::1] keys):
+    """The numbers 0..count-1 (count,) int32 in the order of keys (SHUFFLE_KEYS,) uint32.
+
+    Each place's number can be computed by itself: csrc/fastpg_shuffle.h.
+    """
+    cdef int64_t at
+    if not 0 <= count <= 2 ** 31 or keys.shape[0] != FASTPG_SHUFFLE_KEYS:
+        raise ValueError(f"count, keys: expected 0 to 2**31, ({FASTPG_SHUFFLE_KEYS},)")
+    numbers = np.empty(count, np.int32)
+    cdef int32_t[::1] numbers_view = numbers
+    for at in range(count):
+        numbers_view[at] = <int32_t>fastpg_shuffled(<uint32_t>at, <uint32_t>count, &keys[0])
+    return numbers
 
 
 cdef class Pool:

@@ -99,6 +99,11 @@ cdef extern from "fastpg_rollout.h" nogil:
     void atomic_flag_clear(atomic_flag *)
 
 
+cdef extern from "fastpg_shuffle.h" nogil:
+    enum:
+        FASTPG_SHUFFLE_KEYS
+    uint32_t fastpg_shuffled(uint32_t at, uint32_t count, const uint32_t *keys)
+
 cdef extern from "fastpg_learn.h" nogil:
     enum:
         FASTPG_LOSS_SAMPLES

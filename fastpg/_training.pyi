@@ -6,10 +6,12 @@ from fastpg._emulator import Cartridge
 
 LAYOUT_VERSION: int
 TILE_PIXELS: int
+SHUFFLE_KEYS: int
 UNITS: int
 VECTORS: str
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray: ...
+def shuffled(count: int, keys: np.ndarray) -> np.ndarray: ...
 
 class Pool:
     threads: int

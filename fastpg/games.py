@@ -5,7 +5,7 @@ played step by step, by ``stepped_games.py`` and ``stepped_rows.py``, the same t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -16,6 +16,7 @@ from fastpg._training import Pool, Record
 from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
 from fastpg.envs.palette import PALETTE_RED
 from fastpg.envs.rules import Rules
+from fastpg.kernels import get_backend
 from fastpg.kernels.spec import VIEW_PIXELS
 from fastpg.tiles import TileNetwork
 
@@ -58,15 +59,17 @@ class GameRows(ABC):
     Attributes:
         games: how many.
         carry: entries before a row's first step.
+        played: whether there are steps that the next look back at.
     """
 
     games: int
     carry: int
+    played: bool = False
 
     @property
     @abstractmethod
     def record(self) -> Record:
-        """What was played last; indices of its entries are those of the samples."""
+        """What was played last."""
 
     @abstractmethod
     def seed(self, seeds: Sequence[int]) -> None:
@@ -117,6 +120,45 @@ class GameRows(ABC):
         rows = whole[: self.games * self._stride].reshape(self.games, -1)
         rows[:, self.carry : self.carry + len(steps)] = steps.T
         return whole
+
+    # ---- what is learned from ----------------------------------------------------------------
+
+    def advantages(self, steps: int, gamma: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
+        """Standardised advantages, and returns, of the last steps: of all entries of the record."""
+        kernels = get_backend("cython")
+        advantages, returns = kernels.generalized_advantages(
+            self.rows("rewards", steps),
+            self.rows("ends", steps).astype(np.bool_),
+            self.rows("values", steps + 1),
+            gamma,
+            lam,
+        )
+        flat = advantages.ravel()
+        standard = kernels.standardize(flat, np.array([0, flat.size]))
+        return self.entries(standard.reshape(advantages.shape)), self.entries(returns)
+
+    def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[np.ndarray]:
+        """All samples of the last steps once, shuffled as the keys say, ``size`` at a time."""
+        samples = self.samples(steps)
+        order = samples[_training.shuffled(len(samples), keys)]
+        for at in range(0, len(order), size):
+            # in the order of play: what follows each other shows much the same pixels
+            yield np.sort(order[at : at + size])
+
+    # ---- keeping ----------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """All that the games' future depends on, for :meth:`load`."""
+        states = self.states()
+        tensors = {f"game_{k}": np.frombuffer(state, np.uint8) for k, state in enumerate(states)}
+        return tensors | (self.tail() if self.played else {})
+
+    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Take over :meth:`tensors`."""
+        self.restore([tensors[f"game_{k}"].tobytes() for k in range(self.games)])
+        self.played = "tail_tiles" in tensors
+        if self.played:
+            self.set_tail(tensors)
 
 
 def tail_of(record: Record, entries: np.ndarray) -> dict[str, np.ndarray]:
@@ -262,6 +304,7 @@ class Games(GameRows):
             self.grow()
             choosing += core.play(self.carry + steps)
         core.value_last()
+        self.played = True
         return self._took(began, frames, choosing)
 
     def short_of(self, steps: int) -> bool:

@@ -184,6 +184,7 @@ class SteppedRows(GameRows):
             for job, row in zip(self._jobs, rows, strict=True)
         ]
         self.set_tail(self.tail())
+        self.played = True
         return PlayedSteps(
             sum(row.emulator_frames for row in rows),
             sum(row.seconds_emulation for row in rows) / self.workers,

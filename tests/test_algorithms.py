@@ -6,6 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from fastpg import games
+from fastpg.algorithms import reinforce
 from fastpg.algorithms.base import Diverged
 from fastpg.config import preset
 from fastpg.kernels import get_backend
@@ -155,12 +157,16 @@ def test_step_size_and_entropy_go_to_their_ends(monkeypatch):
     config = replace(FAST, anneal_steps=300, learning_rate=0.4, final_learning_rate=0.1, epochs=2)
     config = replace(config, entropy=0.0, minibatch=150)  # rounds of 150 steps
     algorithm, rates = make(config), []
-    monkeypatch.setattr(algorithm, "_step", rates.append)
+
+    def climb_adam(record, samples, advantages, returns, objective, learning_rate):
+        rates.append(learning_rate)
+
+    monkeypatch.setattr(algorithm.optimizer, "climb_adam", climb_adam)
     for _ in range(4):
         algorithm.learn(algorithm.play())
     assert rates == pytest.approx([0.4, 0.4, 0.25, 0.25, 0.1, 0.1, 0.1, 0.1])
     constant = make(replace(config, anneal_steps=0))
-    monkeypatch.setattr(constant, "_step", rates.append)
+    monkeypatch.setattr(constant.optimizer, "climb_adam", climb_adam)
     constant.learn(constant.play())
     assert rates[-1] == 0.4
 
@@ -261,5 +267,15 @@ def test_states_of_another_layout_are_refused_at_once(config):
         algorithm.restore(tensors)
 
 
-def test_learning_needs_no_backend_but_the_compiled_one():
-    assert make(FAST).kernels is make(PONG).kernels is get_backend("cython")
+@pytest.mark.parametrize("config", [PONG, FAST], ids=["reinforce", "ppo"])
+def test_learning_needs_no_backend_but_the_compiled_one(config, monkeypatch):
+    compiled = get_backend("cython")
+
+    def only_compiled(name):
+        assert name == "cython"
+        return compiled
+
+    for module in (games, reinforce):
+        monkeypatch.setattr(module, "get_backend", only_compiled)
+    algorithm = make(config)
+    algorithm.learn(algorithm.play())

@@ -4,18 +4,16 @@ One epoch without clipping (``epochs=1, clip=inf``) is an advantage actor-critic
 Source: Schulman et al. 2017, arXiv:1707.06347; advantages: arXiv:1506.02438.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from fastpg._training import Pool
+from fastpg._training import SHUFFLE_KEYS, Pool
 from fastpg.algorithms.base import GAMES, ORDER, WEIGHTS, Diverged, Played, stream_seed
 from fastpg.algorithms.episodes import EpisodeOrder
 from fastpg.games import GameRows
-from fastpg.kernels import get_backend
-from fastpg.tiles import Optimizer, TileNetwork
+from fastpg.tiles import Objective, Optimizer, TileNetwork
 
 _PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01  # of the first weights: policies begin all but uniform
 _LEARNED = ("entropy", "kl", "clip_fraction", "value_loss")  # what gradients come with
@@ -53,7 +51,6 @@ class PPO:
     ):
         """Draw the weights, begin the games."""
         self.settings, self.seed = settings, seed
-        self.kernels = get_backend("cython")
         self.network, self.games = network, games
         self.network.initialize(stream_seed(seed, WEIGHTS), _PIXEL_SCALE, _POLICY_SCALE)
         self.optimizer = Optimizer(network, pool, ("mean", "square"))
@@ -61,14 +58,14 @@ class PPO:
         self.order = EpisodeOrder(games.games)
         self.agent_steps = self.rounds = 0
         self._broken_off = False
-        self._saved = self._games_tensors()
+        self._saved = self.games.tensors()
 
     # ---- playing ----------------------------------------------------------------------------
 
     def play(self) -> Played:
         """Play T steps of all games."""
         if self._broken_off:
-            self._restore_games(self._saved)
+            self.games.load(self._saved)
         self._broken_off = True  # until all of it has been learned from
         steps = self.settings.steps
         took = self.games.play_steps(steps)
@@ -89,66 +86,30 @@ class PPO:
     def learn(self, played: Played) -> dict[str, float]:
         """Some epochs over what was played; returns means over the samples of the last."""
         settings, record = self.settings, self.games.record
-        advantages, returns = self._advantages()
-        samples = self.games.samples(settings.steps)
+        credit = settings.steps, settings.gamma, settings.gae_lambda
+        advantages, returns = self.games.advantages(*credit)
         done = min(self.agent_steps / settings.anneal_steps, 1.0) if settings.anneal_steps else 0.0
         learning_rate = settings.learning_rate * (1 - done) + settings.final_learning_rate * done
         entropy = settings.entropy * (1 - done) if settings.anneal_steps else settings.entropy
-        rng = np.random.default_rng([self.seed, ORDER, self.rounds])
-        for _ in range(settings.epochs):
-            order, sums = rng.permutation(samples), np.zeros(len(_LEARNED))
-            for at in range(0, len(order), settings.minibatch):
-                # in the order of play: what follows each other shows much the same pixels
-                chosen = np.sort(order[at : at + settings.minibatch])
-                sums += self.optimizer.core.gradient(
-                    record,
-                    chosen,
-                    advantages,
-                    returns,
-                    settings.clip,
-                    entropy,
-                    settings.value_weight,
-                    1.0 / len(chosen),
-                )
-                self._step(learning_rate)
+        objective = Objective(settings.clip, entropy, settings.value_weight, settings.max_gradient)
+        draws = np.random.SeedSequence([self.seed, ORDER, self.rounds])
+        keys = draws.generate_state(settings.epochs * SHUFFLE_KEYS).reshape(settings.epochs, -1)
+        for own in keys:
+            self.optimizer.forget_sums()
+            for chosen in self.games.minibatches(settings.steps, settings.minibatch, own):
+                batch = record, chosen, advantages, returns
+                self.optimizer.climb_adam(*batch, objective, learning_rate)
+        if not self.optimizer.finite:
+            raise Diverged("the gradient is not finite")
         self.order = played.batch
         self.agent_steps += played.agent_steps
         self.rounds += 1
-        self._saved, self._broken_off = self._games_tensors(), False
-        return dict(zip(_LEARNED, (sums / len(samples)).tolist(), strict=True))
-
-    def _advantages(self) -> tuple[np.ndarray, np.ndarray]:
-        """Standardised advantages and returns of all entries of the record."""
-        settings, games, steps = self.settings, self.games, self.settings.steps
-        advantages, returns = self.kernels.generalized_advantages(
-            games.rows("rewards", steps),
-            games.rows("ends", steps).astype(np.bool_),
-            games.rows("values", steps + 1),
-            settings.gamma,
-            settings.gae_lambda,
-        )
-        flat = advantages.ravel()
-        standard = self.kernels.standardize(flat, np.array([0, flat.size]))
-        return games.entries(standard.reshape(advantages.shape)), games.entries(returns)
-
-    def _step(self, learning_rate: float) -> None:
-        norm = self.optimizer.core.norm()
-        if not math.isfinite(norm):
-            raise Diverged("the gradient is not finite")
-        factor = min(1.0, self.settings.max_gradient / (norm + 1e-9))
-        self.optimizer.core.adam(learning_rate, factor, 0.9, 0.999, 1e-7)
+        self._saved, self._broken_off = self.games.tensors(), False
+        samples = settings.steps * self.games.games
+        means = self.optimizer.sums() / samples
+        return dict(zip(_LEARNED, means.tolist(), strict=True))
 
     # ---- keeping ----------------------------------------------------------------------------
-
-    def _games_tensors(self) -> dict[str, np.ndarray]:
-        states = self.games.states()
-        tensors = {f"game_{k}": np.frombuffer(state, np.uint8) for k, state in enumerate(states)}
-        return tensors | (self.games.tail() if self.rounds else {})
-
-    def _restore_games(self, tensors: Mapping[str, np.ndarray]) -> None:
-        self.games.restore([tensors[f"game_{k}"].tobytes() for k in range(self.games.games)])
-        if "tail_tiles" in tensors:
-            self.games.set_tail(tensors)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, moments, games and what they look back at."""
@@ -164,7 +125,7 @@ class PPO:
         self.agent_steps, self.rounds = (int(n) for n in tensors["progress"])
         names = [name for name in tensors if name.startswith(("game_", "tail_"))]
         self._saved, self._broken_off = {name: tensors[name] for name in names}, False
-        self._restore_games(self._saved)
+        self.games.load(self._saved)
 
     def close(self) -> None:
         """End workers."""

@@ -5,7 +5,6 @@ learns with the network on tiles. :mod:`fastpg.algorithms.reinforce_ops` is the 
 table.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -100,18 +99,16 @@ class Reinforce:
     def learn(self, played: Played) -> dict[str, float]:
         """One step uphill."""
         samples, rewards, lengths = played.batch
-        record, core = self.games.record, self.optimizer.core
+        record, optimizer = self.games.record, self.optimizer
         advantages = np.zeros(record.entries, np.float32)
         advantages[samples] = self.credit.advantages(self.kernels, rewards, lengths)
-        entropy, *_ = core.gradient(
-            record, samples, advantages, advantages, math.inf, 0.0, 0.0, 1.0
-        )
-        if not math.isfinite(core.norm()):
+        optimizer.forget_sums()
+        optimizer.climb_rmsprop(record, samples, advantages, self.learning_rate, self.decay)
+        if not optimizer.finite:
             raise Diverged("the gradient is not finite")
-        core.rmsprop(self.learning_rate, self.decay, 1e-5)
         self._states = self.games.states()
         self._episodes += self.episodes_per_batch
-        return {"entropy": entropy / len(samples)}
+        return {"entropy": float(optimizer.sums()[0]) / len(samples)}
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the games."""
