@@ -23,10 +23,10 @@ from fastpg._emulator cimport Cartridge, seed_of
 from fastpg._tiles cimport (
     A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
     FASTPG_SHUFFLE_KEYS, FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear,
-    fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry,
+    fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_carry,
     fastpg_choose, fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task,
     fastpg_game_t, fastpg_latest_t, fastpg_lay_out, fastpg_learner_t, fastpg_loss_task,
-    fastpg_network_t, fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_probabilities, fastpg_record_t,
+    fastpg_network_t, fastpg_plan, fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_prepare_task, fastpg_probabilities, fastpg_record_t,
     fastpg_rmsprop_task, fastpg_rollout_t, fastpg_rollout_task, fastpg_shuffled, fastpg_tile_view,
     fastpg_value_task, fastpg_vectors, stamp_t,
 )
@@ -266,20 +266,19 @@ cdef class Learner:
         self.square1 = zeros((blocks, rows, FASTPG_UNITS), np.float32)
         self.square2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
         self.updated = zeros((blocks, rows), np.uint32)
-        marks = zeros((blocks, places), np.uint32)
-        sums = zeros((blocks, places - rows), np.int32)
-        counts, norms = zeros(blocks, np.int64), zeros(blocks, np.float64)
+        marks = zeros(places + 8, np.uint8)  # they are looked through in words
+        touched, norms = zeros(places, np.int32), zeros(blocks, np.float64)
         hidden = zeros((blocks, most_samples, FASTPG_UNITS), np.float32)
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
         loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
-        self.arrays = marks, sums, counts, norms, hidden, parts, gradients, loss_sums
+        self.arrays = marks, touched, norms, hidden, parts, gradients, loss_sums
         self.l.net = &network.n
         cdef float[:, :, ::1] g1 = self.gradient1, g2 = self.gradient2
         cdef float[:, :, ::1] m1 = self.mean1, m2 = self.mean2, s1 = self.square1, s2 = self.square2
-        cdef uint32_t[:, ::1] updated = self.updated, marks_ = marks
-        cdef int32_t[:, ::1] sums_view = sums
-        cdef int64_t[::1] counts_view = counts
+        cdef uint32_t[:, ::1] updated = self.updated
+        cdef uint8_t[::1] marks_view = marks
+        cdef int32_t[::1] touched_view = touched
         cdef double[::1] norms_view = norms
         cdef float[:, :, ::1] hidden_view = hidden, parts_view = parts
         cdef float[:, ::1] gradients_view = gradients
@@ -287,8 +286,8 @@ cdef class Learner:
         self.l.g1, self.l.g2 = &g1[0, 0, 0], &g2[0, 0, 0]
         self.l.mean1, self.l.mean2 = &m1[0, 0, 0], &m2[0, 0, 0]
         self.l.square1, self.l.square2 = &s1[0, 0, 0], &s2[0, 0, 0]
-        self.l.updated, self.l.marks = &updated[0, 0], &marks_[0, 0]
-        self.l.sums, self.l.sum_count = &sums_view[0, 0], &counts_view[0]
+        self.l.updated, self.l.marks = &updated[0, 0], &marks_view[0]
+        self.l.rows, self.l.sums = &touched_view[0], &touched_view[rows]
         self.l.norms = &norms_view[0]
         self.b.learner = &self.l
         self.b.hidden, self.b.parts = &hidden_view[0, 0, 0], &parts_view[0, 0, 0]
@@ -325,8 +324,9 @@ cdef class Learner:
             if record.r.actions[samples[k]] >= self.network.n.actions:
                 raise ValueError(f"entry {samples[k]}: expected an action of the network's")
         memset(sums, 0, sizeof(sums))
-        fastpg_begin_round(&self.l)
         self.b.record = &record.r
+        fastpg_plan(&self.l, &record.r, &samples[0], left)
+        self.pool.run(fastpg_prepare_task, &self.b, self.network.n.blocks)
         self.b.advantages, self.b.returns = &advantages[0], &returns[0]
         self.b.loss, self.b.scale = fastpg_ppo_t(clip, entropy, value), scale
         while left > 0:

@@ -1,7 +1,8 @@
 /* Learning of the network on tiles: gradients of policy gradient losses, RMSProp and Adam.
  *
- * A minibatch goes through passes, each shared out on threads: forward (a piece of work is a block of hidden units),
- * loss (some samples), backward (a block), step (a block). Only rows of weights whose pixels lit are touched. */
+ * What a minibatch touches is listed first. Then it goes through passes, each shared out on threads: forward (a piece of
+ * work is a block of hidden units), loss (some samples), backward (a block), step (a block). Only rows of weights whose
+ * pixels lit are touched. */
 #ifndef FASTPG_LEARN_H
 #define FASTPG_LEARN_H
 
@@ -13,10 +14,9 @@
 typedef struct {
     fastpg_network_t *net;
     float *g1, *g2;         /* as net->w1 and net->w2 */
-    uint32_t *marks;        /* (blocks, places): the round in which a row of g1 was begun */
-    uint32_t round;
-    int32_t *sums;          /* (blocks, places - net->rows): those begun */
-    int64_t *sum_count;     /* (blocks,) */
+    uint8_t *marks;         /* (places rounded up to words,): whether this minibatch lights it */
+    int32_t *rows, *sums;   /* the rows and the sums that are marked, in their order */
+    int64_t row_count, sum_count;
     double *norms;          /* (blocks,): sum of squares */
     float *mean1, *mean2;   /* Adam's; g1's first rows, g2 */
     float *square1, *square2;
@@ -64,13 +64,103 @@ static inline void fastpg_restore_tiny(uint64_t before) {
 #endif
 }
 
+/* ---- what is touched ------------------------------------------------------------------------ */
+
+/* Mark the places that a sample's tiles and past actions stand for. */
+FASTPG_INLINE void fastpg_mark_sample(const fastpg_learner_t *l, const fastpg_record_t *r, int64_t i) {
+    const fastpg_network_t *n = l->net;
+    for (int64_t view = 0; view < n->views; view++) {
+        const int64_t frame = fastpg_seen(n, r, i, view), plane = n->difference ? 0 : view;
+        const uint16_t *tiles = r->tiles + r->begins[frame];
+        for (int64_t k = 0; k < r->counts[frame]; k++) l->marks[fastpg_place(n, plane, tiles[k])] = 1;
+    }
+    for (int64_t k = 0; k < n->recalled; k++) {
+        const int64_t place = fastpg_recalled_place(n, r, i, k);
+        if (place >= 0) l->marks[place] = 1;
+    }
+}
+
+/* The first marked place from `place` on and below `end`, or `end`. */
+FASTPG_INLINE int64_t fastpg_next_mark(const uint8_t *marks, int64_t place, int64_t end) {
+    for (; place < end && place % 8; place++)
+        if (marks[place]) return place;
+    for (uint64_t word = 0; place < end; place += 8) {
+        memcpy(&word, marks + place, 8);
+        if (word) break;
+    }
+    for (; place < end; place++)
+        if (marks[place]) return place;
+    return end;
+}
+
+/* List what the samples touch: sums over tiles, their pixels, the cells of these. So no loop over samples has to ask
+ * whether it is the first that comes to a place. */
+static void fastpg_plan(fastpg_learner_t *l, const fastpg_record_t *r, const int32_t *samples, int64_t count) {
+    const fastpg_network_t *n = l->net;
+    memset(l->marks, 0, (size_t)n->places);
+    for (int64_t s = 0; s < count; s++) fastpg_mark_sample(l, r, samples[s]);
+    l->sum_count = l->row_count = 0;
+    for (int64_t at = fastpg_next_mark(l->marks, n->rows, n->places); at < n->places;
+         at = fastpg_next_mark(l->marks, at + 1, n->places)) {
+        const fastpg_patch_t p = fastpg_patch(n, at);
+        l->sums[l->sum_count++] = (int32_t)at;
+        for (int x = p.x; x < p.x + p.width; x++)
+            memset(l->marks + fastpg_pixel_row(p.plane, x, p.y), 1, (size_t)p.height);
+    }
+    for (int64_t row = fastpg_next_mark(l->marks, 0, n->rows); row < n->rows; /* cells lie behind all pixels */
+         row = fastpg_next_mark(l->marks, row + 1, n->rows)) {
+        l->rows[l->row_count++] = (int32_t)row;
+        if (n->cell && row < n->past)
+            l->marks[fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS)] = 1;
+    }
+}
+
+/* Make the block's sums over tiles that will be read, and clear what will be added to. */
+FASTPG_CLONES static void fastpg_prepare_block(fastpg_learner_t *l, int64_t block) {
+    const fastpg_network_t *n = l->net;
+    float *gradients = l->g1 + block * n->places * FASTPG_UNITS;
+    for (int64_t k = 0; k < l->sum_count; k++) {
+        const int64_t place = l->sums[k];
+        _Atomic uint32_t *stamp = n->stamps + block * (n->places - n->rows) + place - n->rows;
+        if (atomic_load_explicit(stamp, memory_order_relaxed) != n->version) {
+            fastpg_make_sum(n, block, place, n->w1 + (block * n->places + place) * FASTPG_UNITS);
+            atomic_store_explicit(stamp, n->version, memory_order_relaxed);
+        }
+        memset(gradients + place * FASTPG_UNITS, 0, FASTPG_UNITS * sizeof(float));
+    }
+    for (int64_t k = 0; k < l->row_count; k++)
+        memset(gradients + l->rows[k] * FASTPG_UNITS, 0, FASTPG_UNITS * sizeof(float));
+    memset(l->g2 + block * n->heads * FASTPG_UNITS, 0, (size_t)(n->heads * FASTPG_UNITS) * sizeof(float));
+}
+
 /* ---- forward and loss ----------------------------------------------------------------------- */
+
+/* Fetch the rows of `table`, the weights or the gradients, that a sample's tiles stand for: asked for while the sample
+ * before is worked on, they come from the caches further out in time. */
+FASTPG_INLINE void fastpg_fetch_rows(const fastpg_batch_t *b, int64_t block, int64_t s, const float *table) {
+#if defined(__GNUC__)
+    const fastpg_network_t *n = b->learner->net;
+    const fastpg_record_t *r = b->record;
+    if (s >= b->count || n->difference) return; /* a difference's rows are mostly those of the sample before */
+    for (int64_t view = 0; view < n->views; view++) {
+        const int64_t frame = fastpg_seen(n, r, b->samples[s], view);
+        const uint16_t *tiles = r->tiles + r->begins[frame];
+        for (int64_t k = 0; k < r->counts[frame]; k++) {
+            const float *row = table + (block * n->places + fastpg_place(n, view, tiles[k])) * FASTPG_UNITS;
+            for (int unit = 0; unit < FASTPG_UNITS; unit += 16) __builtin_prefetch(row + unit);
+        }
+    }
+#else
+    (void)b, (void)block, (void)s, (void)table;
+#endif
+}
 
 FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t block) {
     const fastpg_network_t *n = b->learner->net;
     fastpg_latest_t latest = {.entry = -1};
     for (int64_t s = 0; s < b->count; s++) {
-        fastpg_units_t hidden = fastpg_hidden(n, b->record, block, b->samples[s], &latest);
+        fastpg_fetch_rows(b, block, s + 1, n->w1);
+        fastpg_units_t hidden = fastpg_hidden(n, b->record, block, b->samples[s], 1, &latest);
         fastpg_store(&hidden, b->hidden + (block * b->count + s) * FASTPG_UNITS);
         for (int64_t o = 0; o < n->heads; o++)
             b->parts[(block * b->count + s) * n->heads + o] =
@@ -100,27 +190,11 @@ static void fastpg_loss_piece(const fastpg_batch_t *b, int64_t piece) {
 
 /* ---- backward ------------------------------------------------------------------------------- */
 
-/* The gradient of a place: `fresh` if nothing was added to it in this round, and what is in it is old. */
-FASTPG_INLINE float *fastpg_gradient_row(fastpg_learner_t *l, int64_t block, int64_t place, int *fresh) {
-    const fastpg_network_t *n = l->net;
-    const int64_t at = block * n->places + place;
-    *fresh = l->marks[at] != l->round;
-    if (*fresh) {
-        l->marks[at] = l->round;
-        if (place >= n->rows) l->sums[block * (n->places - n->rows) + l->sum_count[block]++] = (int32_t)place;
-    }
-    return l->g1 + at * FASTPG_UNITS;
-}
-
 FASTPG_INLINE void fastpg_add_to_gradient(
     fastpg_learner_t *l, int64_t block, int64_t place, const fastpg_units_t *what)
 {
-    int fresh;
-    fastpg_piece_t *piece = (fastpg_piece_t *)fastpg_gradient_row(l, block, place, &fresh);
-    if (fresh)
-        for (int k = 0; k < FASTPG_PIECES; k++) piece[k] = what->piece[k];
-    else
-        for (int k = 0; k < FASTPG_PIECES; k++) piece[k] += what->piece[k];
+    fastpg_piece_t *piece = (fastpg_piece_t *)(l->g1 + (block * l->net->places + place) * FASTPG_UNITS);
+    for (int k = 0; k < FASTPG_PIECES; k++) piece[k] += what->piece[k];
 }
 
 FASTPG_INLINE void fastpg_scatter_frame(
@@ -202,6 +276,7 @@ FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t
     fastpg_latest_t waiting = {.entry = -1};
     fastpg_heads_block(b, block);
     for (int64_t s = 0; s < b->count; s++) {
+        fastpg_fetch_rows(b, block, s + 1, l->g1);
         fastpg_units_t back = fastpg_back_through_heads(
             n, block, b->gradients + s * n->heads, b->hidden + (block * b->count + s) * FASTPG_UNITS);
         fastpg_scatter(l, b->record, block, b->samples[s], &back, &waiting);
@@ -215,32 +290,23 @@ FASTPG_INLINE fastpg_units_t fastpg_gradient_of(const fastpg_learner_t *l, int64
     return gradient;
 }
 
-/* The first row from `row` on that has a gradient in this round; rows in their order, so that memory is too. */
-FASTPG_INLINE int64_t fastpg_next_row(const fastpg_learner_t *l, int64_t block, int64_t row) {
-    const uint32_t *marks = l->marks + block * l->net->places;
-    while (row < l->net->rows && marks[row] != l->round) row++;
-    return row;
-}
-
-#define FASTPG_EACH_ROW(l, block, row) \
-    for (int64_t row = fastpg_next_row(l, block, 0); row < (l)->net->rows; row = fastpg_next_row(l, block, row + 1))
-
 /* Hand the gradients of sums to their pixels, and those of pixels to their cells; sum up the squares of all. */
 FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) {
     const fastpg_network_t *n = l->net;
-    const int32_t *sums = l->sums + block * (n->places - n->rows);
-    for (int64_t k = 0; k < l->sum_count[block]; k++) {
-        const fastpg_units_t what = fastpg_gradient_of(l, block, sums[k]);
-        const fastpg_patch_t p = fastpg_patch(n, sums[k]);
+    for (int64_t k = 0; k < l->sum_count; k++) {
+        const fastpg_units_t what = fastpg_gradient_of(l, block, l->sums[k]);
+        const fastpg_patch_t p = fastpg_patch(n, l->sums[k]);
         for (int x = p.x; x < p.x + p.width; x++)
             for (int y = p.y; y < p.y + p.height; y++)
                 fastpg_add_to_gradient(l, block, fastpg_pixel_row(p.plane, x, y), &what);
     }
     double norm = 0;
-    FASTPG_EACH_ROW(l, block, row) { /* cells lie behind all pixels */
+    for (int64_t k = 0; k < l->row_count; k++) {
+        const int64_t row = l->rows[k];
         const fastpg_units_t what = fastpg_gradient_of(l, block, row);
-        const int64_t cell = fastpg_shared_row(n, row);
-        if (cell >= 0) fastpg_add_to_gradient(l, block, cell, &what);
+        if (n->cell && row < n->past)
+            fastpg_add_to_gradient(
+                l, block, fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS), &what);
         norm += fastpg_head(&what, (const float *)&what);
     }
     for (int64_t o = 0; o < n->heads; o++) {
@@ -248,14 +314,6 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
         for (int k = 0; k < FASTPG_UNITS; k++) norm += (double)row[k] * row[k];
     }
     l->norms[block] = norm;
-}
-
-/* Forget the gradients. */
-static void fastpg_begin_round(fastpg_learner_t *l) {
-    const fastpg_network_t *n = l->net;
-    l->round++;
-    for (int64_t block = 0; block < n->blocks; block++) l->sum_count[block] = 0;
-    memset(l->g2, 0, (size_t)(n->blocks * n->heads * FASTPG_UNITS) * sizeof(float));
 }
 
 /* ---- steps uphill --------------------------------------------------------------------------- */
@@ -279,7 +337,8 @@ FASTPG_CLONES static void fastpg_adam_block(const fastpg_batch_t *b, int64_t blo
     const double second = sqrt(1 - pow(b->beta2, l->updates));
     const float rate = (float)(b->learning_rate * second / (1 - pow(b->beta1, l->updates)));
     const float epsilon = (float)(b->epsilon * second);
-    FASTPG_EACH_ROW(l, block, row) {
+    for (int64_t k = 0; k < l->row_count; k++) {
+        const int64_t row = l->rows[k];
         const int64_t at = (block * n->places + row) * FASTPG_UNITS, own = (block * n->rows + row) * FASTPG_UNITS;
         fastpg_adam_row(b, l->g1 + at, rate, epsilon, n->w1 + at, l->mean1 + own, l->square1 + own);
     }
@@ -304,7 +363,8 @@ FASTPG_INLINE void fastpg_rmsprop_row(
 FASTPG_CLONES static void fastpg_rmsprop_block(const fastpg_batch_t *b, int64_t block) {
     fastpg_learner_t *l = b->learner;
     const fastpg_network_t *n = l->net;
-    FASTPG_EACH_ROW(l, block, row) {
+    for (int64_t k = 0; k < l->row_count; k++) {
+        const int64_t row = l->rows[k];
         const int64_t at = (block * n->places + row) * FASTPG_UNITS, own = block * n->rows + row;
         const float kept = (float)pow(b->decay, l->updates - l->updated[own]);
         l->updated[own] = l->updates;
@@ -327,6 +387,7 @@ FASTPG_CLONES static void fastpg_rmsprop_block(const fastpg_batch_t *b, int64_t 
         fastpg_restore_tiny(before);                               \
     }
 
+FASTPG_TASK(fastpg_prepare_task, fastpg_prepare_block(batch->learner, piece))
 FASTPG_TASK(fastpg_forward_task, fastpg_forward_block(batch, piece))
 FASTPG_TASK(fastpg_loss_task, fastpg_loss_piece(batch, piece))
 FASTPG_TASK(fastpg_backward_task, fastpg_backward_block(batch, piece))

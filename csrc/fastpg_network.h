@@ -57,8 +57,10 @@ typedef struct {
     int64_t past;       /* first row of the recalled actions */
     int64_t cell;       /* side of the cells whose pixels share a part of their weights; 0: none */
     int64_t cells;      /* first row of the cells */
+    int64_t across;     /* cells along a side of a plane */
+    int16_t cell_of[FASTPG_TILE_PIXELS]; /* the number of each pixel's cell in its plane, column by column */
     int64_t rows;       /* of w1: planes of pixels, (recalled, actions), planes of cells */
-    int64_t places;     /* rows, then the sums, plane by plane */
+    int64_t places;     /* rows, then the sums, plane by plane, then one of zeros */
     float *w1;          /* (blocks, places, FASTPG_UNITS) */
     float *w2;          /* (blocks, heads, FASTPG_UNITS) */
     _Atomic uint32_t *stamps; /* (blocks, places - rows): of which version a sum is; odd: being made */
@@ -69,11 +71,14 @@ FASTPG_INLINE int64_t fastpg_planes(const fastpg_network_t *n) { return n->diffe
 
 /* Where the rows of w1 and the sums lie, from what the network sees and whether it has cells. */
 static inline void fastpg_lay_out(fastpg_network_t *n) {
-    const int64_t planes = fastpg_planes(n), across = n->cell ? (FASTPG_TILE_SIDE + n->cell - 1) / n->cell : 0;
+    const int64_t planes = fastpg_planes(n);
+    n->across = n->cell ? (FASTPG_TILE_SIDE + n->cell - 1) / n->cell : 0;
     n->past = planes * FASTPG_TILE_PIXELS;
     n->cells = n->past + n->recalled * n->actions;
-    n->rows = n->cells + planes * across * across;
-    n->places = n->rows + planes * FASTPG_TILE_SUMS;
+    n->rows = n->cells + planes * n->across * n->across;
+    n->places = n->rows + planes * FASTPG_TILE_SUMS + 1;
+    for (int64_t k = 0; n->cell && k < FASTPG_TILE_PIXELS; k++)
+        n->cell_of[k] = (int16_t)(k / FASTPG_TILE_SIDE / n->cell * n->across + k % FASTPG_TILE_SIDE / n->cell);
 }
 
 /* ---- sums of weights over tiles ------------------------------------------------------------- */
@@ -115,8 +120,7 @@ FASTPG_INLINE int64_t fastpg_pixel_row(int64_t plane, int x, int y) {
 
 /* The row of the cell that is number x of a plane across, number y down. */
 FASTPG_INLINE int64_t fastpg_cell_row(const fastpg_network_t *n, int64_t plane, int x, int y) {
-    const int across = (FASTPG_TILE_SIDE + (int)n->cell - 1) / (int)n->cell;
-    return n->cells + (plane * across + x) * across + y;
+    return n->cells + (plane * n->across + x) * n->across + y;
 }
 
 FASTPG_INLINE void fastpg_add_cells(const fastpg_network_t *n, int64_t block, fastpg_patch_t p, fastpg_units_t *sums) {
@@ -171,11 +175,16 @@ FASTPG_INLINE int64_t fastpg_place(const fastpg_network_t *n, int64_t plane, uin
                                      : n->rows + plane * FASTPG_TILE_SUMS + tile - FASTPG_TILE_PIXELS;
 }
 
-/* The row of the cell that a pixel's row shares, or -1: there are no cells, or it is a past action's. */
-FASTPG_INLINE int64_t fastpg_shared_row(const fastpg_network_t *n, int64_t row) {
-    if (!n->cell || row >= n->past) return -1;
-    const int side = (int)n->cell, pixel = (int)(row % FASTPG_TILE_PIXELS);
-    return fastpg_cell_row(n, row / FASTPG_TILE_PIXELS, pixel / FASTPG_TILE_SIDE / side, pixel % FASTPG_TILE_SIDE / side);
+/* The row of a pixel's cell. */
+FASTPG_INLINE int64_t fastpg_row_of_cell(const fastpg_network_t *n, int64_t plane, int64_t pixel) {
+    return n->cells + plane * n->across * n->across + n->cell_of[pixel];
+}
+
+/* What a tile adds besides its own place: a lone pixel its cell's row, others, whose sums have their cells in them,
+ * zeros: which of them it is cannot be foretold, and a processor that guesses wrong loses more than a row's time. */
+FASTPG_INLINE int64_t fastpg_shared_place(const fastpg_network_t *n, int64_t plane, uint16_t tile) {
+    const int64_t cell = fastpg_row_of_cell(n, plane, tile < FASTPG_TILE_PIXELS ? tile : 0);
+    return tile < FASTPG_TILE_PIXELS ? cell : n->places - 1;
 }
 
 /* The place of the earlier action number k (0 the latest), or -1 at the episode's begin. */
@@ -191,17 +200,18 @@ FASTPG_INLINE int64_t fastpg_seen(const fastpg_network_t *n, const fastpg_record
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
+/* `made`: all sums that it takes are of this version. */
 FASTPG_INLINE void fastpg_add_frame(
-    const fastpg_network_t *n, const fastpg_record_t *r, int64_t block, int64_t plane, int64_t frame,
+    const fastpg_network_t *n, const fastpg_record_t *r, int64_t block, int64_t plane, int64_t frame, int made,
     fastpg_units_t *sums)
 {
+    const float *rows = n->w1 + block * n->places * FASTPG_UNITS;
     float scratch[FASTPG_UNITS];
     const uint16_t *tiles = r->tiles + r->begins[frame];
     for (int64_t k = 0; k < r->counts[frame]; k++) {
         const int64_t place = fastpg_place(n, plane, tiles[k]);
-        fastpg_add_row(sums, fastpg_row(n, block, place, scratch)); /* a tile's sum has its cells in it */
-        const int64_t shared = fastpg_shared_row(n, place);
-        if (shared >= 0) fastpg_add_row(sums, n->w1 + (block * n->places + shared) * FASTPG_UNITS);
+        fastpg_add_row(sums, made ? rows + place * FASTPG_UNITS : fastpg_row(n, block, place, scratch));
+        if (n->cell) fastpg_add_row(sums, rows + fastpg_shared_place(n, plane, tiles[k]) * FASTPG_UNITS);
     }
 }
 
@@ -223,21 +233,22 @@ typedef struct {
     int64_t entry; /* whose; -1: none */
 } fastpg_latest_t;
 
-/* The hidden units of a block at entry i. `latest` is read and written by differences only. */
+/* The hidden units of a block at entry i; `made` as of fastpg_add_frame. `latest` is read and written by differences
+ * only. */
 FASTPG_INLINE fastpg_units_t fastpg_hidden(
-    const fastpg_network_t *n, const fastpg_record_t *r, int64_t block, int64_t i, fastpg_latest_t *latest)
+    const fastpg_network_t *n, const fastpg_record_t *r, int64_t block, int64_t i, int made, fastpg_latest_t *latest)
 {
     fastpg_units_t sums = {0}, earlier = {0};
-    fastpg_add_frame(n, r, block, 0, i, &sums);
+    fastpg_add_frame(n, r, block, 0, i, made, &sums);
     if (n->difference) {
         const int64_t before = fastpg_seen(n, r, i, 1);
         if (latest->entry == before) earlier = latest->sums;
-        else fastpg_add_frame(n, r, block, 0, before, &earlier);
+        else fastpg_add_frame(n, r, block, 0, before, made, &earlier);
         latest->sums = sums;
         latest->entry = i;
         for (int k = 0; k < FASTPG_PIECES; k++) sums.piece[k] -= earlier.piece[k];
     } else {
-        for (int64_t k = 1; k < n->views; k++) fastpg_add_frame(n, r, block, k, fastpg_seen(n, r, i, k), &sums);
+        for (int64_t k = 1; k < n->views; k++) fastpg_add_frame(n, r, block, k, fastpg_seen(n, r, i, k), made, &sums);
     }
     for (int64_t k = 0; k < n->recalled; k++) {
         int64_t place = fastpg_recalled_place(n, r, i, k);
@@ -271,7 +282,7 @@ FASTPG_CLONES static void fastpg_evaluate(
 {
     for (int64_t o = 0; o < n->heads; o++) heads[o] = 0;
     for (int64_t block = 0; block < n->blocks; block++) {
-        fastpg_units_t hidden = fastpg_hidden(n, r, block, i, latest + block);
+        fastpg_units_t hidden = fastpg_hidden(n, r, block, i, 0, latest + block);
         for (int64_t o = 0; o < n->heads; o++)
             heads[o] += fastpg_head(&hidden, n->w2 + (block * n->heads + o) * FASTPG_UNITS);
     }

@@ -121,10 +121,9 @@ cdef extern from "fastpg_learn.h" nogil:
         fastpg_network_t *net
         float *g1
         float *g2
-        uint32_t *marks
-        uint32_t round
+        uint8_t *marks
+        int32_t *rows
         int32_t *sums
-        int64_t *sum_count
         double *norms
         float *mean1
         float *mean2
@@ -152,7 +151,8 @@ cdef extern from "fastpg_learn.h" nogil:
         float epsilon
         float factor
 
-    void fastpg_begin_round(fastpg_learner_t *)
+    void fastpg_plan(fastpg_learner_t *, const fastpg_record_t *, const int32_t *, int64_t)
+    void fastpg_prepare_task(void *, int64_t, int)
     void fastpg_forward_task(void *, int64_t, int)
     void fastpg_loss_task(void *, int64_t, int)
     void fastpg_backward_task(void *, int64_t, int)
