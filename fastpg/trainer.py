@@ -12,10 +12,11 @@ from fastpg._emulator import MOST_THREADS
 from fastpg._training import Pool
 from fastpg.algorithms.base import Algorithm, Diverged, Played
 from fastpg.algorithms.ppo import PPO, PPOSettings
-from fastpg.algorithms.reinforce import Credit, Reinforce
+from fastpg.algorithms.reinforce import Reinforce
 from fastpg.algorithms.reinforce_ops import ReinforceOps
 from fastpg.checkpoint import Checkpoint, save
 from fastpg.config import PPO_GAMES, ConfigError, TrainConfig
+from fastpg.credit import Credit
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import available_cores
@@ -26,7 +27,7 @@ from fastpg.rollout import action_table
 from fastpg.run_dir import METRICS
 from fastpg.stepped_games import SteppedGames
 from fastpg.stepped_rows import SteppedRows
-from fastpg.tiles import Sight, TileNetwork
+from fastpg.tiles import Optimizer, Sight, TileNetwork
 
 
 def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
@@ -69,7 +70,8 @@ def _make_reinforce(config: TrainConfig, setup: RolloutSetup, cores: int) -> Alg
         players = _compiled_games(setup, network, pool, games, whole_episodes=True)
     else:
         players = SteppedGames(network, setup, games, cores)
-    return Reinforce(credit, network, players, pool, seed=config.seed, **settings)
+    optimizer = Optimizer(network, pool, Reinforce.MOMENTS)
+    return Reinforce(credit, network, players, optimizer, seed=config.seed, **settings)
 
 
 def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
@@ -96,7 +98,8 @@ def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
         compiled.make_room(compiled.carry + settings.steps + 1)
     else:
         rows = SteppedRows(network, setup, games, cores, settings.steps)
-    return PPO(settings, network, rows, pool, seed=config.seed)
+    optimizer = Optimizer(network, pool, PPO.MOMENTS)
+    return PPO(settings, network, rows, optimizer, seed=config.seed)
 
 
 def _network(setup: RolloutSetup, value: bool) -> TileNetwork:
