@@ -59,6 +59,7 @@ class DevicePong:
         steps: int = 1,
         views: bool = True,
         find_background: bool = True,
+        actions: Sequence[int] | None = None,
         stream: Any = 0,
     ):
         """Get ready; the first time on a GPU the emulator is compiled, some twenty seconds.
@@ -69,6 +70,7 @@ class DevicePong:
             steps: the most of a launch: there must be room for what they give, too.
             views: whether views can be asked for; without, an eighth of the memory.
             find_background: as ``kernels.preprocess_palette``.
+            actions: what each action is as the emulator numbers it; the game's own if None.
             stream: as ``fastpg.kernels.cuda.CudaBackend.on`` takes it.
 
         Raises:
@@ -84,7 +86,8 @@ class DevicePong:
         if not SIMULATED:
             free = cuda.current_context().get_memory_info().free
             require_room(num_envs, free, steps, views, fixed_bytes(cuda.get_current_device()))
-        self.num_envs, self.rules, self.actions = num_envs, rules, actions_of(rules)
+        self.num_envs, self.rules = num_envs, rules
+        self.actions = actions_of(rules) if actions is None else tuple(actions)
         self.stream = as_stream(stream)
         self._number = stream_number(self.stream)
         self._kernels = kernels(capability)
@@ -119,25 +122,28 @@ class DevicePong:
 
     # ---- playing ----------------------------------------------------------------------------
 
-    def reset(self, seed: int | Sequence[int | None] | None = None) -> Any:
+    def reset(
+        self, seed: int | Sequence[int | None] | None = None, *, views: bool = True
+    ) -> Any:
         """Begin an episode in every environment.
 
         Args:
             seed: of environment 0, the others have the next ones; or one for each; or None:
                 random numbers go on, or the first time come from the system.
+            views: whether to make views, as of :meth:`play`.
 
         Returns:
-            (N, 800) uint8 on the GPU: the views, or (N, 0) if this object makes none.
+            (N, 800) uint8 on the GPU: the views, or (N, 0) if there are none.
 
         Raises:
             ValueError: another number of seeds, or one below 0.
         """
         seeds = self._seeds(seed)
-        views = self._empty((self.num_envs, self._view_bytes(True)), np.uint8)
-        arguments = self._games, self._shared, self._upload(seeds), self._scratch, views
+        first = self._empty((self.num_envs, self._view_bytes(views)), np.uint8)
+        arguments = self._games, self._shared, self._upload(seeds), self._scratch, first
         self._launch(self._kernels.begin, self.num_envs, *arguments)
         self._fresh = False
-        return views
+        return first
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> np.ndarray:
         if seed is None:
