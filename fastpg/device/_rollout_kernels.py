@@ -17,7 +17,7 @@ from fastpg.device.record import TOO_MANY_TILES
 from fastpg.kernels._cuda_jit import SIMULATED, cuda, cuda_module, device
 
 # No block has more threads than the emulator's registers allow.
-GAMES_A_BLOCK, THREADS_A_BLOCK = (4, 4) if SIMULATED else (32, 128)
+GAMES_A_BLOCK, THREADS_A_BLOCK = (2, 3) if SIMULATED else (32, 128)
 OLDEST_AGE = 255
 
 
@@ -64,6 +64,13 @@ def choose(players, net, record, seed, n, entry, heads):
     chance = chance_of(heads, net.outputs, action)
     record.chances[entry] = LEAST_CHANCE if chance < LEAST_CHANCE else chance
     record.actions[entry] = action
+
+
+@device
+def next_age(record, entry):
+    """The age of the frame after an entry's, in the same episode."""
+    age = np.int64(record.ages[entry])
+    return age + 1 if age < OLDEST_AGE else age
 
 
 @device
@@ -133,7 +140,7 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
                         record.ends[row + n] = 1
                         begins = end_episode(players, whole, n)
                     else:
-                        shows, age = True, min(np.int64(record.ages[row + n]) + 1, OLDEST_AGE)
+                        shows, age = True, next_age(record, row + n)
                 if begins:
                     begin_game(
                         pointer(players.games),

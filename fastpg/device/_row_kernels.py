@@ -89,13 +89,13 @@ def episode_samples(games, begins, offsets, samples):
 
 @kernel
 def gathered(values, samples, taken):
-    """taken[i] = values[samples[i]]"""
+    """Write to each place of ``taken`` the value of its sample."""
     for i in range(cuda.grid(1), samples.shape[0], cuda.gridsize(1)):
         taken[i] = values[samples[i]]
 
 
 @kernel
 def scattered(taken, samples, values):
-    """values[samples[i]] = taken[i]"""
+    """Write the values of samples, each to its place."""
     for i in range(cuda.grid(1), samples.shape[0], cuda.gridsize(1)):
         values[samples[i]] = taken[i]

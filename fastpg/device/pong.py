@@ -96,6 +96,15 @@ class DevicePong:
         self._scratch = self._empty((num_envs, SCRATCH_BYTES if views else 0), np.uint8)
         self._fresh = True
 
+    @property
+    def arrays(self) -> tuple[Any, Any, Any]:
+        """What kernels of your own give the functions of :mod:`fastpg.device.functions`.
+
+        States (N, SNAPSHOT_BYTES) uint8, what games share (bytes,), scratch (N, SCRATCH_BYTES);
+        always the same arrays.
+        """
+        return self._games, self._shared, self._scratch
+
     def _made_shared(self, find_background: bool) -> np.ndarray:
         rules = self.rules
         shared = pong_cartridge().shared(
@@ -122,9 +131,7 @@ class DevicePong:
 
     # ---- playing ----------------------------------------------------------------------------
 
-    def reset(
-        self, seed: int | Sequence[int | None] | None = None, *, views: bool = True
-    ) -> Any:
+    def reset(self, seed: int | Sequence[int | None] | None = None, *, views: bool = True) -> Any:
         """Begin an episode in every environment.
 
         Args:
@@ -265,5 +272,6 @@ class DevicePong:
             raise ValueError(f"states: expected {expected}, got {states.shape}")
         if not states_valid(states):
             raise ValueError("states: expected those of games, got values that none has")
-        self._games = self._upload(states)
+        self._games.copy_to_device(states, stream=self.stream)
+        self.stream.synchronize()
         self._fresh = False
