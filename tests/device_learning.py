@@ -130,7 +130,7 @@ def test_a_record_s_rows_and_growth():
     )
     record.check()
     record.entries.status.copy_to_device(np.ones(1, np.int32))
-    with pytest.raises(RuntimeError, match=r"^a view has more than 400 tiles, "):
+    with pytest.raises(MemoryError, match=r"^a view has more than 400 tiles, "):
         record.check()
     with pytest.raises(ValueError, match=r"^record: expected at most 32 tiles a view, got \d+$"):
         DeviceRecord.of_host(entries.record(), 3)

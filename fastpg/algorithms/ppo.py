@@ -12,9 +12,10 @@ import numpy as np
 from fastpg._training import SHUFFLE_KEYS
 from fastpg.algorithms.base import GAMES, ORDER, WEIGHTS, Diverged, Played, stream_seed
 from fastpg.algorithms.episodes import EpisodeOrder
+from fastpg.algorithms.parts import NetworkPart, OptimizerPart
 from fastpg.games import GameRows
 from fastpg.keeping import Kept, KeptTensors
-from fastpg.tiles import Objective, Optimizer, TileNetwork
+from fastpg.tiles import Objective
 
 _PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01  # of the first weights: policies begin all but uniform
 _LEARNED = ("entropy", "kl", "clip_fraction", "value_loss")  # what gradients come with
@@ -50,9 +51,9 @@ class PPO:
     def __init__(
         self,
         settings: PPOSettings,
-        network: TileNetwork,
+        network: NetworkPart,
         games: GameRows,
-        optimizer: Optimizer,
+        optimizer: OptimizerPart,
         *,
         seed: int,
     ):

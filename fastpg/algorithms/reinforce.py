@@ -10,11 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from fastpg.algorithms.base import GAMES, WEIGHTS, Diverged, Played, stream_seed
+from fastpg.algorithms.parts import EpisodesPart, NetworkPart, OptimizerPart
 from fastpg.credit import Credit
-from fastpg.games import Games
 from fastpg.keeping import Kept, KeptTensors
-from fastpg.stepped_games import SteppedGames
-from fastpg.tiles import Optimizer, TileNetwork
 
 
 class Reinforce:
@@ -33,9 +31,9 @@ class Reinforce:
     def __init__(
         self,
         credit: Credit,
-        network: TileNetwork,
-        games: Games | SteppedGames,
-        optimizer: Optimizer,
+        network: NetworkPart,
+        games: EpisodesPart,
+        optimizer: OptimizerPart,
         *,
         learning_rate: float,
         decay: float,

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastpg.device._choice import LEAST_CHANCE, drawn_action
+from fastpg.device._compiler import MOST_REGISTERS
 from fastpg.device._forward import MOST_HEADS, chance_of, forward, to_probabilities
 from fastpg.device.functions import load, pointer
 from fastpg.device.record import TOO_MANY_TILES
 from fastpg.kernels._cuda_jit import SIMULATED, cuda, cuda_module, device
 
-# No block has more threads than the emulator's registers allow.
 GAMES_A_BLOCK, THREADS_A_BLOCK = (2, 3) if SIMULATED else (32, 128)
 OLDEST_AGE = 255
+LIMITS: dict[str, Any] = {} if SIMULATED else {"max_registers": MOST_REGISTERS}
 
 
 class Players(NamedTuple):
@@ -103,7 +104,7 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
     emulator = load(capability)
     begin_game, step_game, tiles_of = emulator.begin, emulator.step, emulator.tiles
 
-    @cuda_module.jit
+    @cuda_module.jit(**LIMITS)
     def rollout(players, net, record, seed, whole, first, steps, value_last):
         """Play ``steps`` rows of the record from row ``first`` on, after what has to begin.
 

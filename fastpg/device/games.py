@@ -24,10 +24,11 @@ from fastpg.device._rollout_kernels import (
     rollout_kernel,
 )
 from fastpg.device.functions import current_capability
-from fastpg.device.memory import VIEW_BYTES
+from fastpg.device.memory import VIEW_BYTES, require_room_to_train
 from fastpg.device.network import DeviceNetwork
-from fastpg.device.pong import DevicePong
+from fastpg.device.pong import DevicePong, free_and_fixed_bytes
 from fastpg.device.record import MOST_TILES, DeviceRecord
+from fastpg.device.shuffle import shuffled_samples
 from fastpg.envs.rules import Rules
 from fastpg.games import GameRows, PlayedEpisodes, PlayedSteps
 from fastpg.keeping import Kept
@@ -79,6 +80,8 @@ class DeviceGames(GameRows):
         """
         self.network, self.games, self._whole = network, games, whole_episodes
         self.carry = network.sight.carry
+        self._room = free_and_fixed_bytes()
+        self._require_room(self.carry + 2)
         self.pong = DevicePong(rules, games, actions=actions, find_background=find_background)
         self._loops = get_backend("cuda").loops
         self._rollout = rollout_kernel(current_capability())
@@ -104,8 +107,20 @@ class DeviceGames(GameRows):
         """What was played last: a ``DeviceRecord``; none before :meth:`make_room`."""
         return self._record
 
+    def _require_room(self, entries: int) -> None:
+        """Raise MemoryError unless so many stored steps of each game fit, with all else."""
+        if self._room is not None:
+            free, fixed = self._room  # before the first array of these games
+            sizes = entries, self.carry, self.network.hidden
+            require_room_to_train(self.games, free, *sizes, fixed)
+
     def make_room(self, steps: int) -> None:
-        """Begin with empty rows for so many entries a game."""
+        """Begin with empty rows for so many entries a game.
+
+        Raises:
+            MemoryError: the GPU has too little; the message names the largest number that fits.
+        """
+        self._require_room(steps)
         self._record, self._row = DeviceRecord(self.games, steps), self.carry
         entries = self._record.entries
         for array in (entries.counts, entries.ages, entries.actions):
@@ -195,6 +210,7 @@ class DeviceGames(GameRows):
         )
         while self._players.left.copy_to_host().any():
             if row + LAUNCH_STEPS >= self.record.steps:
+                self._require_room(3 * self.record.steps)  # the old ones are copied
                 self.record.grow()
             self._play(row, LAUNCH_STEPS, False)
             row += LAUNCH_STEPS
@@ -269,11 +285,8 @@ class DeviceGames(GameRows):
 
     def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[Any]:
         """See :class:`GameRows`: the same samples as on the CPU, on the GPU, in shuffled order."""
-        count = steps * self.games
-        order = cuda.device_array((count,), np.int32)
-        keyed = self.games, steps, self.carry, cuda.to_device(np.ascontiguousarray(keys))
-        self._each(row_kernels.shuffled_samples, count, *keyed, order)
-        for at in range(0, count, size):
+        order = shuffled_samples(self.games, steps, self.carry, keys)
+        for at in range(0, steps * self.games, size):
             yield order[at : at + size]
 
     # ---- keeping -----------------------------------------------------------------------------

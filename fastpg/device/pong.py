@@ -36,6 +36,14 @@ class Played(NamedTuple):
     views: Any
 
 
+def free_and_fixed_bytes() -> tuple[int, int] | None:
+    """Of the current GPU's memory, and what it takes whatever is played; None in the simulator."""
+    if SIMULATED:
+        return None
+    free = cuda.current_context().get_memory_info().free
+    return free, fixed_bytes(cuda.get_current_device())
+
+
 class DevicePong:
     """N games of Pong on the current GPU, each equal to the CPU's with its seed, bit for bit.
 
@@ -83,9 +91,10 @@ class DevicePong:
         if num_envs < 1:
             raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
         capability = current_capability()
-        if not SIMULATED:
-            free = cuda.current_context().get_memory_info().free
-            require_room(num_envs, free, steps, views, fixed_bytes(cuda.get_current_device()))
+        room = free_and_fixed_bytes()
+        if room is not None:
+            free, fixed = room
+            require_room(num_envs, free, steps, views, fixed)
         self.num_envs, self.rules = num_envs, rules
         self.actions = actions_of(rules) if actions is None else tuple(actions)
         self.stream = as_stream(stream)

@@ -112,10 +112,10 @@ class DeviceRecord:
         """Raise if something went wrong on the GPU; waits for it.
 
         Raises:
-            RuntimeError: a view had more tiles than there is room for.
+            MemoryError: a view had more tiles than there is room for.
         """
         if self.entries.status.copy_to_host()[TOO_MANY_TILES]:
-            raise RuntimeError(
+            raise MemoryError(
                 f"a view has more than {self.entries.tiles.shape[1]} tiles, for which there is no "
                 "room on the GPU: train on the CPU, or with --background frame"
             )
