@@ -26,14 +26,19 @@ def cell_row(net, row):
 
 
 @kernel
-def add_up(net):
-    """Every row of w1 from its parts; only for networks that have cells."""
+def add_up(net, changed):
+    """Rows of w1 from their parts, where those changed; only for networks that have cells.
+
+    A pixel's row changes with its cell's: ``changed`` (rows or more,) uint8 need not name it.
+    """
     for row in range(cuda.blockIdx.x, net.w1.shape[0], cuda.gridDim.x):
-        for unit in range(cuda.threadIdx.x, net.w1.shape[1], cuda.blockDim.x):
-            total = net.parts[row, unit]
-            if row < net.past:
-                total += net.parts[cell_row(net, row), unit]
-            net.w1[row, unit] = total
+        shared = cell_row(net, row) if row < net.past else row
+        if changed[shared]:
+            for unit in range(cuda.threadIdx.x, net.w1.shape[1], cuda.blockDim.x):
+                total = net.parts[row, unit]
+                if shared != row:
+                    total += net.parts[shared, unit]
+                net.w1[row, unit] = total
 
 
 @kernel

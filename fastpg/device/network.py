@@ -79,10 +79,10 @@ class DeviceNetwork:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """See :meth:`fastpg.tiles.TileNetwork.tensors`; waits for the GPU."""
-        core, weights = self.host.core, self.weights.copy_to_host()
-        matrix = self.host.rows_outside(weights[None])
-        self.host.rows_inside(matrix, core.w1)
-        self.host.heads_inside(weights[self.rows :], core.w2)
+        core = self.host.core
+        rows, heads = self.outside(self.weights.copy_to_host())
+        self.host.rows_inside(rows, core.w1)
+        self.host.heads_inside(heads, core.w2)
         core.changed()
         return self.host.tensors()
 
@@ -94,10 +94,29 @@ class DeviceNetwork:
     def _upload(self) -> None:
         """Take over the host's weights."""
         core = self.host.core
-        heads = self.host.heads_outside(core.w2)
-        weights = np.zeros((self.rows + self.heads, self.hidden), np.float32)
-        self.host.rows_inside(self.host.rows_outside(core.w1), weights[None])
-        weights[self.rows :] = heads
-        self.weights.copy_to_device(weights)
+        self.weights.copy_to_device(
+            self.inside(self.host.rows_outside(core.w1), self.host.heads_outside(core.w2))
+        )
+        self.changed(cuda.to_device(np.ones(self.rows, np.uint8)))
+
+    def changed(self, rows: Any) -> None:
+        """To be called after changes of ``weights``; ``rows`` (rows or more,) uint8: which."""
         if self.cell:
-            kernels.add_up[kernels.BLOCKS, kernels.THREADS](self.layers)
+            kernels.add_up[kernels.BLOCKS, kernels.THREADS](self.layers, rows)
+
+    # ---- between the order of the rows outside and that on the GPU ---------------------------
+
+    def inside(self, rows: Any, heads: Any) -> np.ndarray:
+        """(rows + heads, H) float32 as ``weights`` from matrices of the order of :meth:`tensors`.
+
+        Raises:
+            ValueError: they have other shapes.
+        """
+        matrix = np.zeros((self.rows + self.heads, self.hidden), np.float32)
+        self.host.rows_inside(rows, matrix[None])
+        self.host.heads_inside(np.asarray(heads), matrix[None, self.rows :])
+        return matrix
+
+    def outside(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse of :meth:`inside`."""
+        return self.host.rows_outside(matrix[None]), matrix[self.rows :].copy()
