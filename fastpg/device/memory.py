@@ -21,7 +21,7 @@ network that looks C steps back and H hidden units::
     tail              68             of C + 1 stored steps: 32 tiles 64, count 2, age 1, action 1
     entry             101            tail, end 1, reward, chance, value 4 each; in learning 20
     H / 8                            hidden units of 32 games at a time, four bytes each
-    learner                          see :func:`learner_bytes`; 31 MB for preset pong, 122 MB for sticky
+    learner                          :func:`learner_bytes`: 31 MB of preset pong, 122 MB of sticky
 """
 
 from typing import Any
