@@ -2,7 +2,8 @@
 
 All threads of a block call with equal arguments, and each has a hidden unit at a time, so that a
 row of weights is read in one go. ``net`` is a :class:`fastpg.device.network.Layers`, ``record`` an
-:class:`fastpg.device.record.Entries`. Sums do not depend on the number of threads.
+:class:`fastpg.device.record.Entries`. Sums do not depend on the number of threads, nor
+on which products a compiler fuses with sums: a rollout and learning give the same chances.
 """
 
 import math
