@@ -199,8 +199,8 @@ def test_runs_change_their_device(tmp_path, capsys):
         words = ["--resume", str(folder), "--device", device, "--agent-steps", steps]
         assert main(words) == 0
         assert checkpoint.load(folder).state["config"]["device"] == device
+        assert evaluate([str(folder), "--episodes", "1"]) == 0
     assert checkpoint.load(folder).update == 3
-    assert evaluate([str(folder), "--episodes", "1"]) == 0
 
 
 REFUSED = {
