@@ -395,7 +395,7 @@ cdef class Console:
 SNAPSHOT_BYTES = sizeof(a26_gym_t)
 SCRATCH_BYTES = FASTPG_DEVICE_SCRATCH_BYTES
 
-# Of a snapshot as 64-bit words: those that add up to the frames that the game has emulated in its life.
+# Of a snapshot as 64-bit words: those that add up to the frames of the game's life.
 FRAME_WORDS = (
     <uintptr_t>&(<a26_gym_t *>NULL).past_frames // 8,
     <uintptr_t>&(<a26_gym_t *>NULL).env.frame_number // 8,

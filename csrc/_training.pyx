@@ -22,7 +22,8 @@ from fastpg._core cimport (
 from fastpg._emulator cimport Cartridge, seed_of
 from fastpg._tiles cimport (
     A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
-    FASTPG_SHUFFLE_KEYS, FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear,
+    FASTPG_SHUFFLE_KEYS, FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS,
+    atomic_flag_clear,
     fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_begin_round, fastpg_carry,
     fastpg_choose, fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task,
     fastpg_game_t, fastpg_latest_t, fastpg_lay_out, fastpg_learner_t, fastpg_loss_task,
