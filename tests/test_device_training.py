@@ -55,7 +55,7 @@ def test_the_largest_number_fits_and_one_more_does_not():
         memory.require_room_to_train(1, fixed - 1, *sizes, fixed)
 
 
-@pytest.mark.parametrize(("name", "said"), [("pong", 31), ("sticky", 122)])
+@pytest.mark.parametrize(("name", "said"), [("pong", 27), ("sticky", 124)])
 def test_sizes_of_learners_are_those_of_the_documentation(name, said):
     config = preset(name)
     sight = Sight(config.views, config.input == "difference", config.past_actions)

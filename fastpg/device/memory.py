@@ -21,7 +21,7 @@ network that looks C steps back and H hidden units::
     tail              68             of C + 1 stored steps: 32 tiles 64, count 2, age 1, action 1
     entry             101            tail, end 1, reward, chance, value 4 each; in learning 20
     H / 8                            hidden units of 32 games at a time, four bytes each
-    learner                          :func:`learner_bytes`: 31 MB of preset pong, 122 MB of sticky
+    learner                          :func:`learner_bytes`: 27 MB of preset pong, 124 MB of sticky
 """
 
 from typing import Any
@@ -35,6 +35,7 @@ STACK_BYTES = 8 * 1024  # of a thread; tests/test_device_compile.py compares it 
 SHARED_BYTES = 4 << 20  # the code and what games share, rounded up
 PLAYER_BYTES = VIEW_BYTES + 25 + 3 * 17  # streams, steps, between, left; the kept ones'
 TAIL_BYTES = 68
+_BLOCKS = 2048  # of a launch that learns, each with a sample's hidden units
 ENTRY_BYTES = TAIL_BYTES + 13 + 20
 
 
@@ -110,7 +111,7 @@ def learner_bytes(rows: int, inputs: int, heads: int, hidden: int, cell: int) ->
     """
     weights = (rows + heads) * hidden
     sums = inputs * hidden if cell else 0
-    return weights * (4 + 8 + 4 + 4) + 4 * sums + 9 * (rows + heads)
+    return weights * (4 + 8 + 4 + 4) + 4 * (sums + _BLOCKS * hidden) + 9 * (rows + heads)
 
 
 def require_room_to_train(
