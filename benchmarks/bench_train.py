@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastpg.algorithms.reinforce import Credit
 from fastpg.algorithms.reinforce_ops import update
 from fastpg.config import preset
+from fastpg.credit import Credit
 from fastpg.kernels import get_backend
 from fastpg.policy import Policy, RMSProp, SparseRows
 from fastpg.recording import Episode

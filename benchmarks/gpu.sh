@@ -29,5 +29,5 @@ if [ -z "$python" ]; then
     "$python" -m pip install -q -e ".[test,$extra]"
 fi
 
-"$python" -m pytest -q tests/test_cuda.py tests/test_cuda_compile.py tests/test_device.py tests/test_device_compile.py
+"$python" -m pytest -q tests/test_cuda.py tests/test_cuda_compile.py tests/test_device*.py
 "$python" -m benchmarks.gpu "$@"

@@ -58,6 +58,9 @@ cdef extern from *:
     int32_t fastpg_device_play(
         a26_gym_t *, const fastpg_shared_t *, const uint8_t *, uint8_t *, float *, uint8_t *,
         uint16_t *, int32_t, int32_t, int32_t) noexcept nogil
+    int32_t fastpg_device_step(
+        a26_gym_t *, const fastpg_shared_t *, const uint8_t *, uint8_t *, float *, uint8_t *,
+        uint16_t *, int32_t) noexcept nogil
     int32_t fastpg_device_difference(
         const uint16_t *, const uint16_t *, uint16_t *, int8_t *, int32_t) noexcept nogil
     int32_t fastpg_device_tiles(const uint16_t *, uint16_t *, int32_t) noexcept nogil
@@ -392,10 +395,17 @@ cdef class Console:
 SNAPSHOT_BYTES = sizeof(a26_gym_t)
 SCRATCH_BYTES = FASTPG_DEVICE_SCRATCH_BYTES
 
+# Of a snapshot as 64-bit words: those that add up to the frames of the game's life.
+FRAME_WORDS = (
+    <uintptr_t>&(<a26_gym_t *>NULL).past_frames // 8,
+    <uintptr_t>&(<a26_gym_t *>NULL).env.frame_number // 8,
+)
+
 # Where the functions of fastpg_device.h lie, for the CPU, by their names in fastpg_device.cu.
 DEVICE_FUNCTIONS = {
     "fastpg_begin": <uintptr_t>&fastpg_device_begin,
     "fastpg_play": <uintptr_t>&fastpg_device_play,
+    "fastpg_step": <uintptr_t>&fastpg_device_step,
     "fastpg_difference": <uintptr_t>&fastpg_device_difference,
     "fastpg_tiles": <uintptr_t>&fastpg_device_tiles,
 }

@@ -22,13 +22,14 @@ from fastpg._core cimport (
 from fastpg._emulator cimport Cartridge, seed_of
 from fastpg._tiles cimport (
     A2600_SCREEN_BYTES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
-    FASTPG_SHUFFLE_KEYS, FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, atomic_flag_clear,
-    fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_carry,
+    FASTPG_SHUFFLE_KEYS, FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS,
+    atomic_flag_clear, fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_carry,
     fastpg_choose, fastpg_evaluate, fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task,
     fastpg_game_t, fastpg_latest_t, fastpg_lay_out, fastpg_learner_t, fastpg_loss_task,
-    fastpg_network_t, fastpg_plan, fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_prepare_task, fastpg_probabilities, fastpg_record_t,
-    fastpg_rmsprop_task, fastpg_rollout_t, fastpg_rollout_task, fastpg_shuffled, fastpg_tile_view,
-    fastpg_value_task, fastpg_vectors, stamp_t,
+    fastpg_network_t, fastpg_plan, fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_prepare_task,
+    fastpg_probabilities, fastpg_record_t, fastpg_rmsprop_task, fastpg_rollout_t,
+    fastpg_rollout_task, fastpg_shuffled, fastpg_tile_view, fastpg_value_task, fastpg_vectors,
+    stamp_t,
 )
 
 import numpy as np

@@ -28,6 +28,12 @@ __device__ int fastpg_play(int32_t *result, a26_gym_t *games, const fastpg_share
     return 0;
 }
 
+__device__ int fastpg_step(int32_t *result, a26_gym_t *games, const fastpg_shared_t *shared, const uint8_t *actions,
+                           uint8_t *scratch, float *rewards, uint8_t *ends, uint16_t *views, int32_t n) {
+    *result = fastpg_device_step(games, shared, actions, scratch, rewards, ends, views, n);
+    return 0;
+}
+
 __device__ int fastpg_difference(int32_t *result, const uint16_t *current, const uint16_t *previous,
                                  uint16_t *indices, int8_t *signs, int32_t room) {
     *result = fastpg_device_difference(current, previous, indices, signs, room);

@@ -80,6 +80,11 @@ A26_SLOW int32_t fastpg_device_begin(a26_gym_t *games, const fastpg_shared_t *sh
     return 1;
 }
 
+/* 0, or how an episode has ended: 1 by the game, 2 by its length, 3 by both. */
+A26_FN uint8_t fastpg_device_end(const a26_env_t *env) {
+    return (uint8_t)((env->terminal ? 1 : 0) | (a26_truncated(env) ? 2 : 0));
+}
+
 /* Play `steps` steps of game `n`, each of which may end an episode and then begins the next. Arrays are (steps,
  * games): actions, rewards, ends (1 by the game, 2 by its length, 3 by both), views of what a step has led to, an
  * episode's first if one began (or 0: nothing is drawn). Returns how many episodes ended. */
@@ -98,7 +103,7 @@ A26_SLOW int32_t fastpg_device_play(a26_gym_t *games, const fastpg_shared_t *sha
         if (drawn)
             tia_begin_picture(&picture, pixels, 1);
         rewards[at] = (float)a26_gym_step(&game, &cartridge, &shared->rules, action, drawn);
-        ends[at] = (uint8_t)((game.env.terminal ? 1 : 0) | (a26_truncated(&game.env) ? 2 : 0));
+        ends[at] = fastpg_device_end(&game.env);
         if (ends[at]) {
             ended++;
             if (drawn)
@@ -110,6 +115,24 @@ A26_SLOW int32_t fastpg_device_play(a26_gym_t *games, const fastpg_shared_t *sha
     }
     A26_ASSIGN(games[n], game);
     return ended;
+}
+
+/* Play one step of game `n`, and let an episode that it ends be over: rows `n` of actions, rewards, ends (as of
+ * fastpg_device_play), and of views, where nothing is written at an episode's end. Returns the end. */
+A26_SLOW int32_t fastpg_device_step(a26_gym_t *games, const fastpg_shared_t *shared, const uint8_t *actions,
+                                    uint8_t *scratch, float *rewards, uint8_t *ends, uint16_t *views, int32_t n) {
+    const a26_cartridge_t cartridge = fastpg_device_cartridge(shared);
+    const uint32_t action = actions[n] < FASTPG_DEVICE_ACTIONS ? shared->emulator_action[actions[n]] : 0;
+    a26_gym_t game;
+    tia_picture_t picture;
+    A26_ASSIGN(game, games[n]);
+    tia_begin_picture(&picture, scratch + (int64_t)n * FASTPG_DEVICE_SCRATCH_BYTES, 1);
+    rewards[n] = (float)a26_gym_step(&game, &cartridge, &shared->rules, action, &picture);
+    ends[n] = fastpg_device_end(&game.env);
+    if (!ends[n])
+        fastpg_device_look(shared, &picture, views + (int64_t)n * FASTPG_DEVICE_WORDS);
+    A26_ASSIGN(games[n], game);
+    return ends[n];
 }
 
 /* The pixels in which two views differ, ascending: +1 where `current` alone is lit, -1 where `previous` alone is

@@ -5,6 +5,7 @@ import numpy as np
 LAYOUT_VERSION: int
 MOST_THREADS: int
 SNAPSHOT_BYTES: int
+FRAME_WORDS: tuple[int, int]
 SCRATCH_BYTES: int
 DEVICE_FUNCTIONS: dict[str, int]
 

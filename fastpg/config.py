@@ -42,7 +42,7 @@ PRESETS["sticky"] = _PPO | {
 
 PPO_GAMES = 16  # played at the same time, if nothing else is set
 _MOST_STEPS, _MOST_EPISODES = 1 << 24, 1 << 14  # of one update: what is played must fit in memory
-_MOST_GAMES = 1 << 14
+_MOST_GAMES = {"cpu": 1 << 14, "cuda": 1 << 16}
 _MOST_LAG = 32  # steps; what lies back further is not kept
 
 
@@ -90,7 +90,8 @@ class TrainConfig:
     inputs cython."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where the kernels run."""
+    """Where everything runs. cuda: emulator, network and learning on an NVIDIA GPU, for Pong with
+    our emulator and backend tiles; the same run up to rounding, saved alike."""
 
     input: Literal["difference", "stack", "raw"] = "difference"
     """What the network sees: the difference of two 80x80 views, the views side by side, or all
@@ -222,9 +223,10 @@ class TrainConfig:
         return TrainConfig(**{**values, **typed})
 
 
-# What may be changed when a run is resumed: nothing that changes what is learned from a step.
+# What may be changed when a run is resumed: nothing that changes what is learned from a step, but
+# for the device's rounding.
 RESUMABLE = frozenset(
-    "episodes agent_steps max_seconds stop_at_score threads run_dir resume "
+    "device episodes agent_steps max_seconds stop_at_score threads run_dir resume "
     "checkpoint_every keep_checkpoints track".split()
 )
 
@@ -270,6 +272,19 @@ def check(config: TrainConfig) -> None:
             f"got {' '.join(map(str, views)) or 'none'}"
         )
     _check_algorithm(config)
+    if config.device == "cuda":
+        _check_cuda(config)
+
+
+def _check_cuda(config: TrainConfig) -> None:
+    for option, value, possible in (
+        ("--emulator", config.emulator, ("auto", "native")),
+        ("--input", config.input, ("difference", "stack")),
+        ("--backend", config.backend, ("auto", "tiles")),
+    ):
+        if value not in possible:
+            needed = " or ".join(name for name in possible if name != "auto")
+            raise ConfigError(f"{option} {value}: --device cuda needs {needed}")
 
 
 def _check_algorithm(config: TrainConfig) -> None:
@@ -279,8 +294,9 @@ def _check_algorithm(config: TrainConfig) -> None:
         if config.input == "raw":
             raise ConfigError("--input raw: --algorithm ppo needs difference or stack")
         games = config.num_envs or PPO_GAMES
-        if games > _MOST_GAMES:
-            raise ConfigError(f"--num-envs: expected at most {_MOST_GAMES}, got {games}")
+        most = _MOST_GAMES[config.device]
+        if games > most:
+            raise ConfigError(f"--num-envs: expected at most {most}, got {games}")
         if games * config.steps_per_update > _MOST_STEPS:
             raise ConfigError(
                 f"--steps-per-update: expected at most {_MOST_STEPS // games} with {games} games, "

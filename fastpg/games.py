@@ -4,7 +4,7 @@
 played step by step, by ``stepped_games.py`` and ``stepped_rows.py``, the same to the last bit.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,9 +13,11 @@ import numpy as np
 
 from fastpg import _training
 from fastpg._training import Pool, Record
+from fastpg.credit import WholeEpisodes
 from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
 from fastpg.envs.palette import PALETTE_RED
 from fastpg.envs.rules import Rules
+from fastpg.keeping import KeepsGames
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import VIEW_PIXELS
 from fastpg.tiles import TileNetwork
@@ -50,19 +52,17 @@ class PlayedEpisodes(PlayedSteps):
     spans: list[tuple[int, int]]
 
 
-class GameRows(ABC):
+class GameRows(KeepsGames):
     """Games that play on, some steps at a time, each into a row of the record.
 
     A row begins with the entries that its first step looks back at, and ends with that of the frame
     after its last step. Episodes that end are followed by the next.
 
     Attributes:
-        games: how many.
         carry: entries before a row's first step.
         played: whether there are steps that the next look back at.
     """
 
-    games: int
     carry: int
     played: bool = False
 
@@ -74,14 +74,6 @@ class GameRows(ABC):
     @abstractmethod
     def seed(self, seeds: Sequence[int]) -> None:
         """Begin all games anew."""
-
-    @abstractmethod
-    def states(self) -> list[bytes]:
-        """All that the games' future depends on, but for the record."""
-
-    @abstractmethod
-    def restore(self, states: Sequence[bytes]) -> None:
-        """Take over :meth:`states`."""
 
     @abstractmethod
     def play_steps(self, steps: int) -> PlayedSteps:
@@ -149,13 +141,11 @@ class GameRows(ABC):
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All that the games' future depends on, for :meth:`load`."""
-        states = self.states()
-        tensors = {f"game_{k}": np.frombuffer(state, np.uint8) for k, state in enumerate(states)}
-        return tensors | (self.tail() if self.played else {})
+        return super().tensors() | (self.tail() if self.played else {})
 
     def load(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Take over :meth:`tensors`."""
-        self.restore([tensors[f"game_{k}"].tobytes() for k in range(self.games)])
+        super().load(tensors)
         self.played = "tail_tiles" in tensors
         if self.played:
             self.set_tail(tensors)
@@ -174,7 +164,7 @@ def tail_of(record: Record, entries: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-class Games(GameRows):
+class Games(WholeEpisodes, GameRows):
     """Games of Pong that a network plays in compiled code, on a pool of threads.
 
     Attributes:

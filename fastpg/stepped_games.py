@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from fastpg._training import Record
+from fastpg.credit import WholeEpisodes
 from fastpg.envs.workers import SharedArray, WorkerPool
 from fastpg.games import PlayedEpisodes
+from fastpg.keeping import KeepsGames
 from fastpg.player import RolloutSetup, hand_over, handed_over
 from fastpg.recording import Episode, concatenate_inputs
 from fastpg.rollout import RolloutWorker, play_batch
 from fastpg.tiles import TileNetwork
 
 
-class SteppedGames:
+class SteppedGames(WholeEpisodes, KeepsGames):
     """Games on any emulator, shared out to processes; whole episodes only.
 
     Attributes:

@@ -119,20 +119,35 @@ def resolve_backend(config: TrainConfig) -> TrainConfig:
     return config
 
 
+def require_gpu(config: TrainConfig) -> None:
+    """Refuse a run that no GPU can play, or where there is none.
+
+    Raises:
+        ConfigError: another game than Pong.
+        BackendUnavailable: no GPU, no driver, a package is missing.
+    """
+    if config.emulator != "native":
+        raise ConfigError(f"--env {config.env}: --device cuda plays Pong alone")
+    try:
+        from fastpg.device.functions import current_capability
+
+        current_capability()
+    except BackendUnavailable as error:
+        raise BackendUnavailable(f"--device cuda: {error}") from error
+
+
 def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
     """Train until a limit of ``config`` is reached; everything is written to its run folder."""
-    if config.device == "cuda":
-        raise BackendUnavailable(
-            "--device cuda: this version does not train on a GPU yet, though its kernels and games "
-            "run there (fastpg.kernels, fastpg.device); leave it out to train on the CPU"
-        )
     if config.track and find_spec("tensorboardX") is None:
         raise ConfigError("--track: needs the [track] extra: pip install 'fastpg[track]'")
     rules = resolve_rules(config)
     config = resolve_auto(config, rules)
+    if config.device == "cuda":
+        require_gpu(config)
     with run_folder(config, saved) as run_dir:
-        compiles = "; the first start with numba compiles for half a minute"
-        _say(f"{run_dir}: Ctrl-C stops, saved{compiles if config.backend == 'numba' else ''}")
+        compiles = config.backend == "numba" or config.device == "cuda"
+        waits = "; the first start compiles for half a minute" if compiles else ""
+        _say(f"{run_dir}: Ctrl-C stops, saved{waits}")
         with (
             Trainer(config, rules, run_dir, saved, started) as trainer,
             Interruptible() as interrupt,

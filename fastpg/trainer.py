@@ -11,11 +11,13 @@ import numpy as np
 from fastpg._emulator import MOST_THREADS
 from fastpg._training import Pool
 from fastpg.algorithms.base import Algorithm, Diverged, Played
+from fastpg.algorithms.parts import NetworkPart, OptimizerPart
 from fastpg.algorithms.ppo import PPO, PPOSettings
-from fastpg.algorithms.reinforce import Credit, Reinforce
+from fastpg.algorithms.reinforce import Reinforce
 from fastpg.algorithms.reinforce_ops import ReinforceOps
 from fastpg.checkpoint import Checkpoint, save
 from fastpg.config import PPO_GAMES, ConfigError, TrainConfig
+from fastpg.credit import Credit
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import available_cores
@@ -26,7 +28,7 @@ from fastpg.rollout import action_table
 from fastpg.run_dir import METRICS
 from fastpg.stepped_games import SteppedGames
 from fastpg.stepped_rows import SteppedRows
-from fastpg.tiles import Sight, TileNetwork
+from fastpg.tiles import Optimizer, Sight, TileNetwork
 
 
 def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
@@ -63,13 +65,17 @@ def _make_reinforce(config: TrainConfig, setup: RolloutSetup, cores: int) -> Alg
     }
     if config.backend != "tiles":
         return ReinforceOps(credit, setup, games=games, workers=cores, **settings)
+    if config.device == "cuda":
+        parts = _on_gpu(setup, games, Reinforce.MOMENTS, steps=None)
+        return Reinforce(credit, *parts, seed=config.seed, **settings)
     network, pool = _network(setup, value=False), Pool(min(cores, MOST_THREADS))
     players: Games | SteppedGames
     if config.emulator == "native":
-        players = _compiled_games(setup, network, pool, games, whole_episodes=True)
+        players = Games(network, pool, **_compiled(setup, games, whole_episodes=True))
     else:
         players = SteppedGames(network, setup, games, cores)
-    return Reinforce(credit, network, players, pool, seed=config.seed, **settings)
+    optimizer = Optimizer(network, pool, Reinforce.MOMENTS)
+    return Reinforce(credit, network, players, optimizer, seed=config.seed, **settings)
 
 
 def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
@@ -89,35 +95,59 @@ def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
         max_gradient=config.max_gradient,
     )
     games = config.num_envs or PPO_GAMES
+    if config.device == "cuda":
+        return PPO(settings, *_on_gpu(setup, games, PPO.MOMENTS, settings.steps), seed=config.seed)
     network, pool = _network(setup, value=True), Pool(min(cores, MOST_THREADS))
     rows: GameRows
     if config.emulator == "native":
-        rows = compiled = _compiled_games(setup, network, pool, games, whole_episodes=False)
+        rows = compiled = Games(network, pool, **_compiled(setup, games, whole_episodes=False))
         compiled.make_room(compiled.carry + settings.steps + 1)
     else:
         rows = SteppedRows(network, setup, games, cores, settings.steps)
-    return PPO(settings, network, rows, pool, seed=config.seed)
+    optimizer = Optimizer(network, pool, PPO.MOMENTS)
+    return PPO(settings, network, rows, optimizer, seed=config.seed)
 
 
 def _network(setup: RolloutSetup, value: bool) -> TileNetwork:
-    actions = len(setup.action_table)
-    return TileNetwork(setup.hidden, setup.sight, actions, setup.outputs, value, setup.cell)
+    return TileNetwork(**_shape(setup, value))
 
 
-def _compiled_games(
-    setup: RolloutSetup, network: TileNetwork, pool: Pool, games: int, *, whole_episodes: bool
-) -> Games:
+def _shape(setup: RolloutSetup, value: bool) -> dict[str, Any]:
+    return {
+        "hidden": setup.hidden,
+        "sight": setup.sight,
+        "actions": len(setup.action_table),
+        "outputs": setup.outputs,
+        "value": value,
+        "cell": setup.cell,
+    }
+
+
+def _compiled(setup: RolloutSetup, games: int, whole_episodes: bool) -> dict[str, Any]:
     emulator_actions = game_class("native")(setup.rules).emulator_actions
-    return Games(
-        network,
-        pool,
-        setup.rules,
-        games,
-        actions=[emulator_actions[action] for action in setup.action_table],
-        seed=setup.seed,
-        find_background=setup.find_background,
-        whole_episodes=whole_episodes,
-    )
+    return {
+        "rules": setup.rules,
+        "games": games,
+        "actions": [emulator_actions[action] for action in setup.action_table],
+        "seed": setup.seed,
+        "find_background": setup.find_background,
+        "whole_episodes": whole_episodes,
+    }
+
+
+def _on_gpu(
+    setup: RolloutSetup, games: int, moments: tuple[str, ...], steps: int | None
+) -> tuple[NetworkPart, Any, OptimizerPart]:
+    """Network, games and optimizer on the GPU: games of so many steps, or of whole episodes."""
+    from fastpg.device import DeviceGames, DeviceNetwork, DeviceOptimizer
+
+    whole = steps is None
+    network = DeviceNetwork(**_shape(setup, value=not whole))
+    optimizer = DeviceOptimizer(network, moments)
+    players = DeviceGames(network, **_compiled(setup, games, whole))
+    if steps is not None:
+        players.make_room(players.carry + steps + 1)
+    return network, players, optimizer
 
 
 class Trainer:

@@ -6,8 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastpg import games
-from fastpg.algorithms import reinforce
+from fastpg import credit, games
 from fastpg.algorithms.base import Diverged
 from fastpg.config import preset
 from fastpg.kernels import get_backend
@@ -275,7 +274,7 @@ def test_learning_needs_no_backend_but_the_compiled_one(config, monkeypatch):
         assert name == "cython"
         return compiled
 
-    for module in (games, reinforce):
+    for module in (games, credit):
         monkeypatch.setattr(module, "get_backend", only_compiled)
     algorithm = make(config)
     algorithm.learn(algorithm.play())

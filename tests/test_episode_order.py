@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastpg.algorithms.episodes import EpisodeOrder
-from fastpg.algorithms.reinforce import Credit
+from fastpg.credit import Credit
 from fastpg.kernels import get_backend
 
 

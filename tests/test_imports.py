@@ -21,6 +21,8 @@ LEVELS = {
     "policy": 2,
     "tiles": 2,
     "games": 2,
+    "credit": 2,
+    "keeping": 2,
     "device": 2,
     "stepped_games": 2,
     "stepped_rows": 2,

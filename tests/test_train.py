@@ -294,7 +294,7 @@ def test_other_settings_train(tmp_path, arguments):
         (["--num-envs", "11"], "--num-envs: expected at most"),
         (["--env", "ALE/Pnog-v5"], "ALE/Pong-v5"),
         (["--frameskip", "0"], "--frameskip: expected at least 1"),
-        (["--device", "cuda"], "--device cuda"),
+        (["--device", "cuda", "--emulator", "ale"], "--emulator ale: --device cuda needs native"),
         (["--preset", "quick"], "--preset: expected one of"),
         (["--resume", "nowhere"], "nowhere"),
         (["--run-dir", "a-file/run"], "cannot be written"),

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastpg._training import SHUFFLE_KEYS, Pool
+from fastpg._training import SHUFFLE_KEYS
 from fastpg.algorithms.base import GAMES, ORDER, WEIGHTS, Diverged, Played, stream_seed
 from fastpg.algorithms.episodes import EpisodeOrder
+from fastpg.algorithms.parts import NetworkPart, OptimizerPart
 from fastpg.games import GameRows
-from fastpg.tiles import Objective, Optimizer, TileNetwork
+from fastpg.keeping import Kept, KeptTensors
+from fastpg.tiles import Objective
 
 _PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01  # of the first weights: policies begin all but uniform
 _LEARNED = ("entropy", "kl", "clip_fraction", "value_loss")  # what gradients come with
@@ -38,14 +40,20 @@ class PPOSettings:
 
 
 class PPO:
-    """N games play T steps each; then some epochs of minibatches with Adam."""
+    """N games play T steps each; then some epochs of minibatches with Adam.
+
+    Attributes:
+        MOMENTS: those that its optimizer keeps.
+    """
+
+    MOMENTS = ("mean", "square")
 
     def __init__(
         self,
         settings: PPOSettings,
-        network: TileNetwork,
+        network: NetworkPart,
         games: GameRows,
-        pool: Pool,
+        optimizer: OptimizerPart,
         *,
         seed: int,
     ):
@@ -53,19 +61,19 @@ class PPO:
         self.settings, self.seed = settings, seed
         self.network, self.games = network, games
         self.network.initialize(stream_seed(seed, WEIGHTS), _PIXEL_SCALE, _POLICY_SCALE)
-        self.optimizer = Optimizer(network, pool, ("mean", "square"))
+        self.optimizer = optimizer
         self.games.seed([stream_seed(seed, GAMES, game) for game in range(games.games)])
         self.order = EpisodeOrder(games.games)
         self.agent_steps = self.rounds = 0
         self._broken_off = False
-        self._saved = self.games.tensors()
+        self._kept: Kept = self.games.keep()
 
     # ---- playing ----------------------------------------------------------------------------
 
     def play(self) -> Played:
         """Play T steps of all games."""
         if self._broken_off:
-            self.games.load(self._saved)
+            self.games.go_back(self._kept)
         self._broken_off = True  # until all of it has been learned from
         steps = self.settings.steps
         took = self.games.play_steps(steps)
@@ -104,7 +112,7 @@ class PPO:
         self.order = played.batch
         self.agent_steps += played.agent_steps
         self.rounds += 1
-        self._saved, self._broken_off = self.games.tensors(), False
+        self._kept, self._broken_off = self.games.keep(), False
         samples = settings.steps * self.games.games
         means = self.optimizer.sums() / samples
         return dict(zip(_LEARNED, means.tolist(), strict=True))
@@ -114,7 +122,7 @@ class PPO:
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, moments, games and what they look back at."""
         progress = np.array([self.agent_steps, self.rounds])
-        tensors = self.network.tensors() | self.optimizer.tensors() | self._saved
+        tensors = self.network.tensors() | self.optimizer.tensors() | self._kept.tensors()
         return tensors | self.order.tensors() | {"progress": progress}
 
     def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
@@ -124,8 +132,8 @@ class PPO:
         self.order = EpisodeOrder.from_tensors(tensors)
         self.agent_steps, self.rounds = (int(n) for n in tensors["progress"])
         names = [name for name in tensors if name.startswith(("game_", "tail_"))]
-        self._saved, self._broken_off = {name: tensors[name] for name in names}, False
-        self.games.load(self._saved)
+        self._kept, self._broken_off = KeptTensors({name: tensors[name] for name in names}), False
+        self.games.go_back(self._kept)
 
     def close(self) -> None:
         """End workers."""

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from fastpg.algorithms.base import GAMES, WEIGHTS, Diverged, Played, stream_seed
-from fastpg.algorithms.reinforce import Credit
+from fastpg.credit import Credit
 from fastpg.envs.workers import SharedArray, WorkerPool
 from fastpg.kernels import get_backend
 from fastpg.player import RolloutSetup, input_size

@@ -1,4 +1,4 @@
-"""Games of Pong that live on a GPU: the emulator of csrc/, compiled for it from the same C.
+"""Games of Pong that live on a GPU, the emulator of csrc/ compiled for it; and training there.
 
 Names are imported on first use: importing this package loads no compiler and asks for no GPU.
 """
@@ -7,12 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastpg.device.games import DeviceGames as DeviceGames
     from fastpg.device.memory import bytes_needed as bytes_needed
     from fastpg.device.memory import most_environments as most_environments
+    from fastpg.device.network import DeviceNetwork as DeviceNetwork
+    from fastpg.device.optimizer import DeviceOptimizer as DeviceOptimizer
     from fastpg.device.pong import DevicePong as DevicePong
     from fastpg.device.pong import Played as Played
 
 _PUBLIC = {
+    "DeviceGames": "fastpg.device.games",
+    "DeviceNetwork": "fastpg.device.network",
+    "DeviceOptimizer": "fastpg.device.optimizer",
     "DevicePong": "fastpg.device.pong",
     "Played": "fastpg.device.pong",
     "bytes_needed": "fastpg.device.memory",

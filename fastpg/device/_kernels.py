@@ -19,7 +19,9 @@ def kernels(capability: tuple[int, int]) -> SimpleNamespace:
     Raises:
         BackendUnavailable: as :func:`fastpg.device.functions.load`.
     """
-    begin_game, play_game, difference, tiles_of = load(capability)
+    emulator = load(capability)
+    begin_game, play_game = emulator.begin, emulator.play
+    difference, tiles_of = emulator.difference, emulator.tiles
 
     @cuda_module.jit
     def begin(games, shared, seeds, scratch, views):

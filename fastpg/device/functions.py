@@ -31,7 +31,13 @@ from fastpg.device._compiler import cubin_for
 from fastpg.kernels._cuda_jit import SIMULATED, cuda_module, require_device
 
 # How many addresses, then how many 32-bit integers, each takes. All return a 32-bit integer.
-ARGUMENTS = {"begin": (5, 1), "play": (7, 3), "difference": (4, 1), "tiles": (2, 1)}
+ARGUMENTS = {
+    "begin": (5, 1),
+    "play": (7, 3),
+    "step": (7, 1),
+    "difference": (4, 1),
+    "tiles": (2, 1),
+}
 
 
 class Functions(NamedTuple):
@@ -41,12 +47,15 @@ class Functions(NamedTuple):
         begin: (games, shared, seeds, scratch, views, n): begin an episode of game n.
         play: (games, shared, actions, scratch, rewards, ends, views, n, count, steps): how many
             episodes of game n ended in so many steps.
+        step: (games, shared, actions, scratch, rewards, ends, views, n): one step of game n, of
+            arrays for one step; an episode that ends is left over. Returns the end.
         difference: (current, previous, indices, signs, room): in how many pixels two views differ.
         tiles: (view, tiles, room): of how many tiles a view is made.
     """
 
     begin: Any
     play: Any
+    step: Any
     difference: Any
     tiles: Any
 

@@ -9,6 +9,19 @@ For N environments and launches of T steps::
     step     806                     action 1, reward 4, end 1, view 800; without views 6
     fixed    STACK_BYTES of each thread that the GPU may hold at a time (the driver sets them aside
              when a kernel is loaded), what games share, the code
+
+Training, with E stored steps of each (those of a round, and what its first and last look at), a
+network that looks C steps back and H hidden units::
+
+    fixed + learner + N * (3 * state + scratch + seed + player + 2 * C1 * tail + E * entry + H / 8)
+
+    3 * state         17 kB          the game, one that is kept until a round has been learned
+                                     from, and the one before that
+    player            876            a view 800, keys of random numbers and their copies
+    tail              68             of C + 1 stored steps: 32 tiles 64, count 2, age 1, action 1
+    entry             101            tail, end 1, reward, chance, value 4 each; in learning 20
+    H / 8                            hidden units of 32 games at a time, four bytes each
+    learner                          :func:`learner_bytes`: 27 MB of preset pong, 124 MB of sticky
 """
 
 from typing import Any
@@ -20,6 +33,10 @@ STEP_BYTES = 6  # action, reward, end
 SEED_BYTES = 64  # of a reset, rounded up
 STACK_BYTES = 8 * 1024  # of a thread; tests/test_device_compile.py compares it with the code's
 SHARED_BYTES = 4 << 20  # the code and what games share, rounded up
+PLAYER_BYTES = VIEW_BYTES + 25 + 3 * 17  # streams, steps, between, left; the kept ones'
+TAIL_BYTES = 68
+_BLOCKS = 2048  # of a launch that learns, each with a sample's hidden units
+ENTRY_BYTES = TAIL_BYTES + 13 + 20
 
 
 def bytes_needed(environments: int, steps: int = 1, views: bool = True, fixed: int = 0) -> int:
@@ -59,6 +76,65 @@ def require_room(
         most = most_environments(free, steps, views, fixed)
         raise MemoryError(
             f"num_envs: {environments:,} environments with {steps} steps a launch need "
+            f"{needed / 2**30:.1f} GiB of the GPU's memory, {free / 2**30:.1f} GiB are free; "
+            f"{most:,} fit"
+        )
+
+
+# ---- training --------------------------------------------------------------------------------
+
+
+def training_bytes(environments: int, entries: int, carry: int, hidden: int, fixed: int = 0) -> int:
+    """Bytes of the GPU's memory for so many environments that are learned from.
+
+    Args:
+        environments: N.
+        entries: stored steps of each.
+        carry: steps that the network looks back.
+        hidden: its hidden units.
+        fixed: see :func:`fixed_bytes`, and :func:`learner_bytes`.
+    """
+    each = 3 * SNAPSHOT_BYTES + SCRATCH_BYTES + SEED_BYTES + PLAYER_BYTES
+    each += 2 * (carry + 1) * TAIL_BYTES + entries * ENTRY_BYTES + -(-hidden // 8)
+    return fixed + environments * each
+
+
+def learner_bytes(rows: int, inputs: int, heads: int, hidden: int, cell: int) -> int:
+    """Bytes of the GPU's memory for a network and its optimizer.
+
+    Args:
+        rows: of the first layer's parts, as ``fastpg._training.Network`` counts them.
+        inputs: likewise, without cells.
+        heads: logits, and the value.
+        hidden: hidden units.
+        cell: side of a cell, 0 for none.
+    """
+    weights = (rows + heads) * hidden
+    sums = inputs * hidden if cell else 0
+    return weights * (4 + 8 + 4 + 4) + 4 * (sums + _BLOCKS * hidden) + 9 * (rows + heads)
+
+
+def require_room_to_train(
+    environments: int, free: int, entries: int, carry: int, hidden: int, fixed: int = 0
+) -> None:
+    """Raise unless so many environments fit that are learned from.
+
+    Args:
+        environments: how many are wanted.
+        free: bytes of the GPU's memory that nobody uses.
+        entries: as :func:`training_bytes`.
+        carry: as :func:`training_bytes`.
+        hidden: as :func:`training_bytes`.
+        fixed: what is not in use yet of it.
+
+    Raises:
+        MemoryError: they do not; the message names the largest number that does.
+    """
+    needed = training_bytes(environments, entries, carry, hidden, fixed)
+    if needed > free:
+        most = max(0, (free - fixed) // training_bytes(1, entries, carry, hidden))
+        raise MemoryError(
+            f"num_envs: {environments:,} environments with {entries:,} stored steps each need "
             f"{needed / 2**30:.1f} GiB of the GPU's memory, {free / 2**30:.1f} GiB are free; "
             f"{most:,} fit"
         )

@@ -36,6 +36,14 @@ class Played(NamedTuple):
     views: Any
 
 
+def free_and_fixed_bytes() -> tuple[int, int] | None:
+    """Of the current GPU's memory, and what it takes whatever is played; None in the simulator."""
+    if SIMULATED:
+        return None
+    free = cuda.current_context().get_memory_info().free
+    return free, fixed_bytes(cuda.get_current_device())
+
+
 class DevicePong:
     """N games of Pong on the current GPU, each equal to the CPU's with its seed, bit for bit.
 
@@ -59,6 +67,7 @@ class DevicePong:
         steps: int = 1,
         views: bool = True,
         find_background: bool = True,
+        actions: Sequence[int] | None = None,
         stream: Any = 0,
     ):
         """Get ready; the first time on a GPU the emulator is compiled, some twenty seconds.
@@ -69,6 +78,7 @@ class DevicePong:
             steps: the most of a launch: there must be room for what they give, too.
             views: whether views can be asked for; without, an eighth of the memory.
             find_background: as ``kernels.preprocess_palette``.
+            actions: what each action is as the emulator numbers it; the game's own if None.
             stream: as ``fastpg.kernels.cuda.CudaBackend.on`` takes it.
 
         Raises:
@@ -81,10 +91,12 @@ class DevicePong:
         if num_envs < 1:
             raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
         capability = current_capability()
-        if not SIMULATED:
-            free = cuda.current_context().get_memory_info().free
-            require_room(num_envs, free, steps, views, fixed_bytes(cuda.get_current_device()))
-        self.num_envs, self.rules, self.actions = num_envs, rules, actions_of(rules)
+        room = free_and_fixed_bytes()
+        if room is not None:
+            free, fixed = room
+            require_room(num_envs, free, steps, views, fixed)
+        self.num_envs, self.rules = num_envs, rules
+        self.actions = actions_of(rules) if actions is None else tuple(actions)
         self.stream = as_stream(stream)
         self._number = stream_number(self.stream)
         self._kernels = kernels(capability)
@@ -92,6 +104,15 @@ class DevicePong:
         self._games = self._upload(np.zeros((num_envs, SNAPSHOT_BYTES), np.uint8))
         self._scratch = self._empty((num_envs, SCRATCH_BYTES if views else 0), np.uint8)
         self._fresh = True
+
+    @property
+    def arrays(self) -> tuple[Any, Any, Any]:
+        """What kernels of your own give the functions of :mod:`fastpg.device.functions`.
+
+        States (N, SNAPSHOT_BYTES) uint8, what games share (bytes,), scratch (N, SCRATCH_BYTES);
+        always the same arrays.
+        """
+        return self._games, self._shared, self._scratch
 
     def _made_shared(self, find_background: bool) -> np.ndarray:
         rules = self.rules
@@ -119,25 +140,26 @@ class DevicePong:
 
     # ---- playing ----------------------------------------------------------------------------
 
-    def reset(self, seed: int | Sequence[int | None] | None = None) -> Any:
+    def reset(self, seed: int | Sequence[int | None] | None = None, *, views: bool = True) -> Any:
         """Begin an episode in every environment.
 
         Args:
             seed: of environment 0, the others have the next ones; or one for each; or None:
                 random numbers go on, or the first time come from the system.
+            views: whether to make views, as of :meth:`play`.
 
         Returns:
-            (N, 800) uint8 on the GPU: the views, or (N, 0) if this object makes none.
+            (N, 800) uint8 on the GPU: the views, or (N, 0) if there are none.
 
         Raises:
             ValueError: another number of seeds, or one below 0.
         """
         seeds = self._seeds(seed)
-        views = self._empty((self.num_envs, self._view_bytes(True)), np.uint8)
-        arguments = self._games, self._shared, self._upload(seeds), self._scratch, views
+        first = self._empty((self.num_envs, self._view_bytes(views)), np.uint8)
+        arguments = self._games, self._shared, self._upload(seeds), self._scratch, first
         self._launch(self._kernels.begin, self.num_envs, *arguments)
         self._fresh = False
-        return views
+        return first
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> np.ndarray:
         if seed is None:
@@ -259,5 +281,6 @@ class DevicePong:
             raise ValueError(f"states: expected {expected}, got {states.shape}")
         if not states_valid(states):
             raise ValueError("states: expected those of games, got values that none has")
-        self._games = self._upload(states)
+        self._games.copy_to_device(states, stream=self.stream)
+        self.stream.synchronize()
         self._fresh = False

@@ -1,0 +1,133 @@
+"""Device functions of the network on tiles: an entry's hidden units and heads, by a block.
+
+All threads of a block call with equal arguments, and each has a hidden unit at a time, so that a
+row of weights is read in one go. ``net`` is a :class:`fastpg.device.network.Layers`, ``record`` an
+:class:`fastpg.device.record.Entries`. Sums do not depend on the number of threads, nor
+on which products a compiler fuses with sums: a rollout and learning give the same chances.
+"""
+
+import math
+
+import numpy as np
+
+from fastpg._training import TILE_PIXELS
+from fastpg.kernels._cuda_jit import cuda, device, times32
+from fastpg.kernels._scalar import ZERO, relu, sigmoid
+from fastpg.kernels.spec import VIEW_SIDE
+
+MOST_HEADS = 19  # as csrc/fastpg_network.h
+HEAD_LANES = 32  # partial sums of a head
+TALL = 4  # heights that tiles have; kinds from here on are two columns wide
+
+
+@device
+def seen(net, record, entry, view):
+    """The entry whose frame an entry has as view number ``view``: an episode's first has itself."""
+    lag, age = np.int64(net.lags[view]), np.int64(record.ages[entry])
+    return entry - min(lag, age) * record.games
+
+
+@device
+def past_row(net, record, entry, k):
+    """The row of the earlier action number k (0 the latest), or -1 at the episode's begin."""
+    if k >= np.int64(record.ages[entry]):
+        return np.int64(-1)
+    action = np.int64(record.actions[entry - (1 + k) * record.games])
+    return np.int64(net.past + k * net.actions + action)
+
+
+@device
+def height_of(tile):
+    """Rows of a tile."""
+    return np.int64(1) << tile // TILE_PIXELS % TALL
+
+
+@device
+def width_of(tile):
+    """Columns of a tile."""
+    return np.int64(2) if tile >= TALL * TILE_PIXELS else np.int64(1)
+
+
+@device
+def frame_sum(net, record, plane, frame, unit):
+    """Sum of a unit's weights over the pixels that an entry's frame lights in a plane."""
+    total = ZERO
+    for k in range(np.int64(record.counts[frame])):
+        tile = np.int64(record.tiles[frame, k])
+        height, first = height_of(tile), plane * TILE_PIXELS + tile % TILE_PIXELS
+        for row in range(first, first + height):
+            total += net.w1[row, unit]
+        if width_of(tile) > 1:
+            for row in range(first + VIEW_SIDE, first + VIEW_SIDE + height):
+                total += net.w1[row, unit]
+    return total
+
+
+@device
+def hidden_unit(net, record, entry, unit):
+    """One of an entry's hidden units."""
+    total = frame_sum(net, record, 0, entry, unit)
+    if net.difference:
+        total -= frame_sum(net, record, 0, seen(net, record, entry, 1), unit)
+    else:
+        for k in range(1, net.lags.shape[0]):
+            total += frame_sum(net, record, k, seen(net, record, entry, k), unit)
+    for k in range(net.recalled):
+        row = past_row(net, record, entry, k)
+        if row >= 0:
+            total += net.w1[row, unit]
+    return relu(total)
+
+
+@device
+def forward(net, record, entry, hidden, heads):
+    """Write an entry's hidden units (H,) and heads: logits, then the value if there is one.
+
+    Both are arrays that the whole block sees, in shared or global memory. When it returns, all
+    threads may read both, and call again with others.
+    """
+    lanes = cuda.shared.array((MOST_HEADS, HEAD_LANES), np.float32)
+    thread, threads = cuda.threadIdx.x, cuda.blockDim.x
+    count, units = net.w2.shape
+    for unit in range(thread, units, threads):
+        hidden[unit] = hidden_unit(net, record, entry, unit)
+    cuda.syncthreads()
+    for i in range(thread, count * HEAD_LANES, threads):
+        o, lane = i // HEAD_LANES, i % HEAD_LANES
+        total = ZERO
+        for unit in range(lane, units, HEAD_LANES):
+            total += times32(hidden[unit], net.w2[o, unit])
+        lanes[o, lane] = total
+    cuda.syncthreads()
+    for o in range(thread, count, threads):
+        total = ZERO
+        for lane in range(HEAD_LANES):
+            total += lanes[o, lane]
+        heads[o] = total
+    cuda.syncthreads()
+
+
+# ---- what a thread does alone ---------------------------------------------------------------
+
+
+@device
+def to_probabilities(heads, outputs):
+    """Logits to probabilities, in place: sigmoid or softmax in float64, rounded once."""
+    if outputs == 1:
+        heads[0] = sigmoid(heads[0])
+        return
+    highest, total = -math.inf, 0.0
+    for a in range(outputs):
+        highest = max(highest, np.float64(heads[a]))
+    for a in range(outputs):
+        total += math.exp(np.float64(heads[a]) - highest)
+    for a in range(outputs):
+        heads[a] = np.float32(math.exp(np.float64(heads[a]) - highest) / total)
+
+
+@device
+def chance_of(probabilities, outputs, action):
+    """An action's probability."""
+    if outputs > 1:
+        return probabilities[action]
+    return probabilities[0] if action else np.float32(1) - probabilities[0]

@@ -1,0 +1,177 @@
+"""Device functions of learning: a sample's loss, and its gradients added to those of the others.
+
+Gradients are sums of integers, fixed point, since additions of those give the same in any order:
+threads add with atomic instructions, and yet each run has the same bits. ``learning`` is a
+:class:`fastpg.device.optimizer.Learning`.
+"""
+
+import math
+
+import numpy as np
+
+from fastpg._training import TILE_PIXELS
+from fastpg.device._forward import (
+    chance_of,
+    height_of,
+    past_row,
+    seen,
+    to_probabilities,
+    width_of,
+)
+from fastpg.kernels._cuda_jit import cuda, device, times32, times64
+from fastpg.kernels._scalar import ZERO, log_or_zero, ppo_weight
+from fastpg.kernels.spec import VIEW_SIDE
+
+LARGEST = np.float32(1024)  # derivative of one sample; beyond it learning has failed
+ENTROPY, DIVERGENCE, CLIPPED, VALUE_ERROR = range(4)  # places of a sample's statistics
+
+
+# ---- the loss, by one thread ----------------------------------------------------------------
+
+
+@device
+def loss(net, record, entry, advantages, returns, objective, heads, statistics):
+    """An entry's heads become the objective's derivatives by them, as csrc/fastpg_learning.h's.
+
+    Args:
+        net: the network.
+        record: what was played.
+        entry: of it.
+        advantages: of all entries.
+        returns: of all entries.
+        objective: clip, and the weights of entropy and of the value's error, float64.
+        heads: (heads,) float32, read and written.
+        statistics: (4,) float64, added to.
+    """
+    clip, entropy_weight, value_weight = objective
+    outputs, action = net.outputs, np.int64(record.actions[entry])
+    error = 0.0
+    if net.w2.shape[0] > outputs:
+        error = np.float64(heads[outputs]) - np.float64(returns[entry])
+        heads[outputs] = -2.0 * value_weight * error
+    to_probabilities(heads, outputs)
+    advantage = np.float64(advantages[entry])
+    chance = np.float64(chance_of(heads, outputs, action))
+    ratio = chance / np.float64(record.chances[entry])
+    weight = ppo_weight(ratio, advantage, clip)
+    if outputs == 1:
+        entropy = _of_logit(heads, action, weight, entropy_weight)
+    else:
+        entropy = _of_logits(heads, outputs, action, weight, entropy_weight)
+    statistics[ENTROPY] += entropy
+    if ratio > 0.0:
+        statistics[DIVERGENCE] += ratio - 1.0 - math.log(ratio)
+    if weight == 0.0 and advantage != 0.0 and ratio > 0.0:
+        statistics[CLIPPED] += 1.0
+    statistics[VALUE_ERROR] += error * error
+
+
+@device
+def _of_logit(heads, action, weight, entropy_weight):
+    """From the probability of action 1 to the derivative by its logit; returns the entropy."""
+    p = np.float64(heads[0])
+    log_p, log_q = log_or_zero(p), log_or_zero(1.0 - p)
+    of_entropy = -p * (1.0 - p) * (log_p - log_q)
+    heads[0] = times64(weight, np.float64(action) - p) + times64(entropy_weight, of_entropy)
+    return -(times64(p, log_p) + times64(1.0 - p, log_q))
+
+
+@device
+def _of_logits(heads, outputs, action, weight, entropy_weight):
+    """From probabilities to the derivatives by their logits; returns the entropy."""
+    negentropy = 0.0
+    for a in range(outputs):
+        p = np.float64(heads[a])
+        negentropy += times64(p, log_or_zero(p))
+    for a in range(outputs):
+        p = np.float64(heads[a])
+        of_entropy = -p * (log_or_zero(p) - negentropy)
+        taken = 1.0 if action == a else 0.0
+        heads[a] = times64(weight, taken - p) + times64(entropy_weight, of_entropy)
+    return -negentropy
+
+
+# ---- fixed point ----------------------------------------------------------------------------
+
+
+@device
+def fixed(value, unit, status):
+    """A derivative as an integer, 1 / unit each; what is not finite, or too large, sets status."""
+    if abs(value) <= LARGEST:
+        return np.int64(math.floor(np.float64(value) * unit + 0.5))
+    status[0] = 1
+    return np.int64(0)
+
+
+# ---- backward, by a block -------------------------------------------------------------------
+
+
+@device
+def backward(net, record, entry, hidden, d_heads, unit, learning):
+    """Add an entry's gradients to the sums; in columns of pixels to those of their differences.
+
+    That is, a tile adds at its first row and subtracts below its last: running sums down the
+    columns, in :func:`run_down`, then give each row its own.
+    """
+    for h in range(cuda.threadIdx.x, hidden.shape[0], cuda.blockDim.x):
+        back = ZERO
+        for o in range(d_heads.shape[0]):
+            row = net.parts.shape[0] + o
+            what = fixed(times32(d_heads[o], hidden[h]), unit, learning.status)
+            cuda.atomic.add(learning.gradient, (row, h), what)
+            back += times32(d_heads[o], net.w2[o, h])
+        if hidden[h] > ZERO:
+            what = fixed(back, unit, learning.status)
+            if what != 0:
+                _scatter(net, record, entry, h, what, learning)
+    _cover(net, record, entry, learning)
+
+
+@device
+def _scatter(net, record, entry, h, what, learning):
+    """Add a hidden unit's derivative to its column of the gradient."""
+    _scatter_frame(record, 0, entry, h, what, learning)
+    for k in range(1, net.lags.shape[0]):
+        frame = seen(net, record, entry, k)
+        if net.difference:
+            _scatter_frame(record, 0, frame, h, -what, learning)
+        else:
+            _scatter_frame(record, k, frame, h, what, learning)
+    for k in range(net.recalled):
+        row = past_row(net, record, entry, k)
+        if row >= 0:
+            cuda.atomic.add(learning.gradient, (row, h), what)
+
+
+@device
+def _scatter_frame(record, plane, frame, h, what, learning):
+    for k in range(np.int64(record.counts[frame])):
+        tile = np.int64(record.tiles[frame, k])
+        y, height = tile % VIEW_SIDE, height_of(tile)
+        row = plane * TILE_PIXELS + tile % TILE_PIXELS
+        for _ in range(width_of(tile)):
+            cuda.atomic.add(learning.gradient, (row, h), what)
+            if y + height < VIEW_SIDE:
+                cuda.atomic.add(learning.gradient, (row + height, h), -what)
+            row += VIEW_SIDE
+
+
+@device
+def _cover(net, record, entry, learning):
+    """Count the tiles over each row in the same way: a row that lit is one with some."""
+    for k in range(net.lags.shape[0]):
+        frame = seen(net, record, entry, k)
+        plane = 0 if net.difference else k
+        for i in range(cuda.threadIdx.x, np.int64(record.counts[frame]), cuda.blockDim.x):
+            tile = np.int64(record.tiles[frame, i])
+            y, height = tile % VIEW_SIDE, height_of(tile)
+            row = plane * TILE_PIXELS + tile % TILE_PIXELS
+            for _ in range(width_of(tile)):
+                cuda.atomic.add(learning.cover, row, 1)
+                if y + height < VIEW_SIDE:
+                    cuda.atomic.add(learning.cover, row + height, -1)
+                row += VIEW_SIDE
+    for k in range(cuda.threadIdx.x, net.recalled, cuda.blockDim.x):
+        row = past_row(net, record, entry, k)
+        if row >= 0:
+            cuda.atomic.add(learning.cover, row, 1)

@@ -1,0 +1,216 @@
+"""The kernels of :class:`fastpg.device.optimizer.DeviceOptimizer`, in the order of their launches.
+
+All but :func:`judge`, which has one block, are launched with ``BLOCKS`` blocks of ``THREADS``.
+"""
+
+import math
+
+import numpy as np
+
+from fastpg._training import TILE_PIXELS
+from fastpg.device._forward import forward
+from fastpg.device._gradients import backward, loss
+from fastpg.device._network_kernels import THREADS, cells_across
+from fastpg.kernels._cuda_jit import cuda, device, kernel, times32, times64
+from fastpg.kernels.spec import VIEW_SIDE
+
+STATISTICS = 4  # of samples: _gradients.py has their places
+NORM, FACTOR = 4, 5  # places behind them in `totals`
+AT_ONCE = 8  # rows that a thread has on their way
+
+
+@kernel
+def add_gradients(net, record, learning, chosen, advantages, returns, objective, unit):
+    """Add up the gradients of the entries ``chosen``; a block has one at a time."""
+    block = cuda.blockIdx.x
+    hidden, heads = learning.hidden[block], learning.heads[block]
+    statistics = learning.statistics[block]
+    if cuda.threadIdx.x == 0:
+        for k in range(STATISTICS):
+            statistics[k] = 0.0
+    for i in range(block, chosen.shape[0], cuda.gridDim.x):
+        entry = np.int64(chosen[i])
+        forward(net, record, entry, hidden, heads)
+        if cuda.threadIdx.x == 0:
+            loss(net, record, entry, advantages, returns, objective, heads, statistics)
+        cuda.syncthreads()
+        backward(net, record, entry, hidden, heads, unit, learning)
+        cuda.syncthreads()
+
+
+# ---- gradients of rows ----------------------------------------------------------------------
+
+
+@kernel
+def run_down(net, learning):
+    """From differences down each column of pixels to its rows' gradients; which rows lit."""
+    covers = cuda.shared.array(VIEW_SIDE, np.int32)
+    thread, threads = cuda.threadIdx.x, cuda.blockDim.x
+    for column in range(cuda.blockIdx.x, net.past // VIEW_SIDE, cuda.gridDim.x):
+        first = column * VIEW_SIDE
+        different = False
+        for y in range(thread, VIEW_SIDE, threads):
+            covers[y] = learning.cover[first + y]
+            different = different or covers[y] != 0
+            learning.cover[first + y] = 0
+        if cuda.syncthreads_or(np.int32(different)):
+            if thread == 0:
+                for y in range(1, VIEW_SIDE):
+                    covers[y] += covers[y - 1]
+            for h in range(thread, learning.gradient.shape[1], threads):
+                _run_down(learning.gradient, first, h)
+            cuda.syncthreads()
+        for y in range(thread, VIEW_SIDE, threads):
+            learning.touched[first + y] = covers[y] > 0
+        cuda.syncthreads()
+    for row in range(net.past + cuda.grid(1), net.w1.shape[0], cuda.gridsize(1)):
+        learning.touched[row] = learning.cover[row] > 0
+        learning.cover[row] = 0
+
+
+@device
+def _run_down(gradient, first, h):
+    """Running sums over a column of a hidden unit."""
+    part = cuda.local.array(AT_ONCE, np.int64)
+    total = np.int64(0)
+    for begin in range(first, first + VIEW_SIDE, AT_ONCE):
+        for i in range(AT_ONCE):
+            part[i] = gradient[begin + i, h]
+        for i in range(AT_ONCE):
+            total += part[i]
+            gradient[begin + i, h] = total
+
+
+@device
+def _slope(learning, row, h, scale):
+    """A gradient in float32, from fixed point; ``scale`` is that of the objective, too."""
+    return np.float32(np.float64(learning.gradient[row, h]) * scale)
+
+
+@kernel
+def fold(net, learning, scale):
+    """Gradients of cells from their pixels'; each block's part of the sum of all squares."""
+    total = 0.0
+    for row in range(cuda.blockIdx.x, learning.gradient.shape[0], cuda.gridDim.x):
+        if net.w1.shape[0] <= row < net.parts.shape[0]:
+            _fold_cell(net, learning, row)
+        if learning.touched[row]:
+            for h in range(cuda.threadIdx.x, learning.gradient.shape[1], cuda.blockDim.x):
+                slope = np.float64(_slope(learning, row, h, scale))
+                total += times64(slope, slope)
+    total = _block_sum(total)
+    if cuda.threadIdx.x == 0:
+        learning.norms[cuda.blockIdx.x] = total
+
+
+@device
+def _fold_cell(net, learning, row):
+    """The gradient of a cell's part, and whether a pixel of it lit."""
+    across, cell = cells_across(net), row - net.w1.shape[0]
+    left, top = cell // across % across * net.cell, cell % across * net.cell
+    right, bottom = min(left + net.cell, VIEW_SIDE), min(top + net.cell, VIEW_SIDE)
+    first = cell // (across * across) * TILE_PIXELS
+    lit = False
+    for x in range(left, right):
+        for y in range(top, bottom):
+            lit = lit or learning.touched[first + x * VIEW_SIDE + y] > 0
+    if lit:
+        for h in range(cuda.threadIdx.x, learning.gradient.shape[1], cuda.blockDim.x):
+            total = np.int64(0)
+            for x in range(left, right):
+                for y in range(top, bottom):
+                    pixel = first + x * VIEW_SIDE + y
+                    if learning.touched[pixel]:
+                        total += learning.gradient[pixel, h]
+            learning.gradient[row, h] = total
+    if cuda.threadIdx.x == 0:
+        learning.touched[row] = lit
+    cuda.syncthreads()
+
+
+@device
+def _block_sum(value):
+    """Sum of float64 numbers of a block's threads, in their order; thread 0 gets it."""
+    sums = cuda.shared.array(THREADS, np.float64)
+    cuda.syncthreads()
+    sums[cuda.threadIdx.x] = value
+    cuda.syncthreads()
+    total = 0.0
+    if cuda.threadIdx.x == 0:
+        for k in range(cuda.blockDim.x):
+            total += sums[k]
+    return total
+
+
+@kernel
+def judge(learning, longest):
+    """The gradient's norm, what a longer one than ``longest`` is cut by, sums for the log."""
+    thread, threads = cuda.threadIdx.x, cuda.blockDim.x
+    squares = 0.0
+    for k in range(thread, learning.norms.shape[0], threads):
+        squares += learning.norms[k]
+    squares = _block_sum(squares)
+    if thread == 0:
+        norm = math.sqrt(squares)
+        learning.totals[NORM] = norm
+        learning.totals[FACTOR] = min(1.0, longest / (norm + 1e-9))
+    for i in range(STATISTICS):
+        total = 0.0
+        for k in range(thread, learning.statistics.shape[0], threads):
+            total += learning.statistics[k, i]
+        total = _block_sum(total)
+        if thread == 0:
+            learning.totals[i] += total
+
+
+# ---- steps uphill ---------------------------------------------------------------------------
+#
+# Only rows that lit, and none from the first gradient on that is not finite. A row's gradient is 0
+# again behind a step.
+
+
+@kernel
+def adam(learning, scale, rate, epsilon, keep1, keep2):
+    """A step of Adam; scalars but ``scale`` as fastpg_adam_row of csrc/fastpg_learn.h, float32."""
+    if learning.status[0] != 0:
+        return
+    factor = np.float32(learning.totals[FACTOR])
+    take1, take2 = np.float32(1) - keep1, np.float32(1) - keep2
+    for row in range(cuda.blockIdx.x, learning.gradient.shape[0], cuda.gridDim.x):
+        if learning.touched[row]:
+            for h in range(cuda.threadIdx.x, learning.gradient.shape[1], cuda.blockDim.x):
+                slope = _slope(learning, row, h, scale) * factor
+                learning.gradient[row, h] = 0
+                mean = times32(keep1, learning.mean[row, h]) + times32(take1, slope)
+                square = times32(keep2, learning.square[row, h])
+                square += times32(times32(take2, slope), slope)
+                learning.mean[row, h], learning.square[row, h] = mean, square
+                step = rate * mean / (np.float32(math.sqrt(square)) + epsilon)
+                learning.weights[row, h] += step
+
+
+@kernel
+def rmsprop(learning, scale, rate, decay, epsilon, updates):
+    """A step of RMSProp, float32 but for ``scale``; ``updates`` is its number.
+
+    A row that was left out for some updates, as its pixels never lit, has decayed as often; heads
+    never are.
+    """
+    if learning.status[0] != 0:
+        return
+    take, rows = np.float32(1) - decay, learning.updated.shape[0]
+    for row in range(cuda.blockIdx.x, learning.gradient.shape[0], cuda.gridDim.x):
+        if learning.touched[row]:
+            left_out = updates - np.int64(learning.updated[row]) if row < rows else np.int64(1)
+            kept = np.float32(math.pow(np.float64(decay), np.float64(left_out)))
+            for h in range(cuda.threadIdx.x, learning.gradient.shape[1], cuda.blockDim.x):
+                slope = _slope(learning, row, h, scale)
+                learning.gradient[row, h] = 0
+                square = times32(kept, learning.square[row, h])
+                square += times32(times32(take, slope), slope)
+                learning.square[row, h] = square
+                step = rate * slope / (np.float32(math.sqrt(square)) + epsilon)
+                learning.weights[row, h] += step
+            cuda.syncthreads()  # all have read when it was updated
+            if cuda.threadIdx.x == 0 and row < rows:
+                learning.updated[row] = updates

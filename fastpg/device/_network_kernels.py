@@ -1,0 +1,48 @@
+"""Kernels of the network's own: its weights added up, its heads at any entries."""
+
+import numpy as np
+
+from fastpg._training import TILE_PIXELS
+from fastpg.device._forward import forward
+from fastpg.kernels._cuda_jit import SIMULATED, cuda, device, kernel
+from fastpg.kernels.spec import VIEW_SIDE
+
+# Of every grid here and in _learning_kernels.py: the same on each GPU, so that sums are too.
+BLOCKS, THREADS = (2, 4) if SIMULATED else (2048, 128)
+
+
+@device
+def cells_across(net):
+    """Cells along a view's side."""
+    return (VIEW_SIDE + net.cell - 1) // net.cell
+
+
+@device
+def cell_row(net, row):
+    """The row of ``parts`` that a pixel's row shares with the pixels of its cell."""
+    pixel, across = row % TILE_PIXELS, cells_across(net)
+    x, y = pixel // VIEW_SIDE // net.cell, pixel % VIEW_SIDE // net.cell
+    return net.w1.shape[0] + (row // TILE_PIXELS * across + x) * across + y
+
+
+@kernel
+def add_up(net, changed):
+    """Rows of w1 from their parts, where those changed; only for networks that have cells.
+
+    A pixel's row changes with its cell's: ``changed`` (rows or more,) uint8 need not name it.
+    """
+    for row in range(cuda.blockIdx.x, net.w1.shape[0], cuda.gridDim.x):
+        shared = cell_row(net, row) if row < net.past else row
+        if changed[shared]:
+            for unit in range(cuda.threadIdx.x, net.w1.shape[1], cuda.blockDim.x):
+                total = net.parts[row, unit]
+                if shared != row:
+                    total += net.parts[shared, unit]
+                net.w1[row, unit] = total
+
+
+@kernel
+def evaluate(net, record, chosen, hidden, heads):
+    """Hidden units (C, H) and heads (C, heads) of the entries ``chosen`` (C,) int32."""
+    for i in range(cuda.blockIdx.x, chosen.shape[0], cuda.gridDim.x):
+        forward(net, record, np.int64(chosen[i]), hidden[i], heads[i])

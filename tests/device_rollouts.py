@@ -1,0 +1,242 @@
+"""Games that a network plays on a GPU beside the CPU's: entry for entry, kept, learned from.
+
+Run by tests/test_device_rollouts.py in a process of its own: in numba's simulator, and on a GPU if
+there is one. Networks' choices are drawn, and far enough from ties that rounding parts none.
+"""
+
+import numpy as np
+import pytest
+from numba.core import config
+
+from fastpg._training import SHUFFLE_KEYS, Pool
+from fastpg.credit import Credit
+from fastpg.device import games as device_games
+from fastpg.device.games import DeviceGames
+from fastpg.device.network import DeviceNetwork
+from fastpg.envs.rules import rules
+from fastpg.games import Games
+from fastpg.kernels._cuda_jit import cuda_module as cuda
+from fastpg.tiles import Sight
+from tests.tile_model import make_network
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+SEED = 11
+RULES = {  # episodes of some dozen steps
+    "random skips": rules("Pong-v0", max_num_frames_per_episode=70),
+    "no-op starts": rules(
+        "PongNoFrameskip-v4", frameskip=4, noop_max=30, max_num_frames_per_episode=90
+    ),
+    "over at once": rules("ALE/Pong-v5", max_num_frames_per_episode=3),
+}
+SIGHTS = {  # with the number of actions, cells, games
+    "difference": (Sight((0, 1), True), 2, 0, 3),
+    "stack": (Sight((0, 1, 4), False, 2), 3, 9, 2),
+}
+EXACT = ("actions", "rewards", "ends", "ages", "counts")
+
+
+def twins(sight="difference", named="random skips", whole=False, seeded=True):
+    """The same games with the same weights: (of the CPU, of the GPU)."""
+    seen, actions, cell, games = SIGHTS[sight]
+    outputs, table = (1, (4, 3)) if actions == 2 else (actions, (0, 3, 4))
+    network = make_network(seen, 6, actions, outputs, True, cell=cell)
+    there = DeviceNetwork(6, seen, actions, outputs, True, cell)
+    there.load(network.tensors())
+    options = {"actions": table, "seed": SEED, "whole_episodes": whole}
+    host = Games(network, Pool(1), RULES[named], games, **options)
+    device = DeviceGames(there, RULES[named], games, **options)
+    for played in (host, device) if seeded else ():
+        played.seed(range(100, 100 + games))
+    return host, device
+
+
+def with_room(steps, *played):
+    for games in played:
+        games.make_room(games.carry + steps + 1)
+    return played
+
+
+def tiles_of(games, n, t):
+    """Of game n, entry t of its row, with what it begins with."""
+    record = games.record
+    if isinstance(games, DeviceGames):
+        entry = t * games.games + n
+        count = record.entries.counts.copy_to_host()[entry]
+        return record.entries.tiles.copy_to_host()[entry][:count]
+    entry = n * (record.entries // games.games) + t
+    begin = int(record.begins[entry])
+    return record.tiles[begin : begin + int(record.counts[entry])]
+
+
+def assert_same_rows(host, device, steps):
+    for name in EXACT:
+        got, wanted = device.rows(name, steps), host.rows(name, steps)
+        np.testing.assert_array_equal(got, wanted, err_msg=name)
+    for name, more in (("chances", 0), ("values", 1)):
+        got, wanted = device.rows(name, steps + more), host.rows(name, steps + more)
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=2e-6, err_msg=name)
+    for n in range(host.games):
+        for t in range(host.carry, host.carry + steps + 1):
+            np.testing.assert_array_equal(tiles_of(device, n, t), tiles_of(host, n, t))
+
+
+def assert_same_tensors(first, second):
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert tensor.dtype == second[name].dtype, name
+        assert tensor.tobytes() == second[name].tobytes(), name
+
+
+# ---- rows of steps ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sight", "named", "rounds"),
+    [
+        ("difference", "random skips", (12, 30, 12)),
+        ("stack", "no-op starts", (30, 3)),
+        ("stack", "over at once", (5, 2)),
+    ],
+)
+def test_games_are_those_of_the_cpu(sight, named, rounds, monkeypatch):
+    """Over the ends of episodes, several rounds, shorter ones than what they look back at, and
+    several launches."""
+    monkeypatch.setattr(device_games, "LAUNCH_STEPS", 16)
+    host, device = with_room(max(rounds), *twins(sight, named))
+    ended = 0
+    for steps in rounds:
+        wanted, got = host.play_steps(steps), device.play_steps(steps)
+        assert got.emulator_frames == wanted.emulator_frames
+        assert_same_rows(host, device, steps)
+        assert_same_tensors(device.tensors(), host.tensors())
+        assert device.states() == host.states()
+        ended += host.rows("ends", steps).sum()
+    assert ended >= host.games
+
+
+def test_what_is_learned_from_is_the_cpu_s():
+    host, device = with_room(9, *twins("stack"))
+    for games in (host, device):
+        games.play_steps(9)
+    wanted, got = host.advantages(9, 0.9, 0.8), device.advantages(9, 0.9, 0.8)
+    order = host.samples(9)
+    for a, b in zip(wanted, got, strict=True):
+        there = b.copy_to_host()[device.samples(9)]
+        np.testing.assert_allclose(there, a[order], rtol=0, atol=3e-6)
+    assert np.abs(wanted[0][order]).max() > 0.1
+
+
+def test_minibatches_are_the_cpu_s():
+    host, device = with_room(8, *twins())
+    keys = np.arange(SHUFFLE_KEYS, dtype=np.uint32) * 77
+    wanted, got = list(host.minibatches(8, 10, keys)), list(device.minibatches(8, 10, keys))
+    place = dict(zip(device.samples(8).tolist(), host.samples(8).tolist(), strict=True))
+    assert [len(part) for part in wanted] == [10, 10, 4]
+    for a, b in zip(wanted, got, strict=True):
+        assert sorted(place[entry] for entry in b.copy_to_host().tolist()) == a.tolist()
+
+
+# ---- whole episodes --------------------------------------------------------------------------
+
+
+def test_whole_episodes_are_those_of_the_cpu(monkeypatch):
+    """In records that grow; of games of which some have more episodes than others."""
+    monkeypatch.setattr(device_games, "LAUNCH_STEPS", 16)
+    monkeypatch.setattr(device_games, "_FIRST_STEPS", 20)
+    host, device = twins(whole=True)
+    first = 5
+    for episodes in (4, 3):
+        wanted, got = (games.play_episodes(first, episodes) for games in (host, device))
+        assert got.emulator_frames == wanted.emulator_frames
+        samples, rewards, lengths = host.decisions(wanted.spans)
+        there, found, sizes = device.decisions(got.spans)
+        assert sizes == lengths
+        assert max(lengths) > 16
+        np.testing.assert_array_equal(found, rewards)
+        entries = there.copy_to_host()
+        for name in ("actions", "ages", "counts"):
+            whole = getattr(device.record.entries, name).copy_to_host()
+            np.testing.assert_array_equal(whole[entries], getattr(host.record, name)[samples])
+        assert device.states() == host.states()
+        first += episodes
+
+
+@pytest.mark.parametrize("standardize", ["episode", "batch", "none"])
+def test_weights_of_decisions_are_the_cpu_s(standardize, monkeypatch):
+    monkeypatch.setattr(device_games, "_FIRST_STEPS", 65)
+    host, device = twins("stack", whole=True)
+    credit = Credit(0.9, standardize != "batch", standardize)
+    results = []
+    for games in (host, device):
+        samples, rewards, lengths = games.decisions(games.play_episodes(0, 3).spans)
+        # a game's rewards are seldom: some more
+        dealt = np.random.default_rng(3).integers(-1, 2, len(rewards)).astype(np.float32)
+        if games is host:
+            games.record.rewards[samples] = dealt
+            weights = games.credits(credit, samples, dealt, lengths)[samples]
+        else:
+            entries = samples.copy_to_host()
+            whole = games.record.entries.rewards.copy_to_host()
+            whole[entries] = dealt
+            games.record.entries.rewards.copy_to_device(whole)
+            weights = games.credits(credit, samples, dealt, lengths).copy_to_host()[entries]
+        results.append(weights)
+    np.testing.assert_allclose(*results, rtol=0, atol=3e-6)
+    assert np.abs(results[0]).max() > 0.5
+
+
+# ---- kept, saved -----------------------------------------------------------------------------
+
+
+def test_games_go_back_to_what_was_kept():
+    _, device = with_room(7, *twins("stack"))
+    for _ in range(2):
+        kept, tensors = device.keep(), device.tensors()
+        assert_same_tensors(kept.tensors(), tensors)
+        played = []
+        for _ in range(2):
+            device.go_back(kept)
+            assert_same_tensors(device.tensors(), tensors)
+            device.play_steps(7)
+            played.append([device.rows(name, 7) for name in EXACT] + [device.tensors()])
+        assert_same_tensors(played[0].pop(), played[1].pop())
+        np.testing.assert_array_equal(*played)
+
+
+def test_games_travel_between_cpu_and_gpu():
+    host, device = with_room(20, *twins("stack"))
+    host.play_steps(20)
+    device.load(host.tensors())
+    assert_same_tensors(device.tensors(), host.tensors())
+    for games in (host, device):
+        games.play_steps(12)
+    assert_same_rows(host, device, 12)
+    other, _ = with_room(20, *twins("stack"))
+    other.load(device.tensors())
+    for games in (other, device):
+        games.play_steps(6)
+    assert_same_rows(other, device, 6)
+
+
+def test_states_that_none_has_are_refused():
+    host, device = twins()
+    states = host.states()
+    with pytest.raises(ValueError, match=r"^state: expected \d+ bytes, got 3"):
+        device.restore([b"123", *states[1:]])
+    with pytest.raises(ValueError, match=r"^state: expected one of layout \d+, got 7"):
+        device.restore([np.uint64(7).tobytes() + states[0][8:], *states[1:]])
+    with pytest.raises(ValueError, match=r"^states: expected those of games"):
+        device.restore([states[0][:32] + b"\xff" * (len(states[0]) - 32), *states[1:]])
+    with pytest.raises(ValueError, match=r"^states: expected \(3, "):
+        device.restore(states[:2])
+    device.restore(states)
+    assert device.states() == states
+
+
+def test_views_of_too_many_tiles_are_noticed():
+    _, device = with_room(2, *twins())
+    record = device.record
+    cut = cuda.device_array((record.entries.tiles.shape[0], 1), np.uint16)
+    record.entries = record.entries._replace(tiles=cut)
+    with pytest.raises(MemoryError, match="a view has more than 1 tiles"):
+        device.play_steps(2)

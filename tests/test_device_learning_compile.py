@@ -1,0 +1,122 @@
+"""The network's kernels and those of its learning through the real compilers: no GPU needed."""
+
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
+    pytest.skip("the simulator stands in for the compiler", allow_module_level=True)
+if importlib.util.find_spec("numba_cuda") is None:
+    pytest.skip("needs numba-cuda: pip install 'fastpg[cuda]'", allow_module_level=True)
+
+from numba import cuda, types
+from numba.cuda import dispatcher
+from numba.cuda.cudadrv import nvvm
+
+from fastpg.device import _learning_kernels, _network_kernels, shuffle
+from fastpg.device.network import Layers
+from fastpg.device.optimizer import Learning
+from fastpg.device.record import Entries
+from tests.test_cuda_compile import assembler
+
+try:
+    nvvm.NVVM()
+except Exception as error:
+    pytest.skip(f"needs NVVM: pip install 'fastpg[cuda]' ({error})", allow_module_level=True)
+
+CAPABILITIES = [(8, 0), (9, 0)]
+FLOATS, ROWS = types.float32[::1], types.float32[:, ::1]
+INTS = types.int32[::1]
+NET = types.NamedTuple(
+    (ROWS, ROWS, ROWS, INTS, types.boolean, *[types.int64] * 5),
+    Layers,
+)
+BYTES = types.uint8[::1]
+RECORD = types.NamedTuple(
+    (types.uint16[:, ::1], types.uint16[::1], *[BYTES] * 3, *[FLOATS] * 3, INTS, types.int64),
+    Entries,
+)
+DOUBLES = types.float64[::1]
+LEARNING = types.NamedTuple(
+    (
+        ROWS,
+        types.int64[:, ::1],
+        INTS,
+        BYTES,
+        ROWS,
+        ROWS,
+        types.uint32[::1],
+        ROWS,
+        ROWS,
+        types.float64[:, ::1],
+        DOUBLES,
+        DOUBLES,
+        INTS,
+    ),
+    Learning,
+)
+ARGUMENTS = {
+    "net": NET,
+    "record": RECORD,
+    "learning": LEARNING,
+    **dict.fromkeys(("chosen", "samples"), INTS),
+    **dict.fromkeys(("hidden", "heads"), ROWS),
+    **dict.fromkeys(("advantages", "returns"), FLOATS),
+    **dict.fromkeys(("unit", "scale", "longest"), types.float64),
+    **dict.fromkeys(("rate", "epsilon", "decay", "keep1", "keep2"), types.float32),
+    **dict.fromkeys(("updates", "games", "steps", "carry"), types.int64),
+    "changed": BYTES,
+    "objective": types.UniTuple(types.float64, 3),
+    "keys": types.uint32[::1],
+}
+KERNELS = {
+    name: value
+    for module in (_network_kernels, _learning_kernels, shuffle)
+    for name, value in vars(module).items()
+    if hasattr(value, "py_func") and value.py_func.__module__ == module.__name__
+    if set(inspect.signature(value.py_func).parameters) <= set(ARGUMENTS)
+    if "cuda" in value.py_func.__code__.co_names and not value.targetoptions["device"]
+}
+NAMES = [
+    *("add_up", "evaluate", "add_gradients", "run_down", "fold", "judge", "adam", "rmsprop"),
+    "shuffle",
+]
+
+
+def test_all_kernels_are_here():
+    assert sorted(KERNELS) == sorted(NAMES)
+
+
+@pytest.fixture(scope="module", params=CAPABILITIES, ids="sm_{0[0]}{0[1]}".format)
+def capability(request):
+    return request.param
+
+
+@pytest.mark.skipif(assembler() is None, reason="needs ptxas: pip install 'fastpg[cuda]'")
+@pytest.mark.parametrize("name", NAMES)
+def test_kernels_assemble_without_spills(name, capability, tmp_path, monkeypatch):
+    device = SimpleNamespace(compute_capability=capability)
+    monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
+    function = KERNELS[name].py_func
+    signature = tuple(ARGUMENTS[name] for name in inspect.signature(function).parameters)
+    code, _ = cuda.compile(function, signature, device=False, abi="numba", cc=capability)
+    target = "sm_{}{}".format(*capability)
+    assert f".target {target}" in code
+    assert not re.search(r"\.local\s", code), "memory of a thread: an array is not in registers"
+    called = set(re.findall(r"call\.uni[^;]*?(\w+),\s*\(", code))
+    assert called <= {"__internal_accurate_pow"}, "a device function is not inlined"
+    assert not called or name == "rmsprop"
+    (tmp_path / "kernel.ptx").write_text(code)
+    command = [assembler(), f"-arch={target}", "-v", "kernel.ptx", "-o", "kernel.cubin"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    report = ran.stdout + ran.stderr
+    assert ran.returncode == 0, report
+    assert " 0 bytes spill stores, 0 bytes spill loads" in report
+    registers = int(re.search(r"Used (\d+) registers", report)[1])
+    print(f"\n{name}: registers {registers}")
+    assert registers * _network_kernels.THREADS <= 65536

@@ -1,0 +1,92 @@
+"""Rollouts on a GPU through the real compilers, linked with the emulator: no GPU needed.
+
+``pytest -s`` shows registers and stacks.
+"""
+
+import inspect
+from types import SimpleNamespace
+
+import pytest
+from numba import types
+from numba.cuda import codegen, dispatcher
+
+from fastpg.device import _compiler, _rollout_kernels, _row_kernels, memory
+from fastpg.kernels._cuda_jit import THREADS
+from tests.test_device_compile import CAPABILITIES, REGISTERS, STACK, attributes
+from tests.test_device_learning_compile import FLOATS, NET, RECORD
+
+BYTES, BYTE_ROWS, WORDS = types.uint8[::1], types.uint8[:, ::1], types.uint64[::1]
+STATES = (BYTE_ROWS, BYTES, BYTE_ROWS, BYTE_ROWS)
+KEYS = (WORDS, WORDS, BYTES, types.int64[::1])
+PLAYERS = types.NamedTuple((*STATES, *KEYS, types.float32[:, ::1]), _rollout_kernels.Players)
+ROLLOUT = (PLAYERS, NET, RECORD, types.uint64, types.boolean, types.int64, types.int64)
+ARGUMENTS = {
+    "games": types.int64,
+    "first": types.int64,
+    "second": types.int64,
+    "rows": types.int64,
+    "tiles": types.uint16[:, ::1],
+    "counts": types.uint16[::1],
+    "ages": types.uint8[::1],
+    "actions": types.uint8[::1],
+    "states": types.int64[:, ::1],
+    "frames": types.int64[::1],
+    "samples": types.int32[::1],
+    "begins": types.int64[::1],
+    "offsets": types.int64[::1],
+    "values": FLOATS,
+    "taken": FLOATS,
+}
+ROW_KERNELS = {
+    name: value
+    for name, value in vars(_row_kernels).items()
+    if hasattr(value, "py_func") and not value.targetoptions.get("device")
+}
+
+
+@pytest.fixture(scope="module", params=CAPABILITIES, ids="sm_{0[0]}{0[1]}".format)
+def capability(request):
+    return request.param
+
+
+@pytest.fixture
+def current(capability, monkeypatch):
+    """Device functions and the linker ask the GPU that is there."""
+    device = SimpleNamespace(compute_capability=capability)
+    context = SimpleNamespace(device=device)
+    monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
+    monkeypatch.setattr(codegen, "devices", SimpleNamespace(get_context=lambda: context))
+    return capability
+
+
+def linked(function, signature, capability, **options):
+    """Attributes of a kernel's code as its first launch on a GPU would load it."""
+    kernel = dispatcher._Kernel(function, signature, **options)
+    cubin = kernel.library.get_cubin(cc=capability).code
+    about = attributes(cubin)[kernel.entry_name]
+    registers, stack = about[REGISTERS], about[STACK]
+    print(f"\n{function.__name__}: registers {registers}, stack {stack}, code {len(cubin)} bytes")
+    return registers, stack
+
+
+@pytest.mark.parametrize("lto", [False, True])
+def test_the_rollout_links_with_the_emulator(current, monkeypatch, lto):
+    compiled = _compiler.compile_sources(current)
+    monkeypatch.setattr("fastpg.device.functions.cubin_for", lambda _: compiled.cubin)
+    function, signature = (
+        _rollout_kernels.rollout_kernel(current).py_func,
+        (*ROLLOUT, types.boolean),
+    )
+    registers, stack = linked(function, signature, current, lto=lto, **_rollout_kernels.LIMITS)
+    assert registers <= _compiler.MOST_REGISTERS
+    assert registers * _rollout_kernels.THREADS_A_BLOCK <= 65536
+    assert stack <= memory.STACK_BYTES
+
+
+@pytest.mark.parametrize("name", ROW_KERNELS)
+def test_kernels_of_rows_keep_their_numbers_in_registers(name, current):
+    function = ROW_KERNELS[name].py_func
+    signature = tuple(ARGUMENTS[name] for name in inspect.signature(function).parameters)
+    registers, stack = linked(function, signature, current)
+    assert registers * THREADS <= 65536
+    assert stack == 0
