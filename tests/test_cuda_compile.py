@@ -13,23 +13,16 @@ import numpy as np
 import pytest
 
 from fastpg.kernels.spec import BY_NAME, OPS
+from tests import cuda_compiler
 
-if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
-    pytest.skip("the simulator stands in for the compiler", allow_module_level=True)
-if importlib.util.find_spec("numba_cuda") is None:
-    pytest.skip("needs numba-cuda: pip install 'fastpg[cuda]'", allow_module_level=True)
+if why := cuda_compiler.missing():
+    pytest.skip(why, allow_module_level=True)
 
 from numba import cuda, from_dtype, types
 from numba.cuda import dispatcher
-from numba.cuda.cudadrv import nvvm
 
 from fastpg.kernels import _cuda_kernels as kernels
 from fastpg.kernels._cuda_jit import OLDEST, SCAN_THREADS, THREADS
-
-try:
-    nvvm.NVVM()
-except Exception as error:
-    pytest.skip(f"needs NVVM: pip install 'fastpg[cuda]' ({error})", allow_module_level=True)
 
 SCALARS = {
     **dict.fromkeys(("find_background", "cut_at_rewards", "accumulate"), types.boolean),

@@ -4,8 +4,6 @@ Compiled for two GPUs with NVRTC, and with nvcc where that is installed, without
 into the kernels by nvJitLink, as numba does it. ``pytest -s`` shows registers and spills.
 """
 
-import importlib.util
-import os
 import re
 import shutil
 import struct
@@ -14,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
-    pytest.skip("the simulator stands in for the compiler", allow_module_level=True)
-if importlib.util.find_spec("numba_cuda") is None:
-    pytest.skip("needs numba-cuda: pip install 'fastpg[cuda]'", allow_module_level=True)
+from tests import cuda_compiler
+
+if why := cuda_compiler.missing():
+    pytest.skip(why, allow_module_level=True)
 
 from numba import types
 from numba.cuda import codegen, dispatcher

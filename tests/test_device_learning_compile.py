@@ -1,33 +1,25 @@
 """The network's kernels and those of its learning through the real compilers: no GPU needed."""
 
-import importlib.util
 import inspect
-import os
 import re
 import subprocess
 from types import SimpleNamespace
 
 import pytest
 
-if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
-    pytest.skip("the simulator stands in for the compiler", allow_module_level=True)
-if importlib.util.find_spec("numba_cuda") is None:
-    pytest.skip("needs numba-cuda: pip install 'fastpg[cuda]'", allow_module_level=True)
+from tests import cuda_compiler
+
+if why := cuda_compiler.missing():
+    pytest.skip(why, allow_module_level=True)
 
 from numba import cuda, types
 from numba.cuda import dispatcher
-from numba.cuda.cudadrv import nvvm
 
 from fastpg.device import _learning_kernels, _network_kernels, shuffle
 from fastpg.device.network import Layers
 from fastpg.device.optimizer import Learning
 from fastpg.device.record import Entries
 from tests.test_cuda_compile import assembler
-
-try:
-    nvvm.NVVM()
-except Exception as error:
-    pytest.skip(f"needs NVVM: pip install 'fastpg[cuda]' ({error})", allow_module_level=True)
 
 CAPABILITIES = [(8, 0), (9, 0)]
 FLOATS, ROWS = types.float32[::1], types.float32[:, ::1]

@@ -7,6 +7,12 @@ import inspect
 from types import SimpleNamespace
 
 import pytest
+
+from tests import cuda_compiler
+
+if why := cuda_compiler.missing():
+    pytest.skip(why, allow_module_level=True)
+
 from numba import types
 from numba.cuda import codegen, dispatcher
 

@@ -1,0 +1,19 @@
+"""Whether code for a GPU can be compiled here, which needs no GPU."""
+
+import importlib.util
+import os
+
+
+def missing() -> str:
+    """Why it cannot; nothing if it can."""
+    if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
+        return "the simulator stands in for the compiler"
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "needs numba-cuda: pip install 'fastpg[cuda]'"
+    from numba.cuda.cudadrv import nvvm
+
+    try:
+        nvvm.NVVM()
+    except Exception as error:
+        return f"needs NVVM: pip install 'fastpg[cuda]' ({error})"
+    return ""
