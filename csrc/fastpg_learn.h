@@ -14,7 +14,7 @@
 typedef struct {
     fastpg_network_t *net;
     float *g1, *g2;         /* as net->w1 and net->w2 */
-    uint8_t *marks;         /* (places rounded up to words,): whether this minibatch lights it */
+    uint8_t *marks;         /* (places + 8,), looked through in words: whether this minibatch lights it */
     int32_t *rows, *sums;   /* the rows and the sums that are marked, in their order */
     int64_t row_count, sum_count;
     double *norms;          /* (blocks,): sum of squares */

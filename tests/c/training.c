@@ -129,11 +129,11 @@ static void open_record(run_t *r, int64_t entries, int64_t tiles) {
 static void open_learner(run_t *r) {
     const fastpg_network_t *n = &r->network;
     const int64_t own = n->blocks * n->rows, heads = n->blocks * n->heads, all = n->blocks * n->places;
-    int64_t *counts = room(2 * n->blocks, 8);
     const fastpg_learner_t learner = {
-        &r->network, room(all * FASTPG_UNITS, 4), room(heads * FASTPG_UNITS, 4), room(all, 4), 0, room(own, 4),
-        room(all - own, 4), counts, counts + n->blocks, room(n->blocks, 8), room(own * FASTPG_UNITS, 4),
-        room(heads * FASTPG_UNITS, 4), room(own * FASTPG_UNITS, 4), room(heads * FASTPG_UNITS, 4), room(own, 4), 0};
+        .net = &r->network, .g1 = room(all * FASTPG_UNITS, 4), .g2 = room(heads * FASTPG_UNITS, 4),
+        .marks = room(n->places + 8, 1), .rows = room(n->rows, 4), .sums = room(n->places - n->rows, 4),
+        .norms = room(n->blocks, 8), .mean1 = room(own * FASTPG_UNITS, 4), .mean2 = room(heads * FASTPG_UNITS, 4),
+        .square1 = room(own * FASTPG_UNITS, 4), .square2 = room(heads * FASTPG_UNITS, 4), .updated = room(own, 4)};
     const int64_t pieces = (MOST_SAMPLES + FASTPG_LOSS_SAMPLES - 1) / FASTPG_LOSS_SAMPLES;
     const fastpg_batch_t batch = {
         .learner = &r->learner, .record = &r->record, .loss = {0.2, 0.01, 0.5}, .scale = 0.01f,
@@ -176,7 +176,7 @@ static void close_run(run_t *r) {
     void *all[] = {
         r->network.w1, r->network.w2, r->network.stamps, r->record.tiles, r->record.begins, r->record.counts,
         r->record.ages, r->record.actions, r->record.ends, r->record.rewards, r->record.chances, r->record.values,
-        r->learner.g1, r->learner.g2, r->learner.marks, r->learner.rows, r->learner.sums, r->learner.row_count,
+        r->learner.g1, r->learner.g2, r->learner.marks, r->learner.rows, r->learner.sums,
         r->learner.norms, r->learner.mean1, r->learner.mean2, r->learner.square1, r->learner.square2, r->learner.updated,
         r->batch.hidden, r->batch.parts, r->batch.gradients, r->batch.loss_sums, r->rollout.game, r->rollout.pixels};
     for (int k = 0; k < COUNT(all); k++)
@@ -233,7 +233,8 @@ static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
         }
     }
     r->batch.advantages = r->batch.returns = advantages;
-    fastpg_begin_round(&r->learner);
+    fastpg_plan(&r->learner, &r->record, samples, count);
+    fastpg_pool_run(pool, fastpg_prepare_task, &r->batch, n->blocks);
     for (int64_t begin = 0; begin < count; begin += MOST_SAMPLES) {
         const int64_t left = count - begin;
         r->batch.samples = samples + begin;
