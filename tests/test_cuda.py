@@ -27,21 +27,27 @@ def in_a_process(*arguments, **environment):
     )
 
 
-def run_ops(**environment):
-    ran = in_a_process("-m", "pytest", "-q", "-p", "no:cacheprovider", OPS, **environment)
+def passes(tests, **environment):
+    """Run a file of tests in a process of its own."""
+    ran = in_a_process("-m", "pytest", "-q", "-p", "no:cacheprovider", tests, **environment)
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
 
 
-def test_ops_in_the_simulator():
-    run_ops(**SIMULATOR)
-
-
-def test_ops_on_the_gpu():
+def passes_on_the_gpu(tests):
+    """The same on the GPU; skip if there is none."""
     try:
         get_backend("cuda")
     except BackendUnavailable as error:
         pytest.skip(str(error))
-    run_ops(NUMBA_ENABLE_CUDASIM="0")
+    passes(tests, NUMBA_ENABLE_CUDASIM="0")
+
+
+def test_ops_in_the_simulator():
+    passes(OPS, **SIMULATOR)
+
+
+def test_ops_on_the_gpu():
+    passes_on_the_gpu(OPS)
 
 
 def test_a_backend_that_cannot_run_says_so_on_one_line():

@@ -7,30 +7,17 @@ import pytest
 
 from fastpg._emulator import SCRATCH_BYTES, SNAPSHOT_BYTES
 from fastpg.device import _sources, bytes_needed, memory, most_environments
-from fastpg.kernels import BackendUnavailable, get_backend
-from tests.test_cuda import ROOT, SIMULATOR, in_a_process
+from tests.test_cuda import ROOT, SIMULATOR, in_a_process, passes, passes_on_the_gpu
 
 GAMES = "tests/device_games.py"
 
 
-def play(*options, **environment):
-    ran = in_a_process(
-        "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, GAMES, **environment
-    )
-    assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
-    return ran.stdout
-
-
 def test_games_in_the_simulator():
-    assert "failed" not in play(**SIMULATOR)
+    passes(GAMES, **SIMULATOR)
 
 
 def test_games_on_the_gpu():
-    try:
-        get_backend("cuda")
-    except BackendUnavailable as error:
-        pytest.skip(str(error))
-    play(NUMBA_ENABLE_CUDASIM="0")
+    passes_on_the_gpu(GAMES)
 
 
 def test_without_a_gpu_one_line_says_so():

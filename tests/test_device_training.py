@@ -4,28 +4,18 @@ import pytest
 
 from fastpg.config import preset
 from fastpg.device import memory
-from fastpg.kernels import BackendUnavailable, get_backend
 from fastpg.tiles import Sight, TileNetwork
-from tests.test_cuda import SIMULATOR, in_a_process
+from tests.test_cuda import SIMULATOR, in_a_process, passes, passes_on_the_gpu
 
 TRAINING = "tests/device_training.py"
 
 
-def train(**environment):
-    ran = in_a_process("-m", "pytest", "-q", "-p", "no:cacheprovider", TRAINING, **environment)
-    assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
-
-
 def test_training_in_the_simulator():
-    train(**SIMULATOR)
+    passes(TRAINING, **SIMULATOR)
 
 
 def test_training_on_the_gpu():
-    try:
-        get_backend("cuda")
-    except BackendUnavailable as error:
-        pytest.skip(str(error))
-    train(NUMBA_ENABLE_CUDASIM="0")
+    passes_on_the_gpu(TRAINING)
 
 
 @pytest.mark.parametrize("name", ["pong", "fast"])

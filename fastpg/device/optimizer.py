@@ -66,7 +66,7 @@ def fraction_bits(samples: int, cell: int) -> int:
 
 
 class DeviceOptimizer:
-    """What is said of :class:`fastpg.tiles.Optimizer` holds here, but that nothing waits.
+    """What is said of :class:`fastpg.tiles.Optimizer` holds here, but that no step waits.
 
     A derivative of one sample beyond ``LARGEST`` counts as not finite.
     """
