@@ -417,8 +417,12 @@ def seed_bytes(words):
     return PyBytes_FromStringAndSize(<char *>&seed, sizeof(seed))
 
 
-def states_valid(const uint8_t[:, ::1] states):
-    """Whether rows of SNAPSHOT_BYTES can be played, wherever they come from."""
+def put_under_rules(uint8_t[:, ::1] states, float repeat, int most_frames):
+    """Let rows of SNAPSHOT_BYTES, wherever they come from, be of games under these rules.
+
+    Returns:
+        Whether all can be played.
+    """
     cdef Py_ssize_t i
     cdef a26_gym_t gym
     if states.shape[1] != sizeof(gym):
@@ -427,6 +431,9 @@ def states_valid(const uint8_t[:, ::1] states):
         memcpy(&gym, &states[i, 0], sizeof(gym))
         if not a26_env_valid(&gym.env) or gym.past_frames < 0:
             return False
+        gym.env.sticky_least = a26_sticky_least(repeat)
+        gym.env.most_frames = most_frames
+        memcpy(&states[i, 0], &gym, sizeof(gym))
     return True
 
 

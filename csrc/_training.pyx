@@ -37,6 +37,7 @@ import numpy as np
 UNITS = FASTPG_UNITS
 VECTORS = fastpg_vectors().decode()  # instructions that this machine runs the compiled code with
 TILE_PIXELS = FASTPG_TILE_PIXELS
+TILES = FASTPG_TILES
 SHUFFLE_KEYS = FASTPG_SHUFFLE_KEYS
 _LINE = 64  # bytes; rows of weights begin at one
 

@@ -6,6 +6,7 @@ from fastpg._emulator import Cartridge
 
 LAYOUT_VERSION: int
 TILE_PIXELS: int
+TILES: int
 SHUFFLE_KEYS: int
 UNITS: int
 VECTORS: str

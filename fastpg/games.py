@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from fastpg.envs.rules import Rules
 from fastpg.keeping import KeepsGames
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import VIEW_PIXELS
+from fastpg.tails import checked_tail, tail_of
 from fastpg.tiles import TileNetwork
 
 _FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
@@ -59,16 +61,18 @@ class GameRows(KeepsGames):
     after its last step. Episodes that end are followed by the next.
 
     Attributes:
+        network: chooses the actions.
         carry: entries before a row's first step.
         played: whether there are steps that the next look back at.
     """
 
+    network: Any
     carry: int
     played: bool = False
 
     @property
     @abstractmethod
-    def record(self) -> Record:
+    def record(self) -> Any:
         """What was played last."""
 
     @abstractmethod
@@ -91,6 +95,36 @@ class GameRows(KeepsGames):
     def close(self) -> None:
         """End what plays."""
 
+    @abstractmethod
+    def rows(self, name: str, steps: int) -> np.ndarray:
+        """(steps, N): an array of the record as the games' steps side by side, on the host."""
+
+    @abstractmethod
+    def advantages(self, steps: int, gamma: float, lam: float) -> tuple[Any, Any]:
+        """Standardised advantages, and returns, of the last steps: of all entries of the record."""
+
+    @abstractmethod
+    def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[Any]:
+        """All samples of the last steps once, shuffled as the keys say, ``size`` at a time."""
+
+    # ---- keeping ----------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """All that the games' future depends on, for :meth:`load`."""
+        return super().tensors() | (self.tail() if self.played else {})
+
+    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Take over :meth:`tensors`."""
+        super().load(tensors)
+        self.played = "tail_tiles" in tensors
+        if self.played:
+            own = self.games, self.carry, self.network.actions
+            self.set_tail(checked_tail(tensors, *own))
+
+
+class HostRows(GameRows):
+    """Rows of a record of the CPU's: a game's entries lie one after the other."""
+
     @property
     def _stride(self) -> int:
         return self.record.entries // self.games
@@ -101,7 +135,7 @@ class GameRows(KeepsGames):
         return (rows + np.arange(steps)).astype(np.int32).ravel()
 
     def rows(self, name: str, steps: int) -> np.ndarray:
-        """(steps, N): an array of the record as the games' steps side by side."""
+        """See :class:`GameRows`."""
         whole = getattr(self.record, name)[: self.games * self._stride]
         rows = whole.reshape(self.games, -1)[:, self.carry : self.carry + steps]
         return np.ascontiguousarray(rows.T)
@@ -116,7 +150,7 @@ class GameRows(KeepsGames):
     # ---- what is learned from ----------------------------------------------------------------
 
     def advantages(self, steps: int, gamma: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
-        """Standardised advantages, and returns, of the last steps: of all entries of the record."""
+        """See :class:`GameRows`."""
         kernels = get_backend("cython")
         advantages, returns = kernels.generalized_advantages(
             self.rows("rewards", steps),
@@ -130,41 +164,15 @@ class GameRows(KeepsGames):
         return self.entries(standard.reshape(advantages.shape)), self.entries(returns)
 
     def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[np.ndarray]:
-        """All samples of the last steps once, shuffled as the keys say, ``size`` at a time."""
+        """See :class:`GameRows`."""
         samples = self.samples(steps)
         order = samples[_training.shuffled(len(samples), keys)]
         for at in range(0, len(order), size):
             # in the order of play: what follows each other shows much the same pixels
             yield np.sort(order[at : at + size])
 
-    # ---- keeping ----------------------------------------------------------------------------
 
-    def tensors(self) -> dict[str, np.ndarray]:
-        """All that the games' future depends on, for :meth:`load`."""
-        return super().tensors() | (self.tail() if self.played else {})
-
-    def load(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take over :meth:`tensors`."""
-        super().load(tensors)
-        self.played = "tail_tiles" in tensors
-        if self.played:
-            self.set_tail(tensors)
-
-
-def tail_of(record: Record, entries: np.ndarray) -> dict[str, np.ndarray]:
-    """What a :meth:`GameRows.tail` says of these entries (N, carry + 1)."""
-    at = entries.ravel()
-    begins, counts = record.begins[at].astype(np.int64), record.counts[at].astype(np.int64)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return {
-        "tail_tiles": record.tiles[np.repeat(begins, counts) + within],
-        "tail_counts": counts.astype(np.uint16).reshape(entries.shape),
-        "tail_ages": record.ages[at].reshape(entries.shape),
-        "tail_actions": record.actions[at].reshape(entries.shape),
-    }
-
-
-class Games(WholeEpisodes, GameRows):
+class Games(WholeEpisodes, HostRows):
     """Games of Pong that a network plays in compiled code, on a pool of threads.
 
     Attributes:

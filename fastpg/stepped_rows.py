@@ -14,10 +14,11 @@ from fastpg._training import Record
 from fastpg.envs import game_class
 from fastpg.envs.palette import PALETTE_RED
 from fastpg.envs.workers import SharedArray, WorkerPool
-from fastpg.games import GameRows, PlayedSteps, tail_of
+from fastpg.games import HostRows, PlayedSteps
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 from fastpg.player import RolloutSetup, first_states, hand_over, handed_over, take_over
+from fastpg.tails import tail_of
 from fastpg.tiles import TileNetwork
 
 _ARRAYS = "counts ages actions ends rewards chances values".split()  # one number an entry
@@ -131,7 +132,7 @@ class RowWorker:
         self._tile = self._record.observe(entry, self._tile, age, self._view[0])
 
 
-class SteppedRows(GameRows):
+class SteppedRows(HostRows):
     """Games on any emulator that play on, some steps at a time, shared out to processes."""
 
     def __init__(

@@ -63,6 +63,7 @@ class TileNetwork:
         self, hidden: int, sight: Sight, actions: int, outputs: int, value: bool, cell: int = 0
     ):
         self.hidden, self.sight, self.outputs, self.cell = hidden, sight, outputs, cell
+        self.actions = actions
         self.core = Network(
             hidden,
             sight.views,

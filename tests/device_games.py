@@ -165,6 +165,9 @@ def test_states_travel():
     expected = [a.copy_to_host() for a in device.play(more)]
     assert_same(other.play(more), expected)
     np.testing.assert_array_equal(other.states(), device.states())
+    sooner = DevicePong(rules("Pong-v0", max_num_frames_per_episode=8), 4)
+    sooner.restore(device.states())  # under rules of its own
+    assert (sooner.play(drawn(sooner, 4)).ends.copy_to_host().sum(axis=0) > 0).all()
     with pytest.raises(ValueError, match=r"^states: expected those of games"):
         other.restore(np.full_like(device.states(), 255))
     with pytest.raises(ValueError, match=r"^states: expected \(4, "):

@@ -208,10 +208,10 @@ class Case:
         """Of (w1, heads) as matrices of the order outside, float64, and whether rows lit."""
         chosen = cuda.to_device(self.samples if samples is None else samples)
         objective = Objective(loss.clip, loss.entropy, loss.value)
-        scale = optimizer._gradient(self.record, chosen, *self.credit, objective, loss.scale)
-        learning, outside = optimizer._learning, optimizer.network.outside
-        matrix = learning.gradient.copy_to_host()
-        lit = np.repeat(learning.touched.copy_to_host()[:, None] > 0, matrix.shape[1], axis=1)
+        scale = optimizer._add_up(self.record, chosen, *self.credit, objective, loss.scale)
+        gradient, outside = optimizer._gradient, optimizer.network.outside
+        matrix = gradient.sums.copy_to_host()
+        lit = np.repeat(gradient.touched.copy_to_host()[:, None] > 0, matrix.shape[1], axis=1)
         assert (matrix[~lit] == 0).all()
         return outside(matrix * scale), outside(lit)[0][:, 0]
 
@@ -301,7 +301,7 @@ def test_what_is_not_finite_stops_all_steps(spoilt):
         np.testing.assert_array_equal(tensor, tensors[name])
     optimizer.load(before)
     assert optimizer.finite
-    assert not optimizer._learning.gradient.copy_to_host().any()
+    assert not optimizer._gradient.sums.copy_to_host().any()
 
 
 # ---- steps ----------------------------------------------------------------------------------

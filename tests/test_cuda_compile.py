@@ -22,7 +22,7 @@ from numba import cuda, from_dtype, types
 from numba.cuda import dispatcher
 
 from fastpg.kernels import _cuda_kernels as kernels
-from fastpg.kernels._cuda_jit import OLDEST, SCAN_THREADS, THREADS
+from fastpg.kernels._cuda_jit import OLDEST, SCAN_THREADS, THREADS, kernel, typed
 
 SCALARS = {
     **dict.fromkeys(("find_background", "cut_at_rewards", "accumulate"), types.boolean),
@@ -138,3 +138,36 @@ def test_kernels_assemble_without_spills(ptx, name, word, tmp_path):
 @pytest.mark.parametrize("name", ["policy_forward", "policy_backward"])
 def test_kernels_compile_for_the_oldest_gpu(ptx, name):
     assert ".target sm_70" in ptx(name, "u8", OLDEST)
+
+
+# ---- launches without a look at their arguments ---------------------------------------------
+
+
+@pytest.mark.filterwarnings("error")
+def test_typed_kernels_launch_by_the_types_of_the_first_arguments(monkeypatch):
+    launched = []
+
+    class Compiled:
+        launch_config_sensitive = False
+
+        def launch(self, arguments, blocks, threads, *_):
+            launched.append((arguments, blocks, threads))
+
+    def compiled(dispatcher, types):
+        return dispatcher.overloads.setdefault(types, Compiled())
+
+    def looked_at(*_):
+        raise AssertionError("the arguments are looked at")
+
+    monkeypatch.setattr(dispatcher.CUDADispatcher, "compile", compiled)
+    monkeypatch.setattr(dispatcher.driver, "_to_core_stream", lambda stream: stream)
+
+    @kernel
+    def fill(array, value):
+        array[0] = value
+
+    own = typed(fill, np.zeros(3, np.float32), 4)
+    assert list(own.overloads) == [(types.float32[::1], types.int64)]
+    monkeypatch.setattr(dispatcher.CUDADispatcher, "typeof_pyval", looked_at)
+    own[1, 2]("an array", 5)
+    assert launched == [(("an array", 5), (1, 1, 1), (2, 1, 1))]

@@ -15,9 +15,10 @@ if why := cuda_compiler.missing():
 from numba import cuda, types
 from numba.cuda import dispatcher
 
-from fastpg.device import _learning_kernels, _network_kernels, shuffle
+from fastpg._training import SHUFFLE_KEYS
+from fastpg.device import _learning_kernels, _network_kernels, memory, shuffle
 from fastpg.device.network import Layers
-from fastpg.device.optimizer import Learning
+from fastpg.device.optimizer import Blocks, Gradient
 from fastpg.device.record import Entries
 from tests.test_cuda_compile import assembler
 
@@ -34,37 +35,27 @@ RECORD = types.NamedTuple(
     Entries,
 )
 DOUBLES = types.float64[::1]
-LEARNING = types.NamedTuple(
-    (
-        ROWS,
-        types.int64[:, ::1],
-        INTS,
-        BYTES,
-        ROWS,
-        ROWS,
-        types.uint32[::1],
-        ROWS,
-        ROWS,
-        types.float64[:, ::1],
-        DOUBLES,
-        DOUBLES,
-        INTS,
-    ),
-    Learning,
-)
+GRADIENT = types.NamedTuple((types.int64[:, ::1], INTS, BYTES, INTS), Gradient)
+BLOCKS = types.NamedTuple((ROWS, ROWS, types.float64[:, ::1]), Blocks)
 ARGUMENTS = {
     "net": NET,
     "record": RECORD,
-    "learning": LEARNING,
+    "gradient": GRADIENT,
+    "blocks": BLOCKS,
     **dict.fromkeys(("chosen", "samples"), INTS),
-    **dict.fromkeys(("hidden", "heads"), ROWS),
+    **dict.fromkeys(("hidden", "heads", "weights", "means", "squares"), ROWS),
     **dict.fromkeys(("advantages", "returns"), FLOATS),
     **dict.fromkeys(("unit", "scale", "longest"), types.float64),
     **dict.fromkeys(("rate", "epsilon", "decay", "keep1", "keep2"), types.float32),
     **dict.fromkeys(("updates", "games", "steps", "carry"), types.int64),
+    **dict.fromkeys(("past", "inputs", "rows", "cell"), types.int64),
+    **dict.fromkeys(("norms", "totals"), DOUBLES),
+    "statistics": types.float64[:, ::1],
+    "anew": types.boolean,
+    "updated": types.uint32[::1],
     "changed": BYTES,
     "objective": types.UniTuple(types.float64, 3),
-    "keys": types.uint32[::1],
+    "keys": types.UniTuple(types.uint32, SHUFFLE_KEYS),
 }
 KERNELS = {
     name: value
@@ -78,6 +69,10 @@ NAMES = [
     *("add_up", "evaluate", "add_gradients", "run_down", "fold", "judge", "adam", "rmsprop"),
     "shuffle",
 ]
+
+
+def test_the_memory_s_formula_knows_the_grid():
+    assert memory._BLOCKS == _network_kernels.BLOCKS
 
 
 def test_all_kernels_are_here():

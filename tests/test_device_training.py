@@ -45,6 +45,20 @@ def test_the_largest_number_fits_and_one_more_does_not():
         memory.require_room_to_train(1, fixed - 1, *sizes, fixed)
 
 
+def test_the_largest_network_fits_and_one_more_unit_does_not():
+    sizes, free = (28_000, 25_600, 4), 8 << 30
+    for cell in (0, 5):
+        most = 1
+        while memory.learner_bytes(*sizes, most + 1, cell) <= free:
+            most += 1
+        memory.require_room_to_learn(free, *sizes, most, cell)
+        said = rf"^hidden: {most + 1:,} hidden units, .* {most:,} fit$"
+        with pytest.raises(MemoryError, match=said):
+            memory.require_room_to_learn(free, *sizes, most + 1, cell)
+    with pytest.raises(MemoryError, match=r"; 0 fit$"):
+        memory.require_room_to_learn(1000, *sizes, 1, 0)
+
+
 @pytest.mark.parametrize(("name", "said"), [("pong", 27), ("sticky", 124)])
 def test_sizes_of_learners_are_those_of_the_documentation(name, said):
     config = preset(name)

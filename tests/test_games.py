@@ -209,6 +209,54 @@ def test_games_go_on_from_states_and_tails():
     assert (games.core.frames() == other.core.frames()).all()
 
 
+def spoilt(tail, name, change):
+    array = tail[f"tail_{name}"].copy()
+    return tail | {f"tail_{name}": change(array)}
+
+
+def set_last(value):
+    def change(array):
+        array.flat[-1] = value
+        return array
+
+    return change
+
+
+BAD_TAILS = {
+    "another game's counts": (
+        "counts",
+        lambda a: a[:2],
+        r"^tail_counts: expected \(3, 5\) uint16, ",
+    ),
+    "a tile too many": ("counts", set_last(40_000), r"^tail_tiles: expected \(\d+,\) uint16, got"),
+    "other numbers": (
+        "ages",
+        lambda a: a.astype(np.int64),
+        "^tail_ages: expected .* got .* int64$",
+    ),
+    "no such tile": (
+        "tiles",
+        set_last(51_200),
+        "^tail_tiles: expected all below 51200, got 51200$",
+    ),
+    "no such action": ("actions", set_last(2), "^tail_actions: expected all below 2, got 2$"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TAILS)
+def test_tails_that_no_games_have_are_refused(name):
+    _, games = make_games(RULES["no-op starts"], games=3)
+    play_rounds(games, 5, 1)
+    games.played = True
+    tensors = games.tensors()
+    part, change, said = BAD_TAILS[name]
+    with pytest.raises(ValueError, match=said):
+        games.load(spoilt(tensors, part, change))
+    games.load(tensors)
+    with pytest.raises(KeyError, match="tail_ages"):
+        games.load({name: array for name, array in tensors.items() if name != "tail_ages"})
+
+
 def play_rounds_on(games, steps):
     games.core.carry_over()
     games.core.play(games.carry + steps)

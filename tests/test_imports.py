@@ -23,6 +23,7 @@ LEVELS = {
     "games": 2,
     "credit": 2,
     "keeping": 2,
+    "tails": 2,
     "device": 2,
     "stepped_games": 2,
     "stepped_rows": 2,

@@ -1,8 +1,8 @@
 """Device functions of learning: a sample's loss, and its gradients added to those of the others.
 
 Gradients are sums of integers, fixed point, since additions of those give the same in any order:
-threads add with atomic instructions, and yet each run has the same bits. ``learning`` is a
-:class:`fastpg.device.optimizer.Learning`.
+threads add with atomic instructions, and yet each run has the same bits. ``gradient`` is a
+:class:`fastpg.device.optimizer.Gradient`.
 """
 
 import math
@@ -107,7 +107,7 @@ def fixed(value, unit, status):
 
 
 @device
-def backward(net, record, entry, hidden, d_heads, unit, learning):
+def backward(net, record, entry, hidden, d_heads, unit, gradient):
     """Add an entry's gradients to the sums; in columns of pixels to those of their differences.
 
     That is, a tile adds at its first row and subtracts below its last: running sums down the
@@ -117,47 +117,47 @@ def backward(net, record, entry, hidden, d_heads, unit, learning):
         back = ZERO
         for o in range(d_heads.shape[0]):
             row = net.parts.shape[0] + o
-            what = fixed(times32(d_heads[o], hidden[h]), unit, learning.status)
-            cuda.atomic.add(learning.gradient, (row, h), what)
+            what = fixed(times32(d_heads[o], hidden[h]), unit, gradient.status)
+            cuda.atomic.add(gradient.sums, (row, h), what)
             back += times32(d_heads[o], net.w2[o, h])
         if hidden[h] > ZERO:
-            what = fixed(back, unit, learning.status)
+            what = fixed(back, unit, gradient.status)
             if what != 0:
-                _scatter(net, record, entry, h, what, learning)
-    _cover(net, record, entry, learning)
+                _scatter(net, record, entry, h, what, gradient)
+    _cover(net, record, entry, gradient)
 
 
 @device
-def _scatter(net, record, entry, h, what, learning):
+def _scatter(net, record, entry, h, what, gradient):
     """Add a hidden unit's derivative to its column of the gradient."""
-    _scatter_frame(record, 0, entry, h, what, learning)
+    _scatter_frame(record, 0, entry, h, what, gradient)
     for k in range(1, net.lags.shape[0]):
         frame = seen(net, record, entry, k)
         if net.difference:
-            _scatter_frame(record, 0, frame, h, -what, learning)
+            _scatter_frame(record, 0, frame, h, -what, gradient)
         else:
-            _scatter_frame(record, k, frame, h, what, learning)
+            _scatter_frame(record, k, frame, h, what, gradient)
     for k in range(net.recalled):
         row = past_row(net, record, entry, k)
         if row >= 0:
-            cuda.atomic.add(learning.gradient, (row, h), what)
+            cuda.atomic.add(gradient.sums, (row, h), what)
 
 
 @device
-def _scatter_frame(record, plane, frame, h, what, learning):
+def _scatter_frame(record, plane, frame, h, what, gradient):
     for k in range(np.int64(record.counts[frame])):
         tile = np.int64(record.tiles[frame, k])
         y, height = tile % VIEW_SIDE, height_of(tile)
         row = plane * TILE_PIXELS + tile % TILE_PIXELS
         for _ in range(width_of(tile)):
-            cuda.atomic.add(learning.gradient, (row, h), what)
+            cuda.atomic.add(gradient.sums, (row, h), what)
             if y + height < VIEW_SIDE:
-                cuda.atomic.add(learning.gradient, (row + height, h), -what)
+                cuda.atomic.add(gradient.sums, (row + height, h), -what)
             row += VIEW_SIDE
 
 
 @device
-def _cover(net, record, entry, learning):
+def _cover(net, record, entry, gradient):
     """Count the tiles over each row in the same way: a row that lit is one with some."""
     for k in range(net.lags.shape[0]):
         frame = seen(net, record, entry, k)
@@ -167,11 +167,11 @@ def _cover(net, record, entry, learning):
             y, height = tile % VIEW_SIDE, height_of(tile)
             row = plane * TILE_PIXELS + tile % TILE_PIXELS
             for _ in range(width_of(tile)):
-                cuda.atomic.add(learning.cover, row, 1)
+                cuda.atomic.add(gradient.cover, row, 1)
                 if y + height < VIEW_SIDE:
-                    cuda.atomic.add(learning.cover, row + height, -1)
+                    cuda.atomic.add(gradient.cover, row + height, -1)
                 row += VIEW_SIDE
     for k in range(cuda.threadIdx.x, net.recalled, cuda.blockDim.x):
         row = past_row(net, record, entry, k)
         if row >= 0:
-            cuda.atomic.add(learning.cover, row, 1)
+            cuda.atomic.add(gradient.cover, row, 1)

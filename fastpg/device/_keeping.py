@@ -67,7 +67,7 @@ def from_states(states: Sequence[bytes]) -> dict[str, np.ndarray]:
 
 
 def tail_of_rows(tail: Mapping[str, np.ndarray], games: int) -> dict[str, np.ndarray]:
-    """Rows of all games as what ``fastpg.games.tail_of`` says of each game."""
+    """Rows of all games as what ``fastpg.tails.tail_of`` says of each game."""
     flat = {name: tail[name].reshape(-1, games).T for name in TAIL[1:]}
     tiles = tail["tiles"].reshape(-1, games, MOST_TILES).transpose(1, 0, 2)
     used = np.arange(MOST_TILES) < flat["counts"][..., None]

@@ -20,11 +20,11 @@ AT_ONCE = 8  # rows that a thread has on their way
 
 
 @kernel
-def add_gradients(net, record, learning, chosen, advantages, returns, objective, unit):
+def add_gradients(net, record, gradient, blocks, chosen, advantages, returns, objective, unit):
     """Add up the gradients of the entries ``chosen``; a block has one at a time."""
     block = cuda.blockIdx.x
-    hidden, heads = learning.hidden[block], learning.heads[block]
-    statistics = learning.statistics[block]
+    hidden, heads = blocks.hidden[block], blocks.heads[block]
+    statistics = blocks.statistics[block]
     if cuda.threadIdx.x == 0:
         for k in range(STATISTICS):
             statistics[k] = 0.0
@@ -34,7 +34,7 @@ def add_gradients(net, record, learning, chosen, advantages, returns, objective,
         if cuda.threadIdx.x == 0:
             loss(net, record, entry, advantages, returns, objective, heads, statistics)
         cuda.syncthreads()
-        backward(net, record, entry, hidden, heads, unit, learning)
+        backward(net, record, entry, hidden, heads, unit, gradient)
         cuda.syncthreads()
 
 
@@ -42,89 +42,95 @@ def add_gradients(net, record, learning, chosen, advantages, returns, objective,
 
 
 @kernel
-def run_down(net, learning):
-    """From differences down each column of pixels to its rows' gradients; which rows lit."""
+def run_down(gradient, past, inputs):
+    """From differences down each column of pixels to its rows' gradients; which rows lit.
+
+    Rows ``past`` to ``inputs``, those of recalled actions, are in no column.
+    """
     covers = cuda.shared.array(VIEW_SIDE, np.int32)
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
-    for column in range(cuda.blockIdx.x, net.past // VIEW_SIDE, cuda.gridDim.x):
+    for column in range(cuda.blockIdx.x, past // VIEW_SIDE, cuda.gridDim.x):
         first = column * VIEW_SIDE
         different = False
         for y in range(thread, VIEW_SIDE, threads):
-            covers[y] = learning.cover[first + y]
+            covers[y] = gradient.cover[first + y]
             different = different or covers[y] != 0
-            learning.cover[first + y] = 0
+            gradient.cover[first + y] = 0
         if cuda.syncthreads_or(np.int32(different)):
             if thread == 0:
                 for y in range(1, VIEW_SIDE):
                     covers[y] += covers[y - 1]
-            for h in range(thread, learning.gradient.shape[1], threads):
-                _run_down(learning.gradient, first, h)
+            for h in range(thread, gradient.sums.shape[1], threads):
+                _run_down(gradient.sums, first, h)
             cuda.syncthreads()
         for y in range(thread, VIEW_SIDE, threads):
-            learning.touched[first + y] = covers[y] > 0
+            gradient.touched[first + y] = covers[y] > 0
         cuda.syncthreads()
-    for row in range(net.past + cuda.grid(1), net.w1.shape[0], cuda.gridsize(1)):
-        learning.touched[row] = learning.cover[row] > 0
-        learning.cover[row] = 0
+    for row in range(past + cuda.grid(1), inputs, cuda.gridsize(1)):
+        gradient.touched[row] = gradient.cover[row] > 0
+        gradient.cover[row] = 0
 
 
 @device
-def _run_down(gradient, first, h):
+def _run_down(sums, first, h):
     """Running sums over a column of a hidden unit."""
     part = cuda.local.array(AT_ONCE, np.int64)
     total = np.int64(0)
     for begin in range(first, first + VIEW_SIDE, AT_ONCE):
         for i in range(AT_ONCE):
-            part[i] = gradient[begin + i, h]
+            part[i] = sums[begin + i, h]
         for i in range(AT_ONCE):
             total += part[i]
-            gradient[begin + i, h] = total
+            sums[begin + i, h] = total
 
 
 @device
-def _slope(learning, row, h, scale):
+def _slope(gradient, row, h, scale):
     """A gradient in float32, from fixed point; ``scale`` is that of the objective, too."""
-    return np.float32(np.float64(learning.gradient[row, h]) * scale)
+    return np.float32(np.float64(gradient.sums[row, h]) * scale)
 
 
 @kernel
-def fold(net, learning, scale):
-    """Gradients of cells from their pixels'; each block's part of the sum of all squares."""
+def fold(gradient, norms, inputs, rows, cell, scale):
+    """Gradients of cells from their pixels'; each block's part of the sum of all squares.
+
+    Rows ``inputs`` to ``rows`` are those of cells.
+    """
     total = 0.0
-    for row in range(cuda.blockIdx.x, learning.gradient.shape[0], cuda.gridDim.x):
-        if net.w1.shape[0] <= row < net.parts.shape[0]:
-            _fold_cell(net, learning, row)
-        if learning.touched[row]:
-            for h in range(cuda.threadIdx.x, learning.gradient.shape[1], cuda.blockDim.x):
-                slope = np.float64(_slope(learning, row, h, scale))
+    for row in range(cuda.blockIdx.x, gradient.sums.shape[0], cuda.gridDim.x):
+        if inputs <= row < rows:
+            _fold_cell(gradient, row - inputs, row, cell)
+        if gradient.touched[row]:
+            for h in range(cuda.threadIdx.x, gradient.sums.shape[1], cuda.blockDim.x):
+                slope = np.float64(_slope(gradient, row, h, scale))
                 total += times64(slope, slope)
     total = _block_sum(total)
     if cuda.threadIdx.x == 0:
-        learning.norms[cuda.blockIdx.x] = total
+        norms[cuda.blockIdx.x] = total
 
 
 @device
-def _fold_cell(net, learning, row):
-    """The gradient of a cell's part, and whether a pixel of it lit."""
-    across, cell = cells_across(net), row - net.w1.shape[0]
-    left, top = cell // across % across * net.cell, cell % across * net.cell
-    right, bottom = min(left + net.cell, VIEW_SIDE), min(top + net.cell, VIEW_SIDE)
-    first = cell // (across * across) * TILE_PIXELS
+def _fold_cell(gradient, number, row, cell):
+    """The gradient of a cell's part, its row and number given, and whether a pixel of it lit."""
+    across = cells_across(cell)
+    left, top = number // across % across * cell, number % across * cell
+    right, bottom = min(left + cell, VIEW_SIDE), min(top + cell, VIEW_SIDE)
+    first = number // (across * across) * TILE_PIXELS
     lit = False
     for x in range(left, right):
         for y in range(top, bottom):
-            lit = lit or learning.touched[first + x * VIEW_SIDE + y] > 0
+            lit = lit or gradient.touched[first + x * VIEW_SIDE + y] > 0
     if lit:
-        for h in range(cuda.threadIdx.x, learning.gradient.shape[1], cuda.blockDim.x):
+        for h in range(cuda.threadIdx.x, gradient.sums.shape[1], cuda.blockDim.x):
             total = np.int64(0)
             for x in range(left, right):
                 for y in range(top, bottom):
                     pixel = first + x * VIEW_SIDE + y
-                    if learning.touched[pixel]:
-                        total += learning.gradient[pixel, h]
-            learning.gradient[row, h] = total
+                    if gradient.touched[pixel]:
+                        total += gradient.sums[pixel, h]
+            gradient.sums[row, h] = total
     if cuda.threadIdx.x == 0:
-        learning.touched[row] = lit
+        gradient.touched[row] = lit
     cuda.syncthreads()
 
 
@@ -143,24 +149,27 @@ def _block_sum(value):
 
 
 @kernel
-def judge(learning, longest):
-    """The gradient's norm, what a longer one than ``longest`` is cut by, sums for the log."""
+def judge(norms, statistics, totals, longest, anew):
+    """The gradient's norm, what a longer one than ``longest`` is cut by, sums for the log.
+
+    Those are added to the earlier ones, unless they begin ``anew``.
+    """
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
     squares = 0.0
-    for k in range(thread, learning.norms.shape[0], threads):
-        squares += learning.norms[k]
+    for k in range(thread, norms.shape[0], threads):
+        squares += norms[k]
     squares = _block_sum(squares)
     if thread == 0:
         norm = math.sqrt(squares)
-        learning.totals[NORM] = norm
-        learning.totals[FACTOR] = min(1.0, longest / (norm + 1e-9))
+        totals[NORM] = norm
+        totals[FACTOR] = min(1.0, longest / (norm + 1e-9))
     for i in range(STATISTICS):
         total = 0.0
-        for k in range(thread, learning.statistics.shape[0], threads):
-            total += learning.statistics[k, i]
+        for k in range(thread, statistics.shape[0], threads):
+            total += statistics[k, i]
         total = _block_sum(total)
         if thread == 0:
-            learning.totals[i] += total
+            totals[i] = total if anew else totals[i] + total
 
 
 # ---- steps uphill ---------------------------------------------------------------------------
@@ -170,47 +179,47 @@ def judge(learning, longest):
 
 
 @kernel
-def adam(learning, scale, rate, epsilon, keep1, keep2):
+def adam(weights, gradient, means, squares, totals, scale, rate, epsilon, keep1, keep2):
     """A step of Adam; scalars but ``scale`` as fastpg_adam_row of csrc/fastpg_learn.h, float32."""
-    if learning.status[0] != 0:
+    if gradient.status[0] != 0:
         return
-    factor = np.float32(learning.totals[FACTOR])
+    factor = np.float32(totals[FACTOR])
     take1, take2 = np.float32(1) - keep1, np.float32(1) - keep2
-    for row in range(cuda.blockIdx.x, learning.gradient.shape[0], cuda.gridDim.x):
-        if learning.touched[row]:
-            for h in range(cuda.threadIdx.x, learning.gradient.shape[1], cuda.blockDim.x):
-                slope = _slope(learning, row, h, scale) * factor
-                learning.gradient[row, h] = 0
-                mean = times32(keep1, learning.mean[row, h]) + times32(take1, slope)
-                square = times32(keep2, learning.square[row, h])
+    for row in range(cuda.blockIdx.x, gradient.sums.shape[0], cuda.gridDim.x):
+        if gradient.touched[row]:
+            for h in range(cuda.threadIdx.x, gradient.sums.shape[1], cuda.blockDim.x):
+                slope = _slope(gradient, row, h, scale) * factor
+                gradient.sums[row, h] = 0
+                mean = times32(keep1, means[row, h]) + times32(take1, slope)
+                square = times32(keep2, squares[row, h])
                 square += times32(times32(take2, slope), slope)
-                learning.mean[row, h], learning.square[row, h] = mean, square
+                means[row, h], squares[row, h] = mean, square
                 step = rate * mean / (np.float32(math.sqrt(square)) + epsilon)
-                learning.weights[row, h] += step
+                weights[row, h] += step
 
 
 @kernel
-def rmsprop(learning, scale, rate, decay, epsilon, updates):
+def rmsprop(weights, gradient, squares, updated, scale, rate, decay, epsilon, updates):
     """A step of RMSProp, float32 but for ``scale``; ``updates`` is its number.
 
     A row that was left out for some updates, as its pixels never lit, has decayed as often; heads
     never are.
     """
-    if learning.status[0] != 0:
+    if gradient.status[0] != 0:
         return
-    take, rows = np.float32(1) - decay, learning.updated.shape[0]
-    for row in range(cuda.blockIdx.x, learning.gradient.shape[0], cuda.gridDim.x):
-        if learning.touched[row]:
-            left_out = updates - np.int64(learning.updated[row]) if row < rows else np.int64(1)
+    take, rows = np.float32(1) - decay, updated.shape[0]
+    for row in range(cuda.blockIdx.x, gradient.sums.shape[0], cuda.gridDim.x):
+        if gradient.touched[row]:
+            left_out = updates - np.int64(updated[row]) if row < rows else np.int64(1)
             kept = np.float32(math.pow(np.float64(decay), np.float64(left_out)))
-            for h in range(cuda.threadIdx.x, learning.gradient.shape[1], cuda.blockDim.x):
-                slope = _slope(learning, row, h, scale)
-                learning.gradient[row, h] = 0
-                square = times32(kept, learning.square[row, h])
+            for h in range(cuda.threadIdx.x, gradient.sums.shape[1], cuda.blockDim.x):
+                slope = _slope(gradient, row, h, scale)
+                gradient.sums[row, h] = 0
+                square = times32(kept, squares[row, h])
                 square += times32(times32(take, slope), slope)
-                learning.square[row, h] = square
+                squares[row, h] = square
                 step = rate * slope / (np.float32(math.sqrt(square)) + epsilon)
-                learning.weights[row, h] += step
+                weights[row, h] += step
             cuda.syncthreads()  # all have read when it was updated
             if cuda.threadIdx.x == 0 and row < rows:
-                learning.updated[row] = updates
+                updated[row] = updates

@@ -12,15 +12,15 @@ BLOCKS, THREADS = (2, 4) if SIMULATED else (2048, 128)
 
 
 @device
-def cells_across(net):
+def cells_across(cell):
     """Cells along a view's side."""
-    return (VIEW_SIDE + net.cell - 1) // net.cell
+    return (VIEW_SIDE + cell - 1) // cell
 
 
 @device
 def cell_row(net, row):
     """The row of ``parts`` that a pixel's row shares with the pixels of its cell."""
-    pixel, across = row % TILE_PIXELS, cells_across(net)
+    pixel, across = row % TILE_PIXELS, cells_across(net.cell)
     x, y = pixel // VIEW_SIDE // net.cell, pixel % VIEW_SIDE // net.cell
     return net.w1.shape[0] + (row // TILE_PIXELS * across + x) * across + y
 

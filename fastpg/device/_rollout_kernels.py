@@ -17,7 +17,7 @@ from fastpg.device.functions import load, pointer
 from fastpg.device.record import TOO_MANY_TILES
 from fastpg.kernels._cuda_jit import SIMULATED, cuda, cuda_module, device
 
-GAMES_A_BLOCK, THREADS_A_BLOCK = (2, 3) if SIMULATED else (32, 128)
+GAMES_A_BLOCK, THREADS_A_BLOCK = (2, 5) if SIMULATED else (32, 128)
 OLDEST_AGE = 255
 LIMITS: dict[str, Any] = {} if SIMULATED else {"max_registers": MOST_REGISTERS}
 
@@ -114,14 +114,17 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
         games = players.games.shape[0]
         base = cuda.blockIdx.x * GAMES_A_BLOCK
         here = min(GAMES_A_BLOCK, games - base)
-        own, hidden = cuda.threadIdx.x, players.hidden[cuda.blockIdx.x]
+        # Games step alone: threads far apart, so that those of a warp seldom wait for each other.
+        spread = cuda.blockDim.x // GAMES_A_BLOCK
+        own, hidden = cuda.threadIdx.x // spread, players.hidden[cuda.blockIdx.x]
+        steps_one = cuda.threadIdx.x % spread == 0 and own < here
         n = base + own
         for t in range(-1, steps):
             row = np.int64(first + t) * games
             for k in range(here):
                 if t >= 0 and plays(players, whole, base + k):
                     forward(net, record, row + base + k, hidden, heads[k])
-            if own < here and plays(players, whole, n):
+            if steps_one and plays(players, whole, n):
                 begins, shows, age = False, False, 0
                 if t < 0:
                     begins = players.between[n] != 0
@@ -163,7 +166,7 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
             row = np.int64(first + steps) * games
             for k in range(here):
                 forward(net, record, row + base + k, hidden, heads[k])
-            if own < here:
+            if steps_one:
                 record.values[row + n] = heads[own, net.outputs]
 
     return rollout

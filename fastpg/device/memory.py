@@ -114,6 +114,32 @@ def learner_bytes(rows: int, inputs: int, heads: int, hidden: int, cell: int) ->
     return weights * (4 + 8 + 4 + 4) + 4 * (sums + _BLOCKS * hidden) + 9 * (rows + heads)
 
 
+def require_room_to_learn(
+    free: int, rows: int, inputs: int, heads: int, hidden: int, cell: int
+) -> None:
+    """Raise unless a network and its optimizer fit.
+
+    Args:
+        free: bytes of the GPU's memory that nobody uses.
+        rows: as :func:`learner_bytes`.
+        inputs: as :func:`learner_bytes`.
+        heads: as :func:`learner_bytes`.
+        hidden: as :func:`learner_bytes`.
+        cell: as :func:`learner_bytes`.
+
+    Raises:
+        MemoryError: they do not; the message names the largest number of hidden units that does.
+    """
+    needed = learner_bytes(rows, inputs, heads, hidden, cell)
+    if needed > free:
+        other = 9 * (rows + heads)
+        most = max(0, (free - other) // (learner_bytes(rows, inputs, heads, 1, cell) - other))
+        raise MemoryError(
+            f"hidden: {hidden:,} hidden units, with their optimizer, need {needed / 2**30:.1f} GiB "
+            f"of the GPU's memory, {free / 2**30:.1f} GiB are free; {most:,} fit"
+        )
+
+
 def require_room_to_train(
     environments: int, free: int, entries: int, carry: int, hidden: int, fixed: int = 0
 ) -> None:

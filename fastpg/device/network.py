@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastpg.device import _network_kernels as kernels
-from fastpg.kernels._cuda_jit import cuda
+from fastpg.device.memory import require_room_to_learn
+from fastpg.device.pong import free_and_fixed_bytes
+from fastpg.kernels._cuda_jit import cuda, typed
 from fastpg.kernels.spec import VIEW_PIXELS
 from fastpg.tiles import Sight, TileNetwork
 
@@ -48,15 +50,24 @@ class DeviceNetwork:
             :meth:`load` or :meth:`tensors`.
         weights: (rows + heads, H) float32 on the GPU: all that is learned.
         layers: the same, as kernels take it.
+
+    Raises:
+        BackendUnavailable: no GPU, or no driver; the message says what to do.
+        MemoryError: the GPU has too little for it and an optimizer.
     """
 
     def __init__(
         self, hidden: int, sight: Sight, actions: int, outputs: int, value: bool, cell: int = 0
     ):
         self.hidden, self.sight, self.outputs, self.cell = hidden, sight, outputs, cell
+        self.actions = actions
         self.host = TileNetwork(hidden, sight, actions, outputs, value, cell)
+        self._add_up: Any = None
         core = self.host.core
         self.rows, self.inputs, self.heads = core.rows, core.inputs, core.heads
+        room = free_and_fixed_bytes()
+        if room is not None:
+            require_room_to_learn(room[0], self.rows, self.inputs, self.heads, hidden, cell)
         self.weights = cuda.to_device(np.zeros((self.rows + self.heads, hidden), np.float32))
         parts = self.weights[: self.rows]
         self.layers = Layers(
@@ -102,7 +113,9 @@ class DeviceNetwork:
     def changed(self, rows: Any) -> None:
         """To be called after changes of ``weights``; ``rows`` (rows or more,) uint8: which."""
         if self.cell:
-            kernels.add_up[kernels.BLOCKS, kernels.THREADS](self.layers, rows)
+            if self._add_up is None:
+                self._add_up = typed(kernels.add_up, self.layers, rows)
+            self._add_up[kernels.BLOCKS, kernels.THREADS](self.layers, rows)
 
     # ---- between the order of the rows outside and that on the GPU ---------------------------
 

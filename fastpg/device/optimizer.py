@@ -10,46 +10,56 @@ from fastpg.device._gradients import LARGEST
 from fastpg.device._network_kernels import BLOCKS, THREADS
 from fastpg.device.network import DeviceNetwork
 from fastpg.device.record import DeviceRecord
-from fastpg.kernels._cuda_jit import cuda
+from fastpg.kernels._cuda_jit import cuda, typed
 from fastpg.tiles import SUMS, Objective
 
 _MOST_BITS = 36  # behind the point of a gradient; fewer where sums would not fit
 _BETAS, _ADAM_EPSILON, _RMSPROP_EPSILON = (0.9, 0.999), 1e-7, 1e-5  # as the CPU's
 
 
-class Learning(NamedTuple):
-    """What kernels learn with. R rows are those of ``DeviceNetwork.weights``.
+class Gradient(NamedTuple):
+    """A minibatch's gradient, as kernels take it. R rows are those of ``DeviceNetwork.weights``.
 
     Attributes:
-        weights: (R, H) float32, of the network.
-        gradient: (R, H) int64, fixed point; all 0 between steps.
+        sums: (R, H) int64, fixed point; all 0 between steps.
         cover: (R,) int32: tiles that begin at a pixel's row less those that end; 0 between steps.
         touched: (R,) uint8: whether a row lit in the last minibatch; heads always do.
+        status: (1,) int32: not 0 once a derivative was not finite, or too large.
+    """
+
+    sums: Any
+    cover: Any
+    touched: Any
+    status: Any
+
+
+class Blocks(NamedTuple):
+    """What each block that goes through samples has of its own.
+
+    Attributes:
+        hidden: (BLOCKS, H) float32, of a block's sample.
+        heads: (BLOCKS, heads) float32, then the derivatives by them.
+        statistics: (BLOCKS, 4) float64, sums over a block's samples.
+    """
+
+    hidden: Any
+    heads: Any
+    statistics: Any
+
+
+class Moments(NamedTuple):
+    """What the optimizer keeps of earlier gradients.
+
+    Attributes:
         mean: (R, H) float32, of Adam.
         square: (R, H) float32.
         updated: (rows,) uint32, without heads: RMSProp's number of updates when a row's square was
             right.
-        hidden: (BLOCKS, H) float32, of a block's sample.
-        heads: (BLOCKS, heads) float32, then the derivatives by them.
-        statistics: (BLOCKS, 4) float64, sums over a block's samples.
-        norms: (BLOCKS,) float64, sums of squares.
-        totals: (6,) float64: the sums for the log, the gradient's norm, its factor.
-        status: (1,) int32: not 0 once a derivative was not finite, or too large.
     """
 
-    weights: Any
-    gradient: Any
-    cover: Any
-    touched: Any
     mean: Any
     square: Any
     updated: Any
-    hidden: Any
-    heads: Any
-    statistics: Any
-    norms: Any
-    totals: Any
-    status: Any
 
 
 def _zeros(shape: Any, dtype: Any) -> Any:
@@ -79,41 +89,55 @@ class DeviceOptimizer:
             moments: those that are kept: ("square",) for RMSProp, and "mean" for Adam.
         """
         self.network, self.moments, self.updates = network, moments, 0
+        self._typed: dict[Any, Any] = {}
+        self._anew = False
         shape = rows, units = network.weights.shape
         touched = np.zeros(rows, np.uint8)
         touched[network.rows :] = 1
-        self._learning = Learning(
-            weights=network.weights,
-            gradient=_zeros(shape, np.int64),
+        self._gradient = Gradient(
+            sums=_zeros(shape, np.int64),
             cover=_zeros(rows, np.int32),
             touched=cuda.to_device(touched),
-            mean=_zeros(shape, np.float32),
-            square=_zeros(shape, np.float32),
-            updated=_zeros(network.rows, np.uint32),
+            status=_zeros(1, np.int32),
+        )
+        self._blocks = Blocks(
             hidden=_zeros((BLOCKS, units), np.float32),
             heads=_zeros((BLOCKS, network.heads), np.float32),
             statistics=_zeros((BLOCKS, len(SUMS)), np.float64),
-            norms=_zeros(BLOCKS, np.float64),
-            totals=_zeros(len(SUMS) + 2, np.float64),
-            status=_zeros(1, np.int32),
         )
+        self._moments = Moments(
+            mean=_zeros(shape, np.float32),
+            square=_zeros(shape, np.float32),
+            updated=_zeros(network.rows, np.uint32),
+        )
+        self._norms = _zeros(BLOCKS, np.float64)  # of blocks, sums of squares
+        # the sums for the log, the gradient's norm, its factor
+        self._totals = _zeros(len(SUMS) + 2, np.float64)
+
+    def _launch(self, kernel: Any, *arguments: Any, blocks: int = BLOCKS) -> None:
+        """Launch a kernel; it is typed by the arguments of the first time."""
+        if kernel not in self._typed:
+            self._typed[kernel] = typed(kernel, *arguments)
+        self._typed[kernel][blocks, THREADS](*arguments)
 
     @property
     def finite(self) -> bool:
         """Whether all gradients so far were; no step was taken since. Waits for the GPU."""
-        return not self._learning.status.copy_to_host()[0]
+        return not self._gradient.status.copy_to_host()[0]
 
     def forget_sums(self) -> None:
-        """Begin the sums anew."""
-        self._learning.totals.copy_to_device(np.zeros(len(SUMS) + 2))
+        """Begin the sums anew: the next gradient's launch does it."""
+        self._anew = True
 
     def sums(self) -> np.ndarray:
         """(4,) float64: ``SUMS`` over the samples since :meth:`forget_sums`; waits for the GPU."""
-        return self._learning.totals.copy_to_host()[: len(SUMS)]
+        if self._anew:
+            return np.zeros(len(SUMS))
+        return self._totals.copy_to_host()[: len(SUMS)]
 
     def norm(self) -> float:
         """The length of the last gradient; waits for the GPU."""
-        return float(self._learning.totals.copy_to_host()[kernels.NORM])
+        return float(self._totals.copy_to_host()[kernels.NORM])
 
     def climb_adam(
         self,
@@ -135,12 +159,16 @@ class DeviceOptimizer:
             learning_rate: the step size.
         """
         weight = 1.0 / samples.shape[0]
-        scale = self._gradient(record, samples, advantages, returns, objective, weight)
+        scale = self._add_up(record, samples, advantages, returns, objective, weight)
         self.updates += 1
         beta1, beta2 = (float(np.float32(beta)) for beta in _BETAS)
         second = math.sqrt(1 - beta2**self.updates)
         rate = learning_rate * second / (1 - beta1**self.updates)
-        self._step(kernels.adam, scale, rate, _ADAM_EPSILON * second, beta1, beta2)
+        numbers = map(np.float32, (rate, _ADAM_EPSILON * second, beta1, beta2))
+        moments, weights = self._moments, self.network.weights
+        state = weights, self._gradient, moments.mean, moments.square, self._totals
+        self._launch(kernels.adam, *state, scale, *numbers)
+        self.network.changed(self._gradient.touched)
 
     def climb_rmsprop(
         self,
@@ -151,12 +179,15 @@ class DeviceOptimizer:
         decay: float,
     ) -> None:
         """One step of RMSProp along sum_t w_t grad log pi; ``weights`` w of all entries."""
-        scale = self._gradient(record, samples, weights, weights, Objective(), 1.0)
+        scale = self._add_up(record, samples, weights, weights, Objective(), 1.0)
         self.updates += 1
-        numbers = learning_rate, decay, _RMSPROP_EPSILON
-        self._step(kernels.rmsprop, scale, *numbers, updates=self.updates)
+        numbers = map(np.float32, (learning_rate, decay, _RMSPROP_EPSILON))
+        moments, own = self._moments, self.network.weights
+        state = own, self._gradient, moments.square, moments.updated
+        self._launch(kernels.rmsprop, *state, scale, *numbers, self.updates)
+        self.network.changed(self._gradient.touched)
 
-    def _gradient(
+    def _add_up(
         self,
         record: DeviceRecord,
         samples: Any,
@@ -175,40 +206,39 @@ class DeviceOptimizer:
             objective: as :meth:`climb_adam`.
             weight: of each sample.
         """
-        layers, learning = self.network.layers, self._learning
-        unit = 2.0 ** fraction_bits(samples.shape[0], self.network.cell)
+        network, gradient, blocks = self.network, self._gradient, self._blocks
+        unit = 2.0 ** fraction_bits(samples.shape[0], network.cell)
         scale = weight / unit
         weights = tuple(map(float, objective[:3]))
         batch = samples, advantages, returns, weights, unit
-        kernels.add_gradients[BLOCKS, THREADS](layers, record.entries, learning, *batch)
-        kernels.run_down[BLOCKS, THREADS](layers, learning)
-        kernels.fold[BLOCKS, THREADS](layers, learning, scale)
-        kernels.judge[1, THREADS](learning, float(objective.longest))
+        self._launch(
+            kernels.add_gradients, network.layers, record.entries, gradient, blocks, *batch
+        )
+        self._launch(kernels.run_down, gradient, network.layers.past, network.inputs)
+        shape = network.inputs, network.rows, network.cell
+        self._launch(kernels.fold, gradient, self._norms, *shape, scale)
+        sums = self._norms, blocks.statistics, self._totals
+        self._launch(kernels.judge, *sums, float(objective.longest), self._anew, blocks=1)
+        self._anew = False
         return scale
-
-    def _step(self, kernel: Any, scale: float, *numbers: float, **more: int) -> None:
-        """One step, with numbers that are float32 there; none if a gradient was not finite."""
-        floats = map(np.float32, numbers)
-        kernel[BLOCKS, THREADS](self._learning, scale, *floats, *more.values())
-        self.network.changed(self._learning.touched)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All moments, as matrices like the weights, and the count of updates; those of the CPU."""
-        updated = self._learning.updated.copy_to_host()
+        updated = self._moments.updated.copy_to_host()
         tensors = {"updated": updated, "updates": np.array([self.updates])}
         for name in self.moments:
-            matrix = getattr(self._learning, name).copy_to_host()
+            matrix = getattr(self._moments, name).copy_to_host()
             tensors[f"{name}_w1"], tensors[f"{name}_w2"] = self.network.outside(matrix)
         return tensors
 
     def load(self, tensors: dict[str, np.ndarray]) -> None:
         """Take over what :meth:`tensors` gave, or the CPU's; gradients count as finite again."""
-        learning, network = self._learning, self.network
+        moments, network = self._moments, self.network
         self.updates = int(tensors["updates"][0])
-        learning.updated.copy_to_device(np.ascontiguousarray(tensors["updated"], np.uint32))
+        moments.updated.copy_to_device(np.ascontiguousarray(tensors["updated"], np.uint32))
         for name in self.moments:
             matrix = network.inside(tensors[f"{name}_w1"], tensors[f"{name}_w2"])
-            getattr(learning, name).copy_to_device(matrix)
-        for name in ("gradient", "cover", "status"):
-            array = getattr(learning, name)
+            getattr(moments, name).copy_to_device(matrix)
+        for name in ("sums", "cover", "status"):
+            array = getattr(self._gradient, name)
             array.copy_to_device(np.zeros(array.shape, array.dtype))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastpg import _roms
-from fastpg._emulator import SCRATCH_BYTES, SNAPSHOT_BYTES, seed_bytes, states_valid
+from fastpg._emulator import SCRATCH_BYTES, SNAPSHOT_BYTES, put_under_rules, seed_bytes
 from fastpg.device._kernels import kernels
 from fastpg.device.functions import current_capability
 from fastpg.device.memory import VIEW_BYTES, fixed_bytes, require_room
@@ -15,7 +15,7 @@ from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
 from fastpg.envs.rules import Rules
 from fastpg.kernels import _cuda_kernels
 from fastpg.kernels._cuda_arrays import adopted, as_stream, stream_number
-from fastpg.kernels._cuda_jit import SCAN_THREADS, SIMULATED, WARP, cuda
+from fastpg.kernels._cuda_jit import SCAN_THREADS, SIMULATED, WARP, cuda, require_device
 
 TERMINATED, TRUNCATED = 1, 2  # bits of `ends`
 
@@ -38,6 +38,7 @@ class Played(NamedTuple):
 
 def free_and_fixed_bytes() -> tuple[int, int] | None:
     """Of the current GPU's memory, and what it takes whatever is played; None in the simulator."""
+    require_device()
     if SIMULATED:
         return None
     free = cuda.current_context().get_memory_info().free
@@ -270,16 +271,18 @@ class DevicePong:
         return copy
 
     def restore(self, states: np.ndarray) -> None:
-        """Take over :meth:`states`, of this layout and under the same rules.
+        """Take over :meth:`states`, of this layout; under the rules that are these games'.
 
         Raises:
             ValueError: another shape, or values that no game has.
         """
-        states = np.ascontiguousarray(states, np.uint8)
+        states = np.array(states, np.uint8, order="C")
         if states.shape != (self.num_envs, SNAPSHOT_BYTES):
             expected = (self.num_envs, SNAPSHOT_BYTES)
             raise ValueError(f"states: expected {expected}, got {states.shape}")
-        if not states_valid(states):
+        rules = self.rules
+        sticky, most = rules.repeat_action_probability, rules.max_num_frames_per_episode
+        if not put_under_rules(states, sticky, most):
             raise ValueError("states: expected those of games, got values that none has")
         self._games.copy_to_device(states, stream=self.stream)
         self.stream.synchronize()

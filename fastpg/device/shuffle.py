@@ -21,7 +21,7 @@ def _mix(x):
 
 @device
 def shuffled(at, count, keys):
-    """The number at place ``at`` of 0..count-1 in the order of keys (SHUFFLE_KEYS,) uint32.
+    """The number at place ``at`` of 0..count-1 in the order of ``SHUFFLE_KEYS`` keys, uint32.
 
     ``at`` and ``count`` are uint64.
     """
@@ -34,7 +34,7 @@ def shuffled(at, count, keys):
     beyond = True
     while beyond:
         left, right = at >> low, at & low_mask
-        for k in range(0, keys.shape[0], 2):
+        for k in range(0, len(keys), 2):
             left ^= _mix((right + np.uint64(keys[k])) & _LOW) & high_mask
             right ^= _mix((left + np.uint64(keys[k + 1])) & _LOW) & low_mask
         at = left << low | right
@@ -73,5 +73,6 @@ def shuffled_samples(games: int, steps: int, carry: int, keys: np.ndarray) -> An
     if not 0 < games * (carry + steps) < 2**31:
         raise ValueError(f"games, steps: expected 1 to 2**31 - 1 entries, got {games}, {steps}")
     samples = cuda.device_array((games * steps,), np.int32)
-    shuffle[BLOCKS, THREADS](cuda.to_device(keys), games, steps, carry, samples)
+    # by value: a copy to the GPU would wait until it is idle
+    shuffle[BLOCKS, THREADS](tuple(keys), games, steps, carry, samples)
     return samples

@@ -10,6 +10,7 @@ does: :func:`times32` and :func:`times64` are products that it must round. Kerne
 """
 
 import importlib.util
+import os
 import sys
 from typing import Any
 
@@ -85,6 +86,10 @@ if SIMULATED:
         return function
 
 else:
+    from numba.cuda.core import config as _config
+
+    # Few environments, or a sum's last step, are few blocks: numba would warn of each.
+    _config.CUDA_LOW_OCCUPANCY_WARNINGS = int(os.getenv("NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS", "0"))
     cuda, device = cuda_module, cuda_module.jit(device=True)
 
 if SIMULATED:  # Python threads are dear, and so is every barrier between them
@@ -123,6 +128,20 @@ else:
     def times64(a, b):
         """A float64 product, rounded before anything is added to it."""
         return libdevice.dmul_rn(a, b)
+
+
+def typed(kernel: Any, *arguments: Any) -> Any:
+    """A kernel for arguments of the types of these alone: launches do not look at them again.
+
+    That look takes longer than the launch itself: some 60 us for each NamedTuple of arrays.
+    """
+    if SIMULATED:
+        return kernel
+    own = cuda_module.jit(cache=True)(kernel.py_func)
+    own.compile(tuple(own.typeof_pyval(argument) for argument in arguments))
+    own.disable_compile()
+    own._specialized = True  # as numba's own `specialize`, which does not cache what it compiles
+    return own
 
 
 def require_device() -> None:
