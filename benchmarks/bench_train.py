@@ -48,11 +48,12 @@ def test_update(benchmark, backend):
         benchmark.extra_info["microseconds_per_step"] = benchmark.stats["min"] / samples * 1e6
 
 
+@pytest.mark.parametrize("minibatch", [1024, 4096])
 @pytest.mark.parametrize("hidden", [128, 256])
-def test_learning_of_ppo(benchmark, hidden):
+def test_learning_of_ppo(benchmark, hidden, minibatch):
     """What a step costs in all epochs of a round of the preset ``fast``, on all cores."""
     benchmark.group = "PPO: learning from one round"
-    config = replace(preset("fast"), hidden=hidden)
+    config = replace(preset("fast"), hidden=hidden, minibatch=minibatch)
     rules = resolve_rules(config)
     algorithm = make_algorithm(resolve_auto(config, rules), rules)
     for _ in range(4):

@@ -17,7 +17,8 @@ _PPO = {
     "idle": True,
     "cells": 5,
     "num_envs": 32,
-    "minibatch": 4096,
+    "epochs": 3,
+    "minibatch": 1024,
     "episodes": None,
     "checkpoint_every": 50,
 }
