@@ -1,4 +1,4 @@
-"""Emulation and kernels on the GPU, each beside what the GPU's memory allows, as Markdown tables.
+"""Emulation, training and kernels on the GPU, as Markdown tables, and their scaling as a plot.
 
 ``python -m benchmarks.gpu`` prints them and writes them under benchmarks/results/, named after the
 GPU. benchmarks/gpu.sh builds everything, tests it on the device, and then calls this. Times are of
@@ -71,8 +71,11 @@ def emulation(cuda, environments: int, steps: int, seconds: float) -> tuple[floa
     return rates[0], rates[1]
 
 
-def emulation_table(cuda, sizes: list[int], steps: int, seconds: float) -> list[str]:
-    """Lines of the table of emulation."""
+def emulation_table(
+    cuda, sizes: list[int], steps: int, seconds: float
+) -> tuple[list[str], dict[str, list[tuple[int, float]]]]:
+    """Lines of the table of emulation, and its curves: frames/s by the number of environments."""
+    curves: dict[str, list[tuple[int, float]]] = {"a view every 4th frame": [], "no views": []}
     lines = [
         "| environments | frames/s, a view every 4th | frames/s, no views |",
         "|--:|--:|--:|",
@@ -84,8 +87,32 @@ def emulation_table(cuda, sizes: list[int], steps: int, seconds: float) -> list[
             lines.append(f"| {size:,} | {error} | |")
             continue
         lines.append(f"| {size:,} | {seen:,.0f} | {blind:,.0f} |")
+        for curve, rate in zip(curves.values(), (seen, blind), strict=True):
+            curve.append((size, rate))
         print(lines[-1], file=sys.stderr, flush=True)
-    return lines
+    return lines, curves
+
+
+def draw(curves: dict[str, list[tuple[int, float]]], title: str, path: Path) -> list[str]:
+    """Plot frames/s by the number of environments; returns the line that shows it."""
+    try:
+        import matplotlib
+    except ImportError:
+        return ["No plot: it needs the extra [plot]."]
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(6, 3.5))
+    for name, points in curves.items():
+        if points:
+            axis.plot(*zip(*points, strict=True), marker="o", label=name)
+    axis.set(xscale="log", yscale="log", xlabel="environments", ylabel="frames/s", title=title)
+    axis.grid(alpha=0.3)
+    axis.legend()
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return [f"![frames/s by the number of environments]({path.name})"]
 
 
 def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[str]:
@@ -136,6 +163,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--environments", type=int, nargs="*", default=list(ENVIRONMENTS))
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES), help="of the kernels")
     parser.add_argument("--steps", type=int, default=32, help="of a launch")
+    parser.add_argument(
+        "--training", type=int, nargs="*", default=list(ENVIRONMENTS[:-1]), help="environments"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="of training to an evaluation of +18")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each number")
     parser.add_argument("--copy", type=int, default=1 << 30, help="bytes to measure memory with")
     parser.add_argument("--registers", type=int, help="at most, of a game; compiles anew")
@@ -147,6 +178,7 @@ def main() -> None:
     """Measure, print, write."""
     arguments = parsed()
     try:
+        from benchmarks.gpu_training import score_lines, training_table
         from fastpg.device import _compiler
         from fastpg.kernels._cuda_jit import SIMULATED, require_device
         from fastpg.kernels._cuda_jit import cuda_module as cuda
@@ -161,10 +193,20 @@ def main() -> None:
     lines += [f"Memory, copy to itself: {rate / 1e9:,.0f} GB/s read and written.", ""]
     steps, seconds = arguments.steps, arguments.seconds
     lines += [f"## Emulation, {steps} steps a launch", ""]
-    lines += emulation_table(cuda, arguments.environments, steps, seconds)
+    table, curves = emulation_table(cuda, arguments.environments, steps, seconds)
+    lines += table
+    if arguments.training:
+        table, rates = training_table(arguments.training, seconds, "cuda")
+        lines += ["", "## Training", "", *table]
+        for algorithm, points in rates.items():
+            curves[f"training, {algorithm}"] = [(size, 4 * rate) for size, rate in points]
+    out = arguments.out or RESULTS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".md")
+    lines += ["", *draw(curves, name, out.with_suffix(".png"))]
+    if arguments.seeds:
+        lines += ["", "## From scratch to an evaluation of +18", ""]
+        lines += score_lines(18, arguments.seeds, "cuda")
     if arguments.sizes:
         lines += ["", "## Kernels", "", *kernel_table(cuda, arguments.sizes, seconds, rate)]
-    out = arguments.out or RESULTS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".md")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join([*lines, ""]))
     print("\n".join(lines))

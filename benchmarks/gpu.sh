@@ -26,7 +26,7 @@ if [ -z "$python" ]; then
     venv=${FASTPG_GPU_VENV:-build/gpu-venv}
     [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
     python=$venv/bin/python
-    "$python" -m pip install -q -e ".[test,$extra]"
+    "$python" -m pip install -q -e ".[test,plot,$extra]"
 fi
 
 "$python" -m pytest -q tests/test_cuda.py tests/test_cuda_compile.py tests/test_device*.py

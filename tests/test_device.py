@@ -1,6 +1,7 @@
 """Games on a GPU: in numba's simulator and on the device in processes of their own; memory."""
 
 import subprocess
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
@@ -70,8 +71,10 @@ def test_the_benchmark_without_a_gpu_says_so_in_a_line():
 def test_the_benchmark_runs_in_the_simulator(tmp_path):
     out = tmp_path / "results" / "simulator.md"
     options = ["--environments", "2", "3", "--steps", "2", "--seconds", "0", "--copy", "100"]
-    ran = in_a_process("-m", "benchmarks.gpu", *options, "--sizes", "--out", str(out), **SIMULATOR)
+    options += ["--sizes", "--training", "--seeds", "0", "--out", str(out)]
+    ran = in_a_process("-m", "benchmarks.gpu", *options, **SIMULATOR)
     assert ran.returncode == 0, ran.stderr
+    assert out.with_suffix(".png").exists() == (find_spec("matplotlib") is not None)
     assert "| 2 | " in out.read_text()
     assert "| 3 | " in ran.stdout
 

@@ -61,8 +61,8 @@ BOTH = {
     "stack": "--env PongNoFrameskip-v4 --input stack --views 0 1 4 --past-actions 2 --cells 5 "
     "--idle --episodes-per-batch 2 --episodes 4",
     # a lost game is some 800 steps: episodes end in the midst of a round
-    "ppo": "--preset sticky --num-envs 3 --steps-per-update 400 --epochs 2 --past-actions 2 "
-    "--agent-steps 3600",
+    "ppo": "--preset sticky --num-envs 3 --steps-per-update 400 --epochs 2 --minibatch 1200 "
+    "--past-actions 2 --agent-steps 3600",
     "actor-critic": "--preset fast --num-envs 1 --epochs 1 --clip inf --input difference "
     "--agent-steps 1024",
 }

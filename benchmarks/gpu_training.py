@@ -1,0 +1,170 @@
+"""Training on the GPU by the number of environments, and its time to a score: for gpu.py.
+
+``python -m benchmarks.gpu_training`` measures how long :data:`RECIPE` takes from scratch to an
+evaluation of +18, on the GPU or, for the recipe's sake, on the CPU (``--device cpu``).
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from dataclasses import replace
+from time import perf_counter
+
+from fastpg.checkpoint import save
+from fastpg.config import preset
+from fastpg.evaluation import evaluate
+from fastpg.train import resolve_auto, resolve_rules
+from fastpg.trainer import make_algorithm
+
+# What thousands of environments at once learn fastest with: few steps a round, larger minibatches.
+RECIPE = {
+    "num_envs": 1024,
+    "steps_per_update": 64,
+    "minibatch": 4096,
+    "epochs": 6,
+    "hidden": 256,
+    "anneal_steps": 3_000_000,
+    "agent_steps": 12_000_000,
+}
+EVERY = 4  # rounds, an evaluation
+EPISODES = 100
+
+
+def report(line):
+    """Show how far it is."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def prepared(config):
+    """(algorithm, rules) of settings."""
+    rules = resolve_rules(config)
+    return make_algorithm(resolve_auto(config, rules), rules), rules
+
+
+def rounds_of(algorithm, seconds):
+    """Agent steps, and seconds of playing and of learning, of rounds that take so long together.
+
+    A first round, which compiles, is left out.
+    """
+    algorithm.learn(algorithm.play())
+    steps, playing, learning = 0, 0.0, 0.0
+    while playing + learning < seconds or not steps:
+        began = perf_counter()
+        played = algorithm.play()
+        between = perf_counter()
+        algorithm.learn(played)  # ends with sums from the GPU: nothing is still to be done
+        steps += played.agent_steps
+        playing += between - began
+        learning += perf_counter() - between
+    return steps, playing, learning
+
+
+def training_table(sizes, seconds, device):
+    """Lines of the table of agent steps/s, and {algorithm: [(environments, rate), ...]}."""
+    lines = [
+        "| algorithm | environments | agent steps/s | emulator frames/s | playing | learning |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    rates = {"the article's": [], "PPO": []}
+    for name, given in rates.items():
+        for size in sizes:
+            config = replace(
+                preset("pong" if name != "PPO" else "fast"), device=device, num_envs=size
+            )
+            if name == "PPO":
+                config = replace(config, steps_per_update=64, minibatch=min(4096, 64 * size))
+            else:
+                config = replace(config, env="PongNoFrameskip-v4", episodes_per_batch=size)
+            try:
+                algorithm, _ = prepared(config)
+                steps, playing, learning = rounds_of(algorithm, seconds)
+            except MemoryError as error:
+                lines.append(f"| {name} | {size:,} | {error} | | | |")
+                continue
+            rate, total = steps / (playing + learning), playing + learning
+            shares = f"{playing / total:.0%} | {learning / total:.0%}"
+            lines.append(f"| {name} | {size:,} | {rate:,.0f} | {4 * rate:,.0f} | {shares} |")
+            report(lines[-1])
+            given.append((size, rate))
+    return lines, rates
+
+
+def seconds_to(score, config, episodes=EPISODES, every=EVERY, progress=report):
+    """Seconds of training, agent steps and rounds to an evaluation of a score, and that.
+
+    Evaluations, of fresh episodes every few rounds, are not counted. The first that passes is a
+    little early: the score that is given is of other episodes.
+    """
+    algorithm, rules = prepared(config)
+    rounds, spent = 0, 0.0
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with tempfile.TemporaryDirectory() as folder:
+
+        def mean(seed):
+            state = {"config": config.to_json(), "weights_only": True}
+            path = save(folder, rounds, algorithm.network.tensors(), state, keep=1)
+            options = {"emulator": "native", "episodes": episodes, "seed": seed, "threads": threads}
+            return float(evaluate(path, rules, **options).scores.mean())
+
+        while algorithm.agent_steps < config.agent_steps:
+            began = perf_counter()
+            algorithm.learn(algorithm.play())
+            spent += perf_counter() - began
+            rounds += 1
+            if rounds % every == 0:
+                found = mean(seed=0)
+                progress(
+                    f"{rounds} rounds, {algorithm.agent_steps:,} steps, {spent:.2f} s: {found:+.1f}"
+                )
+                if found >= score:
+                    return spent, algorithm.agent_steps, rounds, mean(seed=1)
+        return None, algorithm.agent_steps, rounds, mean(seed=1)
+
+
+def warm_up(config):
+    """Compile all that a run needs."""
+    algorithm, _ = prepared(config)
+    algorithm.learn(algorithm.play())
+
+
+def score_lines(score, seeds, device, options=()):
+    """Lines about the time to an evaluation of a score, from scratch."""
+    recipe = RECIPE | dict(options)
+    config = replace(preset("fast"), device=device, **recipe)
+    began = perf_counter()
+    warm_up(config)
+    startup = perf_counter() - began
+    results = [seconds_to(score, replace(config, seed=seed)) for seed in range(seeds)]
+    spent = sorted(result[0] for result in results if result[0] is not None)
+    words = [f"--{name.replace('_', '-')} {value}" for name, value in recipe.items()]
+    lines = [f"`--preset fast {' '.join(words)}`", ""]
+    for seed, (seconds, steps, rounds, found) in enumerate(results):
+        took = f"{seconds:.2f} s" if seconds is not None else "never"
+        lines.append(
+            f"- seed {seed}: {took}, {steps:,} agent steps, {rounds} rounds; then {found:+.1f}"
+        )
+    if spent:
+        middle, seen = statistics.median(spent), f"{len(spent)} of {seeds} seeds"
+        lines += ["", f"Median {middle:.2f} s ({seen}); start-up {startup:.1f} s apart."]
+    return lines
+
+
+def main():
+    """Measure the recipe."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--score", type=float, default=18)
+    for name, value in RECIPE.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
+    arguments = parser.parse_args()
+    options = {name: getattr(arguments, name) for name in RECIPE}
+    print(
+        "\n".join(score_lines(arguments.score, arguments.seeds, arguments.device, options, report))
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The benchmark of training on a GPU, its parts on the CPU: they are the same algorithms."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import gpu_training
+from fastpg.config import preset
+
+SMALL = {"num_envs": 2, "steps_per_update": 8, "minibatch": 16, "epochs": 1, "hidden": 2}
+
+
+def test_a_row_for_each_number_of_environments():
+    lines, rates = gpu_training.training_table([1, 2], 0, "cpu")
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [
+        [f"| {name}", str(size)] for name in rates for size in (1, 2)
+    ]
+    for points in rates.values():
+        assert [size for size, _ in points] == [1, 2]
+        assert all(rate > 0 and math.isfinite(rate) for _, rate in points)
+
+
+def test_what_does_not_fit_is_said(monkeypatch):
+    def refused(config):
+        raise MemoryError(f"num_envs: {config.num_envs} do not fit")
+
+    monkeypatch.setattr(gpu_training, "prepared", refused)
+    lines, rates = gpu_training.training_table([5], 0, "cpu")
+    assert lines[-1] == "| PPO | 5 | num_envs: 5 do not fit | | | |"
+    assert rates == {"the article's": [], "PPO": []}
+
+
+@pytest.mark.parametrize(("score", "rounds"), [(-21, 2), (21, 3)])
+def test_training_ends_with_the_score_or_the_steps(score, rounds, monkeypatch):
+    config = replace(preset("fast"), device="cpu", **SMALL, agent_steps=3 * 16)
+    said = []
+    result = gpu_training.seconds_to(score, config, episodes=1, every=2, progress=said.append)
+    seconds, steps, played, found = result
+    assert (steps, played) == (16 * rounds, rounds)
+    assert (seconds is None) == (score == 21)
+    assert -21 <= found < 0
+    assert len(said) == 1
+
+
+def test_lines_say_the_recipe_and_each_seed(monkeypatch):
+    took = {0: (1.5, 10, 3, 18.2), 1: (None, 99, 9, -3.0), 2: (2.5, 20, 4, 19.0)}
+    monkeypatch.setattr(gpu_training, "warm_up", lambda config: None)
+    monkeypatch.setattr(gpu_training, "seconds_to", lambda score, config: took[config.seed])
+    lines = gpu_training.score_lines(18, 3, "cpu", {"epochs": 7})
+    assert "--epochs 7" in lines[0]
+    assert "- seed 0: 1.50 s, 10 agent steps, 3 rounds; then +18.2" in lines
+    assert "- seed 1: never, 99 agent steps, 9 rounds; then -3.0" in lines
+    assert lines[-1].startswith("Median 2.00 s (2 of 3 seeds); ")
