@@ -178,7 +178,7 @@ def main() -> None:
     """Measure, print, write."""
     arguments = parsed()
     try:
-        from benchmarks.gpu_training import score_lines, training_table
+        from benchmarks.gpu_training import parting_lines, score_lines, training_table
         from fastpg.device import _compiler
         from fastpg.kernels._cuda_jit import SIMULATED, require_device
         from fastpg.kernels._cuda_jit import cuda_module as cuda
@@ -205,6 +205,8 @@ def main() -> None:
     if arguments.seeds:
         lines += ["", "## From scratch to an evaluation of +18", ""]
         lines += score_lines(18, arguments.seeds, "cuda")
+        lines += ["", "## Where a run parts from the CPU's", ""]
+        lines += parting_lines(arguments.seeds, "cuda")
     if arguments.sizes:
         lines += ["", "## Kernels", "", *kernel_table(cuda, arguments.sizes, seconds, rate)]
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,8 @@ import tempfile
 from dataclasses import replace
 from time import perf_counter
 
+import numpy as np
+
 from fastpg.checkpoint import save
 from fastpg.config import preset
 from fastpg.evaluation import evaluate
@@ -89,6 +91,45 @@ def training_table(sizes, seconds, device):
             report(lines[-1])
             given.append((size, rate))
     return lines, rates
+
+
+def parting(config, other, rounds):
+    """Where two runs' actions first differ: (round, step, game), None if they do in no round.
+
+    Args:
+        config: settings of PPO.
+        other: those of the other run, of as many games and steps.
+        rounds: at most so many are played and learned from.
+    """
+    runs = [prepared(one)[0] for one in (config, other)]
+    for number in range(rounds):
+        played = [run.play() for run in runs]
+        first, second = (run.games.rows("actions", config.steps_per_update) for run in runs)
+        if (first != second).any():
+            step, game = np.argwhere(first != second)[0]
+            return number, int(step), int(game)
+        for run, one in zip(runs, played, strict=True):
+            run.learn(one)
+    return None
+
+
+def parting_lines(seeds, device, rounds=20):
+    """Lines about when preset fast's run on a device and on the CPU part."""
+    lines = []
+    for seed in range(seeds):
+        config = replace(preset("fast"), seed=seed)
+        found = parting(replace(config, device=device), config, rounds)
+        said = f"in none of {rounds} rounds"
+        if found is not None:
+            said = "in round {}, step {}, game {}".format(*(1 + number for number in found))
+        lines.append(f"- seed {seed}: {said}")
+        report(lines[-1])
+    games, steps = config.num_envs, config.steps_per_update
+    return [
+        f"Preset `fast`, {games} games of {steps} steps a round; first differing action:",
+        "",
+        *lines,
+    ]
 
 
 def seconds_to(score, config, episodes=EPISODES, every=EVERY, progress=report):

@@ -41,6 +41,8 @@ SIGHTS = {  # with hidden units, actions, cells
     "stack of cells": (Sight((0, 2), False, 1), 6, 2, 5),
     "one view": (Sight((0,), False, 0), 40, 3, 0),
 }
+if not SIMULATED:  # more units than a block has threads
+    SIGHTS["many units"] = (Sight((0, 1, 4), False, 0), 300, 3, 5)
 
 
 def outputs_of(actions):
@@ -260,6 +262,18 @@ def test_gradients_without_a_value_head():
     for a, b, size in zip(got, *case.expected(loss)[:2], strict=True):
         assert (np.abs(a - b) <= 2e-5 * size + 1e-12).all()
     assert optimizer.sums()[3] == 0
+
+
+@pytest.mark.skipif(SIMULATED, reason="takes an hour in the simulator")
+def test_gradients_of_a_large_minibatch_are_the_model_s():
+    case, loss = Case(*SIGHTS["many units"], count=600), LOSSES["all"]
+    samples = np.random.default_rng(7).integers(0, 600, 2000).astype(np.int32)
+    optimizer = DeviceOptimizer(case.network, ("mean", "square"))
+    got, lit = case.gradients(optimizer, loss, samples)
+    expected, magnitudes, rows = case.expected(loss, samples)
+    np.testing.assert_array_equal(lit, rows)
+    for a, b, size in zip(got, expected, magnitudes, strict=True):
+        assert (np.abs(a - b) <= 2e-5 * size + 1e-12).all()
 
 
 def test_the_order_of_samples_changes_no_bit():

@@ -20,6 +20,7 @@ from fastpg.tiles import Sight
 from tests.tile_model import make_network
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
+LARGE = pytest.mark.skipif(SIMULATED, reason="takes an hour in the simulator")
 SEED = 11
 RULES = {  # episodes of some dozen steps
     "random skips": rules("Pong-v0", max_num_frames_per_episode=70),
@@ -28,19 +29,20 @@ RULES = {  # episodes of some dozen steps
     ),
     "over at once": rules("ALE/Pong-v5", max_num_frames_per_episode=3),
 }
-SIGHTS = {  # with the number of actions, cells, games
-    "difference": (Sight((0, 1), True), 2, 0, 3),
-    "stack": (Sight((0, 1, 4), False, 2), 3, 9, 2),
+SIGHTS = {  # with the number of actions, cells, games, hidden units
+    "difference": (Sight((0, 1), True), 2, 0, 3, 6),
+    "stack": (Sight((0, 1, 4), False, 2), 3, 9, 2, 6),
+    "blocks of games": (Sight((0, 1), True), 2, 0, 70, 200),  # more units than a block has threads
 }
 EXACT = ("actions", "rewards", "ends", "ages", "counts")
 
 
 def twins(sight="difference", named="random skips", whole=False, seeded=True):
     """The same games with the same weights: (of the CPU, of the GPU)."""
-    seen, actions, cell, games = SIGHTS[sight]
+    seen, actions, cell, games, hidden = SIGHTS[sight]
     outputs, table = (1, (4, 3)) if actions == 2 else (actions, (0, 3, 4))
-    network = make_network(seen, 6, actions, outputs, True, cell=cell)
-    there = DeviceNetwork(6, seen, actions, outputs, True, cell)
+    network = make_network(seen, hidden, actions, outputs, True, cell=cell)
+    there = DeviceNetwork(hidden, seen, actions, outputs, True, cell)
     there.load(network.tensors())
     options = {"actions": table, "seed": SEED, "whole_episodes": whole}
     host = Games(network, Pool(1), RULES[named], games, **options)
@@ -56,16 +58,17 @@ def with_room(steps, *played):
     return played
 
 
-def tiles_of(games, n, t):
-    """Of game n, entry t of its row, with what it begins with."""
-    record = games.record
+def tiles_of(games, steps):
+    """Of each game the tiles of its entries, with what it begins with and what comes last."""
+    record, rows = games.record, range(games.carry, games.carry + steps + 1)
     if isinstance(games, DeviceGames):
-        entry = t * games.games + n
-        count = record.entries.counts.copy_to_host()[entry]
-        return record.entries.tiles.copy_to_host()[entry][:count]
-    entry = n * (record.entries // games.games) + t
-    begin = int(record.begins[entry])
-    return record.tiles[begin : begin + int(record.counts[entry])]
+        counts, tiles = (getattr(record.entries, k).copy_to_host() for k in ("counts", "tiles"))
+        places = [[t * games.games + n for t in rows] for n in range(games.games)]
+        return [[tiles[i, : counts[i]].tolist() for i in row] for row in places]
+    room = record.entries // games.games
+    places = [[n * room + t for t in rows] for n in range(games.games)]
+    spans = [[(record.begins[i], record.counts[i]) for i in row] for row in places]
+    return [[record.tiles[int(i) : int(i + size)].tolist() for i, size in row] for row in spans]
 
 
 def assert_same_rows(host, device, steps):
@@ -75,9 +78,7 @@ def assert_same_rows(host, device, steps):
     for name, more in (("chances", 0), ("values", 1)):
         got, wanted = device.rows(name, steps + more), host.rows(name, steps + more)
         np.testing.assert_allclose(got, wanted, rtol=0, atol=2e-6, err_msg=name)
-    for n in range(host.games):
-        for t in range(host.carry, host.carry + steps + 1):
-            np.testing.assert_array_equal(tiles_of(device, n, t), tiles_of(host, n, t))
+    assert tiles_of(device, steps) == tiles_of(host, steps)
 
 
 def assert_same_tensors(first, second):
@@ -102,7 +103,18 @@ def test_games_are_those_of_the_cpu(sight, named, rounds, monkeypatch):
     """Over the ends of episodes, several rounds, shorter ones than what they look back at, and
     several launches."""
     monkeypatch.setattr(device_games, "LAUNCH_STEPS", 16)
-    host, device = with_room(max(rounds), *twins(sight, named))
+    assert_same_games(*twins(sight, named), rounds)
+
+
+@LARGE
+def test_blocks_of_games_are_those_of_the_cpu():
+    """Three blocks, the last one not full; more steps than a launch has."""
+    assert device_games.LAUNCH_STEPS < 300
+    assert_same_games(*twins("blocks of games"), (300, 40))
+
+
+def assert_same_games(host, device, rounds):
+    with_room(max(rounds), host, device)
     ended = 0
     for steps in rounds:
         wanted, got = host.play_steps(steps), device.play_steps(steps)
@@ -143,9 +155,19 @@ def test_whole_episodes_are_those_of_the_cpu(monkeypatch):
     """In records that grow; of games of which some have more episodes than others."""
     monkeypatch.setattr(device_games, "LAUNCH_STEPS", 16)
     monkeypatch.setattr(device_games, "_FIRST_STEPS", 20)
-    host, device = twins(whole=True)
+    assert_same_episodes(*twins(whole=True), (4, 3))
+
+
+@LARGE
+def test_whole_episodes_of_blocks_of_games_are_those_of_the_cpu(monkeypatch):
+    monkeypatch.setattr(device_games, "LAUNCH_STEPS", 8)
+    monkeypatch.setattr(device_games, "_FIRST_STEPS", 9)
+    assert_same_episodes(*twins("blocks of games", whole=True), (150, 70))
+
+
+def assert_same_episodes(host, device, batches):
     first = 5
-    for episodes in (4, 3):
+    for episodes in batches:
         wanted, got = (games.play_episodes(first, episodes) for games in (host, device))
         assert got.emulator_frames == wanted.emulator_frames
         samples, rewards, lengths = host.decisions(wanted.spans)

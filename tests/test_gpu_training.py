@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from benchmarks import gpu_training
@@ -52,3 +53,49 @@ def test_lines_say_the_recipe_and_each_seed(monkeypatch):
     assert "- seed 0: 1.50 s, 10 agent steps, 3 rounds; then +18.2" in lines
     assert "- seed 1: never, 99 agent steps, 9 rounds; then -3.0" in lines
     assert lines[-1].startswith("Median 2.00 s (2 of 3 seeds); ")
+
+
+class Scripted:
+    """An algorithm whose actions of each round are given, (rounds, steps, games)."""
+
+    def __init__(self, actions):
+        self.actions, self.learned, self.games = actions, 0, self
+
+    def play(self):
+        return self.learned
+
+    def rows(self, name, steps):
+        assert name == "actions"
+        return self.actions[self.learned][:steps]
+
+    def learn(self, played):
+        assert played == self.learned
+        self.learned += 1
+
+
+def test_runs_part_where_their_actions_first_differ(monkeypatch):
+    config = replace(preset("fast"), **SMALL)
+    actions = np.random.default_rng(0).integers(0, 3, (2, 4, 8, 2))
+    actions[1] = actions[0]
+    actions[1, 2, 5, 1] = actions[1, 2, 6, 0] = actions[1, 3] = 3
+    runs = (Scripted(actions[0]), None), (Scripted(actions[1]), None)
+    for rounds, found in ((2, None), (4, (2, 5, 1))):
+        for run, _ in runs:
+            run.learned = 0
+        given = iter(runs)
+        monkeypatch.setattr(gpu_training, "prepared", lambda _: next(given))  # noqa: B023
+        assert gpu_training.parting(config, config, rounds) == found
+
+
+def test_lines_say_where_seeds_part(monkeypatch):
+    where = {0: None, 1: (2, 5, 1)}
+    monkeypatch.setattr(gpu_training, "parting", lambda config, other, rounds: where[config.seed])
+    lines = gpu_training.parting_lines(2, "cpu", 7)
+    assert "32 games of 256 steps" in lines[0]
+    assert lines[2:] == ["- seed 0: in none of 7 rounds", "- seed 1: in round 3, step 6, game 2"]
+
+
+def test_equal_runs_never_part():
+    config = replace(preset("fast"), **SMALL)
+    assert gpu_training.parting(config, config, 3) is None
+    assert gpu_training.parting(config, replace(config, seed=1), 3)[0] == 0
