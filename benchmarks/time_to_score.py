@@ -118,24 +118,29 @@ def report(results):
 
 
 def draw(results, path):
-    """Curves of all runs: mean score against seconds."""
+    """Curves, mean score against seconds: a row of pictures a preset, a column a rule."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    groups = sorted({(row["preset"], row["env"]) for row in results})
-    figure, axes = plt.subplots(1, len(groups), figsize=(4 * len(groups), 3), squeeze=False)
-    for axis, group in zip(axes[0], groups, strict=True):
-        for row in results:
-            if (row["preset"], row["env"]) == group:
-                points = [(s, m) for _, s, m in row["curve"] if m is not None]
-                axis.plot(*zip(*points, strict=True), linewidth=1, label=f"seed {row['seed']}")
-        axis.set(title=" ".join(group), xlabel="seconds", ylim=(-21.5, 21.5))
+    presets, envs = (
+        list(dict.fromkeys(row[name] for row in results)) for name in ("preset", "env")
+    )
+    size = {"figsize": (4 * len(envs), 3 * len(presets)), "squeeze": False}
+    figure, axes = plt.subplots(len(presets), len(envs), **size)
+    for row in results:
+        axis = axes[presets.index(row["preset"])][envs.index(row["env"])]
+        points = [(s, m) for _, s, m in row["curve"] if m is not None]
+        axis.plot(*zip(*points, strict=True), linewidth=1)
+        axis.set_title(f"{row['preset']}, {row['env']}")
+    for axis in axes.flat:
+        axis.set(xlabel="seconds", ylim=(-21.5, 21.5))
         axis.grid(alpha=0.3)
-    axes[0][0].set_ylabel("mean score of 100 episodes")
+    for first in axes:
+        first[0].set_ylabel("mean score of 100 episodes")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=80)
     print(f"curves: {path}")
 
 
