@@ -34,10 +34,10 @@ PRESETS["sticky"] = _PPO | {
     "env": "ALE/Pong-v5",
     "hidden": 256,
     "views": (0, 1, 4),
-    "learning_rate": 2e-3,
+    "learning_rate": 1e-3,
     "final_learning_rate": 1e-4,
-    "anneal_steps": 6_000_000,
-    "agent_steps": 7_000_000,
+    "anneal_steps": 10_000_000,
+    "agent_steps": 11_000_000,
 }
 
 
