@@ -11,12 +11,14 @@ import platform
 import re
 import statistics
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
+from benchmarks.gpu_training import in_a_cell, parting_lines, score_lines, training_table
 from fastpg.kernels import BackendUnavailable
 
 RESULTS = Path(__file__).parent / "results"
@@ -55,7 +57,8 @@ def emulation(cuda, environments: int, steps: int, seconds: float) -> tuple[floa
     from fastpg.device import DevicePong
     from fastpg.envs.rules import rules
 
-    games = DevicePong(rules("PongNoFrameskip-v4", frameskip=SKIP, noop_max=30), environments)
+    played = rules("PongNoFrameskip-v4", frameskip=SKIP, noop_max=30)
+    games = DevicePong(played, environments, steps=steps)
     games.reset(seed=0)
     rng = np.random.default_rng(0)
     held = rng.integers(len(games.actions), size=(-(-steps // 4), environments), dtype=np.uint8)
@@ -83,8 +86,8 @@ def emulation_table(
     for size in sizes:
         try:
             seen, blind = emulation(cuda, size, steps, seconds)
-        except MemoryError as error:
-            lines.append(f"| {size:,} | {error} | |")
+        except Exception as error:  # no room, or what the device says: the other rows are worth it
+            lines.append(f"| {size:,} | {in_a_cell(error)} | |")
             continue
         lines.append(f"| {size:,} | {seen:,.0f} | {blind:,.0f} |")
         for curve, rate in zip(curves.values(), (seen, blind), strict=True):
@@ -123,7 +126,10 @@ def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[st
     from tests.cases import case
 
     loops = get_backend("cuda").loops
-    lines = ["| op | N | us per sample | GB/s | of a copy's |", "|---|--:|--:|--:|--:|"]
+    nothing = cuda.jit(lambda: None)
+    launch = seconds_each(lambda: nothing[1, 32](), cuda.synchronize, seconds)
+    lines = ["| op | N | us per call | us per sample | GB/s | of a copy's |"]
+    lines += ["|---|--:|--:|--:|--:|--:|", f"| (an empty launch) | | {1e6 * launch:.3g} | | | |"]
     for op in BY_NAME:
         for size in sizes:
             made = case(op, **options(op, size))
@@ -133,9 +139,16 @@ def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[st
             call = lambda op=op, there=there: getattr(loops, op)(*there)  # noqa: E731
             each = seconds_each(call, cuda.synchronize, seconds)
             share = moved / each / rate
-            cells = f"{1e6 * each / size:.3g} | {moved / each / 1e9:,.1f} | {share:.0%}"
+            cells = f"{1e6 * each:,.3g} | {1e6 * each / size:.3g} | {moved / each / 1e9:,.1f}"
+            cells += f" | {share:.0%}"
             lines.append(f"| {op} | {size:,} | {cells} |")
-    lines += ["", "GB/s: all arrays of the op once, over the time; dense weights count whole."]
+    lines += [
+        "",
+        "GB/s: all arrays of the op once, over the time; dense weights count whole. Calls that",
+    ]
+    lines += [
+        "take little more than an empty launch measure the host; small arrays stay in caches."
+    ]
     return lines
 
 
@@ -178,7 +191,6 @@ def main() -> None:
     """Measure, print, write."""
     arguments = parsed()
     try:
-        from benchmarks.gpu_training import parting_lines, score_lines, training_table
         from fastpg.device import _compiler
         from fastpg.kernels._cuda_jit import SIMULATED, require_device
         from fastpg.kernels._cuda_jit import cuda_module as cuda
@@ -189,30 +201,51 @@ def main() -> None:
     if arguments.registers:
         _compiler.MOST_REGISTERS = arguments.registers
     name, lines = about(cuda, SIMULATED)
-    rate = memory_rate(cuda, arguments.copy, arguments.seconds)
-    lines += [f"Memory, copy to itself: {rate / 1e9:,.0f} GB/s read and written.", ""]
-    steps, seconds = arguments.steps, arguments.seconds
-    lines += [f"## Emulation, {steps} steps a launch", ""]
-    table, curves = emulation_table(cuda, arguments.environments, steps, seconds)
-    lines += table
-    if arguments.training:
-        table, rates = training_table(arguments.training, seconds, "cuda")
-        lines += ["", "## Training", "", *table]
-        for algorithm, points in rates.items():
-            curves[f"training, {algorithm}"] = [(size, 4 * rate) for size, rate in points]
     out = arguments.out or RESULTS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".md")
-    lines += ["", *draw(curves, name, out.with_suffix(".png"))]
-    if arguments.seeds:
-        lines += ["", "## From scratch to an evaluation of +18", ""]
-        lines += score_lines(18, arguments.seeds, "cuda")
-        lines += ["", "## Where a run parts from the CPU's", ""]
-        lines += parting_lines(arguments.seeds, "cuda")
-    if arguments.sizes:
-        lines += ["", "## Kernels", "", *kernel_table(cuda, arguments.sizes, seconds, rate)]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("\n".join([*lines, ""]))
+    steps, seconds, seeds = arguments.steps, arguments.seconds, arguments.seeds
+    rate = memory_rate(cuda, arguments.copy, seconds)
+    lines += [f"Memory, copy to itself: {rate / 1e9:,.0f} GB/s read and written.", ""]
+    curves: dict[str, list[tuple[int, float]]] = {}
+
+    def emulated() -> list[str]:
+        table, found = emulation_table(cuda, arguments.environments, steps, seconds)
+        curves.update(found)
+        return table
+
+    def trained() -> list[str]:
+        table, rates = training_table(arguments.training, seconds, "cuda")
+        for algorithm, points in rates.items():
+            curves[f"training, {algorithm}"] = [(size, SKIP * rate) for size, rate in points]
+        return table
+
+    sections: list[tuple[str, object, Callable[[], list[str]]]] = [
+        (f"Emulation, {steps} steps a launch", arguments.environments, emulated),
+        ("Training", arguments.training, trained),
+        ("Scaling", curves, lambda: draw(curves, name, out.with_suffix(".png"))),
+        ("From scratch to an evaluation of +18", seeds, lambda: score_lines(18, seeds, "cuda")),
+        ("Where a run parts from the CPU's", seeds, lambda: parting_lines(seeds, "cuda")),
+        (
+            "Kernels",
+            arguments.sizes,
+            lambda: kernel_table(cuda, arguments.sizes, seconds, rate),
+        ),
+    ]
+    failed = False
+    for title, wanted, measured in sections:
+        if not wanted:
+            continue
+        lines += [f"## {title}", ""]
+        try:
+            lines += [*measured(), ""]
+        except Exception as error:  # the sections before and behind it are worth having
+            traceback.print_exc()
+            lines += [f"Failed: {in_a_cell(error)}", ""]
+            failed = True
+        out.write_text("\n".join(lines))  # after each: a machine may be taken away
     print("\n".join(lines))
     print(f"written to {os.path.relpath(out)}", file=sys.stderr)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

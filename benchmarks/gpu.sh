@@ -1,11 +1,11 @@
 #!/bin/sh
 # Everything that needs a GPU, on a machine that has nothing but one: builds fastpg in a virtual environment of its
 # own, runs the CUDA tests on the device, then measures (benchmarks/gpu.py) and prints one report, which is also
-# written under benchmarks/results/.
+# written under benchmarks/results/. What fails is said at the end, after all has been measured that can be.
 #
 #   benchmarks/gpu.sh [options of benchmarks/gpu.py]
 #
-# FASTPG_GPU_VENV: the environment's folder (build/gpu-venv). FASTPG_GPU_PYTHON: a Python that has all of it, in
+# FASTPG_GPU_SECONDS: of one file of tests, at most (600). FASTPG_GPU_VENV: the environment's folder (build/gpu-venv). FASTPG_GPU_PYTHON: a Python that has all of it, in
 # place of that. pip's own variables (PIP_NO_INDEX, PIP_FIND_LINKS) are for machines without a network.
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,10 +24,22 @@ if [ -z "$python" ]; then
         extra=cuda13
     fi
     venv=${FASTPG_GPU_VENV:-build/gpu-venv}
-    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then # none, or one that was not finished
+        rm -rf "$venv"
+        python3 -m venv "$venv"
+    fi
     python=$venv/bin/python
     "$python" -m pip install -q -e ".[test,plot,$extra]"
 fi
 
-"$python" -m pytest -q tests/test_cuda.py tests/test_cuda_compile.py tests/test_device*.py
-"$python" -m benchmarks.gpu "$@"
+# A process each: an error on the device ends all that its process could still do there.
+failed=
+for tests in cuda_ops device_games device_rollouts device_learning device_training; do
+    NUMBA_ENABLE_CUDASIM=0 PYTHONUNBUFFERED=1 timeout "${FASTPG_GPU_SECONDS:-600}" \
+        "$python" -m pytest -q -x --durations=3 -p no:cacheprovider "tests/$tests.py" || failed="$failed tests/$tests.py"
+done
+"$python" -m benchmarks.gpu "$@" || failed="$failed benchmarks.gpu"
+if [ -n "$failed" ]; then
+    echo "gpu.sh: failed:$failed" >&2
+    exit 1
+fi

@@ -39,6 +39,11 @@ def report(line):
     print(line, file=sys.stderr, flush=True)
 
 
+def in_a_cell(error):
+    """An error as a cell of a table."""
+    return " ".join(f"{type(error).__name__}: {error}".replace("|", "/").split())
+
+
 def prepared(config):
     """(algorithm, rules) of settings."""
     rules = resolve_rules(config)
@@ -82,8 +87,8 @@ def training_table(sizes, seconds, device):
             try:
                 algorithm, _ = prepared(config)
                 steps, playing, learning = rounds_of(algorithm, seconds)
-            except MemoryError as error:
-                lines.append(f"| {name} | {size:,} | {error} | | | |")
+            except Exception as error:  # no room, or what the device says: other rows are worth it
+                lines.append(f"| {name} | {size:,} | {in_a_cell(error)} | | | |")
                 continue
             rate, total = steps / (playing + learning), playing + learning
             shares = f"{playing / total:.0%} | {learning / total:.0%}"
@@ -202,9 +207,7 @@ def main():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     arguments = parser.parse_args()
     options = {name: getattr(arguments, name) for name in RECIPE}
-    print(
-        "\n".join(score_lines(arguments.score, arguments.seeds, arguments.device, options, report))
-    )
+    print("\n".join(score_lines(arguments.score, arguments.seeds, arguments.device, options)))
 
 
 if __name__ == "__main__":

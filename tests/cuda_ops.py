@@ -280,25 +280,23 @@ def test_device_functions_in_a_users_kernel():
     from fastpg.kernels import cuda_blocks, cuda_device
 
     @cuda.jit
-    def act(indices, signs, offsets, w1, w2, seed, hidden, probabilities, uniforms, actions):
+    def act(indices, signs, offsets, w1, w2, places, hidden, probabilities, uniforms, actions):
         b = cuda.blockIdx.x
         cuda_blocks.policy_forward(b, indices, signs, offsets, w1, w2, hidden, probabilities)
         cuda.syncthreads()
         if cuda.threadIdx.x == 0:
-            cuda_device.counter_uniforms(b, offsets, offsets, seed, uniforms)
+            cuda_device.counter_uniforms(b, places, places, np.uint64(7), uniforms)
             cuda_device.sample_actions(b, probabilities, uniforms, actions)
 
     made = case("policy_forward", B=4, D=20, H=9, A=3, pixels=5)
-    made.inputs["offsets"] = made.inputs["offsets"].astype(np.uint64)
     host = {**made.inputs, **made.outputs}
     device = on_device(host)
     *network, hidden, probabilities = device.values()
     uniforms, actions = cuda.device_array(4, np.float32), cuda.device_array(4, np.uint8)
-    act[4, 8](*network, np.uint64(7), hidden, probabilities, uniforms, actions)
+    places = np.arange(4, dtype=np.uint64)
+    act[4, 8](*network, cuda.to_device(places), hidden, probabilities, uniforms, actions)
     ops = get_backend("reference")
-    offsets = host["offsets"]
-    expected = ops.counter_uniforms(offsets[:-1], offsets[:-1], 7)
+    expected = ops.counter_uniforms(places, places, 7)
     np.testing.assert_array_equal(uniforms.copy_to_host(), expected)
-    host["offsets"] = offsets.astype(np.int64)
     _, wanted = ops.policy_forward(**{k: host[k] for k in made.inputs})
     np.testing.assert_array_equal(actions.copy_to_host(), ops.sample_actions(wanted, expected))

@@ -118,15 +118,23 @@ def assembler():
     return shutil.which("ptxas")
 
 
+def assembled(code, target, folder):
+    """What ptxas says of PTX that it can assemble; skips where it is older than the compiler."""
+    (folder / "kernel.ptx").write_text(code)
+    command = [assembler(), f"-arch={target}", "-v", "kernel.ptx", "-o", "kernel.cubin"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    report = ran.stdout + ran.stderr
+    if "Unsupported .version" in report:
+        pytest.skip("ptxas is older than the compiler of the kernels")
+    assert ran.returncode == 0, report
+    return report
+
+
 @pytest.mark.skipif(assembler() is None, reason="needs ptxas: pip install 'fastpg[cuda]'")
 @pytest.mark.parametrize(("name", "word"), VARIANTS)
 def test_kernels_assemble_without_spills(ptx, name, word, tmp_path):
     """Also that a block of the most threads finds its registers and shared memory."""
-    (tmp_path / "kernel.ptx").write_text(ptx(name, word, (9, 0)))
-    command = [assembler(), "-arch=sm_90", "-v", "kernel.ptx", "-o", "kernel.cubin"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    report = ran.stdout + ran.stderr
-    assert ran.returncode == 0, report
+    report = assembled(ptx(name, word, (9, 0)), "sm_90", tmp_path)
     assert " 0 bytes spill stores, 0 bytes spill loads" in report
     registers = int(re.search(r"Used (\d+) registers", report)[1])
     shared = re.search(r"(\d+) bytes smem", report)
@@ -137,7 +145,13 @@ def test_kernels_assemble_without_spills(ptx, name, word, tmp_path):
 
 @pytest.mark.parametrize("name", ["policy_forward", "policy_backward"])
 def test_kernels_compile_for_the_oldest_gpu(ptx, name):
-    assert ".target sm_70" in ptx(name, "u8", OLDEST)
+    try:
+        code = ptx(name, "u8", OLDEST)
+    except Exception as error:
+        if type(error).__name__ == "CCSupportError":  # CUDA 13 knows no Volta any more
+            pytest.skip(str(error))
+        raise
+    assert ".target sm_70" in code
 
 
 # ---- launches without a look at their arguments ---------------------------------------------

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +19,7 @@ from fastpg.device import _learning_kernels, _network_kernels, memory, shuffle
 from fastpg.device.network import Layers
 from fastpg.device.optimizer import Blocks, Gradient
 from fastpg.device.record import Entries
-from tests.test_cuda_compile import assembler
+from tests.test_cuda_compile import assembled, assembler
 
 CAPABILITIES = [(8, 0), (9, 0)]
 FLOATS, ROWS = types.float32[::1], types.float32[:, ::1]
@@ -98,11 +97,7 @@ def test_kernels_assemble_without_spills(name, capability, tmp_path, monkeypatch
     called = set(re.findall(r"call\.uni[^;]*?(\w+),\s*\(", code))
     assert called <= {"__internal_accurate_pow"}, "a device function is not inlined"
     assert not called or name == "rmsprop"
-    (tmp_path / "kernel.ptx").write_text(code)
-    command = [assembler(), f"-arch={target}", "-v", "kernel.ptx", "-o", "kernel.cubin"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    report = ran.stdout + ran.stderr
-    assert ran.returncode == 0, report
+    report = assembled(code, target, tmp_path)
     assert " 0 bytes spill stores, 0 bytes spill loads" in report
     registers = int(re.search(r"Used (\d+) registers", report)[1])
     print(f"\n{name}: registers {registers}")

@@ -83,7 +83,7 @@ def test_the_rollout_links_with_the_emulator(current, monkeypatch, lto):
         _rollout_kernels.rollout_kernel(current).py_func,
         (*ROLLOUT, types.boolean),
     )
-    registers, stack = linked(function, signature, current, lto=lto, **_rollout_kernels.LIMITS)
+    registers, stack = linked(function, signature, current, lto=lto, **_rollout_kernels.limits())
     assert registers <= _compiler.MOST_REGISTERS
     assert registers * _rollout_kernels.THREADS_A_BLOCK <= 65536
     assert stack <= memory.STACK_BYTES

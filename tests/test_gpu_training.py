@@ -28,7 +28,7 @@ def test_what_does_not_fit_is_said(monkeypatch):
 
     monkeypatch.setattr(gpu_training, "prepared", refused)
     lines, rates = gpu_training.training_table([5], 0, "cpu")
-    assert lines[-1] == "| PPO | 5 | num_envs: 5 do not fit | | | |"
+    assert lines[-1] == "| PPO | 5 | MemoryError: num_envs: 5 do not fit | | | |"
     assert rates == {"the article's": [], "PPO": []}
 
 

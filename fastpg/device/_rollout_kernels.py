@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastpg.device import _compiler
 from fastpg.device._choice import LEAST_CHANCE, drawn_action
-from fastpg.device._compiler import MOST_REGISTERS
 from fastpg.device._forward import MOST_HEADS, chance_of, forward, to_probabilities
 from fastpg.device.functions import load, pointer
 from fastpg.device.record import TOO_MANY_TILES
@@ -19,7 +19,6 @@ from fastpg.kernels._cuda_jit import SIMULATED, cuda, cuda_module, device
 
 GAMES_A_BLOCK, THREADS_A_BLOCK = (2, 5) if SIMULATED else (32, 128)
 OLDEST_AGE = 255
-LIMITS: dict[str, Any] = {} if SIMULATED else {"max_registers": MOST_REGISTERS}
 
 
 class Players(NamedTuple):
@@ -94,6 +93,11 @@ def write_view(record, entry, count, age):
     record.ages[entry] = age
 
 
+def limits() -> dict[str, int]:
+    """What the kernel is compiled with: the emulator's own limit."""
+    return {} if SIMULATED else {"max_registers": _compiler.MOST_REGISTERS}
+
+
 @cache
 def rollout_kernel(capability: tuple[int, int]) -> Any:
     """The kernel for a compute capability.
@@ -104,7 +108,7 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
     emulator = load(capability)
     begin_game, step_game, tiles_of = emulator.begin, emulator.step, emulator.tiles
 
-    @cuda_module.jit(**LIMITS)
+    @cuda_module.jit(**limits())
     def rollout(players, net, record, seed, whole, first, steps, value_last):
         """Play ``steps`` rows of the record from row ``first`` on, after what has to begin.
 

@@ -41,7 +41,9 @@ def free_and_fixed_bytes() -> tuple[int, int] | None:
     require_device()
     if SIMULATED:
         return None
-    free = cuda.current_context().get_memory_info().free
+    context = cuda.current_context()
+    context.deallocations.clear()  # numba frees arrays that nobody has only now and then
+    free = context.get_memory_info().free
     return free, fixed_bytes(cuda.get_current_device())
 
 
@@ -137,7 +139,8 @@ class DevicePong:
         return cuda.device_array(shape, dtype, stream=self.stream)
 
     def _launch(self, kernel: Any, things: int, *arguments: Any) -> None:
-        kernel[-(-things // WARP), WARP, self.stream](*arguments)
+        if things:  # a GPU has no grids of nothing
+            kernel[-(-things // WARP), WARP, self.stream](*arguments)
 
     # ---- playing ----------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Benchmarks: pytest bodies (bench_*.py), and commands of their own."""
