@@ -96,7 +96,9 @@ def report(results):
     groups = {}
     for row in results:
         groups.setdefault((row["preset"], row["env"]), []).append(row)
-    for (preset, env), rows in groups.items():
+    presets = list(dict.fromkeys(preset for preset, _ in groups))
+    for preset, env in sorted(groups, key=lambda group: presets.index(group[0])):
+        rows = groups[preset, env]
         for score in SCORES:
             at = [row["reached"][str(score)] for row in rows]
             if score and not any(at):
@@ -135,6 +137,7 @@ def draw(results, path):
         axis.plot(*zip(*points, strict=True), linewidth=1)
         axis.set_title(f"{row['preset']}, {row['env']}")
     for axis in axes.flat:
+        axis.set_visible(bool(axis.lines))
         axis.set(xlabel="seconds", ylim=(-21.5, 21.5))
         axis.grid(alpha=0.3)
     for first in axes:
