@@ -150,7 +150,7 @@ def linked(capability, compiled, monkeypatch):
     def link(name, lto):
         function = getattr(_kernels.kernels(capability), name).py_func
         kernel = dispatcher._Kernel(function, SIGNATURES[name], lto=lto)
-        cubin = kernel.library.get_cubin(cc=capability).code
+        cubin = kernel.library.get_cubin().code
         return attributes(cubin)[kernel.entry_name], cubin
 
     return link

@@ -68,7 +68,7 @@ def current(capability, monkeypatch):
 def linked(function, signature, capability, **options):
     """Attributes of a kernel's code as its first launch on a GPU would load it."""
     kernel = dispatcher._Kernel(function, signature, **options)
-    cubin = kernel.library.get_cubin(cc=capability).code
+    cubin = kernel.library.get_cubin().code
     about = attributes(cubin)[kernel.entry_name]
     registers, stack = about[REGISTERS], about[STACK]
     print(f"\n{function.__name__}: registers {registers}, stack {stack}, code {len(cubin)} bytes")
