@@ -1,1 +1,0 @@
-"""Benchmarks: pytest bodies (bench_*.py), and commands of their own."""
