@@ -113,7 +113,6 @@ def draw(curves: dict[str, list[tuple[int, float]]], title: str, path: Path) -> 
     axis.grid(alpha=0.3)
     axis.legend()
     figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return [f"![frames/s by the number of environments]({path.name})"]
 
@@ -145,9 +144,7 @@ def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[st
     lines += [
         "",
         "GB/s: all arrays of the op once, over the time; dense weights count whole. Calls that",
-    ]
-    lines += [
-        "take little more than an empty launch measure the host; small arrays stay in caches."
+        "take little more than an empty launch measure the host; small arrays stay in caches.",
     ]
     return lines
 

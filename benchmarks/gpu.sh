@@ -5,8 +5,8 @@
 #
 #   benchmarks/gpu.sh [options of benchmarks/gpu.py]
 #
-# FASTPG_GPU_SECONDS: of one file of tests, at most (600). FASTPG_GPU_VENV: the environment's folder (build/gpu-venv). FASTPG_GPU_PYTHON: a Python that has all of it, in
-# place of that. pip's own variables (PIP_NO_INDEX, PIP_FIND_LINKS) are for machines without a network.
+# FASTPG_GPU_SECONDS: of one file of tests, at most (600). FASTPG_GPU_VENV: the environment's folder
+# (build/gpu-venv). FASTPG_GPU_PYTHON: a Python that has all of it, in place of that. pip's own variables (PIP_NO_INDEX, PIP_FIND_LINKS) are for machines without a network.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -5,7 +5,6 @@ evaluation of +18, on the GPU or, for the recipe's sake, on the CPU (``--device 
 """
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import numpy as np
 
 from fastpg.checkpoint import save
 from fastpg.config import preset
+from fastpg.envs.workers import available_cores
 from fastpg.evaluation import evaluate
 from fastpg.train import resolve_auto, resolve_rules
 from fastpg.trainer import make_algorithm
@@ -145,7 +145,7 @@ def seconds_to(score, config, episodes=EPISODES, every=EVERY, progress=report):
     """
     algorithm, rules = prepared(config)
     rounds, spent = 0, 0.0
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = available_cores()
     with tempfile.TemporaryDirectory() as folder:
 
         def mean(seed):

@@ -76,6 +76,7 @@ def test_the_benchmark_runs_in_the_simulator(tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert out.with_suffix(".png").exists() == (find_spec("matplotlib") is not None)
     assert "| 2 | " in out.read_text()
+    assert "Error" not in out.read_text()  # in a cell, where a row has failed
     assert "| 3 | " in ran.stdout
 
 

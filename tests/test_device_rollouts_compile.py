@@ -65,7 +65,7 @@ def current(capability, monkeypatch):
     return capability
 
 
-def linked(function, signature, capability, **options):
+def linked(function, signature, **options):
     """Attributes of a kernel's code as its first launch on a GPU would load it."""
     kernel = dispatcher._Kernel(function, signature, **options)
     cubin = kernel.library.get_cubin().code
@@ -83,7 +83,7 @@ def test_the_rollout_links_with_the_emulator(current, monkeypatch, lto):
         _rollout_kernels.rollout_kernel(current).py_func,
         (*ROLLOUT, types.boolean),
     )
-    registers, stack = linked(function, signature, current, lto=lto, **_rollout_kernels.limits())
+    registers, stack = linked(function, signature, lto=lto, **_rollout_kernels.limits())
     assert registers <= _compiler.MOST_REGISTERS
     assert registers * _rollout_kernels.THREADS_A_BLOCK <= 65536
     assert stack <= memory.STACK_BYTES
@@ -93,6 +93,6 @@ def test_the_rollout_links_with_the_emulator(current, monkeypatch, lto):
 def test_kernels_of_rows_keep_their_numbers_in_registers(name, current):
     function = ROW_KERNELS[name].py_func
     signature = tuple(ARGUMENTS[name] for name in inspect.signature(function).parameters)
-    registers, stack = linked(function, signature, current)
+    registers, stack = linked(function, signature)
     assert registers * THREADS <= 65536
     assert stack == 0
