@@ -15,7 +15,7 @@ from time import perf_counter
 
 import fastpg
 from fastpg.algorithms.base import Diverged
-from fastpg.checkpoint import Checkpoint, CheckpointError, load
+from fastpg.checkpoint import Checkpoint, CheckpointError, checkpoints, load
 from fastpg.command_line import (
     DONE,
     FAILED,
@@ -26,6 +26,7 @@ from fastpg.command_line import (
 )
 from fastpg.command_line import parse as parse_words
 from fastpg.config import ConfigError, TrainConfig, check, check_resumed, preset
+from fastpg.device.failure import DeviceFailure, on_one_line
 from fastpg.envs.rules import Rules
 from fastpg.envs.workers import WorkerError
 from fastpg.interrupt import Interruptible
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None, started: float | None = None) -> int
     except (ConfigError, BackendUnavailable, CheckpointError) as error:
         code = WRONG_SETTINGS
         print(f"fastpg.train: {error}", file=sys.stderr)
-    except (Diverged, WorkerError, OSError, MemoryError) as error:
+    except (Diverged, WorkerError, DeviceFailure, OSError, MemoryError) as error:
         code = FAILED
         print(f"fastpg.train: {error or type(error).__name__}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -148,7 +149,9 @@ def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
         compiles = config.backend == "numba" or config.device == "cuda"
         waits = "; the first start compiles for half a minute" if compiles else ""
         _say(f"{run_dir}: Ctrl-C stops, saved{waits}")
+        again = f"go on with: {_this_python()} -m fastpg.train --resume {shlex.quote(str(run_dir))}"
         with (
+            on_one_line(lambda: again if checkpoints(run_dir) else "nothing was saved before"),
             Trainer(config, rules, run_dir, saved, started) as trainer,
             Interruptible() as interrupt,
         ):
@@ -159,7 +162,6 @@ def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
                         trainer.learn(batch)
             finally:  # also when a worker dies or the disk is full: what has been learned counts
                 trainer.save()
-    again = f"go on with: {_this_python()} -m fastpg.train --resume {shlex.quote(str(run_dir))}"
     if trainer.reached is None:
         _say(f"interrupted: {run_dir}; {again}")
         return INTERRUPTED

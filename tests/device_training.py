@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numba.cuda.cudadrv import driver
 
 from fastpg import checkpoint
 from fastpg.algorithms.base import Diverged
+from fastpg.algorithms.ppo import PPO as PPOAlgorithm
 from fastpg.algorithms.reinforce import Reinforce
 from fastpg.config import preset
 from fastpg.device import DeviceGames
@@ -232,3 +234,53 @@ def test_too_many_environments_are_refused(tmp_path, capsys, monkeypatch):
     assert error.startswith("fastpg.train: num_envs: 30 environments with ")
     assert error.endswith(" fit\n")
     assert error.count("\n") == 1
+
+
+# ---- failures ------------------------------------------------------------------------------------
+
+
+def fail_in_round(monkeypatch, number, error):
+    """From so many rounds on the driver refuses everything, as after a kernel's fault."""
+    learn, rounds_begun = PPOAlgorithm.learn, [0]
+
+    def refuse(*_):
+        raise error
+
+    def failing(self, played):
+        rounds_begun[0] += 1
+        if rounds_begun[0] == number:
+            monkeypatch.setattr(PPOAlgorithm, "tensors", refuse)
+            refuse()
+        return learn(self, played)
+
+    monkeypatch.setattr(PPOAlgorithm, "learn", failing)
+
+
+@pytest.mark.parametrize("every", ["1", "1000"])
+def test_a_failure_of_the_gpu_ends_a_run_in_one_line(every, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "run"
+    error = driver.CudaAPIError(700, "Call to cuCtxSynchronize results in\nILLEGAL_ADDRESS")
+    fail_in_round(monkeypatch, 3, error)
+    words = [*COMMAND, "--run-dir", str(folder), "--device", "cuda", "--agent-steps", "64"]
+    assert main([*words, "--checkpoint-every", every]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("fastpg.train: the GPU failed (")
+    assert "cuCtxSynchronize" in said
+    assert "ILLEGAL_ADDRESS" in said
+    if every == "1000":
+        assert said.endswith("nothing was saved before\n")
+        assert not folder.exists()
+        return
+    assert f"--resume {folder}" in said
+    assert checkpoint.load(folder).update == 2
+    monkeypatch.undo()
+    assert main(["--resume", str(folder), "--agent-steps", "48"]) == 0
+    assert checkpoint.load(folder).update == 3
+
+
+def test_errors_of_our_own_keep_their_traceback(tmp_path, monkeypatch):
+    fail_in_round(monkeypatch, 1, ValueError("ours"))
+    words = [*COMMAND, "--run-dir", str(tmp_path / "run"), "--device", "cuda"]
+    with pytest.raises(ValueError, match="ours"):
+        main([*words, "--agent-steps", "16"])
