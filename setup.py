@@ -22,6 +22,7 @@ else:
 
 EMULATOR = "fastpg._emulator"
 HEADERS = [str(p.relative_to(HERE)) for p in sorted((HERE / "csrc").glob("*.h"))]
+PXD = [f"fastpg/_{part}.pxd" for part in ("core", "emulator", "tiles", "training")]
 QUIET = [] if sys.platform == "win32" else ["-Wno-unused-label", "-Wno-unused-function"]
 THREADS = [] if sys.platform == "win32" else ["-pthread"]
 EXTENSIONS = [
@@ -47,13 +48,16 @@ EXTENSIONS = [
         extra_compile_args=[*FLAGS, *QUIET],
         extra_link_args=THREADS,
     ),
-    Extension(
-        "fastpg._training",
-        ["csrc/_training.pyx"],
-        include_dirs=["csrc"],
-        depends=[*HEADERS, "fastpg/_core.pxd", "fastpg/_tiles.pxd", "fastpg/_emulator.pxd"],
-        extra_compile_args=[*FLAGS, *QUIET],
-        extra_link_args=THREADS,
+    *(
+        Extension(
+            f"fastpg.{name}",
+            [f"csrc/{name}.pyx"],
+            include_dirs=["csrc"],
+            depends=[*HEADERS, *PXD],
+            extra_compile_args=[*FLAGS, *QUIET],
+            extra_link_args=THREADS,
+        )
+        for name in ("_training", "_games")
     ),
 ]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fastpg import _training
-from fastpg._training import Pool, Record
+from fastpg._games import Rollout
+from fastpg._training import Pool, Record, shuffled
 from fastpg.credit import WholeEpisodes
 from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
 from fastpg.envs.palette import PALETTE_RED
@@ -166,7 +166,7 @@ class HostRows(GameRows):
     def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[np.ndarray]:
         """See :class:`GameRows`."""
         samples = self.samples(steps)
-        order = samples[_training.shuffled(len(samples), keys)]
+        order = samples[shuffled(len(samples), keys)]
         for at in range(0, len(order), size):
             # in the order of play: what follows each other shows much the same pixels
             yield np.sort(order[at : at + size])
@@ -208,7 +208,7 @@ class Games(WholeEpisodes, HostRows):
         """
         self.network, self.games = network, games
         self.carry = network.sight.carry
-        self.core = _training.Rollout(
+        self.core = Rollout(
             pong_cartridge(),
             network.core,
             pool,

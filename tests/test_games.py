@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastpg._training import Pool, Record, Rollout
+from fastpg._games import Rollout
+from fastpg._training import Pool, Record
 from fastpg.envs.native_game import NativeGame, pong_cartridge
 from fastpg.envs.native_vector import NativeVectorEnv
 from fastpg.envs.palette import PALETTE_RED

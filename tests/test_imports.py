@@ -16,6 +16,7 @@ LEVELS = {
     "_roms": 0,
     "_emulator": 0,
     "_training": 0,
+    "_games": 0,
     "emulator": 1,
     "envs": 1,
     "policy": 2,

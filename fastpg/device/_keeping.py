@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastpg._emulator import SNAPSHOT_BYTES
-from fastpg._training import LAYOUT_VERSION
+from fastpg._games import LAYOUT_VERSION
 from fastpg.device.record import MOST_TILES
 
 _HEAD_BYTES = 8 * 4  # layout, stream, step, between: uint64 each, before the game
@@ -39,7 +39,7 @@ class KeptOnDevice:
 def states_of(
     games: np.ndarray, streams: np.ndarray, steps: np.ndarray, between: np.ndarray
 ) -> list[bytes]:
-    """Games, and the keys of their random numbers, as ``fastpg._training.Rollout`` has them."""
+    """Games, and the keys of their random numbers, as ``fastpg._games.Rollout`` has them."""
     layout = np.full(len(games), LAYOUT_VERSION)
     head = np.stack([a.astype(np.uint64) for a in (layout, streams, steps, between)], axis=1)
     return [first.tobytes() + game.tobytes() for first, game in zip(head, games, strict=True)]
