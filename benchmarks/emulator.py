@@ -10,7 +10,6 @@ import argparse
 import importlib.util
 import json
 import multiprocessing
-import os
 import statistics
 import subprocess
 import sys
@@ -25,10 +24,11 @@ import numpy as np
 from ale_py import ALEInterface, LoggerMode, roms
 
 from fastpg.envs import NativeVectorEnv
+from fastpg.envs.workers import available_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-SKIP, GAMES, CORES = 4, 64, len(os.sched_getaffinity(0))
+SKIP, GAMES, CORES = 4, 64, available_cores()
 # paddles instead of joysticks, the first player has the second, reward known
 GAME = {"pong": "111", "breakout": "100", "space_invaders": "000"}
 NO_VECTORS = "-DA26_NO_VECTORS"

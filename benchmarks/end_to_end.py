@@ -18,8 +18,10 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
+from fastpg.envs.workers import available_cores
+
 HERE = Path(__file__).parent
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+CORES = available_cores()
 
 
 def bare_act_worker(seconds, seed, results):

@@ -11,15 +11,16 @@ it and all that began before it have finished, so that short ones (lost ones) ha
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from fastpg.envs.workers import available_cores
+
 SCORES = (0, 18, 20)
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+CORES = available_cores()
 
 
 def train(preset, env, seed, options, folder):
