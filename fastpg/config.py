@@ -158,6 +158,10 @@ class TrainConfig:
     gae_lambda: float = 0.95
     """ppo: between one-step (0) and whole returns (1) as advantages."""
 
+    lost_weight: float = 1.0
+    """ppo: what a negative reward (in Pong, a lost point) counts beside a positive one. Discounting
+    makes a quick point worth a risk; above 1 takes the risk out again. Scores stay the game's."""
+
     entropy: float = 0.01
     """ppo: weight of the policy's entropy."""
 
@@ -257,6 +261,7 @@ def check(config: TrainConfig) -> None:
         _between(config, name, 0.0, 1.0)
     for name in ("learning_rate", "final_learning_rate", "entropy", "value_weight", "max_gradient"):
         _between(config, name, 0.0, 1e3)
+    _between(config, "lost_weight", 0.0, 1e3)
     _between(config, "clip", 0.0, float("inf"))
     _between(config, "cells", 0, 80)
     _between(config, "past_actions", 0, 16)

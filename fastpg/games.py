@@ -100,8 +100,13 @@ class GameRows(KeepsGames):
         """(steps, N): an array of the record as the games' steps side by side, on the host."""
 
     @abstractmethod
-    def advantages(self, steps: int, gamma: float, lam: float) -> tuple[Any, Any]:
-        """Standardised advantages, and returns, of the last steps: of all entries of the record."""
+    def advantages(
+        self, steps: int, gamma: float, lam: float, lost_weight: float = 1.0
+    ) -> tuple[Any, Any]:
+        """Standardised advantages, and returns, of the last steps: of all entries of the record.
+
+        Negative rewards count ``lost_weight`` times; the record keeps them as they are.
+        """
 
     @abstractmethod
     def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[Any]:
@@ -138,7 +143,7 @@ class HostRows(GameRows):
         """See :class:`GameRows`."""
         whole = getattr(self.record, name)[: self.games * self._stride]
         rows = whole.reshape(self.games, -1)[:, self.carry : self.carry + steps]
-        return np.ascontiguousarray(rows.T)
+        return rows.T.copy()
 
     def entries(self, steps: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`rows`: (steps, N) at the record's entries, zeros elsewhere."""
@@ -149,11 +154,15 @@ class HostRows(GameRows):
 
     # ---- what is learned from ----------------------------------------------------------------
 
-    def advantages(self, steps: int, gamma: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
+    def advantages(
+        self, steps: int, gamma: float, lam: float, lost_weight: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`GameRows`."""
         kernels = get_backend("cython")
+        rewards = self.rows("rewards", steps)
+        rewards[rewards < 0] *= np.float32(lost_weight)
         advantages, returns = kernels.generalized_advantages(
-            self.rows("rewards", steps),
+            rewards,
             self.rows("ends", steps).astype(np.bool_),
             self.rows("values", steps + 1),
             gamma,

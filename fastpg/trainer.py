@@ -90,6 +90,7 @@ def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
         anneal_steps=config.anneal_steps,
         gamma=config.gamma,
         gae_lambda=config.gae_lambda,
+        lost_weight=config.lost_weight,
         clip=config.clip,
         value_weight=config.value_weight,
         max_gradient=config.max_gradient,

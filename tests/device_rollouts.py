@@ -126,11 +126,18 @@ def assert_same_games(host, device, rounds):
     assert ended >= host.games
 
 
-def test_what_is_learned_from_is_the_cpu_s():
+@pytest.mark.parametrize("lost_weight", [1.0, 2.5])
+def test_what_is_learned_from_is_the_cpu_s(lost_weight):
     host, device = with_room(9, *twins("stack"))
+    # a game's rewards are seldom: some more
+    dealt = np.random.default_rng(3).integers(-1, 2, 9 * host.games).astype(np.float32)
     for games in (host, device):
         games.play_steps(9)
-    wanted, got = host.advantages(9, 0.9, 0.8), device.advantages(9, 0.9, 0.8)
+    host.record.rewards[host.samples(9)] = dealt
+    whole = device.record.entries.rewards.copy_to_host()
+    whole[device.samples(9)] = dealt
+    device.record.entries.rewards.copy_to_device(whole)
+    wanted, got = (games.advantages(9, 0.9, 0.8, lost_weight) for games in (host, device))
     order = host.samples(9)
     for a, b in zip(wanted, got, strict=True):
         there = b.copy_to_host()[device.samples(9)]

@@ -92,6 +92,7 @@ def played_model(algorithm, settings):
         games.rows(name, settings.steps_per_update + extra).astype(np.float64)
         for name, extra in (("rewards", 0), ("ends", 0), ("values", 1))
     )
+    rewards[rewards < 0] *= settings.lost_weight
     advantages, running = np.zeros_like(rewards), np.zeros(rewards.shape[1])
     for t in reversed(range(len(rewards))):
         alive = 1 - ends[t]
@@ -107,11 +108,11 @@ def played_model(algorithm, settings):
     return model, x, terms, rest
 
 
-@pytest.mark.parametrize("kind", ["stack", "difference"])
-def test_one_epoch_without_clip_is_an_actor_critic(kind):
+@pytest.mark.parametrize(("kind", "lost_weight"), [("stack", 1.0), ("difference", 3.0)])
+def test_one_epoch_without_clip_is_an_actor_critic(kind, lost_weight):
     """Its one gradient, cut to length, is that of log pi A + entropy - value error."""
     config = replace(FAST, input=kind, epochs=1, clip=np.inf, minibatch=10_000, past_actions=2)
-    config = replace(config, max_gradient=0.01)
+    config = replace(config, max_gradient=0.01, lost_weight=lost_weight)
     algorithm = make(config)
     for _ in range(2):  # the second round begins in the midst of episodes
         played = algorithm.play()
@@ -120,6 +121,7 @@ def test_one_epoch_without_clip_is_an_actor_critic(kind):
         expected, magnitudes = model.gradients(x, terms, *rest, loss)
         mean, heads = (algorithm.optimizer.tensors()[f"mean_{part}"] for part in ("w1", "w2"))
         algorithm.learn(played)
+    assert algorithm.games.rows("rewards", config.steps_per_update).min() < 0
     core, network = algorithm.optimizer.core, algorithm.network
     lit = terms.any(axis=0)[:, None]
     got = np.where(lit, network.rows_outside(core.gradient1), 0)

@@ -42,6 +42,9 @@ ARGUMENTS = {
     "offsets": types.int64[::1],
     "values": FLOATS,
     "taken": FLOATS,
+    "rewards": FLOATS,
+    "lost_weight": types.float32,
+    "out": FLOATS,
 }
 ROW_KERNELS = {
     name: value

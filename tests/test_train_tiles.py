@@ -220,6 +220,7 @@ def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
         (["--clip", "-0.1"], "--clip: expected 0 to inf, got -0.1"),
         (["--clip", "nan"], "--clip: expected"),
         (["--gae-lambda", "1.1"], "--gae-lambda: expected 0 to 1"),
+        (["--lost-weight", "-1"], "--lost-weight: expected 0 to 1000"),
         (["--entropy", "-1"], "--entropy: expected 0 to 1000"),
         (["--value-weight", "inf"], "--value-weight: expected 0 to 1000"),
         (["--max-gradient", "-1"], "--max-gradient: expected 0 to 1000"),

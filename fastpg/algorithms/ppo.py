@@ -34,6 +34,7 @@ class PPOSettings:
     anneal_steps: int
     gamma: float
     gae_lambda: float
+    lost_weight: float
     clip: float
     value_weight: float
     max_gradient: float
@@ -94,7 +95,7 @@ class PPO:
     def learn(self, played: Played) -> dict[str, float]:
         """Some epochs over what was played; returns means over the samples of the last."""
         settings, record = self.settings, self.games.record
-        credit = settings.steps, settings.gamma, settings.gae_lambda
+        credit = settings.steps, settings.gamma, settings.gae_lambda, settings.lost_weight
         advantages, returns = self.games.advantages(*credit)
         done = min(self.agent_steps / settings.anneal_steps, 1.0) if settings.anneal_steps else 0.0
         learning_rate = settings.learning_rate * (1 - done) + settings.final_learning_rate * done

@@ -52,3 +52,13 @@ def scattered(taken, samples, values):
     """Write the values of samples, each to its place."""
     for i in range(cuda.grid(1), samples.shape[0], cuda.gridsize(1)):
         values[samples[i]] = taken[i]
+
+
+# ---- rounds ----------------------------------------------------------------------------------
+
+
+@kernel
+def weighted(rewards, lost_weight, out):
+    """Write rewards, the negative ones times a weight."""
+    for i in range(cuda.grid(1), rewards.shape[0], cuda.gridsize(1)):
+        out[i] = rewards[i] * lost_weight if rewards[i] < 0 else rewards[i]

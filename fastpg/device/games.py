@@ -267,17 +267,21 @@ class DeviceGames(GameRows):
         rows = (self.carry + np.arange(steps)) * self.games
         return (np.arange(self.games)[:, None] + rows).astype(np.int32).ravel()
 
-    def advantages(self, steps: int, gamma: float, lam: float) -> tuple[Any, Any]:
+    def advantages(
+        self, steps: int, gamma: float, lam: float, lost_weight: float = 1.0
+    ) -> tuple[Any, Any]:
         """See :class:`GameRows`; both on the GPU."""
         record, carry, size = self.record, self.carry, steps * self.games
-        raw = cuda.device_array((steps, self.games), np.float32)
+        raw, rewards = (cuda.device_array((steps, self.games), np.float32) for _ in range(2))
         whole = record.steps * self.games
         standard, returns = (cuda.device_array((whole,), np.float32) for _ in range(2))
-        played = (record.rows(name, carry, steps) for name in ("rewards", "ends"))
+        dealt, ends = (record.rows(name, carry, steps) for name in ("rewards", "ends"))
+        weighted = dealt.reshape(size), np.float32(lost_weight), rewards.reshape(size)
+        self._each(row_kernels.weighted, size, *weighted)
         values = record.rows("values", carry, steps + 1)
         own = slice(carry * self.games, carry * self.games + size)
         into = raw, returns[own].reshape(steps, self.games)
-        self._loops.generalized_advantages(*played, values, gamma, lam, *into)
+        self._loops.generalized_advantages(rewards, ends, values, gamma, lam, *into)
         self._loops.standardize(
             raw.reshape(size), cuda.to_device(np.array([0, size])), standard[own]
         )
