@@ -16,9 +16,10 @@ import operator
 import os
 import pickle
 import re
+import shutil
 import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,13 +102,13 @@ def save(
         raise ValueError(f"expected update >= 0 and keep >= 1, got {update} and {keep}")
     folder = Path(run_dir) / FOLDER
     path = folder / f"{update:08d}.safetensors"
-    data = _encode(update, tensors, state)
+    put = _putter(update, tensors, state)
     try:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             _flush_folder(folder.parent)
         _remove_dead(folder)
-        _write(path, data)
+        _write(path, put)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot save: {error.strerror or error}") from error
     for old in [file for file in _listed(folder) if _update_of(file) <= update][:-keep]:
@@ -126,7 +127,7 @@ def save_file(
     Raises:
         CheckpointError: it cannot be written; what stood there is as it was.
     """
-    write(path, _encode(update, tensors, state))
+    _write_or_say(Path(path), _putter(update, tensors, state))
 
 
 def write(path: str | Path, data: bytes) -> None:
@@ -135,11 +136,7 @@ def write(path: str | Path, data: bytes) -> None:
     Raises:
         CheckpointError: it cannot be written.
     """
-    path = Path(path)
-    try:
-        _write(path, data)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot save: {error.strerror or error}") from error
+    _write_or_say(Path(path), lambda temporary: temporary.write_bytes(data))
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -186,7 +183,10 @@ def _newest_good(bad: Path) -> Path | None:
 # ---- bytes --------------------------------------------------------------------------------------
 
 
-def _encode(update: int, tensors: Mapping[str, Array], state: Mapping[str, Any]) -> bytes:
+def _putter(
+    update: int, tensors: Mapping[str, Array], state: Mapping[str, Any]
+) -> Callable[[Path], None]:
+    """What makes the file; arrays go to the disk as they lie, since copies would take memory."""
     arrays = {}
     for name, array in tensors.items():
         if not isinstance(name, str) or name == "__metadata__":
@@ -203,10 +203,22 @@ def _encode(update: int, tensors: Mapping[str, Array], state: Mapping[str, Any])
         "state": json.dumps(dict(state)),
         "checksum": _NO_CHECKSUM,
     }
-    data = safetensors.numpy.save(arrays, metadata)
-    field = f'"checksum":"{_NO_CHECKSUM}"'
-    digest = hashlib.sha256(data).hexdigest()
-    return data.replace(field.encode(), f'"checksum":"{digest}"'.encode(), 1)
+
+    def put(path: Path) -> None:
+        try:
+            safetensors.numpy.save_file(arrays, path, metadata)
+        except safetensors.SafetensorError as error:  # its name for what the system refuses
+            raise OSError(str(error)) from error
+        with open(path, "r+b") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            length = file.read(8)
+            found = _CHECKSUM.search(length + file.read(struct.unpack("<Q", length)[0]))
+            assert found is not None
+            file.seek(found.start(1))
+            file.write(digest.encode())
+
+    return put
 
 
 def _read(path: Path) -> Checkpoint:
@@ -263,19 +275,27 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
 # ---- files --------------------------------------------------------------------------------------
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Put the bytes under this name in one step: either the old file stands there or the new."""
+def _write_or_say(path: Path, put: Callable[[Path], object]) -> None:
+    try:
+        _write(path, put)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot save: {error.strerror or error}") from error
+
+
+def _write(path: Path, put: Callable[[Path], object]) -> None:
+    """Have a file made, under this name in one step: either the old one stands there or the new.
+
+    ``put`` gets a path in a folder of its own: safetensors writes temporary files beside its own.
+    """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
+        temporary.mkdir(exist_ok=True)
+        put(temporary / path.name)
+        with open(temporary / path.name, "r+b") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+        os.replace(temporary / path.name, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     _flush_folder(path.parent)
 
 
@@ -288,11 +308,14 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _remove_dead(folder: Path) -> None:
-    """Remove the temporary files of saves whose process is gone: before a save, for the room."""
+    """Remove the temporary folders of saves whose process is gone: before a save, for the room."""
     for file in folder.iterdir():
         found = _TEMPORARY.fullmatch(file.name)
-        if found and file.is_file() and not _other_process_lives(int(found[1])):
-            file.unlink(missing_ok=True)
+        if found and not _other_process_lives(int(found[1])):
+            if file.is_dir():
+                shutil.rmtree(file, ignore_errors=True)
+            else:  # as earlier versions made them
+                file.unlink(missing_ok=True)
 
 
 def _other_process_lives(pid: int) -> bool:

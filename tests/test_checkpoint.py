@@ -230,6 +230,9 @@ def test_dead_temporary_files_are_removed_and_nothing_else(tmp_path):
     alive = [f".00000002.safetensors.tmp-{os.getppid()}", ".x.tmp-1", "00000002.safetensors.tmp"]
     for name in dead + alive:
         (folder / name).write_bytes(b"half")
+    dead = folder / f".00000004.safetensors.tmp-{ended.pid}"
+    dead.mkdir()
+    (dead / "00000004.safetensors").write_bytes(b"half")
     save(tmp_path, 3, {}, {})
     left = {path.name for path in folder.iterdir()}
     assert left == {"00000001.safetensors", "00000003.safetensors", *alive}
