@@ -226,6 +226,21 @@ cdef class Network:
         free(self.latest)
 
 
+def check_twins(twins, rows, heads):
+    """Refuse twins that are not each other's, or lie in the other layer."""
+    unsigned = np.where(twins < 0, ~twins, twins)
+    own = np.arange(rows + heads)
+    if (
+        twins.shape != own.shape
+        or (unsigned >= rows + heads).any()
+        or ((unsigned < rows) != (own < rows)).any()
+        or (unsigned[unsigned] != own).any()
+        or (twins[:rows] < 0).any()
+        or ((twins < 0) != (twins[unsigned] < 0)).any()
+    ):
+        raise ValueError(f"twins: expected rows in pairs, {rows}, then heads, {heads}")
+
+
 cdef class Learner:
     """Gradients of a network's weights, and steps along them."""
 
@@ -238,13 +253,19 @@ cdef class Learner:
     cdef object arrays
     cdef int64_t most
 
-    def __cinit__(self, Network network not None, Pool pool not None, int64_t most_samples):
+    def __cinit__(
+        self, Network network not None, Pool pool not None, int64_t most_samples,
+        const int32_t[::1] twins=None,
+    ):
         cdef int64_t blocks = network.n.blocks, rows = network.n.rows, places = network.n.places
         cdef int64_t heads = network.n.heads
         cdef int64_t pieces = (most_samples + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
         if most_samples < 1:
             raise ValueError(f"most_samples: expected at least 1, got {most_samples}")
         self.network, self.pool, self.most = network, pool, most_samples
+        if twins is not None:
+            check_twins(np.asarray(twins), rows, heads)
+            self.l.twins = &twins[0]
         self.gradient1 = zeros((blocks, places, FASTPG_UNITS), np.float32)
         self.gradient2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
         self.mean1 = zeros((blocks, rows, FASTPG_UNITS), np.float32)
@@ -258,7 +279,7 @@ cdef class Learner:
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
         loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
-        self.arrays = marks, touched, norms, hidden, parts, gradients, loss_sums
+        self.arrays = twins, marks, touched, norms, hidden, parts, gradients, loss_sums
         self.l.net = &network.n
         cdef float[:, :, ::1] g1 = self.gradient1, g2 = self.gradient2
         cdef float[:, :, ::1] m1 = self.mean1, m2 = self.mean2, s1 = self.square1, s2 = self.square2

@@ -13,6 +13,8 @@
 
 typedef struct {
     fastpg_network_t *net;
+    const int32_t *twins;   /* (rows + heads,), or NULL; else units are pairs: weight (r, h) is weight (twins[r], h ^ 1), of
+                             * the other sign where ~twins[r] stands there; heads lie behind the rows */
     float *g1, *g2;         /* as net->w1 and net->w2 */
     uint8_t *marks;         /* (places + 8,), looked through in words: whether this minibatch lights it */
     int32_t *rows, *sums;   /* the rows and the sums that are marked, in their order */
@@ -107,6 +109,10 @@ static void fastpg_plan(fastpg_learner_t *l, const fastpg_record_t *r, const int
         for (int x = p.x; x < p.x + p.width; x++)
             memset(l->marks + fastpg_pixel_row(p.plane, x, p.y), 1, (size_t)p.height);
     }
+    if (l->twins)
+        for (int64_t row = fastpg_next_mark(l->marks, 0, n->cells); row < n->cells;
+             row = fastpg_next_mark(l->marks, row + 1, n->cells))
+            l->marks[l->twins[row]] = 1;
     for (int64_t row = fastpg_next_mark(l->marks, 0, n->rows); row < n->rows; /* cells lie behind all pixels */
          row = fastpg_next_mark(l->marks, row + 1, n->rows)) {
         l->rows[l->row_count++] = (int32_t)row;
@@ -290,6 +296,45 @@ FASTPG_INLINE fastpg_units_t fastpg_gradient_of(const fastpg_learner_t *l, int64
     return gradient;
 }
 
+/* Add the gradients of two rows that are each other's twins: both then have that of the weights that they share. */
+FASTPG_INLINE void fastpg_join_rows(float *row, float *twin, float sign) {
+    for (int k = 0; k < FASTPG_UNITS; k += 2) {
+        const float even = row[k] + sign * twin[k + 1], odd = row[k + 1] + sign * twin[k];
+        row[k] = even;
+        row[k + 1] = odd;
+        twin[k + 1] = sign * even;
+        twin[k] = sign * odd;
+    }
+}
+
+FASTPG_INLINE void fastpg_join_block(fastpg_learner_t *l, int64_t block) {
+    const fastpg_network_t *n = l->net;
+    float *g1 = l->g1 + block * n->places * FASTPG_UNITS, *g2 = l->g2 + block * n->heads * FASTPG_UNITS;
+    for (int64_t k = 0; k < l->row_count; k++) {
+        const int64_t row = l->rows[k], twin = l->twins[row];
+        if (row <= twin) fastpg_join_rows(g1 + row * FASTPG_UNITS, g1 + twin * FASTPG_UNITS, 1);
+    }
+    for (int64_t o = 0; o < n->heads; o++) {
+        const int64_t given = l->twins[n->rows + o], twin = (given < 0 ? ~given : given) - n->rows;
+        if (o <= twin) fastpg_join_rows(g2 + o * FASTPG_UNITS, g2 + twin * FASTPG_UNITS, given < 0 ? -1 : 1);
+    }
+}
+
+/* Sum of the squares of the gradients of the weights that are learned: of a pair of units, one's. */
+FASTPG_INLINE double fastpg_squares(const fastpg_learner_t *l, int64_t block) {
+    const fastpg_network_t *n = l->net;
+    double squares = 0;
+    for (int64_t k = 0; k < l->row_count; k++) {
+        const fastpg_units_t what = fastpg_gradient_of(l, block, l->rows[k]);
+        squares += fastpg_head(&what, (const float *)&what);
+    }
+    for (int64_t o = 0; o < n->heads; o++) {
+        const float *row = l->g2 + (block * n->heads + o) * FASTPG_UNITS;
+        for (int k = 0; k < FASTPG_UNITS; k++) squares += (double)row[k] * row[k];
+    }
+    return l->twins ? squares / 2 : squares;
+}
+
 /* Hand the gradients of sums to their pixels, and those of pixels to their cells; sum up the squares of all. */
 FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) {
     const fastpg_network_t *n = l->net;
@@ -300,20 +345,14 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
             for (int y = p.y; y < p.y + p.height; y++)
                 fastpg_add_to_gradient(l, block, fastpg_pixel_row(p.plane, x, y), &what);
     }
-    double norm = 0;
-    for (int64_t k = 0; k < l->row_count; k++) {
+    for (int64_t k = 0; n->cell && k < l->row_count && l->rows[k] < n->past; k++) {
         const int64_t row = l->rows[k];
         const fastpg_units_t what = fastpg_gradient_of(l, block, row);
-        if (n->cell && row < n->past)
-            fastpg_add_to_gradient(
-                l, block, fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS), &what);
-        norm += fastpg_head(&what, (const float *)&what);
+        fastpg_add_to_gradient(
+            l, block, fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS), &what);
     }
-    for (int64_t o = 0; o < n->heads; o++) {
-        const float *row = l->g2 + (block * n->heads + o) * FASTPG_UNITS;
-        for (int k = 0; k < FASTPG_UNITS; k++) norm += (double)row[k] * row[k];
-    }
-    l->norms[block] = norm;
+    if (l->twins) fastpg_join_block(l, block);
+    l->norms[block] = fastpg_squares(l, block);
 }
 
 /* ---- steps uphill --------------------------------------------------------------------------- */

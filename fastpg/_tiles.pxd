@@ -119,6 +119,7 @@ cdef extern from "fastpg_learn.h" nogil:
         double value_error
     ctypedef struct fastpg_learner_t:
         fastpg_network_t *net
+        const int32_t *twins
         float *g1
         float *g2
         uint8_t *marks

@@ -65,7 +65,9 @@ class Learner:
     gradient1: np.ndarray
     gradient2: np.ndarray
     updates: int
-    def __init__(self, network: Network, pool: Pool, most_samples: int) -> None: ...
+    def __init__(
+        self, network: Network, pool: Pool, most_samples: int, twins: np.ndarray | None = None
+    ) -> None: ...
     def gradient(
         self,
         record: Record,

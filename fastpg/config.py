@@ -119,6 +119,11 @@ class TrainConfig:
     learned of one place is learned of those around it; the network is the same (backend tiles).
     0: none."""
 
+    mirror: bool = False
+    """Whether hidden units learn in pairs that are each other's mirror image, up and down
+    exchanged, so that what is learned of one half of Pong's field is learned of the other; the
+    network is the same (backend tiles)."""
+
     learning_rate: float = 2e-3
     """Step size of RMSProp or Adam."""
 
@@ -277,6 +282,10 @@ def check(config: TrainConfig) -> None:
             f"--views: expected 1 to 8 that rise from 0 to at most {_MOST_LAG}, "
             f"got {' '.join(map(str, views)) or 'none'}"
         )
+    if config.mirror and config.hidden % 2:
+        raise ConfigError(f"--hidden: expected an even number with --mirror, got {config.hidden}")
+    if config.mirror and config.cells and 80 % config.cells:
+        raise ConfigError(f"--cells: expected to divide 80 with --mirror, got {config.cells}")
     _check_algorithm(config)
     if config.device == "cuda":
         _check_cuda(config)

@@ -33,6 +33,7 @@ class RolloutSetup:
     action_table: tuple[int, ...]
     sight: Sight = field(default_factory=Sight)
     cell: int = 0
+    mirrored: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

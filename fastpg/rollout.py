@@ -18,6 +18,7 @@ from fastpg.recording import Episode, concatenate_inputs
 
 # Pong's two decisions, as in the article: output 0 is DOWN and 1 is UP, as ale-py numbers them.
 PONG_ACTIONS = (3, 2)
+_UPSIDE_DOWN = {2: 3, 3: 2}
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def action_table(game: str, action_count: int, idle: bool = False) -> tuple[int,
     if game != "pong":
         return action_count, tuple(range(action_count))
     return (3, (0, *PONG_ACTIONS)) if idle else (1, PONG_ACTIONS)
+
+
+def mirrored_actions(table: Sequence[int]) -> tuple[int, ...]:
+    """For each of Pong's actions in ``table`` the one that takes its place upside down."""
+    return tuple(table.index(_UPSIDE_DOWN.get(action, action)) for action in table)
 
 
 def rehearsal(kind: str) -> Episode:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastpg._training import Learner, Network, Pool, Record
 from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
+from fastpg.mirror import follow, twins
 
 SAMPLES_AT_ONCE = 512  # their hidden units, 128 KB a block, stay in a core's cache
 SUMS = ("entropy", "divergence", "clipped", "value_error")  # that gradients come with
@@ -57,13 +58,43 @@ class TileNetwork:
         core: the compiled network.
         hidden: H, number of hidden units.
         cell: pixels in a cell's side; 0: no cells.
+        twins: (rows + heads,) int32, see :func:`fastpg.mirror.twins`, if hidden units come in pairs
+            that are each other's mirror image; or None.
     """
 
     def __init__(
-        self, hidden: int, sight: Sight, actions: int, outputs: int, value: bool, cell: int = 0
+        self,
+        hidden: int,
+        sight: Sight,
+        actions: int,
+        outputs: int,
+        value: bool,
+        cell: int = 0,
+        mirrored: tuple[int, ...] | None = None,
     ):
+        """Weights of 0.
+
+        Args:
+            hidden: H, number of hidden units.
+            sight: what it sees.
+            actions: A, number of actions.
+            outputs: logits: A, or 1 for two actions.
+            value: whether there is a value head.
+            cell: pixels in a cell's side; 0: no cells.
+            mirrored: for each action the one that takes its place upside down: units learn in
+                pairs; None: each by itself.
+        """
         self.hidden, self.sight, self.outputs, self.cell = hidden, sight, outputs, cell
         self.actions = actions
+        self.twins: np.ndarray | None = None
+        if mirrored is not None:
+            if hidden % 2 or (cell and VIEW_SIDE % cell):
+                raise ValueError(
+                    f"hidden, cell: expected pairs of units, and cells that divide {VIEW_SIDE}, "
+                    f"got {hidden}, {cell}"
+                )
+            shape = sight.planes, sight.past_actions, mirrored, outputs, value, cell
+            self.twins = twins(*shape)
         self.core = Network(
             hidden,
             sight.views,
@@ -95,7 +126,9 @@ class TileNetwork:
         cells = rng.standard_normal((self.core.rows - self.core.inputs, self.hidden))
         tensors = {"w1": w1 * scale, "w2": w2[: self.outputs], "value": w2[self.outputs :]}
         parts = np.concatenate([tensors["w1"], cells * scale * _CELLS_SCALE])
-        self.load(tensors | {"w1_parts": parts})
+        self._load(tensors | {"w1_parts": parts})
+        if self.twins is not None:
+            self._load_matrix(follow(self._matrix(), self.twins))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The weights as copies.
@@ -114,7 +147,32 @@ class TileNetwork:
         return tensors
 
     def load(self, tensors: dict[str, Any]) -> None:
-        """Take over the weights of :meth:`tensors`; without ``w1_parts`` those of cells are 0."""
+        """Take over the weights of :meth:`tensors`; without ``w1_parts`` those of cells are 0.
+
+        Raises:
+            ValueError: they have other shapes, or units that come in pairs are none.
+        """
+        self._load(tensors)
+        if self.twins is not None:
+            matrix = self._matrix()
+            if not np.array_equal(matrix, follow(matrix, self.twins), equal_nan=True):
+                raise ValueError("w1, w2: expected hidden units that mirror each other in pairs")
+
+    def _matrix(self) -> np.ndarray:
+        """(rows + heads, H): all weights, rows as inside."""
+        blocks = np.concatenate([self.core.w1[:, : self.core.rows], self.core.w2], axis=1)
+        return blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1)[:, : self.hidden]
+
+    def _load_matrix(self, matrix: np.ndarray) -> None:
+        """Take over :meth:`_matrix`."""
+        rows, heads, (blocks, _, units) = self.core.rows, self.core.heads, self.core.w2.shape
+        whole = np.zeros((rows + heads, blocks * units), np.float32)
+        whole[:, : self.hidden] = matrix
+        inside = whole.reshape(rows + heads, blocks, units).transpose(1, 0, 2)
+        self.core.w1[:, :rows], self.core.w2[:] = inside[:, :rows], inside[:, rows:]
+        self.core.changed()
+
+    def _load(self, tensors: dict[str, Any]) -> None:
         parts = np.zeros((self.core.rows, self.hidden), np.float32)
         given = tensors["w1_parts"] if self.cell and "w1_parts" in tensors else tensors["w1"]
         if given.shape not in (parts.shape, (self.core.inputs, self.hidden)):
@@ -220,7 +278,7 @@ class Optimizer:
                 backward pass.
         """
         self.network, self.moments = network, moments
-        self.core = Learner(network.core, pool, samples_at_once)
+        self.core = Learner(network.core, pool, samples_at_once, network.twins)
         self.finite = True
         self.forget_sums()
 

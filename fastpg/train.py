@@ -98,6 +98,8 @@ def parse(argv: Sequence[str]) -> tuple[TrainConfig, Checkpoint | None]:
 def resolve_auto(config: TrainConfig, rules: Rules) -> TrainConfig:
     """The same settings with the emulator's and the backend's names instead of ``auto``."""
     emulator = resolve_emulator(config.emulator, rules, config.env)
+    if config.mirror and rules.game != "pong":
+        raise ConfigError(f"--env {config.env}: --mirror is for Pong alone")
     return resolve_backend(replace(config, emulator=emulator))
 
 
@@ -110,7 +112,7 @@ def resolve_backend(config: TrainConfig) -> TrainConfig:
             raise ConfigError("--input raw: needs --backend cython, numba or reference, got tiles")
     else:
         usual = TrainConfig()
-        for name in ("past_actions", "views", "cells"):
+        for name in ("past_actions", "views", "cells", "mirror"):
             if getattr(config, name) != getattr(usual, name):
                 option = "--" + name.replace("_", "-")
                 raise ConfigError(f"{option}: needs --backend tiles, got {config.backend}")

@@ -24,7 +24,7 @@ from fastpg.envs.workers import available_cores
 from fastpg.games import GameRows, Games
 from fastpg.metrics import MetricsFile, Progress, Row, ScoreWindow, TensorBoard
 from fastpg.player import RolloutSetup
-from fastpg.rollout import action_table
+from fastpg.rollout import action_table, mirrored_actions
 from fastpg.run_dir import METRICS
 from fastpg.stepped_games import SteppedGames
 from fastpg.stepped_rows import SteppedRows
@@ -47,6 +47,7 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
         action_table=table,
         sight=Sight(config.views, config.input == "difference", config.past_actions),
         cell=config.cells,
+        mirrored=mirrored_actions(table) if config.mirror else None,
     )
     cores = config.threads or available_cores()
     if config.algorithm == "ppo":
@@ -121,6 +122,7 @@ def _shape(setup: RolloutSetup, value: bool) -> dict[str, Any]:
         "outputs": setup.outputs,
         "value": value,
         "cell": setup.cell,
+        "mirrored": setup.mirrored,
     }
 
 

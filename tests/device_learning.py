@@ -4,6 +4,7 @@ Run by tests/test_device_learning.py in a process of its own: in numba's simulat
 there is one.
 """
 
+import itertools
 import sys
 
 import numpy as np
@@ -49,11 +50,11 @@ def outputs_of(actions):
     return 1 if actions == 2 else actions
 
 
-def twins(sight, hidden, actions, cell, value=True, seed=0):
+def twins(sight, hidden, actions, cell, value=True, seed=0, mirrored=None):
     """Networks of CPU and GPU with equal weights."""
     outputs = outputs_of(actions)
-    host = make_network(sight, hidden, actions, outputs, value, seed, cell)
-    device = DeviceNetwork(hidden, sight, actions, outputs, value, cell)
+    host = make_network(sight, hidden, actions, outputs, value, seed, cell, mirrored)
+    device = DeviceNetwork(hidden, sight, actions, outputs, value, cell, mirrored)
     device.load(host.tensors())
     return host, device
 
@@ -192,9 +193,9 @@ LOSSES = {
 class Case:
     """Networks, entries as a model and on the GPU, and what is to be learned from them."""
 
-    def __init__(self, sight, hidden, actions, cell, count=20, value=True):
+    def __init__(self, sight, hidden, actions, cell, count=20, value=True, mirrored=None):
         rng = np.random.default_rng(hidden)
-        self.host, self.network = twins(sight, hidden, actions, cell, value)
+        self.host, self.network = twins(sight, hidden, actions, cell, value, mirrored=mirrored)
         self.entries, self.games = make_entries(rng, count, actions), 1
         self.entries.views[count // 3] = 0  # it is dots everywhere, which take time
         self.record = DeviceRecord.of_host(self.entries.record(), 1)
@@ -288,9 +289,9 @@ def test_the_order_of_samples_changes_no_bit():
 
 def test_no_sum_can_overflow():
     for samples in (1, 100, 4096, 1 << 20, (1 << 31) - 1):
-        for cell in (0, 1, 5, 16):
-            most = samples * max(cell, 1) ** 2 * int(LARGEST)
-            assert most << fraction_bits(samples, cell) < 1 << 62
+        for cell, paired in itertools.product((0, 1, 5, 16), (False, True)):
+            most = samples * max(cell, 1) ** 2 * int(LARGEST) << paired
+            assert most << fraction_bits(samples, cell, paired) < 1 << 62
     assert fraction_bits(4096, 0) == 36
 
 
@@ -405,9 +406,19 @@ def test_rmsprop_is_the_cpu_s_though_rows_light_seldom():
     assert far > 500
 
 
-def test_both_learn_the_same():
+@pytest.mark.parametrize(
+    "case",
+    [
+        SIGHTS["stack of cells"],
+        # hidden units in pairs, each other's mirror image
+        (*SIGHTS["stack of cells"], 20, True, (1, 0)),
+        (Sight((0, 2), True, 1), 4, 3, 0, 20, True, (0, 2, 1)),
+    ],
+    ids=["apart", "pairs", "pairs of a difference"],
+)
+def test_both_learn_the_same(case):
     """Four steps of Adam by the CPU and the GPU, each from its own weights."""
-    case, rng = Case(*SIGHTS["stack of cells"]), np.random.default_rng(1)
+    case, rng = Case(*case), np.random.default_rng(1)
     cpu, record = make_optimizer(case.host), case.entries.record()
     optimizer, first = DeviceOptimizer(case.network, ("mean", "square")), case.host.tensors()
     objective = Objective(0.2, 0.01, 0.5, 0.5)
@@ -422,6 +433,7 @@ def test_both_learn_the_same():
     for name in ("w1", "w2", "value"):
         moved = np.abs(expected[name] - first[name]).mean()
         assert np.abs(after[name] - expected[name]).mean() < 1e-3 * moved
+    case.host.load(after)  # it refuses units that should be pairs and are none
 
 
 def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():

@@ -41,10 +41,10 @@ ARGUMENTS = {
     "record": RECORD,
     "gradient": GRADIENT,
     "blocks": BLOCKS,
-    **dict.fromkeys(("chosen", "samples"), INTS),
+    **dict.fromkeys(("chosen", "samples", "twins"), INTS),
     **dict.fromkeys(("hidden", "heads", "weights", "means", "squares"), ROWS),
     **dict.fromkeys(("advantages", "returns"), FLOATS),
-    **dict.fromkeys(("unit", "scale", "longest"), types.float64),
+    **dict.fromkeys(("unit", "scale", "share", "longest"), types.float64),
     **dict.fromkeys(("rate", "epsilon", "decay", "keep1", "keep2"), types.float32),
     **dict.fromkeys(("updates", "games", "steps", "carry"), types.int64),
     **dict.fromkeys(("past", "inputs", "rows", "cell"), types.int64),
@@ -65,8 +65,8 @@ KERNELS = {
     if "cuda" in value.py_func.__code__.co_names and not value.targetoptions["device"]
 }
 NAMES = [
-    *("add_up", "evaluate", "add_gradients", "run_down", "fold", "judge", "adam", "rmsprop"),
-    "shuffle",
+    *("add_up", "evaluate", "add_gradients", "run_down", "join", "fold", "judge"),
+    *("adam", "rmsprop", "shuffle"),
 ]
 
 

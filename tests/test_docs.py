@@ -37,7 +37,7 @@ def in_order(page):
 
 def test_all_are_found():
     counts = {page: len(code) for page, code in PYTHON.items()}
-    assert counts == {"algorithm.md": 3, "embedding.md": 2, "emulator.md": 1, "quickstart.md": 1}
+    assert counts == {"algorithm.md": 4, "embedding.md": 2, "emulator.md": 1, "quickstart.md": 1}
     assert len(blocks(ALL, "python")) == sum(counts.values()) + 2
     assert len(blocks(ALL, "cython")) == 1
     assert (len(SHELL), len(CELLS)) == (25, 24)

@@ -20,6 +20,7 @@ LEVELS = {
     "emulator": 1,
     "envs": 1,
     "policy": 2,
+    "mirror": 2,
     "tiles": 2,
     "games": 2,
     "credit": 2,

@@ -25,6 +25,8 @@ RUNS = {  # settings, and the limit that four updates reach, and two
     ),
     "actor-critic": ([*FAST, "--epochs", "1", "--clip", "inf"], "--agent-steps", 1024, 512),
     "on ale-py": ([*FAST, "--emulator", "ale", "--views", "0", "3"], "--agent-steps", 1024, 512),
+    "mirrored": ([*FAST, "--mirror", "--lost-weight", "3"], "--agent-steps", 1024, 512),
+    "pong, mirrored": (["--episodes-per-batch", "2", "--mirror"], "--episodes", 8, 4),
     "pong": (["--episodes-per-batch", "2"], "--episodes", 8, 4),
     "stack": (
         "--episodes-per-batch 2 --num-envs 1 --input stack --views 0 1 4 --past-actions 2 "
@@ -215,6 +217,16 @@ def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
         ),
         (["--preset", "fast", "--cells", "81"], "--cells: expected 0 to 80, got 81"),
         (["--cells", "5", "--backend", "numba"], "--cells: needs --backend tiles, got numba"),
+        (["--mirror", "--backend", "numba"], "--mirror: needs --backend tiles, got numba"),
+        (["--mirror", "--hidden", "7"], "--hidden: expected an even number with --mirror, got 7"),
+        (
+            ["--mirror", "--preset", "fast", "--cells", "6"],
+            "--cells: expected to divide 80 with --mirror, got 6",
+        ),
+        (
+            ["--mirror", "--env", "ALE/Breakout-v5"],
+            "--env ALE/Breakout-v5: --mirror is for Pong alone",
+        ),
         (["--past-actions", "17"], "--past-actions: expected 0 to 16, got 17"),
         (["--past-actions", "1", "--backend", "numba"], "--past-actions: needs --backend tiles"),
         (["--clip", "-0.1"], "--clip: expected 0 to inf, got -0.1"),

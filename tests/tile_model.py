@@ -55,10 +55,17 @@ def make_entries(rng: np.random.Generator, count: int, actions: int) -> Entries:
 
 
 def make_network(
-    sight: Sight, hidden: int, actions: int, outputs: int, value: bool, seed: int = 0, cell: int = 0
+    sight: Sight,
+    hidden: int,
+    actions: int,
+    outputs: int,
+    value: bool,
+    seed: int = 0,
+    cell: int = 0,
+    mirrored: tuple[int, ...] | None = None,
 ) -> TileNetwork:
     """A network whose hidden units and logits are of ordinary size."""
-    network = TileNetwork(hidden, sight, actions, outputs, value, cell)
+    network = TileNetwork(hidden, sight, actions, outputs, value, cell, mirrored)
     network.initialize(seed, 0.1, None)
     return network
 

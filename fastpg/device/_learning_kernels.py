@@ -91,10 +91,40 @@ def _slope(gradient, row, h, scale):
 
 
 @kernel
-def fold(gradient, norms, inputs, rows, cell, scale):
+def join(gradient, twins, inputs, rows):
+    """Add the gradients of rows that are each other's ``twins``, see fastpg/mirror.py.
+
+    Rows ``inputs`` to ``rows``, those of cells, come after: sums of what is joined here.
+    """
+    for row in range(cuda.blockIdx.x, gradient.sums.shape[0], cuda.gridDim.x):
+        given = np.int64(twins[row])
+        twin, sign = (given, np.int64(1)) if given >= 0 else (-1 - given, np.int64(-1))
+        if (row < inputs or row >= rows) and row <= twin:
+            lit = gradient.touched[row] | gradient.touched[twin]
+            if lit:
+                for pair in range(cuda.threadIdx.x, gradient.sums.shape[1] // 2, cuda.blockDim.x):
+                    _join(gradient.sums, row, twin, 2 * pair, sign)
+            cuda.syncthreads()  # all have read which lit
+            if cuda.threadIdx.x == 0:
+                gradient.touched[row] = lit
+                gradient.touched[twin] = lit
+
+
+@device
+def _join(sums, row, twin, h, sign):
+    """The gradients of two units that are a pair, of which ``h`` is the even one."""
+    even = sums[row, h] + sign * sums[twin, h + 1]
+    odd = sums[row, h + 1] + sign * sums[twin, h]
+    sums[row, h], sums[row, h + 1] = even, odd
+    sums[twin, h + 1], sums[twin, h] = sign * even, sign * odd
+
+
+@kernel
+def fold(gradient, norms, inputs, rows, cell, scale, share):
     """Gradients of cells from their pixels'; each block's part of the sum of all squares.
 
-    Rows ``inputs`` to ``rows`` are those of cells.
+    Rows ``inputs`` to ``rows`` are those of cells; ``share`` of the squares counts: of units in
+    pairs one's.
     """
     total = 0.0
     for row in range(cuda.blockIdx.x, gradient.sums.shape[0], cuda.gridDim.x):
@@ -106,7 +136,7 @@ def fold(gradient, norms, inputs, rows, cell, scale):
                 total += times64(slope, slope)
     total = _block_sum(total)
     if cuda.threadIdx.x == 0:
-        norms[cuda.blockIdx.x] = total
+        norms[cuda.blockIdx.x] = share * total
 
 
 @device

@@ -36,6 +36,7 @@ SHARED_BYTES = 4 << 20  # the code and what games share, rounded up
 PLAYER_BYTES = VIEW_BYTES + 25 + 3 * 17  # streams, steps, between, left; the kept ones'
 TAIL_BYTES = 68
 _BLOCKS = 2048  # of a launch that learns, each with a sample's hidden units
+_ROW_BYTES = 13  # a row has beside its numbers: cover, touched, updated, twin
 ENTRY_BYTES = TAIL_BYTES + 13 + 20
 
 
@@ -111,7 +112,7 @@ def learner_bytes(rows: int, inputs: int, heads: int, hidden: int, cell: int) ->
     """
     weights = (rows + heads) * hidden
     sums = inputs * hidden if cell else 0
-    return weights * (4 + 8 + 4 + 4) + 4 * (sums + _BLOCKS * hidden) + 9 * (rows + heads)
+    return weights * (4 + 8 + 4 + 4) + 4 * (sums + _BLOCKS * hidden) + _ROW_BYTES * (rows + heads)
 
 
 def require_room_to_learn(
@@ -132,7 +133,7 @@ def require_room_to_learn(
     """
     needed = learner_bytes(rows, inputs, heads, hidden, cell)
     if needed > free:
-        other = 9 * (rows + heads)
+        other = _ROW_BYTES * (rows + heads)
         most = max(0, (free - other) // (learner_bytes(rows, inputs, heads, 1, cell) - other))
         raise MemoryError(
             f"hidden: {hidden:,} hidden units, with their optimizer, need {needed / 2**30:.1f} GiB "

@@ -50,6 +50,7 @@ class DeviceNetwork:
             :meth:`load` or :meth:`tensors`.
         weights: (rows + heads, H) float32 on the GPU: all that is learned.
         layers: the same, as kernels take it.
+        twins: the host's, on the GPU, if hidden units come in pairs; or None.
 
     Raises:
         BackendUnavailable: no GPU, or no driver; the message says what to do.
@@ -57,11 +58,18 @@ class DeviceNetwork:
     """
 
     def __init__(
-        self, hidden: int, sight: Sight, actions: int, outputs: int, value: bool, cell: int = 0
+        self,
+        hidden: int,
+        sight: Sight,
+        actions: int,
+        outputs: int,
+        value: bool,
+        cell: int = 0,
+        mirrored: tuple[int, ...] | None = None,
     ):
         self.hidden, self.sight, self.outputs, self.cell = hidden, sight, outputs, cell
         self.actions = actions
-        self.host = TileNetwork(hidden, sight, actions, outputs, value, cell)
+        self.host = TileNetwork(hidden, sight, actions, outputs, value, cell, mirrored)
         self._add_up: Any = None
         core = self.host.core
         self.rows, self.inputs, self.heads = core.rows, core.inputs, core.heads
@@ -69,6 +77,8 @@ class DeviceNetwork:
         if room is not None:
             require_room_to_learn(room[0], self.rows, self.inputs, self.heads, hidden, cell)
         self.weights = cuda.to_device(np.zeros((self.rows + self.heads, hidden), np.float32))
+        paired = self.host.twins
+        self.twins = None if paired is None else cuda.to_device(paired)
         parts = self.weights[: self.rows]
         self.layers = Layers(
             w1=cuda.device_array((self.inputs, hidden), np.float32) if cell else parts,

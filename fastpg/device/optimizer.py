@@ -66,12 +66,13 @@ def _zeros(shape: Any, dtype: Any) -> Any:
     return cuda.to_device(np.zeros(shape, dtype))
 
 
-def fraction_bits(samples: int, cell: int) -> int:
+def fraction_bits(samples: int, cell: int, paired: bool = False) -> int:
     """Bits behind the point with which no sum over so many samples can overflow.
 
-    Each has at most ``LARGEST`` at a pixel, and at every pixel of a cell.
+    Each has at most ``LARGEST`` at a pixel, at every pixel of a cell, and as much at its unit's
+    mirror image.
     """
-    terms = samples * max(cell, 1) ** 2 * int(LARGEST)
+    terms = samples * max(cell, 1) ** 2 * (1 + paired) * int(LARGEST)
     return min(_MOST_BITS, 62 - terms.bit_length())
 
 
@@ -207,7 +208,8 @@ class DeviceOptimizer:
             weight: of each sample.
         """
         network, gradient, blocks = self.network, self._gradient, self._blocks
-        unit = 2.0 ** fraction_bits(samples.shape[0], network.cell)
+        paired = network.twins is not None
+        unit = 2.0 ** fraction_bits(samples.shape[0], network.cell, paired)
         scale = weight / unit
         weights = tuple(map(float, objective[:3]))
         batch = samples, advantages, returns, weights, unit
@@ -215,8 +217,10 @@ class DeviceOptimizer:
             kernels.add_gradients, network.layers, record.entries, gradient, blocks, *batch
         )
         self._launch(kernels.run_down, gradient, network.layers.past, network.inputs)
+        if paired:
+            self._launch(kernels.join, gradient, network.twins, network.inputs, network.rows)
         shape = network.inputs, network.rows, network.cell
-        self._launch(kernels.fold, gradient, self._norms, *shape, scale)
+        self._launch(kernels.fold, gradient, self._norms, *shape, scale, 0.5 if paired else 1.0)
         sums = self._norms, blocks.statistics, self._totals
         self._launch(kernels.judge, *sums, float(objective.longest), self._anew, blocks=1)
         self._anew = False

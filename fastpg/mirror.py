@@ -1,0 +1,58 @@
+"""Hidden units in pairs that are each other's mirror image, up and down exchanged.
+
+Pong looks and plays the same upside down, if UP and DOWN are exchanged too. Unit 2k + 1 sees of a
+picture what unit 2k sees of its mirror image, and speaks for the mirrored actions: what is learned
+of one half of the field is learned of the other. The network is the same two layers, all of whose
+weights are there; of each pair one half is learned, the other follows.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
+
+
+def twins(
+    planes: int, past_actions: int, mirrored: Sequence[int], outputs: int, value: bool, cell: int
+) -> np.ndarray:
+    """For each row of a network's weights, of both layers, the row of its mirror image.
+
+    Args:
+        planes: views side by side in the first layer.
+        past_actions: that the network sees.
+        mirrored: for each action the one that takes its place.
+        outputs: logits; 1 for two actions, of which each is the other's mirror image.
+        value: whether there is a value head.
+        cell: side of a cell, 0 if there are none; divides a view's.
+
+    Returns:
+        (R,) int32, rows as csrc/fastpg_network.h has them, then heads: weight (r, h) is weight
+        (twins[r], h ^ 1). ~twin, which is below 0: with the other sign.
+    """
+    actions = np.asarray(mirrored)
+    past = actions + len(actions) * np.arange(past_actions)[:, None]
+    logits = ~np.zeros(1, int) if outputs == 1 else actions
+    rows = [_upside_down(planes * VIEW_PIXELS, VIEW_SIDE), past.ravel()]
+    if cell:
+        across = VIEW_SIDE // cell
+        rows.append(_upside_down(planes * across**2, across))
+    heads = [logits, np.zeros(int(value), int)]
+    begin, numbers = 0, []
+    for part in rows + heads:
+        numbers.append(np.where(part < 0, part - begin, part + begin))
+        begin += len(part)
+    return np.concatenate(numbers).astype(np.int32)
+
+
+def _upside_down(count: int, side: int) -> np.ndarray:
+    """Numbers of what lies column by column, ``side`` to a column, each column turned round."""
+    return np.arange(count).reshape(-1, side)[:, ::-1].ravel()
+
+
+def follow(rows: np.ndarray, twins: np.ndarray) -> np.ndarray:
+    """(R, H) of which the units 2k + 1 are the mirror image of the units 2k of ``rows``."""
+    paired = rows.copy()
+    signs = np.where(twins < 0, -1, 1).astype(rows.dtype)
+    paired[:, 1::2] = signs[:, None] * rows[np.where(twins < 0, ~twins, twins), 0::2]
+    return paired
