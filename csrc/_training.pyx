@@ -227,18 +227,15 @@ cdef class Network:
 
 
 def check_twins(twins, rows, heads):
-    """Refuse twins that are not each other's, or lie in the other layer."""
-    unsigned = np.where(twins < 0, ~twins, twins)
-    own = np.arange(rows + heads)
+    """Refuse twins that lie in no layer, or in the other."""
+    of_rows, of_heads = twins[:rows], twins[rows:]
+    of_heads = np.where(of_heads < 0, ~of_heads, of_heads)
     if (
-        twins.shape != own.shape
-        or (unsigned >= rows + heads).any()
-        or ((unsigned < rows) != (own < rows)).any()
-        or (unsigned[unsigned] != own).any()
-        or (twins[:rows] < 0).any()
-        or ((twins < 0) != (twins[unsigned] < 0)).any()
+        twins.shape != (rows + heads,)
+        or ((of_rows < 0) | (of_rows >= rows)).any()
+        or ((of_heads < rows) | (of_heads >= rows + heads)).any()
     ):
-        raise ValueError(f"twins: expected rows in pairs, {rows}, then heads, {heads}")
+        raise ValueError(f"twins: expected those of {rows} rows, then of {heads} heads")
 
 
 cdef class Learner:

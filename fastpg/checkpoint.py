@@ -79,7 +79,7 @@ def save(
 ) -> Path:
     """Write ``run_dir/checkpoints/UPDATE.safetensors`` so that a crash never leaves half of it.
 
-    The bytes go to a temporary name in the same folder, are flushed to the disk and renamed, and
+    The bytes go to a temporary folder in the same one, are flushed to the disk and renamed, and
     the folder is flushed. Then checkpoints of lower update numbers go, until ``keep`` are left with
     this one; those of higher numbers (of a run that was taken back to an earlier one) stay.
 
@@ -186,7 +186,7 @@ def _newest_good(bad: Path) -> Path | None:
 def _putter(
     update: int, tensors: Mapping[str, Array], state: Mapping[str, Any]
 ) -> Callable[[Path], None]:
-    """What makes the file; arrays go to the disk as they lie, since copies would take memory."""
+    """What makes the file; since safetensors 0.8, of arrays as they lie, without a copy."""
     arrays = {}
     for name, array in tensors.items():
         if not isinstance(name, str) or name == "__metadata__":
@@ -291,6 +291,8 @@ def _write(path: Path, put: Callable[[Path], object]) -> None:
     try:
         temporary.mkdir(exist_ok=True)
         put(temporary / path.name)
+        # whatever made it: readable for whom a new file of this process would be
+        os.chmod(temporary / path.name, temporary.stat().st_mode & 0o666)
         with open(temporary / path.name, "r+b") as file:
             os.fsync(file.fileno())
         os.replace(temporary / path.name, path)

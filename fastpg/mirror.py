@@ -1,9 +1,10 @@
 """Hidden units in pairs that are each other's mirror image, up and down exchanged.
 
-Pong looks and plays the same upside down, if UP and DOWN are exchanged too. Unit 2k + 1 sees of a
-picture what unit 2k sees of its mirror image, and speaks for the mirrored actions: what is learned
-of one half of the field is learned of the other. The network is the same two layers, all of whose
-weights are there; of each pair one half is learned, the other follows.
+Pong looks and plays nearly the same upside down, if UP and DOWN are exchanged too (paddles are
+shifted by one or two of the screen's lines). Unit 2k + 1 sees of a picture what unit 2k sees of its
+mirror image, and speaks for the mirrored actions: what is learned of one half of the field is
+learned of the other. The network is the same two layers, all of whose weights are there; learning
+takes the same step for both of a pair.
 """
 
 from collections.abc import Sequence

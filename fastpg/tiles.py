@@ -88,6 +88,12 @@ class TileNetwork:
         self.actions = actions
         self.twins: np.ndarray | None = None
         if mirrored is not None:
+            if sorted(mirrored) != list(range(actions)) or any(
+                mirrored[mirrored[action]] != action for action in range(actions)
+            ):
+                raise ValueError(f"mirrored: expected {actions} actions in pairs, got {mirrored}")
+            if outputs == 1 and mirrored != (1, 0):
+                raise ValueError(f"mirrored: expected (1, 0) with one output, got {mirrored}")
             if hidden % 2 or (cell and VIEW_SIDE % cell):
                 raise ValueError(
                     f"hidden, cell: expected pairs of units, and cells that divide {VIEW_SIDE}, "
@@ -150,7 +156,8 @@ class TileNetwork:
         """Take over the weights of :meth:`tensors`; without ``w1_parts`` those of cells are 0.
 
         Raises:
-            ValueError: they have other shapes, or units that come in pairs are none.
+            ValueError: they have other shapes, or units that come in pairs are none; the network
+                is not to be used then.
         """
         self._load(tensors)
         if self.twins is not None:

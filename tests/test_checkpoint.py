@@ -14,6 +14,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors import SafetensorError
 
 import fastpg
 from fastpg.checkpoint import CheckpointError, checkpoints, load, save
@@ -230,9 +231,9 @@ def test_dead_temporary_files_are_removed_and_nothing_else(tmp_path):
     alive = [f".00000002.safetensors.tmp-{os.getppid()}", ".x.tmp-1", "00000002.safetensors.tmp"]
     for name in dead + alive:
         (folder / name).write_bytes(b"half")
-    dead = folder / f".00000004.safetensors.tmp-{ended.pid}"
-    dead.mkdir()
-    (dead / "00000004.safetensors").write_bytes(b"half")
+    half = folder / f".00000004.safetensors.tmp-{ended.pid}"
+    half.mkdir()
+    (half / "00000004.safetensors").write_bytes(b"half")
     save(tmp_path, 3, {}, {})
     left = {path.name for path in folder.iterdir()}
     assert left == {"00000001.safetensors", "00000003.safetensors", *alive}
@@ -244,11 +245,30 @@ def test_a_full_disk_leaves_the_older_ones(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CheckpointError, match=r"00000002.safetensors: cannot save: No space left"):
-        save(tmp_path, 2, tensors_of(2), {})
-    assert list(good.parent.iterdir()) == [good]
-    assert load(tmp_path).update == 1
+    def full_to_safetensors(*_):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    for module, name, function in (
+        (safetensors.numpy, "save_file", full_to_safetensors),
+        (os, "fsync", full),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, function)
+            said = r"00000002.safetensors: cannot save: .*No space left"
+            with pytest.raises(CheckpointError, match=said):
+                save(tmp_path, 2, tensors_of(2), {})
+        assert list(good.parent.iterdir()) == [good]
+        assert load(tmp_path).update == 1
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_are_for_those_whom_the_umask_lets(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        path = save(tmp_path, 1, tensors_of(1), {})
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode
 
 
 def test_an_interrupted_save_leaves_no_temporary_file(tmp_path, monkeypatch):

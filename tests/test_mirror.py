@@ -1,5 +1,7 @@
 """Hidden units in pairs that are each other's mirror image: against views turned upside down."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -158,15 +160,29 @@ def test_weights_that_are_no_pairs_are_refused():
             TileNetwork(hidden, Sight(), 2, 1, False, cell, (1, 0))
 
 
+@pytest.mark.parametrize(
+    ("actions", "outputs", "mirrored", "said"),
+    [
+        (2, 1, (0, 1), "expected (1, 0) with one output, got (0, 1)"),
+        (2, 2, (0, 2, 1), "expected 2 actions in pairs, got (0, 2, 1)"),
+        (3, 3, (0, 1), "expected 3 actions in pairs, got (0, 1)"),
+        (3, 3, (0, 1, 3), "expected 3 actions in pairs, got (0, 1, 3)"),
+        (3, 3, (1, 2, 0), "expected 3 actions in pairs, got (1, 2, 0)"),
+    ],
+)
+def test_actions_that_are_no_pairs_are_refused(actions, outputs, mirrored, said):
+    with pytest.raises(ValueError, match=re.escape(f"mirrored: {said}")):
+        TileNetwork(4, Sight(), actions, outputs, False, 0, mirrored)
+
+
 def test_twins_that_are_none_are_refused():
     case = Case("difference")
     core, good = case.network.core, case.network.twins
     Learner(core, Pool(1), 8, good)
-    ahead, sign, layer, one_way = (good.copy() for _ in range(4))
-    ahead[0] = len(good)
-    sign[3] = ~sign[3]
-    layer[0], layer[-1] = len(good) - 1, 0
-    one_way[0] = 5
-    for bad in (ahead, sign, layer, one_way, good[:-1].copy()):
-        with pytest.raises(ValueError, match="twins: expected rows in pairs"):
+    ahead, behind, sign, head, up, down = (good.copy() for _ in range(6))
+    ahead[-1], behind[-1] = len(good), ~len(good)
+    sign[3], head[3] = ~sign[3], len(good) - 1
+    up[-1], down[-1] = 3, ~3
+    for bad in (ahead, behind, sign, head, up, down, good[:-1].copy()):
+        with pytest.raises(ValueError, match=r"twins: expected those of \d+ rows, then of 2 heads"):
             Learner(core, Pool(1), 8, bad)

@@ -73,17 +73,17 @@ static int check_tiles(int rounds) {
 
 typedef struct {
     int64_t blocks, views, last_view, recalled, actions, outputs, cell; /* views: 0, 1, .. and the last */
-    int difference, value, whole, everything_lit, greedy;
+    int difference, value, whole, everything_lit, greedy, paired;
 } shape_t;
 
 static const shape_t shapes[] = {
-    {1, 2, 1, 0, 2, 1, 0, 1, 0, 1, 0, 0}, /* REINFORCE */
-    {2, 2, 1, 0, 2, 1, 0, 0, 1, 0, 0, 0}, /* PPO */
-    {1, 3, 4, 4, 3, 3, 5, 0, 1, 0, 1, 0}, /* with cells, and views of other ages */
-    {1, 1, 0, 2, 18, 18, 0, 0, 0, 1, 0, 1},
-    {3, 2, 6, 5, 2, 1, 0, 1, 1, 0, 1, 0},
-    {1, 2, 3, 1, 2, 1, 7, 1, 0, 1, 1, 0},
-    {1, 4, 7, 0, 3, 3, 80, 0, 1, 0, 0, 1},
+    {1, 2, 1, 0, 2, 1, 0, 1, 0, 1, 0, 0, 0}, /* REINFORCE */
+    {2, 2, 1, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0}, /* PPO */
+    {1, 3, 4, 4, 3, 3, 5, 0, 1, 0, 1, 0, 1}, /* with cells, and views of other ages */
+    {1, 1, 0, 2, 18, 18, 0, 0, 0, 1, 0, 1, 0},
+    {3, 2, 6, 5, 2, 1, 0, 1, 1, 0, 1, 0, 1},
+    {1, 2, 3, 1, 2, 1, 7, 1, 0, 1, 1, 0, 0},
+    {1, 4, 7, 0, 3, 3, 80, 0, 1, 0, 0, 1, 1},
 };
 
 typedef struct {
@@ -92,6 +92,7 @@ typedef struct {
     fastpg_learner_t learner;
     fastpg_batch_t batch;
     fastpg_rollout_t rollout;
+    int32_t *twins;
     int64_t entries, tiles, carry; /* of a row */
 } run_t;
 
@@ -126,11 +127,23 @@ static void open_record(run_t *r, int64_t entries, int64_t tiles) {
     r->tiles = tiles;
 }
 
-static void open_learner(run_t *r) {
+/* Rows of the first layer in pairs, the first with the last; of the heads too, and the last of these with itself, of
+ * the other sign. */
+static int32_t *make_twins(const fastpg_network_t *n) {
+    int32_t *twins = room(n->rows + n->heads, 4);
+    for (int64_t row = 0; row < n->rows; row++)
+        twins[row] = (int32_t)(row < n->cells ? n->cells - 1 - row : n->rows - 1 - (row - n->cells));
+    for (int64_t o = 0; o < n->heads - 1; o++)
+        twins[n->rows + o] = (int32_t)(n->rows + n->heads - 2 - o);
+    twins[n->rows + n->heads - 1] = ~(int32_t)(n->rows + n->heads - 1);
+    return twins;
+}
+
+static void open_learner(run_t *r, int paired) {
     const fastpg_network_t *n = &r->network;
     const int64_t own = n->blocks * n->rows, heads = n->blocks * n->heads, all = n->blocks * n->places;
     const fastpg_learner_t learner = {
-        .net = &r->network, .g1 = room(all * FASTPG_UNITS, 4), .g2 = room(heads * FASTPG_UNITS, 4),
+        .net = &r->network, .twins = r->twins = paired ? make_twins(n) : NULL, .g1 = room(all * FASTPG_UNITS, 4), .g2 = room(heads * FASTPG_UNITS, 4),
         .marks = room(n->places + 8, 1), .rows = room(n->rows, 4), .sums = room(n->places - n->rows, 4),
         .norms = room(n->blocks, 8), .mean1 = room(own * FASTPG_UNITS, 4), .mean2 = room(heads * FASTPG_UNITS, 4),
         .square1 = room(own * FASTPG_UNITS, 4), .square2 = room(heads * FASTPG_UNITS, 4), .updated = room(own, 4)};
@@ -176,7 +189,7 @@ static void close_run(run_t *r) {
     void *all[] = {
         r->network.w1, r->network.w2, r->network.stamps, r->record.tiles, r->record.begins, r->record.counts,
         r->record.ages, r->record.actions, r->record.ends, r->record.rewards, r->record.chances, r->record.values,
-        r->learner.g1, r->learner.g2, r->learner.marks, r->learner.rows, r->learner.sums,
+        r->twins, r->learner.g1, r->learner.g2, r->learner.marks, r->learner.rows, r->learner.sums,
         r->learner.norms, r->learner.mean1, r->learner.mean2, r->learner.square1, r->learner.square2, r->learner.updated,
         r->batch.hidden, r->batch.parts, r->batch.gradients, r->batch.loss_sums, r->rollout.game, r->rollout.pixels};
     for (int k = 0; k < COUNT(all); k++)
@@ -266,7 +279,7 @@ static uint64_t play_and_learn(const shape_t *shape, int threads, int steps, int
     open_network(&run, shape);
     /* rows that end by their entries, or, where all is lit, by their tiles */
     open_record(&run, steps + 9, FASTPG_TILE_PIXELS * (shape->everything_lit ? 2 : 2 + steps / 40));
-    open_learner(&run);
+    open_learner(&run, shape->paired);
     open_rollout(&run, shape, threads);
     for (int round = 0; round < rounds; round++) {
         hash = play(&run, &pool, hash, round);
