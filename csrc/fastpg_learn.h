@@ -307,32 +307,24 @@ FASTPG_INLINE void fastpg_join_rows(float *row, float *twin, float sign) {
     }
 }
 
-FASTPG_INLINE void fastpg_join_block(fastpg_learner_t *l, int64_t block) {
+/* Join all that are listed; returns the sum of the squares of the first layer's. */
+FASTPG_INLINE double fastpg_join_block(fastpg_learner_t *l, int64_t block) {
     const fastpg_network_t *n = l->net;
     float *g1 = l->g1 + block * n->places * FASTPG_UNITS, *g2 = l->g2 + block * n->heads * FASTPG_UNITS;
+    double squares = 0;
     for (int64_t k = 0; k < l->row_count; k++) {
         const int64_t row = l->rows[k], twin = l->twins[row];
         if (row <= twin) fastpg_join_rows(g1 + row * FASTPG_UNITS, g1 + twin * FASTPG_UNITS, 1);
     }
-    for (int64_t o = 0; o < n->heads; o++) {
-        const int64_t given = l->twins[n->rows + o], twin = (given < 0 ? ~given : given) - n->rows;
-        if (o <= twin) fastpg_join_rows(g2 + o * FASTPG_UNITS, g2 + twin * FASTPG_UNITS, given < 0 ? -1 : 1);
-    }
-}
-
-/* Sum of the squares of the gradients of the weights that are learned: of a pair of units, one's. */
-FASTPG_INLINE double fastpg_squares(const fastpg_learner_t *l, int64_t block) {
-    const fastpg_network_t *n = l->net;
-    double squares = 0;
     for (int64_t k = 0; k < l->row_count; k++) {
         const fastpg_units_t what = fastpg_gradient_of(l, block, l->rows[k]);
         squares += fastpg_head(&what, (const float *)&what);
     }
     for (int64_t o = 0; o < n->heads; o++) {
-        const float *row = l->g2 + (block * n->heads + o) * FASTPG_UNITS;
-        for (int k = 0; k < FASTPG_UNITS; k++) squares += (double)row[k] * row[k];
+        const int64_t given = l->twins[n->rows + o], twin = (given < 0 ? ~given : given) - n->rows;
+        if (o <= twin) fastpg_join_rows(g2 + o * FASTPG_UNITS, g2 + twin * FASTPG_UNITS, given < 0 ? -1 : 1);
     }
-    return l->twins ? squares / 2 : squares;
+    return squares;
 }
 
 /* Hand the gradients of sums to their pixels, and those of pixels to their cells; sum up the squares of all. */
@@ -345,14 +337,21 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
             for (int y = p.y; y < p.y + p.height; y++)
                 fastpg_add_to_gradient(l, block, fastpg_pixel_row(p.plane, x, y), &what);
     }
-    for (int64_t k = 0; n->cell && k < l->row_count && l->rows[k] < n->past; k++) {
+    double norm = 0;
+    for (int64_t k = 0; k < l->row_count; k++) {
         const int64_t row = l->rows[k];
         const fastpg_units_t what = fastpg_gradient_of(l, block, row);
-        fastpg_add_to_gradient(
-            l, block, fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS), &what);
+        if (n->cell && row < n->past)
+            fastpg_add_to_gradient(
+                l, block, fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS), &what);
+        norm += fastpg_head(&what, (const float *)&what);
     }
-    if (l->twins) fastpg_join_block(l, block);
-    l->norms[block] = fastpg_squares(l, block);
+    if (l->twins) norm = fastpg_join_block(l, block);
+    for (int64_t o = 0; o < n->heads; o++) {
+        const float *row = l->g2 + (block * n->heads + o) * FASTPG_UNITS;
+        for (int k = 0; k < FASTPG_UNITS; k++) norm += (double)row[k] * row[k];
+    }
+    l->norms[block] = l->twins ? norm / 2 : norm; /* of a pair of units one's weights are learned */
 }
 
 /* ---- steps uphill --------------------------------------------------------------------------- */
