@@ -7,33 +7,47 @@ learned of the other. The network is the same two layers, all of whose weights a
 takes the same step for both of a pair.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
 
 
 def twins(
-    planes: int, past_actions: int, mirrored: Sequence[int], outputs: int, value: bool, cell: int
+    planes: int,
+    past_actions: int,
+    actions: int,
+    outputs: int,
+    value: bool,
+    cell: int,
+    mirrored: tuple[int, ...],
 ) -> np.ndarray:
     """For each row of a network's weights, of both layers, the row of its mirror image.
 
     Args:
         planes: views side by side in the first layer.
         past_actions: that the network sees.
-        mirrored: for each action the one that takes its place.
+        actions: there are.
         outputs: logits; 1 for two actions, of which each is the other's mirror image.
         value: whether there is a value head.
-        cell: side of a cell, 0 if there are none; divides a view's.
+        cell: side of a cell, 0 if there are none.
+        mirrored: for each action the one that takes its place.
 
     Returns:
         (R,) int32, rows as csrc/fastpg_network.h has them, then heads: weight (r, h) is weight
         (twins[r], h ^ 1). ~twin, which is below 0: with the other sign.
+
+    Raises:
+        ValueError: the actions are no pairs, or cells do not divide a view.
     """
-    actions = np.asarray(mirrored)
-    past = actions + len(actions) * np.arange(past_actions)[:, None]
-    logits = ~np.zeros(1, int) if outputs == 1 else actions
+    own = list(range(actions))
+    if sorted(mirrored) != own or [mirrored[action] for action in mirrored] != own:
+        raise ValueError(f"mirrored: expected {actions} actions in pairs, got {mirrored}")
+    if outputs == 1 and mirrored != (1, 0):
+        raise ValueError(f"mirrored: expected (1, 0) with one output, got {mirrored}")
+    if cell and VIEW_SIDE % cell:
+        raise ValueError(f"cell: expected to divide {VIEW_SIDE}, got {cell}")
+    past = np.array(mirrored) + actions * np.arange(past_actions)[:, None]
+    logits = ~np.zeros(1, int) if outputs == 1 else np.array(mirrored)
     rows = [_upside_down(planes * VIEW_PIXELS, VIEW_SIDE), past.ravel()]
     if cell:
         across = VIEW_SIDE // cell

@@ -88,19 +88,10 @@ class TileNetwork:
         self.actions = actions
         self.twins: np.ndarray | None = None
         if mirrored is not None:
-            if sorted(mirrored) != list(range(actions)) or any(
-                mirrored[mirrored[action]] != action for action in range(actions)
-            ):
-                raise ValueError(f"mirrored: expected {actions} actions in pairs, got {mirrored}")
-            if outputs == 1 and mirrored != (1, 0):
-                raise ValueError(f"mirrored: expected (1, 0) with one output, got {mirrored}")
-            if hidden % 2 or (cell and VIEW_SIDE % cell):
-                raise ValueError(
-                    f"hidden, cell: expected pairs of units, and cells that divide {VIEW_SIDE}, "
-                    f"got {hidden}, {cell}"
-                )
-            shape = sight.planes, sight.past_actions, mirrored, outputs, value, cell
-            self.twins = twins(*shape)
+            if hidden % 2:
+                raise ValueError(f"hidden: expected pairs of units, got {hidden}")
+            shape = sight.planes, sight.past_actions, actions, outputs, value, cell
+            self.twins = twins(*shape, mirrored)
         self.core = Network(
             hidden,
             sight.views,
@@ -167,15 +158,14 @@ class TileNetwork:
 
     def _matrix(self) -> np.ndarray:
         """(rows + heads, H): all weights, rows as inside."""
-        blocks = np.concatenate([self.core.w1[:, : self.core.rows], self.core.w2], axis=1)
-        return blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1)[:, : self.hidden]
+        rows = self.core.w1[:, : self.core.rows]
+        return self.heads_outside(np.concatenate([rows, self.core.w2], axis=1))
 
     def _load_matrix(self, matrix: np.ndarray) -> None:
         """Take over :meth:`_matrix`."""
-        rows, heads, (blocks, _, units) = self.core.rows, self.core.heads, self.core.w2.shape
-        whole = np.zeros((rows + heads, blocks * units), np.float32)
-        whole[:, : self.hidden] = matrix
-        inside = whole.reshape(rows + heads, blocks, units).transpose(1, 0, 2)
+        rows, (blocks, heads, units) = self.core.rows, self.core.w2.shape
+        inside = np.zeros((blocks, rows + heads, units), np.float32)
+        self.heads_inside(matrix, inside)
         self.core.w1[:, :rows], self.core.w2[:] = inside[:, :rows], inside[:, rows:]
         self.core.changed()
 
