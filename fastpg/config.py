@@ -39,7 +39,20 @@ PRESETS["sticky"] = _PPO | {
     "anneal_steps": 10_000_000,
     "agent_steps": 11_000_000,
 }
-
+PRESETS["random-skip"] = PRESETS["sticky"] | {
+    "env": "Pong-v0",
+    "hidden": 512,
+    "views": (0, 1, 2, 4, 6),
+    "mirror": True,
+    "lost_weight": 2.0,
+    "learning_rate": 2e-3,
+    "final_learning_rate": 5e-5,
+    "anneal_steps": 38_000_000,
+    "agent_steps": 40_000_000,
+    "epochs": 1,
+    "minibatch": 4096,
+    "checkpoint_every": 500,  # of 262 MB each
+}
 
 PPO_GAMES = 16  # played at the same time, if nothing else is set
 _MOST_STEPS, _MOST_EPISODES = 1 << 24, 1 << 14  # of one update: what is played must fit in memory
@@ -58,9 +71,10 @@ class ConfigError(ValueError):
 class TrainConfig:
     """Train a two-layer policy network on an Atari game from its pixels."""
 
-    preset: Literal["pong", "blog", "fast", "sticky"] = "pong"
+    preset: Literal["pong", "blog", "fast", "sticky", "random-skip"] = "pong"
     """Named set of defaults: pong is the article's algorithm at its fastest, blog the same with its
-    script's numbers, fast is PPO for games without sticky actions, sticky PPO for those with."""
+    script's numbers, fast is PPO for games without sticky actions, sticky PPO for those with,
+    random-skip PPO for those whose frame skip is random too (a quarter of an hour)."""
 
     algorithm: Literal["reinforce", "ppo"] = "reinforce"
     """reinforce: the article's, whole episodes and RMSProp. ppo: clipped policy gradients with a

@@ -13,12 +13,13 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 from fastpg import checkpoint
-from fastpg.config import RESUMABLE, ConfigError, TrainConfig, check, preset
+from fastpg.config import PRESETS, RESUMABLE, ConfigError, TrainConfig, check, preset
 from fastpg.kernels import get_backend
 from fastpg.metrics import ScoreWindow, read_metrics
 from fastpg.policy import Policy, RMSProp
@@ -417,9 +418,14 @@ def test_config_round_trip_and_resumable_names():
     assert set(TrainConfig.__dataclass_fields__) >= RESUMABLE
     with pytest.raises(ConfigError, match="unknown"):
         TrainConfig.from_json({"colour": 1})
-    check(preset("pong"))
     assert preset("blog").learning_rate == 1e-4
     assert preset("blog").background == "blog"
+
+
+def test_each_preset_is_offered_and_may_be_asked_for():
+    assert get_args(get_type_hints(TrainConfig)["preset"]) == tuple(PRESETS)
+    for name in PRESETS:
+        check(preset(name))
 
 
 def test_an_update_makes_good_actions_likelier():
