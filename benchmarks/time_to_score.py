@@ -48,7 +48,8 @@ def measure(preset, env, seed, options, episodes):
         rows = train(preset, env, seed, options, run)
         reached = {}
         for score in SCORES:
-            first = next((r for r in rows if (r["mean_score_100"] or -99) >= score), None)
+            means = ((row, row["mean_score_100"]) for row in rows)
+            first = next((row for row, mean in means if mean is not None and mean >= score), None)
             names = ("agent_steps", "emulator_frames", "seconds", "episodes")
             reached[str(score)] = first and {name: first[name] for name in names}
         result = {
@@ -56,6 +57,7 @@ def measure(preset, env, seed, options, episodes):
             "env": env,
             "seed": seed,
             "options": options,
+            "evaluated": episodes,
             "reached": reached,
             "startup": rows[-1]["seconds_startup"],
             "last": {k: rows[-1][k] for k in ("agent_steps", "seconds", "mean_score_100")},
@@ -69,6 +71,18 @@ def measure(preset, env, seed, options, episodes):
             result["ale_score"] = float(scores.mean())
             result["ale_error"] = float(1.96 * scores.std(ddof=1) / len(scores) ** 0.5)
         return result
+
+
+def refuse_others(results, wanted, options, episodes):
+    """A file holds one kind of row for a preset under some rules, else a table would mix them."""
+    for row in results:
+        group = row["preset"], row["env"]
+        had = row["options"], row["evaluated"]
+        if group in {(preset, env) for preset, env, _ in wanted} and had != (options, episodes):
+            raise ValueError(
+                f"holds runs of {' under '.join(group)} with options {had[0]}, {had[1]} episodes "
+                f"of evaluation; expected {options}, {episodes}: give another file"
+            )
 
 
 def thinned(rows, points=300):
@@ -168,6 +182,10 @@ def main():
     options = ["--stop-at-score", str(arguments.stop_at_score), *arguments.options]
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     wanted = [(p, e, s) for s in seeds for p in arguments.presets for e in arguments.envs]
+    try:
+        refuse_others(results, () if arguments.report else wanted, options, arguments.episodes)
+    except ValueError as error:
+        parser.error(f"--out {arguments.out}: {error}")
     for preset, env, seed in wanted if not arguments.report else ():
         if (preset, env, seed) in done:
             continue

@@ -51,9 +51,12 @@ cdef class Rollout:
         bint whole, bint greedy=False,
     ):
         if len(emulator_actions) != network.n.actions:
-            raise ValueError(f"emulator_actions: expected {network.n.actions}")
+            raise ValueError(
+                f"emulator_actions: expected {network.n.actions}, got {len(emulator_actions)}")
         if not all(0 <= action < 18 for action in emulator_actions) or red.shape[0] != 256:
-            raise ValueError("emulator_actions, red: expected 0 to 17, (256,)")
+            raise ValueError(
+                "emulator_actions, red: expected 0 to 17, (256,), "
+                f"got {emulator_actions}, ({red.shape[0]},)")
         if games < 1:
             raise ValueError(f"games: expected at least 1, got {games}")
         self.o.game = <fastpg_game_t *>calloc(games, sizeof(fastpg_game_t))
@@ -150,7 +153,9 @@ cdef class Rollout:
         cdef int64_t k, entries, room
         entries, room = record.entries // self.o.games, record.room // self.o.games
         if entries < self.carry + 2 or room < 2 * FASTPG_TILE_PIXELS:
-            raise ValueError(f"record: expected room for a step of {self.o.games} games")
+            raise ValueError(
+                f"record: expected room for a step of {self.o.games} games, "
+                f"got {record.entries} entries, {record.room} tiles")
         self.record = record
         self.o.record = &record.r
         for k in range(self.o.games):
@@ -165,7 +170,9 @@ cdef class Rollout:
         cdef int64_t old_room = self.room()
         old, old_entries = self.record, self.record.entries // self.o.games
         if entries < old_entries or room < old_room:
-            raise ValueError("record: expected rows at least as long as those before")
+            raise ValueError(
+                f"record: expected rows of at least {old_entries} entries, {old_room} tiles, as "
+                f"before, got {entries}, {room}")
         for k in range(self.o.games):
             g = &self.o.game[k]
             used, tiles = g.entry + 1 - g.begin, g.tile - k * old_room
@@ -215,7 +222,9 @@ cdef class Rollout:
         cdef int64_t k, tile, room = self.room()
         g = self.at(game)
         if len(counts) != self.carry + 1 or len(ages) != len(counts) or len(actions) != len(counts):
-            raise ValueError(f"counts, ages, actions: expected {self.carry + 1} of each")
+            raise ValueError(
+                f"counts, ages, actions: expected {self.carry + 1} of each, "
+                f"got {len(counts)}, {len(ages)}, {len(actions)}")
         tile = game * room
         if len(tiles) != counts.sum() or len(tiles) > room:
             raise ValueError(f"tiles: expected {counts.sum()}, at most {room}, got {len(tiles)}")

@@ -30,11 +30,11 @@ from fastpg._tiles cimport (
 
 import numpy as np
 
-UNITS = FASTPG_UNITS
 VECTORS = fastpg_vectors().decode()  # instructions that this machine runs the compiled code with
 TILE_PIXELS = FASTPG_TILE_PIXELS
 TILES = FASTPG_TILES
 SHUFFLE_KEYS = FASTPG_SHUFFLE_KEYS
+MOST_ENTRIES, MOST_TILES = 2**31 - 1, 2**32 - 1  # of a record
 _LINE = 64  # bytes; rows of weights begin at one
 
 
@@ -53,7 +53,9 @@ def shuffled(int64_t count, const uint32_t[::1] keys):
     """
     cdef int64_t at
     if not 0 <= count <= 2 ** 31 or keys.shape[0] != FASTPG_SHUFFLE_KEYS:
-        raise ValueError(f"count, keys: expected 0 to 2**31, ({FASTPG_SHUFFLE_KEYS},)")
+        raise ValueError(
+            f"count, keys: expected 0 to 2**31, ({FASTPG_SHUFFLE_KEYS},), "
+            f"got {count}, ({keys.shape[0]},)")
     numbers = np.empty(count, np.int32)
     cdef int32_t[::1] numbers_view = numbers
     for at in range(count):
@@ -93,8 +95,9 @@ cdef class Record:
     """Room for entries and tiles; each array is an attribute of its own."""
 
     def __cinit__(self, int64_t entries, int64_t room):
-        if not 0 < entries < 2**31 or not 0 < room < 2**32:
-            raise ValueError(f"entries, room: expected below 2**31, 2**32, got {entries}, {room}")
+        if not 0 < entries <= MOST_ENTRIES or not 0 < room <= MOST_TILES:
+            raise ValueError(
+                f"entries, room: expected 1 to {MOST_ENTRIES}, {MOST_TILES}, got {entries}, {room}")
         self.entries, self.room = entries, room
         self.tiles = zeros(room, np.uint16)
         self.begins = zeros(entries, np.uint32)
@@ -147,10 +150,12 @@ cdef class Network:
         int64_t outputs, bint value, int64_t cell=0,
     ):
         cdef int64_t k
-        if [*views] != sorted({0, *views}) or len(views) > FASTPG_MOST_VIEWS:
+        if not 1 <= len(views) <= FASTPG_MOST_VIEWS or [*views] != sorted(set(views)) or views[0]:
             raise ValueError(f"views: expected up to {FASTPG_MOST_VIEWS}, from 0 on, got {views}")
         if not (max(views) <= 32 and 0 <= recalled <= 16 and 2 <= actions <= FASTPG_MOST_OUTPUTS):
-            raise ValueError("views, recalled, actions: expected at most 32, 0..16, 2..18")
+            raise ValueError(
+                f"views, recalled, actions: expected at most 32, 0..16, 2..{FASTPG_MOST_OUTPUTS}, "
+                f"got {views}, {recalled}, {actions}")
         if outputs not in (1, actions) or (outputs == 1 and actions != 2):
             raise ValueError(f"outputs: expected {actions}, or 1 for 2 actions, got {outputs}")
         if difference and len(views) != 2:
@@ -235,7 +240,8 @@ def check_twins(twins, rows, heads):
         or ((of_rows < 0) | (of_rows >= rows)).any()
         or ((of_heads < rows) | (of_heads >= rows + heads)).any()
     ):
-        raise ValueError(f"twins: expected those of {rows} rows, then of {heads} heads")
+        raise ValueError(
+            f"twins: expected those of {rows} rows, then of {heads} heads, got {twins}")
 
 
 cdef class Learner:
@@ -322,11 +328,15 @@ cdef class Learner:
         cdef int64_t begin = 0, left = samples.shape[0], pieces, k
         cdef double[4] sums
         if advantages.shape[0] < record.entries or returns.shape[0] < record.entries:
-            raise ValueError(f"advantages, returns: expected {record.entries}, one an entry")
+            raise ValueError(
+                f"advantages, returns: expected {record.entries}, one an entry, "
+                f"got {advantages.shape[0]}, {returns.shape[0]}")
         for k in range(left):
             record.within(samples[k], self.network.carry())
             if record.r.actions[samples[k]] >= self.network.n.actions:
-                raise ValueError(f"entry {samples[k]}: expected an action of the network's")
+                raise ValueError(
+                    f"entry {samples[k]}: expected an action below {self.network.n.actions}, "
+                    f"got {record.r.actions[samples[k]]}")
         memset(sums, 0, sizeof(sums))
         self.b.record = &record.r
         fastpg_plan(&self.l, &record.r, &samples[0], left)

@@ -93,9 +93,6 @@ cdef extern from "fastpg_rollout.h" nogil:
     void fastpg_rollout_task(void *, int64_t, int)
     void fastpg_value_task(void *, int64_t, int)
     const char *fastpg_vectors()
-    void a26_gym_load(
-        a26_gym_t *, const a26_cartridge_t *, const a26_env_t *, const a26_rules_t *,
-        const a26_seed_t *)
     void atomic_flag_clear(atomic_flag *)
 
 

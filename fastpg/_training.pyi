@@ -5,7 +5,8 @@ import numpy as np
 TILE_PIXELS: int
 TILES: int
 SHUFFLE_KEYS: int
-UNITS: int
+MOST_ENTRIES: int
+MOST_TILES: int
 VECTORS: str
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray: ...

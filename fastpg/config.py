@@ -291,7 +291,12 @@ def check(config: TrainConfig) -> None:
     if config.seed >= 1 << 32:
         raise ConfigError(f"--seed: expected below 2**32, got {config.seed}")
     views = config.views
-    if not 1 <= len(views) <= 8 or list(views) != sorted({0, *views}) or max(views) > _MOST_LAG:
+    if (
+        not 1 <= len(views) <= 8
+        or views[0] != 0
+        or list(views) != sorted(set(views))
+        or views[-1] > _MOST_LAG
+    ):
         raise ConfigError(
             f"--views: expected 1 to 8 that rise from 0 to at most {_MOST_LAG}, "
             f"got {' '.join(map(str, views)) or 'none'}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastpg._games import Rollout
-from fastpg._training import Pool, Record, shuffled
+from fastpg._training import MOST_ENTRIES, MOST_TILES, Pool, Record, shuffled
 from fastpg.credit import WholeEpisodes
 from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
 from fastpg.envs.palette import PALETTE_RED
@@ -247,10 +247,20 @@ class Games(WholeEpisodes, HostRows):
         return Record(self.games * steps, self.games * (steps * _TILES_A_STEP + 2 * VIEW_PIXELS))
 
     def grow(self) -> None:
-        """Give every game twice the room; what is in it stays."""
-        steps = 2 * (self.record.entries // self.games)
-        larger = Record(self.games * steps, 2 * self.record.room)
-        self.core.move_to(larger)
+        """Give every game twice the room, or what there can be; what is in it stays.
+
+        Raises:
+            MemoryError: there cannot be more.
+        """
+        steps, room = self.record.entries // self.games, self.record.room
+        longer = min(2 * steps, MOST_ENTRIES // self.games), min(2 * room, MOST_TILES)
+        if longer == (steps, room):
+            raise MemoryError(
+                f"{self.games} games at once, of {steps:,} steps and more: a record holds "
+                f"{MOST_ENTRIES:,} steps and {MOST_TILES:,} tiles; play fewer "
+                "episodes for an update (--episodes-per-batch)"
+            )
+        self.core.move_to(Record(self.games * longer[0], longer[1]))
 
     def seed(self, seeds: Sequence[int]) -> None:
         """Begin all games anew."""

@@ -67,7 +67,10 @@ class Row:
 
 
 class ScoreWindow:
-    """The scores of the last ``size`` finished episodes, in the order in which they finished."""
+    """The scores of the last ``size`` finished episodes.
+
+    In the order in which they are added: in training, in which they began.
+    """
 
     def __init__(self, size: int = 100):
         if size < 1:
@@ -76,7 +79,7 @@ class ScoreWindow:
         self._scores: deque[float] = deque(maxlen=size)
 
     def add(self, score: float) -> None:
-        """Append the score of an episode that has just finished."""
+        """Append the score of the next episode."""
         self._scores.append(float(score))
 
     @property

@@ -10,7 +10,7 @@ from time import perf_counter
 
 import numpy as np
 
-from fastpg._training import Record
+from fastpg._training import MOST_TILES, Record
 from fastpg.envs import game_class
 from fastpg.envs.palette import PALETTE_RED
 from fastpg.envs.workers import SharedArray, WorkerPool
@@ -67,7 +67,7 @@ class RowWorker:
         )
         self._carry = sight.carry
         entries = self._carry + steps + 1
-        self._record = Record(entries, entries * VIEW_PIXELS)  # as full as can be
+        self._record = Record(entries, min(entries * VIEW_PIXELS, MOST_TILES))  # as full as can be
         self._preprocess = get_backend("cython").loops.preprocess_palette
         self._frame = np.zeros((1, *SCREEN), np.uint8)
         self._view = np.zeros((1, VIEW_PIXELS), np.uint8)

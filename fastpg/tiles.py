@@ -171,9 +171,12 @@ class TileNetwork:
 
     def _load(self, tensors: dict[str, Any]) -> None:
         parts = np.zeros((self.core.rows, self.hidden), np.float32)
-        given = tensors["w1_parts"] if self.cell and "w1_parts" in tensors else tensors["w1"]
-        if given.shape not in (parts.shape, (self.core.inputs, self.hidden)):
-            raise ValueError(f"w1: expected {(self.core.inputs, self.hidden)}, got {given.shape}")
+        name, rows = "w1", self.core.inputs
+        if self.cell and "w1_parts" in tensors:
+            name, rows = "w1_parts", self.core.rows
+        given = tensors[name]
+        if given.shape != (rows, self.hidden):
+            raise ValueError(f"{name}: expected {(rows, self.hidden)}, got {given.shape}")
         parts[: len(given)] = given
         self.rows_inside(parts, self.core.w1)
         heads = [tensors["w2"], *([tensors["value"]] if self.core.heads > self.outputs else [])]

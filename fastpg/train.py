@@ -1,4 +1,4 @@
-"""``python -m fastpg.train``: play whole episodes on all cores, learn from them, repeat."""
+"""``python -m fastpg.train``: play on all cores, learn from it, repeat."""
 
 import argparse
 import contextlib
@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None, started: float | None = None) -> int
     try:
         config, saved = parse(sys.argv[1:] if argv is None else argv)
         return train(config, saved, started)
-    except (ConfigError, BackendUnavailable, CheckpointError) as error:
+    except (ConfigError, BackendUnavailable) as error:
         code = WRONG_SETTINGS
         print(f"fastpg.train: {error}", file=sys.stderr)
-    except (Diverged, WorkerError, DeviceFailure, OSError, MemoryError) as error:
+    except (CheckpointError, Diverged, WorkerError, DeviceFailure, OSError, MemoryError) as error:
         code = FAILED
         print(f"fastpg.train: {error or type(error).__name__}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -78,7 +78,10 @@ def parse(argv: Sequence[str]) -> tuple[TrainConfig, Checkpoint | None]:
     if chosen.resume is None:
         default = preset(chosen.preset)
     else:
-        saved = load(chosen.resume)
+        try:
+            saved = load(chosen.resume)
+        except CheckpointError as error:
+            raise ConfigError(str(error)) from None
         if "config" not in saved.state:
             raise ConfigError(f"--resume {saved.path}: is no checkpoint of fastpg.train")
         if saved.state.get("weights_only"):

@@ -1,6 +1,7 @@
 """A training run: its algorithm, its records on disk."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -29,6 +30,8 @@ from fastpg.run_dir import METRICS
 from fastpg.stepped_games import SteppedGames
 from fastpg.stepped_rows import SteppedRows
 from fastpg.tiles import Optimizer, Sight, TileNetwork
+
+_NOBODY_READS = BrokenPipeError, SystemExit  # rich leaves when what it writes to is closed
 
 
 def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
@@ -193,10 +196,11 @@ class Trainer:
 
     def __exit__(self, *_: object) -> None:
         self.algorithm.close()
-        self.progress.__exit__(None, None, None)
         self.metrics.close()
         if self.tensorboard is not None:
             self.tensorboard.close()
+        with suppress(*_NOBODY_READS):
+            self.progress.__exit__(None, None, None)
 
     @property
     def reached(self) -> tuple[str, float, float] | None:
@@ -294,7 +298,7 @@ class Trainer:
         if self._shown:
             try:
                 self.progress.show(row)
-            except (BrokenPipeError, SystemExit):  # rich leaves when nobody reads any more
+            except _NOBODY_READS:
                 self._shown = False
 
     def save(self) -> None:
@@ -330,4 +334,5 @@ class Trainer:
         self.scores = ScoreWindow.from_array(saved.tensors["scores"])
         self.counters.update(saved.state["counters"])
         self.seconds.update(saved.state["seconds"])
-        self._saved_update = saved.update
+        if saved.path.resolve().parent.parent == self.run_dir.resolve():
+            self._saved_update = saved.update  # else this folder has none yet

@@ -156,20 +156,21 @@ def test_an_update_of_ppo_improves_its_objective():
 
 def test_step_size_and_entropy_go_to_their_ends(monkeypatch):
     config = replace(FAST, anneal_steps=300, learning_rate=0.4, final_learning_rate=0.1, epochs=2)
-    config = replace(config, entropy=0.0, minibatch=150)  # rounds of 150 steps
+    config = replace(config, entropy=0.4, minibatch=150)  # rounds of 150 steps
     algorithm, rates = make(config), []
 
     def climb_adam(record, samples, advantages, returns, objective, learning_rate):
-        rates.append(learning_rate)
+        rates.append((learning_rate, objective.entropy))
 
     monkeypatch.setattr(algorithm.optimizer, "climb_adam", climb_adam)
     for _ in range(4):
         algorithm.learn(algorithm.play())
-    assert rates == pytest.approx([0.4, 0.4, 0.25, 0.25, 0.1, 0.1, 0.1, 0.1])
+    wanted = [(0.4, 0.4), (0.25, 0.2), (0.1, 0.0), (0.1, 0.0)]
+    assert np.array(rates) == pytest.approx(np.repeat(wanted, 2, axis=0))
     constant = make(replace(config, anneal_steps=0))
     monkeypatch.setattr(constant.optimizer, "climb_adam", climb_adam)
     constant.learn(constant.play())
-    assert rates[-1] == 0.4
+    assert rates[-1] == (0.4, 0.4)
 
 
 def test_ppo_rejects_a_gradient_that_is_not_finite():

@@ -192,6 +192,19 @@ def test_rows_of_tiles_grow_where_everything_is_lit(monkeypatch):
         np.testing.assert_array_equal(other_tail[name], tail[name], name)
 
 
+def test_a_record_that_cannot_grow_is_an_error_that_says_what_to_do(monkeypatch):
+    """Rows grow to what a record holds at most; where even that is too little, nothing is lost."""
+    monkeypatch.setattr("fastpg.games.MOST_ENTRIES", 2 * 100 + 1)
+    _, games = make_games(RULES["no-op starts"], SIGHTS[1], 2)
+    games.make_room(64)
+    games.grow()
+    assert games.record.entries == 2 * 100
+    monkeypatch.setattr("fastpg.games.MOST_TILES", games.record.room)
+    with pytest.raises(MemoryError, match=r"^2 games at once, of 100 steps .*--episodes-per-batch"):
+        games.grow()
+    assert games.record.entries == 2 * 100
+
+
 def test_games_go_on_from_states_and_tails():
     named = RULES["no-op starts"]
     _, games = make_games(named, games=3)
@@ -367,7 +380,7 @@ def test_calls_that_cannot_be():
         with pytest.raises(ValueError, match="record: expected room"):
             core.write_to(Record(entries, room))
     core.write_to(Record(40, 10 * PIXELS))
-    with pytest.raises(ValueError, match="at least as long"):
+    with pytest.raises(ValueError, match=r"rows of at least 20 entries, .* got 19,"):
         core.move_to(Record(38, 10 * PIXELS))
     with pytest.raises(RuntimeError, match="with a value"):
         core.value_last()

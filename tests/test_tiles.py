@@ -103,7 +103,7 @@ def test_a_view_is_written_only_where_it_fits():
     with pytest.raises(OverflowError):
         record.observe(0, 0, 256, view)
     for entries, room in ((0, 1), (1, 0), (2**31, 1), (1, 2**32)):
-        with pytest.raises(ValueError, match="expected below"):
+        with pytest.raises(ValueError, match=f"expected 1 to .*, got {entries}, {room}"):
             Record(entries, room)
 
 
@@ -183,6 +183,8 @@ def test_weights_are_drawn_with_the_scales_given():
         (8, (0, 2, 1), False, 0, 2, 1, False),
         (8, (0, 1, 1), False, 0, 2, 1, False),
         (8, (0, 33), False, 0, 2, 1, False),
+        (8, (-1, 0), False, 0, 2, 1, False),
+        (8, (1,), False, 0, 2, 1, False),
         (8, (0, 1), False, 17, 2, 1, False),
         (8, (0, 1), False, -1, 2, 1, False),
         (8, (0, 1), False, 0, 1, 1, False),

@@ -21,7 +21,7 @@ import pytest
 from fastpg import checkpoint
 from fastpg.config import PRESETS, RESUMABLE, ConfigError, TrainConfig, check, preset
 from fastpg.kernels import get_backend
-from fastpg.metrics import ScoreWindow, read_metrics
+from fastpg.metrics import Progress, ScoreWindow, read_metrics
 from fastpg.policy import Policy, RMSProp
 from fastpg.train import main, resolve_rules
 
@@ -99,6 +99,29 @@ def test_branch_from_an_older_checkpoint_leaves_the_run_alone(tmp_path, capsys):
     assert main(["--resume", str(older), "--run-dir", branch, "--episodes", "4"]) == 0
     assert_same(checkpoint.load(branch), checkpoint.load(newest))
     assert len(read_metrics(tmp_path / "branch" / "metrics.jsonl")) == 2
+
+
+def test_a_branch_that_has_nothing_to_do_is_a_run_all_the_same(tmp_path, capsys):
+    """Its limit is reached already: the folder that it names can be resumed."""
+    before = run(tmp_path / "run", "--episodes", "2")
+    branch = str(tmp_path / "branch")
+    assert main(["--resume", str(tmp_path / "run"), "--run-dir", branch]) == 0
+    assert f"--resume {branch} --episodes 4" in capsys.readouterr().out.replace("\n", "")
+    assert_same(checkpoint.load(branch), before)
+    assert main(["--resume", branch, "--episodes", "4"]) == 0
+    assert_same(checkpoint.load(branch), run(tmp_path / "straight", "--episodes", "4"))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_failure_not_a_wrong_setting(
+    tmp_path, capsys, monkeypatch
+):
+    def full(*arguments, **options):
+        raise checkpoint.CheckpointError("cannot write: No space left on device")
+
+    monkeypatch.setattr("fastpg.trainer.save", full)
+    folder = tmp_path / "run"
+    assert main([*SMALL, "--threads", "1", "--run-dir", str(folder), "--episodes", "2"]) == 1
+    assert capsys.readouterr().err == "fastpg.train: cannot write: No space left on device\n"
 
 
 def start(folder: Path, *arguments: str, ignored: int | None = None) -> subprocess.Popen:
@@ -224,6 +247,18 @@ def test_a_closed_pipe_does_not_stop_the_run(tmp_path):
     assert process.wait(60) == 0, process.stderr.read()
     process.stderr.close()
     assert checkpoint.load(folder).update == 4
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, SystemExit(1)])
+def test_a_pipe_that_closes_before_the_last_line_changes_nothing(tmp_path, monkeypatch, error):
+    """rich leaves by SystemExit when nobody reads any more."""
+
+    def leave(self, *_):
+        raise error
+
+    for name in ("show", "__exit__"):
+        monkeypatch.setattr(Progress, name, leave)
+    assert run(tmp_path / "run", "--episodes", "4").update == 2
 
 
 def test_metrics_have_the_promised_names(tmp_path):

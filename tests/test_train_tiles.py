@@ -212,6 +212,10 @@ def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
         (["--views", "0", "1", "1"], "--views: expected 1 to 8 that rise from 0"),
         (["--views", "1", "2"], "--views: expected 1 to 8 that rise from 0"),
         (
+            ["--views", "-1", "0"],
+            "that rise from 0 to at most 32, got -1 0",
+        ),
+        (
             ["--views", "0", "2", "--backend", "cython"],
             "--views: needs --backend tiles, got cython",
         ),

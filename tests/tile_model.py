@@ -76,7 +76,7 @@ def make_optimizer(network: TileNetwork, threads: int = 1, at_once: int = 64) ->
 
 @dataclass
 class Loss:
-    """As fastpg_loss_t of csrc/fastpg_learn.h."""
+    """As fastpg_ppo_t of csrc/fastpg_learning.h, with the scale of all gradients."""
 
     clip: float = np.inf
     entropy: float = 0.0
