@@ -180,6 +180,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each number")
     parser.add_argument("--copy", type=int, default=1 << 30, help="bytes to measure memory with")
     parser.add_argument("--registers", type=int, help="at most, of a game; compiles anew")
+    parser.add_argument(
+        "--games-a-block", type=int, choices=range(1, 33), metavar="1..32", help="not as chosen"
+    )
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/GPU.md")
     return parser.parse_args()
 
@@ -188,7 +191,7 @@ def main() -> None:
     """Measure, print, write."""
     arguments = parsed()
     try:
-        from fastpg.device import _compiler
+        from fastpg.device import _compiler, _spread
         from fastpg.kernels._cuda_jit import SIMULATED, require_device
         from fastpg.kernels._cuda_jit import cuda_module as cuda
 
@@ -197,6 +200,7 @@ def main() -> None:
         sys.exit(f"benchmarks.gpu: {error}")
     if arguments.registers:
         _compiler.MOST_REGISTERS = arguments.registers
+    _spread.FIXED = arguments.games_a_block
     name, lines = about(cuda, SIMULATED)
     out = arguments.out or RESULTS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".md")
     out.parent.mkdir(parents=True, exist_ok=True)

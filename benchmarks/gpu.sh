@@ -5,7 +5,7 @@
 #
 #   benchmarks/gpu.sh [options of benchmarks/gpu.py]
 #
-# FASTPG_GPU_SECONDS: of one file of tests, at most (600). FASTPG_GPU_VENV: the environment's folder
+# FASTPG_GPU_SECONDS: of one file of tests, at most (600). FASTPG_GPU_TESTS=no: only measure. FASTPG_GPU_VENV: the environment's folder
 # (build/gpu-venv). FASTPG_GPU_PYTHON: a Python that has all of it, in place of that. pip's own variables (PIP_NO_INDEX, PIP_FIND_LINKS) are for machines without a network.
 set -eu
 cd "$(dirname "$0")/.."
@@ -32,11 +32,19 @@ if [ -z "$python" ]; then
     "$python" -m pip install -q -e ".[test,plot,$extra]"
 fi
 
+export NUMBA_ENABLE_CUDASIM=0 PYTHONUNBUFFERED=1
+# numba's cache sees changes of a kernel's own file alone, not of what the kernel calls: it begins empty.
+NUMBA_CACHE_DIR=$(mktemp -d)
+export NUMBA_CACHE_DIR
+trap 'rm -rf "$NUMBA_CACHE_DIR"' EXIT
+
 # A process each: an error on the device ends all that its process could still do there.
 failed=
-for tests in cuda_ops device_games device_rollouts device_learning device_training; do
-    NUMBA_ENABLE_CUDASIM=0 PYTHONUNBUFFERED=1 timeout "${FASTPG_GPU_SECONDS:-600}" \
-        "$python" -m pytest -q -x --durations=3 -p no:cacheprovider "tests/$tests.py" || failed="$failed tests/$tests.py"
+files="cuda_ops device_games device_rollouts device_learning device_training"
+[ "${FASTPG_GPU_TESTS:-yes}" != no ] || files=
+for tests in $files; do
+    timeout "${FASTPG_GPU_SECONDS:-600}" \
+        "$python" -m pytest -q --maxfail=20 --durations=3 -p no:cacheprovider "tests/$tests.py" || failed="$failed tests/$tests.py"
 done
 "$python" -m benchmarks.gpu "$@" || failed="$failed benchmarks.gpu"
 if [ -n "$failed" ]; then

@@ -93,6 +93,15 @@ cdef a26_seed_t seed_of(object words) except *:
     return seed
 
 
+def number_of(action):
+    """The number of an ``ale_py.Action`` or of anything that is an integer."""
+    try:
+        return integer(getattr(action, "value", action))
+    except TypeError:
+        got = type(action).__name__
+        raise TypeError(f"action: expected an integer or an Action, got {got}") from None
+
+
 cdef class Cartridge:
     """A ROM and how it is played. Shared by its consoles, and never changed."""
 
@@ -219,20 +228,19 @@ cdef class Console:
     def act(self, action, float paddle_strength=1.0):
         """Play an action, 0 to 17 or an ``ale_py.Action``, for frame_skip frames: the reward."""
         cdef int32_t reward
-        cdef int64_t number
-        if isinstance(action, int):
-            number = action
-        else:
-            number = integer(getattr(action, "value", action))
+        cdef uint32_t number
+        if not isinstance(action, int):
+            action = number_of(action)
         self.ready()
-        if not 0 <= number < 18:
-            raise ValueError(f"action: expected 0 to 17, got {number}")
+        if not 0 <= action < 18:
+            raise ValueError(f"action: expected 0 to 17, got {action}")
+        number = action
         if paddle_strength != 1.0:
             raise ValueError(f"paddle_strength: expected 1, got {paddle_strength}")
         self.busy = True
         with nogil:
             reward = a26_tv_act(
-                self.tv, &self.gym.env, &self.cartridge.c, <uint32_t>number, self.rules.skip_low)
+                self.tv, &self.gym.env, &self.cartridge.c, number, self.rules.skip_low)
         self.busy = False
         if self.gym.env.console.error:
             raise RuntimeError(f"the program has come to the unknown opcode ${self.stopped_by:02X}")

@@ -13,7 +13,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from fastpg._core cimport (
-    A2600_LAYOUT_VERSION, A26_GYM_LAYOUT_VERSION, a26_env_valid, a26_gym_reset, a26_gym_t,
+    a26_env_valid, a26_gym_reset, a26_gym_t,
     a26_seed_t, a26_sticky_least,
 )
 from fastpg._emulator cimport Cartridge, seed_of
@@ -26,10 +26,10 @@ from fastpg._training cimport Network, Pool, Record, latest_of
 
 import numpy as np
 
+from fastpg._emulator import LAYOUT_VERSION
 from fastpg._training import zeros
 
 ENTRY_ARRAYS = "begins counts ages actions ends rewards chances values".split()
-LAYOUT_VERSION = 100 * A26_GYM_LAYOUT_VERSION + A2600_LAYOUT_VERSION
 
 
 cdef class Rollout:

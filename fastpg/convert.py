@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import tyro
 from fastpg._compact import pack, unpack
 from fastpg.checkpoint import (
     ARTICLE_PIXELS,
+    Checkpoint,
     CheckpointError,
     load,
     load_legacy,
@@ -142,17 +144,22 @@ def _read_npz(path: Path) -> _Weights:
             arrays = {name: file[name] for name in file.files}
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, TypeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise CheckpointError(f"{path}: not a .npz of arrays: {error}") from None
     if set(arrays) == {"W1", "W2"}:  # as the article's script names and lays them
         arrays = {"w1": arrays["W1"].T, "w2": arrays["W2"].reshape(1, -1)}
     if not {"w1", "w2"} <= set(arrays):
         raise CheckpointError(f"{path}: expected arrays w1 and w2, got {sorted(arrays)}")
-    tensors = {n: np.array(arrays[n], np.float32, order="C") for n in _WEIGHTS if n in arrays}
+    try:
+        tensors = {n: np.array(arrays[n], np.float32, order="C") for n in _WEIGHTS if n in arrays}
+    except ValueError as error:
+        raise CheckpointError(f"{path}: expected arrays of numbers: {error}") from None
     if not all(np.isfinite(array).all() for array in tensors.values()):
         raise CheckpointError(f"{path}: a weight is not finite as float32")
     shapes = {name: array.shape for name, array in tensors.items()}
-    if any(len(shape) != 2 or shape[1] != shapes["w2"][-1] for shape in shapes.values()):
+    hidden = {shape[-1:] for shape in shapes.values()}
+    one_value = shapes.get("value", (1,))[:1] == (1,)
+    if any(len(shape) != 2 for shape in shapes.values()) or len(hidden) > 1 or not one_value:
         raise CheckpointError(f"{path}: expected w1 (D, H), w2 (A, H), value (1, H), got {shapes}")
     if "config" not in arrays:
         if shapes != {"w1": (ARTICLE_PIXELS, shapes["w2"][1]), "w2": (1, shapes["w2"][1])}:
@@ -167,6 +174,10 @@ def _read_npz(path: Path) -> _Weights:
         update = int(arrays.get("update", 0))
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: config, update: {error}") from None
+    if state["config"]["input"] != "raw":
+        from fastpg.evaluation import policy_of
+
+        policy_of(Checkpoint(update, dict(tensors), state, path))  # what does not fit is refused
     return _Weights(tensors, state, update, [])
 
 
@@ -228,7 +239,6 @@ def _score(
     config: ConvertConfig, tensors: Mapping[str, np.ndarray], state: dict[str, Any], update: int
 ) -> dict[str, Any]:
     """How well the weights play, as they are written, under the rules that they were trained on."""
-    from fastpg.checkpoint import Checkpoint
     from fastpg.evaluate import summary
     from fastpg.evaluation import evaluate
 

@@ -5,7 +5,7 @@ so that short ones are not favoured. On our emulator they are played in compiled
 time; on ale-py's step by step, which is the check of everything that was trained on ours.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
@@ -30,7 +30,7 @@ from fastpg.tiles import Sight, TileNetwork
 
 _STREAM = 3  # of the seed: apart from those of training
 _ROOM = 64  # entries; only the last few are looked at
-_GAMES = 32  # played side by side in compiled code: a second or so until Ctrl-C is heard
+_GAMES = 32  # at least played side by side in compiled code: a second or so until Ctrl-C is heard
 _WEIGHTS = ("w1", "w2", "value")
 
 
@@ -79,8 +79,11 @@ def policy_of(saved: Checkpoint) -> Policy:
         )
     views = tuple(config.get("views", (0, 1)))
     sight = Sight(views, seen == "difference", config.get("past_actions", 0))
-    network = TileNetwork(hidden, sight, max(outputs, 2), outputs, value="value" in tensors)
-    network.load(tensors)
+    try:
+        network = TileNetwork(hidden, sight, max(outputs, 2), outputs, value="value" in tensors)
+        network.load(tensors)
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{saved.path}: weights do not fit their config: {error}") from None
     return Policy(network, background == "frame", saved.update, str(saved.path))
 
 
@@ -137,7 +140,7 @@ class Player:
         """
         self.policy, self.greedy, self.seed = policy, greedy, seed
         self.game = game_class(emulator)(rules)
-        self.actions = actions_of(policy, rules, len(self.game.action_meanings))
+        self.actions = actions_of(policy, rules, self.game.action_meanings)
         self.kernels = get_backend("cython")
         self.record = Record(_ROOM, (_ROOM + 1) * VIEW_PIXELS)
         self.screen = np.zeros((1, *SCREEN), np.uint8)
@@ -195,14 +198,14 @@ class Player:
         return half + step % half
 
 
-def actions_of(policy: Policy, rules: Rules, count: int) -> tuple[int, ...]:
-    """The game's action, of ``count``, for each one of the policy.
+def actions_of(policy: Policy, rules: Rules, meanings: Sequence[str]) -> tuple[int, ...]:
+    """The game's action, of those with these names, for each one of the policy.
 
     Raises:
         CheckpointError: the policy is for a game with another number of actions.
     """
     outputs = policy.network.outputs
-    expected, actions = action_table(rules.game, count, idle=outputs == 3)
+    expected, actions = action_table(rules.game, meanings, idle=outputs == 3)
     if outputs != expected:
         raise CheckpointError(
             f"{policy.name}: a policy of {max(outputs, 2)} actions, {rules.game} needs "
@@ -241,10 +244,14 @@ def evaluate(
 
     Raises:
         CheckpointError: no policy, or one of another game.
+        ValueError: episodes or threads; the message names it.
     """
+    for name, count, least in (("episodes", episodes, 0), ("threads", threads, 1)):
+        if count < least:
+            raise ValueError(f"{name}: expected at least {least}, got {count}")
     saved = policy if isinstance(policy, Checkpoint) else load(policy)
     game = game_class(emulator)(rules)
-    actions_of(policy_of(saved), rules, len(game.action_meanings))  # before any process starts
+    actions_of(policy_of(saved), rules, game.action_meanings)  # before any process starts
     play = _play_compiled if emulator == "native" else _play_stepwise
     played: list[tuple[int, Episode]] = []
     for number, episode in play(saved, rules, episodes, seed, greedy, threads):
@@ -262,7 +269,7 @@ def _play_compiled(
     """One game an episode, as many side by side as keep all threads busy to the end."""
     policy, pool = policy_of(saved), Pool(min(threads, MOST_THREADS))
     game = game_class("native")(rules)
-    table = actions_of(policy, rules, len(game.action_meanings))
+    table = actions_of(policy, rules, game.action_meanings)
     together = max(_GAMES, 4 * pool.threads)
     for first in range(0, episodes, together):
         numbers = range(first, min(first + together, episodes))
@@ -297,7 +304,7 @@ def _play_stepwise(
     """Each process plays the next episode as soon as it has played one."""
     factory = partial(_ale_player, _weights_alone(saved), rules, greedy, seed)
     processes = min(processes, episodes)
-    if processes < 1:
+    if not processes:
         return
     with WorkerPool([factory] * processes, inline=processes == 1) as pool:
         numbers, running = iter(range(episodes)), {}

@@ -305,8 +305,8 @@ def _plain_line(row: Row, left: float | None) -> str:
     shares = " ".join(f"{share:>5}" for share in _shares(row).values())
     return (
         f"{_duration(row.seconds):>7} {_duration(left):>7} {row.episodes:>9,} "
-        f"{_score(row.mean_score_100):>8} {_short(row.agent_steps_per_second):>7} "
-        f"{_short(row.emulator_frames_per_second):>8} {shares}"
+        f"{_score(row.mean_score_100):>8} {short(row.agent_steps_per_second):>7} "
+        f"{short(row.emulator_frames_per_second):>8} {shares}"
     )
 
 
@@ -315,8 +315,8 @@ def _live_fields(row: Row, limits: Limits, left: float | None) -> list[tuple[str
     return [
         ("episodes", f"{row.episodes:,}{limit}"),
         ("mean of last 100", _score(row.mean_score_100)),
-        ("agent steps/s", _short(row.agent_steps_per_second)),
-        ("emulator frames/s", _short(row.emulator_frames_per_second)),
+        ("agent steps/s", short(row.agent_steps_per_second)),
+        ("emulator frames/s", short(row.emulator_frames_per_second)),
         *_shares(row).items(),
         ("elapsed", _duration(row.seconds)),
         ("left", _duration(left)),
@@ -355,7 +355,7 @@ def _score(score: float | None) -> str:
     return "-" if score is None else f"{score:+.2f}"
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """Three digits and a unit: 812, 4.06k, 40.6k, 406k, 4.06M."""
     if not math.isfinite(number):
         return "-"

@@ -14,6 +14,7 @@ import tyro
 import fastpg
 from fastpg.command_line import guarded, parse
 from fastpg.config import RESUMABLE, ConfigError
+from fastpg.metrics import short
 from fastpg.show import ShowError, page, plots
 from fastpg.show.insight import Weights, telling
 from fastpg.show.page import Section
@@ -98,7 +99,7 @@ def _command(argv: Sequence[str]) -> None:
     with _saying() as say:
         say("curves")
         drawn = _of_runs(groups, pong)
-        best = max(runs, key=lambda run: float(run.curve("episodes")[1][-1:].sum() or -1e9))
+        best = max(runs, key=lambda run: run.last_score)
         note, playback = None, None
         try:
             say("a game")
@@ -299,9 +300,9 @@ def _lead(best: Run) -> str:
         [
             (named, score),
             ("episodes", f"{last['episodes']:,}"),
-            ("agent steps", _count(last["agent_steps"])),
+            ("agent steps", short(last["agent_steps"])),
             ("wall time", _time(last["seconds"])),
-            ("agent steps a second", _count(last["agent_steps"] / max(last["seconds"], 1e-9))),
+            ("agent steps a second", short(last["agent_steps"] / max(last["seconds"], 1e-9))),
         ]
     )
 
@@ -340,16 +341,6 @@ def _settings(groups: Sequence[Group]) -> Section:
     if other:
         text += " Those that tell the curves apart stand out."
     return Section("Settings", text, page.settings(head, rows, other))
-
-
-def _count(number: float) -> str:
-    """Three digits: 812, 40.6k, 4.06M."""
-    for unit in ("", "k", "M", "G"):
-        if number < 999.5 or unit == "G":
-            break
-        number /= 1000
-    digits = 0 if not unit or number >= 99.95 else 1 if number >= 9.995 else 2
-    return f"{number:.{digits}f}{unit}"
 
 
 def _time(seconds: float) -> str:

@@ -16,9 +16,9 @@ from fastpg.player import Fragment, Job, RolloutSetup, StepwisePlayer, first_sta
 from fastpg.policy import Frames, Inputs, SparseRows
 from fastpg.recording import Episode, concatenate_inputs
 
-# Pong's two decisions, as in the article: output 0 is DOWN and 1 is UP, as ale-py numbers them.
-PONG_ACTIONS = (3, 2)
-_UPSIDE_DOWN = {2: 3, 3: 2}
+# Pong's two decisions, as in the article: output 0 is DOWN and 1 is UP, by ale-py's names for where
+# the paddle's knob turns. Its actions called DOWN and UP do nothing in Pong.
+_PONG_ACTIONS = ("LEFT", "RIGHT")
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,28 @@ def _join(number: int, fragments: Sequence[Fragment]) -> Episode:
     )
 
 
-def action_table(game: str, action_count: int, idle: bool = False) -> tuple[int, tuple[int, ...]]:
+def action_table(
+    game: str, meanings: Sequence[str], idle: bool = False
+) -> tuple[int, tuple[int, ...]]:
     """Return the network's outputs A and the game's action for each sampled one.
 
-    Pong has the article's two, UP and DOWN, from one output, or with ``idle`` three outputs for
+    Pong has the article's two, DOWN and UP, from one output, or with ``idle`` three outputs for
     NOOP, DOWN and UP; another game has all of its own.
+
+    Args:
+        game: its name.
+        meanings: ale-py's names of the game's actions, in their order.
+        idle: whether Pong has NOOP too.
     """
     if game != "pong":
-        return action_count, tuple(range(action_count))
-    return (3, (0, *PONG_ACTIONS)) if idle else (1, PONG_ACTIONS)
+        return len(meanings), tuple(range(len(meanings)))
+    names = ("NOOP", *_PONG_ACTIONS) if idle else _PONG_ACTIONS
+    return (3 if idle else 1), tuple(meanings.index(name) for name in names)
 
 
-def mirrored_actions(table: Sequence[int]) -> tuple[int, ...]:
-    """For each of Pong's actions in ``table`` the one that takes its place upside down."""
-    return tuple(table.index(_UPSIDE_DOWN.get(action, action)) for action in table)
+def mirrored_actions(count: int) -> tuple[int, ...]:
+    """For each of Pong's 2 or 3 of :func:`action_table` the one in its place upside down."""
+    return (*range(count - 2), count - 1, count - 2)
 
 
 def rehearsal(kind: str) -> Episode:

@@ -37,7 +37,7 @@ _NOBODY_READS = BrokenPipeError, SystemExit  # rich leaves when what it writes t
 def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     """The algorithm that a run's settings ask for."""
     game = game_class(config.emulator)(rules)
-    outputs, table = action_table(rules.game, len(game.action_meanings), config.idle)
+    outputs, table = action_table(rules.game, game.action_meanings, config.idle)
     setup = RolloutSetup(
         rules=rules,
         emulator=config.emulator,
@@ -50,7 +50,7 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
         action_table=table,
         sight=Sight(config.views, config.input == "difference", config.past_actions),
         cell=config.cells,
-        mirrored=mirrored_actions(table) if config.mirror else None,
+        mirrored=mirrored_actions(len(table)) if config.mirror else None,
     )
     cores = config.threads or available_cores()
     if config.algorithm == "ppo":

@@ -226,6 +226,9 @@ def test_updates_take_any_one_shape():
     BACKEND.rmsprop_update(**device, **scalars)
     for name, value in expected.items():
         np.testing.assert_array_equal(device[name].copy_to_host().ravel(), value)
+    turned = on_device({"cache": np.ones((4, 3), np.float32)})
+    with pytest.raises(ValueError, match=r"^cache: expected \(3, 4\), as gradient, got \(4, 3\)"):
+        BACKEND.rmsprop_update(**{**device, **turned}, **scalars)
 
 
 def test_a_stream_of_ones_own():

@@ -106,6 +106,11 @@ def test_games_are_those_of_the_cpu(sight, named, rounds, monkeypatch):
     assert_same_games(*twins(sight, named), rounds)
 
 
+def test_any_number_of_games_a_block_plays_the_same(monkeypatch):
+    monkeypatch.setattr("fastpg.device._spread.FIXED", 1)
+    assert_same_games(*twins("stack", "no-op starts"), (30,))
+
+
 @LARGE
 def test_blocks_of_games_are_those_of_the_cpu():
     """Three blocks, the last one not full; more steps than a launch has."""

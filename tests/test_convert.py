@@ -252,6 +252,15 @@ def test_weights_alone_cannot_be_resumed(run, tmp_path, capsys):
         (["shapes.npz", "a.npz"], "shapes.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
         (["unknown.npz", "a.npz"], "unknown.npz: has no config, which says what the network sees"),
         (["nan.npz", "a.npz"], "nan.npz: a weight is not finite"),
+        (["array.npz", "a.npz"], "array.npz: not a .npz of arrays"),
+        (["torn.npz", "a.npz"], "torn.npz: not a .npz of arrays"),
+        (["words.npz", "a.npz"], "words.npz: expected arrays of numbers"),
+        (["scalar.npz", "a.npz"], "scalar.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
+        (["values.npz", "a.npz"], "values.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
+        (
+            ["misfit.npz", "a.npz"],
+            "misfit.npz: weights do not fit their config: w1: expected (12800",
+        ),
         (["config.npz", "a.npz"], "config.npz: config, update: "),
         (["."], "TARGET"),
         ([".", "a.npz"], "no checkpoint in checkpoints"),
@@ -275,9 +284,19 @@ def test_wrong_words_end_with_one_clear_line(tmp_path, monkeypatch, capsys, word
         "unknown": good | {"w1": np.ones((12800, 2))},
         "nan": good | {"w1": np.full((6400, 2), np.nan)},
         "config": good | {"config": "{"},
+        "words": good | {"w1": np.full((6400, 2), "one")},
+        "scalar": good | {"w2": np.ones(())},
+        "values": good | {"value": np.ones((5, 2)), "config": json.dumps(TrainConfig().to_json())},
+        "misfit": good | {"config": json.dumps(preset("fast").to_json())},
     }
     for name, arrays in files.items():
         np.savez(f"{name}.npz", **arrays)
+    with open("array.npz", "wb") as file:
+        np.save(file, good["w1"])
+    np.savez_compressed("torn.npz", **good)
+    torn = bytearray((tmp_path / "torn.npz").read_bytes())
+    torn[60] ^= 0xFF  # of the compressed stream
+    (tmp_path / "torn.npz").write_bytes(torn)
     for name in ("a-file.npz", "a-file.p"):
         (tmp_path / name).write_text("no")
     (tmp_path / "dir.npz").mkdir()

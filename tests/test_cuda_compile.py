@@ -35,8 +35,9 @@ SCALARS = {
 NAMES = [name for name, value in vars(kernels).items() if hasattr(value, "py_func")]
 FLAT = ("frame_difference_dense", "rmsprop_update", "adam_update")
 WORDS = ("frame_difference", "frame_stack", "count_differences", "count_stacks")
+ENDS = ("discounted_returns", "generalized_advantages")  # training gives them bytes for bools
 VARIANTS = [
-    (name, word) for name in NAMES for word in ("u8", "u1") if word == "u8" or name in WORDS
+    (name, word) for name in NAMES for word in ("u8", "u1") if word == "u8" or name in WORDS + ENDS
 ]
 # Kernels whose sums the CPU backends round after each product. The sparse network's are not here: a
 # product with a sign is exact, and may be fused.
@@ -66,6 +67,8 @@ def signature(name, word):
         dtype = from_dtype(np.dtype(array.dtype))
         if parameter in ("current", "previous") and name in WORDS:
             dtype = from_dtype(np.dtype(word))
+        if parameter == "dones" and word == "u1":
+            dtype = types.uint8
         found.append(types.Array(dtype, 1 if name in FLAT else len(array.dims), "C"))
     return tuple(found)
 

@@ -25,7 +25,7 @@ BYTES, BYTE_ROWS, WORDS = types.uint8[::1], types.uint8[:, ::1], types.uint64[::
 STATES = (BYTE_ROWS, BYTES, BYTE_ROWS, BYTE_ROWS)
 KEYS = (WORDS, WORDS, BYTES, types.int64[::1])
 PLAYERS = types.NamedTuple((*STATES, *KEYS, types.float32[:, ::1]), _rollout_kernels.Players)
-ROLLOUT = (PLAYERS, NET, RECORD, types.uint64, types.boolean, types.int64, types.int64)
+ROLLOUT = (PLAYERS, NET, RECORD, types.uint64, types.boolean, *[types.int64] * 3)
 ARGUMENTS = {
     "games": types.int64,
     "first": types.int64,

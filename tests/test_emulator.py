@@ -135,11 +135,11 @@ def test_actions():
         number = getattr(action, "value", action)
         assert ours.act(action) == theirs.act(int(number))
         assert compare(ours, theirs, True, (0, 0)) == ""
-    for bad in (-1, 18, 99):
+    for bad in (-1, 18, 99, 2**70):
         with pytest.raises(ValueError, match=f"action: expected 0 to 17, got {bad}"):
             ours.act(bad)
     for bad in (1.5, "1", None):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match="action: expected an integer or an Action, got "):
             ours.act(bad)
     assert ours.act(Action.LEFT, 1.0) == 0
     with pytest.raises(ValueError, match=r"paddle_strength: expected 1, got 0\.5"):
@@ -342,18 +342,22 @@ def test_one_thread_at_a_time():
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(seen, games)) == expected
 
+    shared = make(skip=500)  # frames of an action: time enough for the other thread to come
+
     def hammer(_):
         errors = 0
-        for action in steps(3000):
+        for action in steps(200):
             try:
-                games[0].act(action)
+                if shared.game_over():
+                    shared.reset_game()
+                shared.act(action)
             except RuntimeError as error:
                 errors += "another thread is using this emulator" in str(error)
         return errors
 
     with ThreadPoolExecutor(2) as pool:
         errors = sum(pool.map(hammer, range(2)))
-    assert games[0].getFrameNumber() + errors >= 6000 or games[0].game_over()
+    assert 0 < errors < 400
     with pytest.raises(TypeError, match="cannot be pickled or copied"):
         pickle.dumps(games[0])
 

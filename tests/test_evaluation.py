@@ -119,6 +119,41 @@ def test_a_policy_of_another_game_is_refused(fast):
         evaluate(fast, rules("ALE/Breakout-v5"), emulator="ale", episodes=1)
 
 
+def test_weights_that_do_not_fit_their_config_are_refused(tmp_path):
+    state = {"config": {"input": "stack", "background": "frame"}}
+    tensors = {"w1": np.zeros((6400, 2), np.float32), "w2": np.zeros((3, 2), np.float32)}
+    for name in ("w1", "w2"):
+        save(tmp_path / name, 1, {name: tensors[name]}, state)
+    save(tmp_path / "both", 1, tensors, state)
+    for name, said in (("w1", "is no checkpoint"), ("w2", "'w1'"), ("both", "w1: expected")):
+        with pytest.raises(CheckpointError, match=said):
+            load_policy(tmp_path / name)
+
+
+def test_all_18_actions_play_the_same_game(fast):
+    """A policy's UP and DOWN are found by their names, wherever the rules list them."""
+    usual, all_18 = (
+        evaluate(
+            fast,
+            rules("PongNoFrameskip-v4", frameskip=4, max_num_frames_per_episode=2000, **more),
+            emulator="native",
+            episodes=2,
+        )
+        for more in ({}, {"full_action_space": True})
+    )
+    same(usual, all_18)
+    assert usual.scores.any()
+
+
+@pytest.mark.parametrize(("name", "value"), [("threads", 0), ("episodes", -1)])
+def test_counts_below_their_least_are_refused(fast, name, value):
+    for emulator in ("ale", "native"):
+        with pytest.raises(
+            ValueError, match=f"^{name}: expected at least {value + 1}, got {value}"
+        ):
+            evaluate(fast, SHORT, emulator=emulator, **{name: value})
+
+
 def test_the_pretrained_policy_is_small_plays_and_says_where_it_is_from():
     saved = load_pretrained()
     assert saved.path.stat().st_size < 1_000_000

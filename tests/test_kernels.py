@@ -224,6 +224,8 @@ def test_values_out_of_range_are_refused(op, changes, message):
 def test_a_step_that_is_no_integer_is_refused():
     with pytest.raises(TypeError, match=r"^step: expected an integer, got float"):
         call("cython", usual("adam_update"), step=1.0)
+    with pytest.raises(TypeError, match=r"^seed: expected an integer, got float"):
+        call("cython", usual("counter_uniforms"), seed=1.5)
 
 
 @pytest.mark.parametrize("op", FLAT)
@@ -233,6 +235,9 @@ def test_updates_take_any_one_shape(op):
     call("cython", made, **shaped)
     for name, expected in run(reference, made)[1].items():
         np.testing.assert_array_equal(shaped[name].ravel(), expected)
+    last = list(shaped)[-1]
+    with pytest.raises(ValueError, match=rf"^{last}: expected \(3, .* as gradient, got \("):
+        call("cython", made, **{**shaped, last: shaped[last].reshape(-1)})
 
 
 @pytest.mark.parametrize("op", ["policy_forward", "policy_backward", "policy_backward_outputs"])

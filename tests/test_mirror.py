@@ -145,8 +145,8 @@ def test_pairs_stay_pairs_and_the_norm_counts_one_of_each(name, threads):
 
 
 def test_actions_of_pong():
-    assert mirrored_actions((3, 2)) == (1, 0)
-    assert mirrored_actions((0, 3, 2)) == (0, 2, 1)
+    assert mirrored_actions(2) == (1, 0)
+    assert mirrored_actions(3) == (0, 2, 1)
 
 
 def test_weights_that_are_no_pairs_are_refused():

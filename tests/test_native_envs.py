@@ -87,6 +87,9 @@ def test_a_plain_environment_is_a_good_one():
     assert env.observation_space.contains(first)
     assert env.get_action_meanings()[:3] == ["NOOP", "FIRE", "RIGHT"]
     assert env.render().shape == (210, 160, 3)
+    for bad in (2.9, "3"):
+        with pytest.raises(TypeError, match=r"^action: expected an integer, got (float|str)"):
+            env.step(bad)
     for values, message in (
         ({"obs_type": "pong80"}, "obs_type: expected one of rgb, grayscale, palette, ram"),
         ({"render_mode": "human"}, "render_mode: expected None or 'rgb_array', got 'human'"),

@@ -78,6 +78,14 @@ def test_curves_of_short_runs_are_of_updates():
     assert longer.curve("seconds")[0].tolist() == [10]
 
 
+def test_the_best_run_is_the_one_of_the_highest_last_score():
+    """0 is a score, above negative ones; a run without any is the last."""
+    scores = [made_up([(100, -5), (110, score)]).last_score for score in (-20, 0, 3)]
+    assert scores == [-20, 0, 3]
+    assert Run(None, {}, [{"episodes": 1, "mean_score_100": None, "mean_score_batch": None}],
+               np.zeros(0)).last_score == -np.inf  # fmt: skip
+
+
 def test_seeds_share_a_group_and_other_settings_tell_groups_apart():
     same = {"preset": "pong", "env": "Pong-v0", "hidden": 200}
     runs = [made_up([(1, 0)], **{**same, **more}) for more in (
@@ -244,6 +252,9 @@ def test_a_run_without_a_row_or_with_a_torn_config(runs, tmp_path):
         read_run(tmp_path)
     (tmp_path / "metrics.jsonl").write_text("")
     with pytest.raises(ShowError, match="no update yet"):
+        read_run(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"update": 1}\n')
+    with pytest.raises(ShowError, match=r"metrics\.jsonl has rows without episodes, .*seconds"):
         read_run(tmp_path)
 
 

@@ -11,7 +11,7 @@ from fastpg.envs.rules import rules
 from fastpg.kernels import get_backend
 from fastpg.player import RolloutSetup, StepwisePlayer, input_size
 from fastpg.recording import Growing
-from fastpg.rollout import PONG_ACTIONS, RolloutWorker, play_batch
+from fastpg.rollout import RolloutWorker, play_batch
 
 HIDDEN = 4
 
@@ -20,7 +20,7 @@ def make_pool(kind, workers=1, emulator="native"):
     weights = SharedArray(((input_size(kind) + 1) * HIDDEN,), "float32")
     weights.array[:] = np.random.default_rng(0).standard_normal(weights.array.size) / 80
     short = rules("Pong-v0", max_num_frames_per_episode=900)
-    setup = RolloutSetup(short, emulator, 7, "cython", kind, True, HIDDEN, 1, PONG_ACTIONS)
+    setup = RolloutSetup(short, emulator, 7, "cython", kind, True, HIDDEN, 1, (3, 2))
     factories = [partial(RolloutWorker, setup, weights)] * workers
     return WorkerPool(factories, inline=workers == 1), weights.array
 

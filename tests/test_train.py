@@ -95,6 +95,11 @@ def test_branch_from_an_older_checkpoint_leaves_the_run_alone(tmp_path, capsys):
     older, newest = checkpoint.checkpoints(tmp_path / "run")
     assert main(["--resume", str(older)]) == 2
     assert newest.name in capsys.readouterr().err
+    renamed = older.with_name("best.safetensors")  # its update is known from inside
+    shutil.copy(older, renamed)
+    assert main(["--resume", str(renamed)]) == 2
+    assert f"{newest.name} is newer" in capsys.readouterr().err
+    assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 2
     branch = str(tmp_path / "branch")
     assert main(["--resume", str(older), "--run-dir", branch, "--episodes", "4"]) == 0
     assert_same(checkpoint.load(branch), checkpoint.load(newest))

@@ -118,7 +118,8 @@ def backward(net, record, entry, hidden, d_heads, unit, gradient):
         for o in range(d_heads.shape[0]):
             row = net.parts.shape[0] + o
             what = fixed(times32(d_heads[o], hidden[h]), unit, gradient.status)
-            cuda.atomic.add(gradient.sums, (row, h), what)
+            if what != 0:  # most units are 0
+                cuda.atomic.add(gradient.sums, (row, h), what)
             back += times32(d_heads[o], net.w2[o, h])
         if hidden[h] > ZERO:
             what = fixed(back, unit, gradient.status)

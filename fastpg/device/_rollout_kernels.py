@@ -17,7 +17,7 @@ from fastpg.device.functions import load, pointer
 from fastpg.device.record import TOO_MANY_TILES
 from fastpg.kernels._cuda_jit import SIMULATED, cuda, cuda_module, device
 
-GAMES_A_BLOCK, THREADS_A_BLOCK = (2, 5) if SIMULATED else (32, 128)
+MOST_GAMES_A_BLOCK, THREADS_A_BLOCK = (2, 5) if SIMULATED else (32, 128)
 OLDEST_AGE = 255
 
 
@@ -109,17 +109,17 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
     begin_game, step_game, tiles_of = emulator.begin, emulator.step, emulator.tiles
 
     @cuda_module.jit(**limits())
-    def rollout(players, net, record, seed, whole, first, steps, value_last):
+    def rollout(players, net, record, seed, whole, each, first, steps, value_last):
         """Play ``steps`` rows of the record from row ``first`` on, after what has to begin.
 
-        With ``value_last`` the frames that games come to are valued.
+        A block has ``each`` games. With ``value_last`` the frames that games come to are valued.
         """
-        heads = cuda.shared.array((GAMES_A_BLOCK, MOST_HEADS), np.float32)
+        heads = cuda.shared.array((MOST_GAMES_A_BLOCK, MOST_HEADS), np.float32)
         games = players.games.shape[0]
-        base = cuda.blockIdx.x * GAMES_A_BLOCK
-        here = min(GAMES_A_BLOCK, games - base)
+        base = cuda.blockIdx.x * each
+        here = min(each, games - base)
         # Games step alone: threads far apart, so that those of a warp seldom wait for each other.
-        spread = cuda.blockDim.x // GAMES_A_BLOCK
+        spread = cuda.blockDim.x // each
         own, hidden = cuda.threadIdx.x // spread, players.hidden[cuda.blockIdx.x]
         steps_one = cuda.threadIdx.x % spread == 0 and own < here
         n = base + own

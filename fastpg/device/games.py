@@ -18,11 +18,12 @@ from fastpg.device._keeping import (
     tail_of_rows,
 )
 from fastpg.device._rollout_kernels import (
-    GAMES_A_BLOCK,
+    MOST_GAMES_A_BLOCK,
     THREADS_A_BLOCK,
     Players,
     rollout_kernel,
 )
+from fastpg.device._spread import games_a_block
 from fastpg.device.functions import current_capability
 from fastpg.device.memory import VIEW_BYTES, require_room_to_train
 from fastpg.device.network import DeviceNetwork
@@ -86,7 +87,8 @@ class DeviceGames(GameRows):
         self._loops = get_backend("cuda").loops
         self._rollout = rollout_kernel(current_capability())
         self._seed = np.uint64(seed)
-        self._blocks = -(-games // GAMES_A_BLOCK)
+        self._each = games_a_block(games, blocks=4, least=4, most=MOST_GAMES_A_BLOCK)
+        self._blocks = -(-games // self._each)
         states, shared, scratch = self.pong.arrays
         self._players = Players(
             games=states,
@@ -126,7 +128,7 @@ class DeviceGames(GameRows):
         for array in (entries.counts, entries.ages, entries.actions):
             array.copy_to_device(np.zeros(array.shape, array.dtype))
 
-    def _each(self, kernel: Any, things: int, *arguments: Any) -> None:
+    def _launch(self, kernel: Any, things: int, *arguments: Any) -> None:
         """Launch a thread for each of so many things, or for several."""
         blocks = min(max(1, -(-things // THREADS)), _MOST_BLOCKS)
         kernel[blocks, THREADS](*arguments)
@@ -155,6 +157,7 @@ class DeviceGames(GameRows):
             self.record.entries,
             self._seed,
             self._whole,
+            self._each,
             first,
             steps,
             value_last,
@@ -164,7 +167,7 @@ class DeviceGames(GameRows):
         """Emulated in the lives of all games."""
         frames = cuda.device_array((self.games,), np.int64)
         words = self._players.games.view(np.int64)
-        self._each(row_kernels.emulated_frames, self.games, words, *FRAME_WORDS, frames)
+        self._launch(row_kernels.emulated_frames, self.games, words, *FRAME_WORDS, frames)
         return int(frames.copy_to_host().sum())
 
     def _took(self, began: float, frames: int) -> PlayedSteps:
@@ -189,7 +192,7 @@ class DeviceGames(GameRows):
             things = self.games * MOST_TILES
             arrays = (getattr(self.record.entries, name) for name in TAIL)
             launch = row_kernels.carry_over
-            self._each(launch, things, self.games, first, self.carry + 1, *arrays)
+            self._launch(launch, things, self.games, first, self.carry + 1, *arrays)
         self._row = self.carry
 
     # ---- whole episodes ----------------------------------------------------------------------
@@ -219,9 +222,9 @@ class DeviceGames(GameRows):
         return PlayedEpisodes(**vars(took), spans=spans)
 
     def _spans(self, planned: Sequence[int], ends: np.ndarray) -> list[tuple[int, int]]:
-        spans = {}
+        spans, of_games = {}, np.ascontiguousarray(ends.T)
         for game, count in enumerate(planned):
-            cuts = [0, *(np.flatnonzero(ends[:, game])[:count] + 1).tolist()]
+            cuts = [0, *(np.flatnonzero(of_games[game])[:count] + 1).tolist()]
             for k in range(count):
                 begin, end = (cut * self.games + game for cut in cuts[k : k + 2])
                 spans[game + k * self.games] = begin, end
@@ -238,7 +241,7 @@ class DeviceGames(GameRows):
         launch(self.games, begins, offsets, samples)
         rewards = cuda.device_array((count,), np.float32)
         all_rewards = self.record.entries.rewards
-        self._each(row_kernels.gathered, count, all_rewards, samples, rewards)
+        self._launch(row_kernels.gathered, count, all_rewards, samples, rewards)
         return samples, rewards.copy_to_host(), lengths
 
     def credits(
@@ -255,9 +258,9 @@ class DeviceGames(GameRows):
         ends = np.cumsum([0, *lengths])
         offsets = cuda.to_device(ends if credit.standardize == "episode" else ends[[0, -1]])
         values, standard = (cuda.device_array((count,), np.float32) for _ in range(2))
-        self._each(row_kernels.gathered, count, returns, samples, values)
+        self._launch(row_kernels.gathered, count, returns, samples, values)
         loops.standardize(values, offsets, standard)
-        self._each(row_kernels.scattered, count, standard, samples, returns)
+        self._launch(row_kernels.scattered, count, standard, samples, returns)
         return returns
 
     # ---- what is learned from ----------------------------------------------------------------
@@ -277,7 +280,7 @@ class DeviceGames(GameRows):
         standard, returns = (cuda.device_array((whole,), np.float32) for _ in range(2))
         dealt, ends = (record.rows(name, carry, steps) for name in ("rewards", "ends"))
         weighted = dealt.reshape(size), np.float32(lost_weight), rewards.reshape(size)
-        self._each(row_kernels.weighted, size, *weighted)
+        self._launch(row_kernels.weighted, size, *weighted)
         values = record.rows("values", carry, steps + 1)
         own = slice(carry * self.games, carry * self.games + size)
         into = raw, returns[own].reshape(steps, self.games)

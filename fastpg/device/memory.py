@@ -20,7 +20,8 @@ network that looks C steps back and H hidden units::
     player            876            a view 800, keys of random numbers and their copies
     tail              68             of C + 1 stored steps: 32 tiles 64, count 2, age 1, action 1
     entry             101            tail, end 1, reward, chance, value 4 each; in learning 20
-    H / 8                            hidden units of 32 games at a time, four bytes each
+    H / 8                            hidden units of 32 games at a time, four bytes each; of 4 and
+                                     more, up to H, while games are few
     learner                          :func:`learner_bytes`: 27 MB of preset pong, 124 MB of sticky
 """
 

@@ -8,13 +8,14 @@ import numpy as np
 from fastpg import _roms
 from fastpg._emulator import SCRATCH_BYTES, SNAPSHOT_BYTES, put_under_rules, seed_bytes
 from fastpg.device._kernels import kernels
+from fastpg.device._spread import games_a_block
 from fastpg.device.functions import current_capability
 from fastpg.device.memory import VIEW_BYTES, fixed_bytes, require_room
 from fastpg.envs.native_game import actions as actions_of
 from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
 from fastpg.envs.rules import Rules
 from fastpg.kernels import _cuda_kernels
-from fastpg.kernels._cuda_arrays import adopted, as_stream, stream_number
+from fastpg.kernels._cuda_arrays import adopted, as_stream, stream_number, stream_of_arrays
 from fastpg.kernels._cuda_jit import SCAN_THREADS, SIMULATED, WARP, cuda, require_device
 
 TERMINATED, TRUNCATED = 1, 2  # bits of `ends`
@@ -103,6 +104,7 @@ class DevicePong:
         self.stream = as_stream(stream)
         self._number = stream_number(self.stream)
         self._kernels = kernels(capability)
+        self._each = games_a_block(num_envs, blocks=16, least=1, most=WARP)
         self._shared = self._upload(self._made_shared(find_background))
         self._games = self._upload(np.zeros((num_envs, SNAPSHOT_BYTES), np.uint8))
         self._scratch = self._empty((num_envs, SCRATCH_BYTES if views else 0), np.uint8)
@@ -131,16 +133,16 @@ class DevicePong:
 
     def _upload(self, array: np.ndarray) -> Any:
         """A copy on the GPU, which must not outlive what it is copied from: this waits."""
-        copy = cuda.to_device(array, stream=self.stream)
+        copy = cuda.to_device(array, stream=stream_of_arrays(self.stream))
         self.stream.synchronize()
         return copy
 
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        return cuda.device_array(shape, dtype, stream=self.stream)
+        return cuda.device_array(shape, dtype, stream=stream_of_arrays(self.stream))
 
-    def _launch(self, kernel: Any, things: int, *arguments: Any) -> None:
+    def _launch(self, kernel: Any, things: int, *arguments: Any, each: int = WARP) -> None:
         if things:  # a GPU has no grids of nothing
-            kernel[-(-things // WARP), WARP, self.stream](*arguments)
+            kernel[-(-things // each), each, self.stream](*arguments)
 
     # ---- playing ----------------------------------------------------------------------------
 
@@ -161,7 +163,7 @@ class DevicePong:
         seeds = self._seeds(seed)
         first = self._empty((self.num_envs, self._view_bytes(views)), np.uint8)
         arguments = self._games, self._shared, self._upload(seeds), self._scratch, first
-        self._launch(self._kernels.begin, self.num_envs, *arguments)
+        self._launch(self._kernels.begin, self.num_envs, *arguments, each=self._each)
         self._fresh = False
         return first
 
@@ -200,7 +202,7 @@ class DevicePong:
         elif out.rewards.shape != actions.shape or (out.views.size > 0) != views:
             raise ValueError(f"out: expected room for {actions.shape[0]} steps, views: {views}")
         arguments = self._games, self._shared, actions, self._scratch, *out
-        self._launch(self._kernels.play, self.num_envs, *arguments)
+        self._launch(self._kernels.play, self.num_envs, *arguments, each=self._each)
         return out
 
     def _adopted_actions(self, actions: Any) -> Any:

@@ -1,5 +1,6 @@
 """One game of Pong on our own emulator as a plain Gymnasium environment."""
 
+import operator
 from typing import Any
 
 import gymnasium
@@ -59,7 +60,12 @@ class NativeEnv(gymnasium.Env[np.ndarray, int]):
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play an action, an index into :meth:`get_action_meanings`."""
-        reward, terminated, truncated = self._game.step(int(action))
+        try:
+            number = operator.index(action)
+        except TypeError:
+            got = type(action).__name__
+            raise TypeError(f"action: expected an integer, got {got}") from None
+        reward, terminated, truncated = self._game.step(number)
         observation, info = self._seen()
         return observation, reward, terminated, truncated, info
 

@@ -115,18 +115,18 @@ def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:
         raise ValueError(f"indices: expected below D = {size}, got {used.max()}")
 
 
-def check_step(step: Any) -> int:
-    """Return a counter that begins at 1 as an int that float64 holds exactly."""
+def check_integer(name: str, value: Any, low: int, high: int, named: str) -> int:
+    """Return an integer of [low, high] as an int; ``named``: how the message writes high."""
     try:
-        number = operator.index(step)
+        number = operator.index(value)
     except TypeError:
-        raise TypeError(f"step: expected an integer, got {type(step).__name__}") from None
-    if not 1 <= number <= 2**53:
-        raise ValueError(f"step: expected 1 to 2**53, got {number}")
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
+    if not low <= number <= high:
+        raise ValueError(f"{name}: expected {low} to {named}, got {number}")
     return number
 
 
-def check_finite_scalar(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: float, low: float, high: float) -> None:
     """Refuse a scalar outside [low, high] (NaN included)."""
     if not low <= value <= high:
         raise ValueError(f"{name}: expected a number from {low} to {high}, got {value}")
@@ -158,11 +158,20 @@ def check_limit(name: str, what: str, size: int, limit: int) -> None:
         raise ValueError(f"{name}: expected at most {limit} {what}, got {size}")
 
 
+def check_one_shape(**arrays: Any) -> None:
+    """Refuse arrays of another shape than the first's."""
+    (first, shape), *others = ((name, tuple(array.shape)) for name, array in arrays.items())
+    for name, other in others:
+        if other != shape:
+            raise ValueError(f"{name}: expected {shape}, as {first}, got {other}")
+
+
 def flat(**arrays: Any) -> list[np.ndarray]:
-    """Views of arrays of any shape as (M,), which must not be copies."""
+    """Views of arrays of any one shape as (M,), which must not be copies."""
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name}: expected a float32 array, got {type(array).__name__}")
         if not array.flags.c_contiguous:
             raise ValueError(f"{name}: expected a C-contiguous array, got strides {array.strides}")
+    check_one_shape(**arrays)
     return [array.reshape(-1) for array in arrays.values()]

@@ -38,6 +38,15 @@ def stream_number(stream: Any) -> int:
     return LEGACY_STREAM if SIMULATED else int(stream) or LEGACY_STREAM
 
 
+def stream_of_arrays(stream: Any) -> Any:
+    """What to make arrays with, on a stream of numba's: 0 where it is the default one.
+
+    As an object numba would write its number, 0, into ``__cuda_array_interface__``, which must not
+    be.
+    """
+    return stream if SIMULATED or int(stream) else 0
+
+
 def adopted(array: Any, number: int) -> Any:
     """Numba's view of an array in the GPU's memory; anything else comes back as it is.
 

@@ -130,18 +130,27 @@ else:
         return libdevice.dmul_rn(a, b)
 
 
+_TYPED: dict[Any, Any] = {}
+
+
 def typed(kernel: Any, *arguments: Any) -> Any:
     """A kernel for arguments of the types of these alone: launches do not look at them again.
 
-    That look takes longer than the launch itself: some 60 us for each NamedTuple of arrays.
+    That look takes longer than the launch itself: some 60 us for each NamedTuple of arrays. The
+    same types give the same kernel again, which then is compiled and loaded already.
     """
     if SIMULATED:
         return kernel
-    own = cuda_module.jit(cache=True)(kernel.py_func)
-    own.compile(tuple(own.typeof_pyval(argument) for argument in arguments))
-    own.disable_compile()
-    own._specialized = True  # as numba's own `specialize`, which does not cache what it compiles
-    return own
+    types = tuple(kernel.typeof_pyval(argument) for argument in arguments)
+    if (kernel, types) not in _TYPED:
+        own = cuda_module.jit(cache=True)(kernel.py_func)
+        own.compile(types)
+        own.disable_compile()
+        own._specialized = (
+            True  # as numba's own `specialize`, which does not cache what it compiles
+        )
+        _TYPED[kernel, types] = own
+    return _TYPED[kernel, types]
 
 
 def require_device() -> None:

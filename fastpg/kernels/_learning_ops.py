@@ -52,7 +52,7 @@ class LearningOps:
 
         Source: the article, "More general advantage functions".
         """
-        _checks.check_finite_scalar("gamma", gamma, 0.0, 1.0)
+        _checks.check_range("gamma", gamma, 0.0, 1.0)
         (returns,) = self._checked(BY_NAME["discounted_returns"], (rewards, dones), (returns,))
         self.loops.discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
         return returns
@@ -94,8 +94,8 @@ class LearningOps:
         Source: Schulman et al., "High-dimensional continuous control using generalized advantage
         estimation", 2015, arXiv:1506.02438.
         """
-        _checks.check_finite_scalar("gamma", gamma, 0.0, 1.0)
-        _checks.check_finite_scalar("lam", lam, 0.0, 1.0)
+        _checks.check_range("gamma", gamma, 0.0, 1.0)
+        _checks.check_range("lam", lam, 0.0, 1.0)
         inputs = (rewards, dones, values)
         results = self._checked(BY_NAME["generalized_advantages"], inputs, (advantages, returns))
         self.loops.generalized_advantages(*inputs, gamma, lam, *results)
@@ -177,9 +177,9 @@ class LearningOps:
 
         Source: Schulman et al., "Proximal policy optimization algorithms", 2017, arXiv:1707.06347.
         """
-        _checks.check_finite_scalar("clip", clip, 0.0, math.inf)
-        _checks.check_finite_scalar("entropy_weight", entropy_weight, 0.0, 1e30)
-        _checks.check_finite_scalar("value_weight", value_weight, 0.0, 1e30)
+        _checks.check_range("clip", clip, 0.0, math.inf)
+        _checks.check_range("entropy_weight", entropy_weight, 0.0, 1e30)
+        _checks.check_range("value_weight", value_weight, 0.0, 1e30)
         inputs = (probabilities, values, actions, old_probabilities, advantages, returns)
         results = self._checked(BY_NAME["ppo_gradient"], inputs, (d_logits, d_values))
         self._verify(_checks.check_actions, actions, probabilities.shape[1])
@@ -213,9 +213,9 @@ class LearningOps:
 
         Source: the article's script; Hinton's lecture 6e.
         """
-        _checks.check_finite_scalar("learning_rate", learning_rate, 0.0, 1e30)
-        _checks.check_finite_scalar("decay", decay, 0.0, 1.0)
-        _checks.check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
+        _checks.check_range("learning_rate", learning_rate, 0.0, 1e30)
+        _checks.check_range("decay", decay, 0.0, 1.0)
+        _checks.check_range("epsilon", epsilon, 1e-30, 1e30)
         gradient, *updated = self._flat(gradient=gradient, weights=weights, cache=cache)
         self._checked(BY_NAME["rmsprop_update"], (gradient,), updated)
         self.loops.rmsprop_update(gradient, learning_rate, decay, epsilon, *updated)
@@ -254,11 +254,11 @@ class LearningOps:
 
         Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2014, arXiv:1412.6980.
         """
-        step = _checks.check_step(step)
-        _checks.check_finite_scalar("learning_rate", learning_rate, 0.0, 1e30)
-        _checks.check_finite_scalar("beta1", beta1, 0.0, 1 - 2.0**-24)
-        _checks.check_finite_scalar("beta2", beta2, 0.0, 1 - 2.0**-24)
-        _checks.check_finite_scalar("epsilon", epsilon, 1e-30, 1e30)
+        step = _checks.check_integer("step", step, 1, 2**53, "2**53")  # float64 holds it exactly
+        _checks.check_range("learning_rate", learning_rate, 0.0, 1e30)
+        _checks.check_range("beta1", beta1, 0.0, 1 - 2.0**-24)
+        _checks.check_range("beta2", beta2, 0.0, 1 - 2.0**-24)
+        _checks.check_range("epsilon", epsilon, 1e-30, 1e30)
         arrays = self._flat(gradient=gradient, weights=weights, mean=mean, square=square)
         gradient, *updated = arrays
         self._checked(BY_NAME["adam_update"], (gradient,), updated)

@@ -12,7 +12,14 @@ import numpy as np
 
 from fastpg.kernels import _checks
 from fastpg.kernels import _cuda_kernels as kernels
-from fastpg.kernels._cuda_arrays import address, adopted, as_stream, seen, stream_number
+from fastpg.kernels._cuda_arrays import (
+    address,
+    adopted,
+    as_stream,
+    seen,
+    stream_number,
+    stream_of_arrays,
+)
 from fastpg.kernels._cuda_jit import (
     RETURNS_THREADS,
     SCAN_THREADS,
@@ -300,13 +307,15 @@ class CudaBackend(Backend):
         ]
 
     def _empty(self, shape, dtype):
-        return cuda.device_array(shape, dtype, stream=self.stream)
+        return cuda.device_array(shape, dtype, stream=stream_of_arrays(self.stream))
 
     def _flat(self, **arrays):
         for name, array in arrays.items():
             if not seen(name, array, self._number).flags.c_contiguous:
                 raise ValueError(f"{name}: expected a C-contiguous array")
-        return _flat(*(adopted(array, self._number) for array in arrays.values()))
+        own = {name: adopted(array, self._number) for name, array in arrays.items()}
+        _checks.check_one_shape(**own)
+        return _flat(*own.values())
 
     def _last(self, offsets):
         return int(self._host(adopted(offsets, self._number)[-1:])[0])

@@ -319,8 +319,7 @@ class Backend(LearningOps):
 
         Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
         """
-        if not 0 <= seed < 1 << 64:
-            raise ValueError(f"seed: expected 0 to 2**64 - 1, got {seed}")
+        seed = _checks.check_integer("seed", seed, 0, 2**64 - 1, "2**64 - 1")
         (uniforms,) = self._checked(BY_NAME["counter_uniforms"], (streams, steps), (uniforms,))
         self.loops.counter_uniforms(streams, steps, np.uint64(seed), uniforms)
         return uniforms

@@ -1,20 +1,22 @@
 """What run folders hold, for plots: settings, rows of metrics, the last scores; seeds together."""
 
 import json
+import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastpg.checkpoint import CheckpointError, load
-from fastpg.metrics import read_metrics
+from fastpg.metrics import Row, read_metrics
 from fastpg.run_dir import CONFIG, METRICS
 from fastpg.show import ShowError
 
 #: What a learning curve may be drawn over: names of figures in a row.
 AXES = ("episodes", "agent_steps", "seconds")
+_FIGURES = [field.name for field in fields(Row) if field.default is MISSING]  # that each row has
 _POINTS = 300  # of a band
 
 
@@ -47,6 +49,12 @@ class Run:
     def short(self) -> bool:
         """Whether there never were 100 episodes to take the mean score of."""
         return bool(np.isnan(self.column("mean_score_100")).all())
+
+    @property
+    def last_score(self) -> float:
+        """The last of its curve; -inf if that is empty."""
+        scores = self.curve("episodes")[1]
+        return float(scores[-1]) if len(scores) else -math.inf
 
     def curve(self, axis: str) -> tuple[np.ndarray, np.ndarray]:
         """Rising figures of an axis and the score there: the mean of the last 100 episodes.
@@ -107,6 +115,9 @@ def read_run(path: Path) -> Run:
         raise ShowError(f"{path}: cannot be read: {said}") from None
     if not rows:
         raise ShowError(f"{path}: has no update yet; try again later")
+    missing = [name for name in _FIGURES if any(name not in row for row in rows)]
+    if missing:
+        raise ShowError(f"{path}: {METRICS} has rows without {', '.join(missing)}")
     try:
         scores = np.asarray(load(path).tensors["scores"], np.float32)
     except (CheckpointError, KeyError):
