@@ -30,8 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_help())
         return 0 if words else 2
     if words[0] in ("--version", "-V"):
-        print("\n".join(_version()))
-        return 0
+        from fastpg.command_line import guarded
+
+        return guarded("fastpg", lambda: print("\n".join(_version())))
     if words[0] not in COMMANDS:
         near = get_close_matches(words[0], [*COMMANDS, "--version", "--help"], 1)
         hint = f"; near is {near[0]}" if near else ""
