@@ -74,7 +74,7 @@ class TrainConfig:
     preset: Literal["pong", "blog", "fast", "sticky", "random-skip"] = "pong"
     """Named set of defaults: pong is the article's algorithm at its fastest, blog the same with its
     script's numbers, fast is PPO for games without sticky actions, sticky PPO for those with,
-    random-skip PPO for those whose frame skip is random too (a quarter of an hour)."""
+    random-skip PPO for those whose frame skip is random too (ten minutes and more)."""
 
     algorithm: Literal["reinforce", "ppo"] = "reinforce"
     """reinforce: the article's, whole episodes and RMSProp. ppo: clipped policy gradients with a

@@ -174,7 +174,7 @@ def _read_npz(path: Path) -> _Weights:
         update = int(arrays.get("update", 0))
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: config, update: {error}") from None
-    if state["config"]["input"] != "raw":
+    if state["config"].get("input") != "raw":
         from fastpg.evaluation import policy_of
 
         policy_of(Checkpoint(update, dict(tensors), state, path))  # what does not fit is refused

@@ -257,6 +257,7 @@ def test_weights_alone_cannot_be_resumed(run, tmp_path, capsys):
         (["words.npz", "a.npz"], "words.npz: expected arrays of numbers"),
         (["scalar.npz", "a.npz"], "scalar.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
         (["values.npz", "a.npz"], "values.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
+        (["partial.npz", "a.npz"], "partial.npz: is no checkpoint of fastpg.train: 'input'"),
         (
             ["misfit.npz", "a.npz"],
             "misfit.npz: weights do not fit their config: w1: expected (12800",
@@ -287,6 +288,7 @@ def test_wrong_words_end_with_one_clear_line(tmp_path, monkeypatch, capsys, word
         "words": good | {"w1": np.full((6400, 2), "one")},
         "scalar": good | {"w2": np.ones(())},
         "values": good | {"value": np.ones((5, 2)), "config": json.dumps(TrainConfig().to_json())},
+        "partial": good | {"config": '{"hidden": 2}'},
         "misfit": good | {"config": json.dumps(preset("fast").to_json())},
     }
     for name, arrays in files.items():

@@ -146,9 +146,8 @@ def typed(kernel: Any, *arguments: Any) -> Any:
         own = cuda_module.jit(cache=True)(kernel.py_func)
         own.compile(types)
         own.disable_compile()
-        own._specialized = (
-            True  # as numba's own `specialize`, which does not cache what it compiles
-        )
+        # as numba's own `specialize`, which does not cache what it compiles
+        own._specialized = True
         _TYPED[kernel, types] = own
     return _TYPED[kernel, types]
 
