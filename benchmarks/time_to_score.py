@@ -73,16 +73,17 @@ def measure(preset, env, seed, options, episodes):
         return result
 
 
-def refuse_others(results, wanted, options, episodes):
-    """A file holds one kind of row for a preset under some rules, else a table would mix them."""
+def other_kind(results, wanted, options, episodes):
+    """What is wrong with rows that a table would mix with those wanted: a line, or None."""
+    groups = {(preset, env) for preset, env, _ in wanted}
     for row in results:
-        group = row["preset"], row["env"]
-        had = row["options"], row["evaluated"]
-        if group in {(preset, env) for preset, env, _ in wanted} and had != (options, episodes):
-            raise ValueError(
+        group, had = (row["preset"], row["env"]), (row["options"], row["evaluated"])
+        if group in groups and had != (options, episodes):
+            return (
                 f"holds runs of {' under '.join(group)} with options {had[0]}, {had[1]} episodes "
                 f"of evaluation; expected {options}, {episodes}: give another file"
             )
+    return None
 
 
 def thinned(rows, points=300):
@@ -170,7 +171,7 @@ def main():
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--stop-at-score", type=float, default=20)
+    parser.add_argument("--stop-at-score", type=float, default=20.0)
     parser.add_argument("--episodes", type=int, default=100, help="of the evaluation; 0: none")
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="for fastpg.train")
     parser.add_argument("--out", type=Path, default=Path("time_to_score.jsonl"))
@@ -182,11 +183,11 @@ def main():
     options = ["--stop-at-score", str(arguments.stop_at_score), *arguments.options]
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     wanted = [(p, e, s) for s in seeds for p in arguments.presets for e in arguments.envs]
-    try:
-        refuse_others(results, () if arguments.report else wanted, options, arguments.episodes)
-    except ValueError as error:
-        parser.error(f"--out {arguments.out}: {error}")
-    for preset, env, seed in wanted if not arguments.report else ():
+    if arguments.report:
+        wanted = []
+    if wrong := other_kind(results, wanted, options, arguments.episodes):
+        parser.error(f"--out {arguments.out}: {wrong}")
+    for preset, env, seed in wanted:
         if (preset, env, seed) in done:
             continue
         row = measure(preset, env, seed, options, arguments.episodes)

@@ -74,8 +74,8 @@ def _resumed_folder(saved: Checkpoint) -> Path:
     run_dir = path.parent.parent
     if path.parent.name != FOLDER:
         raise ConfigError(f"--resume {saved.path}: is in no run's folder; give a new --run-dir")
-    saved_ones = (p for p in checkpoints(run_dir) if p != path and int(p.stem) > saved.update)
-    newer = [p for p in saved_ones if _readable(p)]
+    others = (p for p in checkpoints(run_dir) if p != path)
+    newer = [p for p in others if int(p.stem) > saved.update and _readable(p)]
     if newer:
         raise ConfigError(
             f"--resume {saved.path}: {newer[-1].name} is newer; resume that one, or give a new "

@@ -10,8 +10,7 @@ from tests.printed import ROOT, blocks, check_command, check_training
 
 README = (ROOT / "README.md").read_text()
 SNIPPETS = blocks(README, "python")
-LINES = re.sub(r"\\\n *", "", README)  # a command may go on in the next
-COMMANDS = re.findall(r"^    python -m fastpg\.train (?!--help|--resume)([^#\n]*)", LINES, re.M)
+COMMANDS = re.findall(r"^    python -m fastpg\.train (?!--help|--resume)([^#\n]*)", README, re.M)
 COMMANDS += re.findall(r"`for s in .* python -m fastpg\.train ([^;`]*)", README)
 FASTPG = re.findall(r"^    fastpg ([^#\n]*)", README, re.M)
 
