@@ -24,7 +24,7 @@ from fastpg._tiles cimport (
     fastpg_backward_task, fastpg_batch_t, fastpg_choose, fastpg_evaluate, fastpg_fold_task,
     fastpg_forget_latest, fastpg_forward_task, fastpg_latest_t, fastpg_lay_out,
     fastpg_learner_t, fastpg_loss_task, fastpg_plan, fastpg_ppo_sums_t, fastpg_ppo_t,
-    fastpg_prepare_task, fastpg_probabilities, fastpg_rmsprop_task, fastpg_shuffled,
+    fastpg_prepare_task, fastpg_probabilities, fastpg_rmsprop_task, fastpg_shuffle,
     fastpg_tile_view, fastpg_vectors, stamp_t,
 )
 
@@ -51,15 +51,14 @@ def shuffled(int64_t count, const uint32_t[::1] keys):
 
     Each place's number can be computed by itself: csrc/fastpg_shuffle.h.
     """
-    cdef int64_t at
     if not 0 <= count <= 2 ** 31 or keys.shape[0] != FASTPG_SHUFFLE_KEYS:
         raise ValueError(
             f"count, keys: expected 0 to 2**31, ({FASTPG_SHUFFLE_KEYS},), "
             f"got {count}, ({keys.shape[0]},)")
     numbers = np.empty(count, np.int32)
     cdef int32_t[::1] numbers_view = numbers
-    for at in range(count):
-        numbers_view[at] = <int32_t>fastpg_shuffled(<uint32_t>at, <uint32_t>count, &keys[0])
+    if count:
+        fastpg_shuffle(<uint32_t>count, &keys[0], &numbers_view[0])
     return numbers
 
 

@@ -135,12 +135,15 @@ FASTPG_INLINE void fastpg_softmax_gradient(
     const float *probabilities, int64_t outputs, uint8_t action, double weight,
     double entropy_weight, float *d_logits, double *entropy)
 {
-    double negentropy = 0.0;
-    for (int64_t a = 0; a < outputs; a++)
-        negentropy += probabilities[a] * fastpg_log_or_zero(probabilities[a]);
+    double negentropy = 0.0, logs[FASTPG_KEPT];
     for (int64_t a = 0; a < outputs; a++) {
-        const double p = probabilities[a];
-        const double of_entropy = -p * (fastpg_log_or_zero(p) - negentropy);
+        const double of_a = fastpg_log_or_zero(probabilities[a]);
+        if (a < FASTPG_KEPT) logs[a] = of_a;
+        negentropy += probabilities[a] * of_a;
+    }
+    for (int64_t a = 0; a < outputs; a++) {
+        const double p = probabilities[a], of_a = a < FASTPG_KEPT ? logs[a] : fastpg_log_or_zero(p);
+        const double of_entropy = -p * (of_a - negentropy);
         d_logits[a] = (float)(weight * ((action == a) - p) + entropy_weight * of_entropy);
     }
     *entropy = -negentropy;

@@ -81,11 +81,16 @@ FASTPG_INLINE void fastpg_probabilities(float *logits, int64_t outputs) {
         logits[0] = (float)(1.0 / (1.0 + exp(-(double)logits[0])));
         return;
     }
-    double highest = -INFINITY, sum = 0.0;
+    double highest = -INFINITY, sum = 0.0, powers[FASTPG_KEPT];
     for (int64_t a = 0; a < outputs; a++)
         if (logits[a] > highest) highest = logits[a];
-    for (int64_t a = 0; a < outputs; a++) sum += exp(logits[a] - highest);
-    for (int64_t a = 0; a < outputs; a++) logits[a] = (float)(exp(logits[a] - highest) / sum);
+    for (int64_t a = 0; a < outputs; a++) {
+        const double power = exp(logits[a] - highest);
+        if (a < FASTPG_KEPT) powers[a] = power;
+        sum += power;
+    }
+    for (int64_t a = 0; a < outputs; a++)
+        logits[a] = (float)((a < FASTPG_KEPT ? powers[a] : exp(logits[a] - highest)) / sum);
 }
 
 /* One sample's probabilities. */

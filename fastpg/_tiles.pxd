@@ -99,7 +99,7 @@ cdef extern from "fastpg_rollout.h" nogil:
 cdef extern from "fastpg_shuffle.h" nogil:
     enum:
         FASTPG_SHUFFLE_KEYS
-    uint32_t fastpg_shuffled(uint32_t at, uint32_t count, const uint32_t *keys)
+    void fastpg_shuffle(uint32_t count, const uint32_t *keys, int32_t *numbers)
 
 cdef extern from "fastpg_learn.h" nogil:
     enum:
