@@ -281,7 +281,9 @@ cdef class Learner:
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
         loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
-        self.arrays = twins, marks, touched, norms, hidden, parts, gradients, loss_sums
+        self.b.most_places = network.n.views * 2 * FASTPG_TILE_PIXELS + network.n.recalled + 1
+        listed = zeros((blocks, 2, self.b.most_places), np.int32)
+        self.arrays = twins, marks, touched, norms, hidden, parts, gradients, loss_sums, listed
         self.l.net = &network.n
         cdef float[:, :, ::1] g1 = self.gradient1, g2 = self.gradient2
         cdef float[:, :, ::1] m1 = self.mean1, m2 = self.mean2, s1 = self.square1, s2 = self.square2
@@ -292,6 +294,7 @@ cdef class Learner:
         cdef float[:, :, ::1] hidden_view = hidden, parts_view = parts
         cdef float[:, ::1] gradients_view = gradients
         cdef uint8_t[:, ::1] loss_view = loss_sums
+        cdef int32_t[:, :, ::1] listed_view = listed
         self.l.g1, self.l.g2 = &g1[0, 0, 0], &g2[0, 0, 0]
         self.l.mean1, self.l.mean2 = &m1[0, 0, 0], &m2[0, 0, 0]
         self.l.square1, self.l.square2 = &s1[0, 0, 0], &s2[0, 0, 0]
@@ -300,7 +303,7 @@ cdef class Learner:
         self.l.norms = &norms_view[0]
         self.b.learner = &self.l
         self.b.hidden, self.b.parts = &hidden_view[0, 0, 0], &parts_view[0, 0, 0]
-        self.b.gradients = &gradients_view[0, 0]
+        self.b.gradients, self.b.places = &gradients_view[0, 0], &listed_view[0, 0, 0]
         self.b.loss_sums = <fastpg_ppo_sums_t *>&loss_view[0, 0]
 
     @property

@@ -38,6 +38,8 @@ typedef struct {
     float *hidden;    /* (blocks, count, FASTPG_UNITS) */
     float *parts;     /* (blocks, count, heads) */
     float *gradients; /* (count, heads): of the heads */
+    int32_t *places;  /* (blocks, 2, most_places): of a sample and of the next */
+    int64_t most_places;
     fastpg_ppo_sums_t *loss_sums; /* a piece of work each */
     float learning_rate, decay, beta1, beta2, epsilon, factor; /* factor: of the gradients */
 } fastpg_batch_t;
@@ -141,36 +143,70 @@ FASTPG_CLONES static void fastpg_prepare_block(fastpg_learner_t *l, int64_t bloc
 
 /* ---- forward and loss ----------------------------------------------------------------------- */
 
-/* Fetch the rows of `table`, the weights or the gradients, that a sample's tiles stand for: asked for while the sample
- * before is worked on, they come from the caches further out in time. */
-FASTPG_INLINE void fastpg_fetch_rows(const fastpg_batch_t *b, int64_t block, int64_t s, const float *table) {
-#if defined(__GNUC__)
+/* List the places that sample `s` of a batch stands for: those of its tiles, with `cells` each lone pixel's cell behind
+ * it, then of its past actions. Rows of `table` that lie there, the block's weights or gradients, are fetched: asked for
+ * while the sample before is worked on, they come from the caches further out in time. Returns how many. */
+FASTPG_INLINE int64_t fastpg_list_places(
+    const fastpg_batch_t *b, int64_t s, int cells, const float *table, int32_t *places)
+{
     const fastpg_network_t *n = b->learner->net;
     const fastpg_record_t *r = b->record;
-    if (s >= b->count || n->difference) return; /* a difference's rows are mostly those of the sample before */
+    const int64_t i = b->samples[s];
+    int64_t used = 0;
     for (int64_t view = 0; view < n->views; view++) {
-        const int64_t frame = fastpg_seen(n, r, b->samples[s], view);
+        const int64_t frame = fastpg_seen(n, r, i, view);
         const uint16_t *tiles = r->tiles + r->begins[frame];
         for (int64_t k = 0; k < r->counts[frame]; k++) {
-            const float *row = table + (block * n->places + fastpg_place(n, view, tiles[k])) * FASTPG_UNITS;
-            for (int unit = 0; unit < FASTPG_UNITS; unit += 16) __builtin_prefetch(row + unit);
+            places[used++] = (int32_t)fastpg_place(n, view, tiles[k]);
+            places[used] = (int32_t)fastpg_shared_place(n, view, tiles[k]);
+            used += cells && tiles[k] < FASTPG_TILE_PIXELS; /* no branch: which it is cannot be foretold */
         }
     }
-#else
-    (void)b, (void)block, (void)s, (void)table;
+    for (int64_t k = 0; k < n->recalled; k++) {
+        const int64_t place = fastpg_recalled_place(n, r, i, k);
+        if (place >= 0) places[used++] = (int32_t)place;
+    }
+#if defined(__GNUC__)
+    for (int64_t k = 0; k < used; k++)
+        for (int unit = 0; unit < FASTPG_UNITS; unit += 16)
+            __builtin_prefetch(table + places[k] * FASTPG_UNITS + unit);
 #endif
+    return used;
+}
+
+FASTPG_INLINE fastpg_units_t fastpg_sum_places(const float *rows, const int32_t *places, int64_t count) {
+    fastpg_units_t sums = {0};
+    for (int64_t k = 0; k < count; k++) fastpg_add_row(&sums, rows + places[k] * FASTPG_UNITS);
+    fastpg_rectify(&sums);
+    return sums;
+}
+
+FASTPG_INLINE void fastpg_keep_hidden(const fastpg_batch_t *b, int64_t block, int64_t s, const fastpg_units_t *hidden) {
+    const fastpg_network_t *n = b->learner->net;
+    fastpg_store(hidden, b->hidden + (block * b->count + s) * FASTPG_UNITS);
+    for (int64_t o = 0; o < n->heads; o++)
+        b->parts[(block * b->count + s) * n->heads + o] =
+            fastpg_head(hidden, n->w2 + (block * n->heads + o) * FASTPG_UNITS);
 }
 
 FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t block) {
     const fastpg_network_t *n = b->learner->net;
-    fastpg_latest_t latest = {.entry = -1};
+    const float *rows = n->w1 + block * n->places * FASTPG_UNITS;
+    if (n->difference) { /* of frames that are mostly the sample before's */
+        fastpg_latest_t latest = {.entry = -1};
+        for (int64_t s = 0; s < b->count; s++) {
+            const fastpg_units_t hidden = fastpg_hidden(n, b->record, block, b->samples[s], 1, &latest);
+            fastpg_keep_hidden(b, block, s, &hidden);
+        }
+        return;
+    }
+    int32_t *places = b->places + block * 2 * b->most_places, *next = places + b->most_places, *other;
+    int64_t count = fastpg_list_places(b, 0, n->cell > 0, rows, places);
     for (int64_t s = 0; s < b->count; s++) {
-        fastpg_fetch_rows(b, block, s + 1, n->w1);
-        fastpg_units_t hidden = fastpg_hidden(n, b->record, block, b->samples[s], 1, &latest);
-        fastpg_store(&hidden, b->hidden + (block * b->count + s) * FASTPG_UNITS);
-        for (int64_t o = 0; o < n->heads; o++)
-            b->parts[(block * b->count + s) * n->heads + o] =
-                fastpg_head(&hidden, n->w2 + (block * n->heads + o) * FASTPG_UNITS);
+        const int64_t next_count = s + 1 < b->count ? fastpg_list_places(b, s + 1, n->cell > 0, rows, next) : 0;
+        const fastpg_units_t hidden = fastpg_sum_places(rows, places, count);
+        fastpg_keep_hidden(b, block, s, &hidden);
+        other = places, places = next, next = other, count = next_count;
     }
 }
 
@@ -226,18 +262,8 @@ FASTPG_INLINE void fastpg_scatter_difference(
     fastpg_scatter_frame(l, r, block, 0, before, &waiting->sums);
     waiting->sums = *what;
     waiting->entry = i;
-}
-
-FASTPG_INLINE void fastpg_scatter(
-    fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t i, const fastpg_units_t *what,
-    fastpg_latest_t *waiting)
-{
-    const fastpg_network_t *n = l->net;
-    if (n->difference) fastpg_scatter_difference(l, r, block, i, what, waiting);
-    else
-        for (int64_t k = 0; k < n->views; k++) fastpg_scatter_frame(l, r, block, k, fastpg_seen(n, r, i, k), what);
-    for (int64_t k = 0; k < n->recalled; k++) {
-        int64_t place = fastpg_recalled_place(n, r, i, k);
+    for (int64_t k = 0; k < l->net->recalled; k++) {
+        const int64_t place = fastpg_recalled_place(l->net, r, i, k);
         if (place >= 0) fastpg_add_to_gradient(l, block, place, what);
     }
 }
@@ -276,18 +302,34 @@ FASTPG_INLINE void fastpg_heads_block(const fastpg_batch_t *b, int64_t block) {
     }
 }
 
+FASTPG_INLINE fastpg_units_t fastpg_back(const fastpg_batch_t *b, int64_t block, int64_t s) {
+    const fastpg_network_t *n = b->learner->net;
+    return fastpg_back_through_heads(
+        n, block, b->gradients + s * n->heads, b->hidden + (block * b->count + s) * FASTPG_UNITS);
+}
+
 FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t block) {
     fastpg_learner_t *l = b->learner;
     const fastpg_network_t *n = l->net;
-    fastpg_latest_t waiting = {.entry = -1};
     fastpg_heads_block(b, block);
-    for (int64_t s = 0; s < b->count; s++) {
-        fastpg_fetch_rows(b, block, s + 1, l->g1);
-        fastpg_units_t back = fastpg_back_through_heads(
-            n, block, b->gradients + s * n->heads, b->hidden + (block * b->count + s) * FASTPG_UNITS);
-        fastpg_scatter(l, b->record, block, b->samples[s], &back, &waiting);
+    if (n->difference) {
+        fastpg_latest_t waiting = {.entry = -1};
+        for (int64_t s = 0; s < b->count; s++) {
+            const fastpg_units_t back = fastpg_back(b, block, s);
+            fastpg_scatter_difference(l, b->record, block, b->samples[s], &back, &waiting);
+        }
+        if (waiting.entry >= 0) fastpg_scatter_frame(l, b->record, block, 0, waiting.entry, &waiting.sums);
+        return;
     }
-    if (waiting.entry >= 0) fastpg_scatter_frame(l, b->record, block, 0, waiting.entry, &waiting.sums);
+    const float *rows = l->g1 + block * n->places * FASTPG_UNITS;
+    int32_t *places = b->places + block * 2 * b->most_places, *next = places + b->most_places, *other;
+    int64_t count = fastpg_list_places(b, 0, 0, rows, places);
+    for (int64_t s = 0; s < b->count; s++) {
+        const int64_t next_count = s + 1 < b->count ? fastpg_list_places(b, s + 1, 0, rows, next) : 0;
+        const fastpg_units_t back = fastpg_back(b, block, s);
+        for (int64_t k = 0; k < count; k++) fastpg_add_to_gradient(l, block, places[k], &back);
+        other = places, places = next, next = other, count = next_count;
+    }
 }
 
 FASTPG_INLINE fastpg_units_t fastpg_gradient_of(const fastpg_learner_t *l, int64_t block, int64_t place) {

@@ -141,6 +141,8 @@ cdef extern from "fastpg_learn.h" nogil:
         float *hidden
         float *parts
         float *gradients
+        int32_t *places
+        int64_t most_places
         fastpg_ppo_sums_t *loss_sums
         float learning_rate
         float decay
