@@ -19,11 +19,13 @@ from fastpg._core cimport (
     fastpg_task_t,
 )
 from fastpg._tiles cimport (
-    FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS, FASTPG_SHUFFLE_KEYS,
+    FASTPG_LOSS_SAMPLES, FASTPG_MARK_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
+    FASTPG_SHUFFLE_KEYS,
     FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, fastpg_adam_task,
     fastpg_backward_task, fastpg_batch_t, fastpg_choose, fastpg_evaluate, fastpg_fold_task,
-    fastpg_forget_latest, fastpg_forward_task, fastpg_latest_t, fastpg_lay_out,
-    fastpg_learner_t, fastpg_loss_task, fastpg_plan, fastpg_ppo_sums_t, fastpg_ppo_t,
+    fastpg_forget_latest, fastpg_forward_task, fastpg_latest_t, fastpg_lay_lists, fastpg_lay_out,
+    fastpg_learner_t, fastpg_listed_t, fastpg_loss_task, fastpg_mark_task, fastpg_plan,
+    fastpg_ppo_sums_t, fastpg_ppo_t,
     fastpg_prepare_task, fastpg_probabilities, fastpg_rmsprop_task, fastpg_shuffle,
     fastpg_tile_view, fastpg_vectors, stamp_t,
 )
@@ -252,7 +254,7 @@ cdef class Learner:
     cdef Pool pool
     cdef readonly object mean1, mean2, square1, square2, updated
     cdef readonly object gradient1, gradient2  # as the weights; rows not in this round are old
-    cdef object arrays
+    cdef object arrays, listed, places
     cdef int64_t most
 
     def __cinit__(
@@ -281,9 +283,8 @@ cdef class Learner:
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
         loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
-        self.b.most_places = network.n.views * 2 * FASTPG_TILE_PIXELS + network.n.recalled + 1
-        listed = zeros((blocks, 2, self.b.most_places), np.int32)
-        self.arrays = twins, marks, touched, norms, hidden, parts, gradients, loss_sums, listed
+        self.arrays = twins, marks, touched, norms, hidden, parts, gradients, loss_sums
+        self.listed, self.places = zeros((1, sizeof(fastpg_listed_t)), np.uint8), zeros(1, np.int32)
         self.l.net = &network.n
         cdef float[:, :, ::1] g1 = self.gradient1, g2 = self.gradient2
         cdef float[:, :, ::1] m1 = self.mean1, m2 = self.mean2, s1 = self.square1, s2 = self.square2
@@ -294,7 +295,6 @@ cdef class Learner:
         cdef float[:, :, ::1] hidden_view = hidden, parts_view = parts
         cdef float[:, ::1] gradients_view = gradients
         cdef uint8_t[:, ::1] loss_view = loss_sums
-        cdef int32_t[:, :, ::1] listed_view = listed
         self.l.g1, self.l.g2 = &g1[0, 0, 0], &g2[0, 0, 0]
         self.l.mean1, self.l.mean2 = &m1[0, 0, 0], &m2[0, 0, 0]
         self.l.square1, self.l.square2 = &s1[0, 0, 0], &s2[0, 0, 0]
@@ -303,7 +303,7 @@ cdef class Learner:
         self.l.norms = &norms_view[0]
         self.b.learner = &self.l
         self.b.hidden, self.b.parts = &hidden_view[0, 0, 0], &parts_view[0, 0, 0]
-        self.b.gradients, self.b.places = &gradients_view[0, 0], &listed_view[0, 0, 0]
+        self.b.gradients = &gradients_view[0, 0]
         self.b.loss_sums = <fastpg_ppo_sums_t *>&loss_view[0, 0]
 
     @property
@@ -329,6 +329,7 @@ cdef class Learner:
         """
         cdef int64_t begin = 0, left = samples.shape[0], pieces, k
         cdef double[4] sums
+        cdef fastpg_listed_t *listed
         if advantages.shape[0] < record.entries or returns.shape[0] < record.entries:
             raise ValueError(
                 f"advantages, returns: expected {record.entries}, one an entry, "
@@ -340,13 +341,19 @@ cdef class Learner:
                     f"entry {samples[k]}: expected an action below {self.network.n.actions}, "
                     f"got {record.r.actions[samples[k]]}")
         memset(sums, 0, sizeof(sums))
-        self.b.record = &record.r
-        fastpg_plan(&self.l, &record.r, &samples[0], left)
+        self.b.record, self.b.samples, self.b.count = &record.r, &samples[0], left
+        self.make_room()
+        memset(self.l.marks, 0, self.network.n.places)
+        listed = self.b.listed
+        pieces = (left + FASTPG_MARK_SAMPLES - 1) // FASTPG_MARK_SAMPLES
+        self.pool.run(fastpg_mark_task, &self.b, pieces)
+        fastpg_plan(&self.l)
         self.pool.run(fastpg_prepare_task, &self.b, self.network.n.blocks)
         self.b.advantages, self.b.returns = &advantages[0], &returns[0]
         self.b.loss, self.b.scale = fastpg_ppo_t(clip, entropy, value), scale
         while left > 0:
             self.b.samples, self.b.count = &samples[begin], min(left, self.most)
+            self.b.listed = listed + begin
             pieces = (self.b.count + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
             self.pool.run(fastpg_forward_task, &self.b, self.network.n.blocks)
             self.pool.run(fastpg_loss_task, &self.b, pieces)
@@ -360,6 +367,25 @@ cdef class Learner:
             left -= self.b.count
         self.pool.run(fastpg_fold_task, &self.b, self.network.n.blocks)
         return sums[0], sums[1], sums[2], sums[3]
+
+    cdef int make_room(self) except -1:
+        """For the lists of a minibatch's samples, which are laid out."""
+        cdef uint8_t[:, ::1] listed
+        cdef int32_t[::1] places
+        cdef int64_t room
+        if self.network.n.difference:
+            return 0
+        if len(self.listed) < self.b.count:
+            self.listed = zeros((self.b.count, sizeof(fastpg_listed_t)), np.uint8)
+        listed = self.listed
+        self.b.listed = <fastpg_listed_t *>&listed[0, 0]
+        room = fastpg_lay_lists(
+            self.l.net, self.b.record, self.b.samples, self.b.count, self.b.listed)
+        if len(self.places) < room:
+            self.places = zeros(room + room // 2, np.int32)  # the next may have more of them
+        places = self.places
+        self.b.places = &places[0]
+        return 0
 
     def norm(self):
         """The length of the gradient of all weights."""

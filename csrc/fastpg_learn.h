@@ -10,6 +10,7 @@
 #include "fastpg_network.h"
 
 #define FASTPG_LOSS_SAMPLES 128 /* of one piece of work */
+#define FASTPG_MARK_SAMPLES 256
 
 typedef struct {
     fastpg_network_t *net;
@@ -26,6 +27,12 @@ typedef struct {
     uint32_t updates;
 } fastpg_learner_t;
 
+/* A sample's lists of places, in a minibatch's `places`. */
+typedef struct {
+    int64_t lit, summed; /* where they begin: those that its gradient goes to; those whose rows its hidden units sum up */
+    int32_t lit_count, summed_count;
+} fastpg_listed_t;
+
 /* A minibatch under way. */
 typedef struct {
     fastpg_learner_t *learner;
@@ -38,8 +45,8 @@ typedef struct {
     float *hidden;    /* (blocks, count, FASTPG_UNITS) */
     float *parts;     /* (blocks, count, heads) */
     float *gradients; /* (count, heads): of the heads */
-    int32_t *places;  /* (blocks, 2, most_places): of a sample and of the next */
-    int64_t most_places;
+    fastpg_listed_t *listed; /* (count,); not of differences */
+    int32_t *places;
     fastpg_ppo_sums_t *loss_sums; /* a piece of work each */
     float learning_rate, decay, beta1, beta2, epsilon, factor; /* factor: of the gradients */
 } fastpg_batch_t;
@@ -70,17 +77,84 @@ static inline void fastpg_restore_tiny(uint64_t before) {
 
 /* ---- what is touched ------------------------------------------------------------------------ */
 
-/* Mark the places that a sample's tiles and past actions stand for. */
-FASTPG_INLINE void fastpg_mark_sample(const fastpg_learner_t *l, const fastpg_record_t *r, int64_t i) {
-    const fastpg_network_t *n = l->net;
+/* Lay out the lists of samples, as long as they may become; returns how long they are together. */
+static int64_t fastpg_lay_lists(
+    const fastpg_network_t *n, const fastpg_record_t *r, const int32_t *samples, int64_t count,
+    fastpg_listed_t *listed)
+{
+    int64_t end = 0;
+    for (int64_t s = 0; s < count; s++) {
+        int64_t tiles = 0;
+        for (int64_t view = 0; view < n->views; view++) tiles += r->counts[fastpg_seen(n, r, samples[s], view)];
+        listed[s].lit = listed[s].summed = end;
+        end += tiles + n->recalled;
+        if (!n->cell) continue; /* they are the same */
+        listed[s].summed = end;
+        end += 2 * tiles + n->recalled + 1;
+    }
+    return end;
+}
+
+/* List the places of a sample, in the order of its tiles, then of its past actions. */
+FASTPG_INLINE void fastpg_list_sample(const fastpg_batch_t *b, int64_t s) {
+    const fastpg_network_t *n = b->learner->net;
+    const fastpg_record_t *r = b->record;
+    const int64_t i = b->samples[s];
+    int32_t *lit = b->places + b->listed[s].lit, *summed = b->places + b->listed[s].summed;
+    int64_t lits = 0, sums = 0;
     for (int64_t view = 0; view < n->views; view++) {
-        const int64_t frame = fastpg_seen(n, r, i, view), plane = n->difference ? 0 : view;
+        const int64_t frame = fastpg_seen(n, r, i, view);
         const uint16_t *tiles = r->tiles + r->begins[frame];
-        for (int64_t k = 0; k < r->counts[frame]; k++) l->marks[fastpg_place(n, plane, tiles[k])] = 1;
+        for (int64_t k = 0; k < r->counts[frame]; k++) {
+            lit[lits++] = (int32_t)fastpg_place(n, view, tiles[k]);
+            if (!n->cell) continue;
+            summed[sums] = lit[lits - 1];
+            summed[sums + 1] = (int32_t)fastpg_row_of_cell(n, view, tiles[k] < FASTPG_TILE_PIXELS ? tiles[k] : 0);
+            sums += 1 + (tiles[k] < FASTPG_TILE_PIXELS); /* no branch: which it is cannot be foretold */
+        }
     }
     for (int64_t k = 0; k < n->recalled; k++) {
         const int64_t place = fastpg_recalled_place(n, r, i, k);
-        if (place >= 0) l->marks[place] = 1;
+        if (place < 0) continue;
+        lit[lits++] = (int32_t)place;
+        if (n->cell) summed[sums++] = (int32_t)place;
+    }
+    b->listed[s].lit_count = (int32_t)lits;
+    b->listed[s].summed_count = (int32_t)(n->cell ? sums : lits);
+}
+
+/* Threads write the same there, and mostly find it written. */
+FASTPG_INLINE void fastpg_mark(const fastpg_learner_t *l, int64_t place) {
+    _Atomic uint8_t *mark = (_Atomic uint8_t *)l->marks + place;
+    if (!atomic_load_explicit(mark, memory_order_relaxed)) atomic_store_explicit(mark, 1, memory_order_relaxed);
+}
+
+/* Mark the places that a sample of differences stands for. */
+FASTPG_INLINE void fastpg_mark_difference(const fastpg_learner_t *l, const fastpg_record_t *r, int64_t i) {
+    const fastpg_network_t *n = l->net;
+    for (int64_t view = 0; view < n->views; view++) {
+        const int64_t frame = fastpg_seen(n, r, i, view);
+        const uint16_t *tiles = r->tiles + r->begins[frame];
+        for (int64_t k = 0; k < r->counts[frame]; k++) fastpg_mark(l, fastpg_place(n, 0, tiles[k]));
+    }
+    for (int64_t k = 0; k < n->recalled; k++) {
+        const int64_t place = fastpg_recalled_place(n, r, i, k);
+        if (place >= 0) fastpg_mark(l, place);
+    }
+}
+
+/* List and mark what some samples stand for. */
+static void fastpg_mark_piece(const fastpg_batch_t *b, int64_t piece) {
+    const int64_t begin = piece * FASTPG_MARK_SAMPLES, left = b->count - begin;
+    const int64_t end = begin + (left < FASTPG_MARK_SAMPLES ? left : FASTPG_MARK_SAMPLES);
+    for (int64_t s = begin; s < end; s++) {
+        if (b->learner->net->difference) {
+            fastpg_mark_difference(b->learner, b->record, b->samples[s]);
+            continue;
+        }
+        fastpg_list_sample(b, s);
+        for (int64_t k = 0; k < b->listed[s].lit_count; k++)
+            fastpg_mark(b->learner, b->places[b->listed[s].lit + k]);
     }
 }
 
@@ -97,12 +171,10 @@ FASTPG_INLINE int64_t fastpg_next_mark(const uint8_t *marks, int64_t place, int6
     return end;
 }
 
-/* List what the samples touch: sums over tiles, their pixels, the cells of these. So no loop over samples has to ask
+/* List what marked samples touch: sums over tiles, their pixels, the cells of these. So no loop over samples has to ask
  * whether it is the first that comes to a place. */
-static void fastpg_plan(fastpg_learner_t *l, const fastpg_record_t *r, const int32_t *samples, int64_t count) {
+static void fastpg_plan(fastpg_learner_t *l) {
     const fastpg_network_t *n = l->net;
-    memset(l->marks, 0, (size_t)n->places);
-    for (int64_t s = 0; s < count; s++) fastpg_mark_sample(l, r, samples[s]);
     l->sum_count = l->row_count = 0;
     for (int64_t at = fastpg_next_mark(l->marks, n->rows, n->places); at < n->places;
          at = fastpg_next_mark(l->marks, at + 1, n->places)) {
@@ -143,35 +215,16 @@ FASTPG_CLONES static void fastpg_prepare_block(fastpg_learner_t *l, int64_t bloc
 
 /* ---- forward and loss ----------------------------------------------------------------------- */
 
-/* List the places that sample `s` of a batch stands for: those of its tiles, with `cells` each lone pixel's cell behind
- * it, then of its past actions. Rows of `table` that lie there, the block's weights or gradients, are fetched: asked for
- * while the sample before is worked on, they come from the caches further out in time. Returns how many. */
-FASTPG_INLINE int64_t fastpg_list_places(
-    const fastpg_batch_t *b, int64_t s, int cells, const float *table, int32_t *places)
-{
-    const fastpg_network_t *n = b->learner->net;
-    const fastpg_record_t *r = b->record;
-    const int64_t i = b->samples[s];
-    int64_t used = 0;
-    for (int64_t view = 0; view < n->views; view++) {
-        const int64_t frame = fastpg_seen(n, r, i, view);
-        const uint16_t *tiles = r->tiles + r->begins[frame];
-        for (int64_t k = 0; k < r->counts[frame]; k++) {
-            places[used++] = (int32_t)fastpg_place(n, view, tiles[k]);
-            places[used] = (int32_t)fastpg_shared_place(n, view, tiles[k]);
-            used += cells && tiles[k] < FASTPG_TILE_PIXELS; /* no branch: which it is cannot be foretold */
-        }
-    }
-    for (int64_t k = 0; k < n->recalled; k++) {
-        const int64_t place = fastpg_recalled_place(n, r, i, k);
-        if (place >= 0) places[used++] = (int32_t)place;
-    }
+/* Fetch rows of weights or gradients: asked for while the sample before is worked on, they come from the caches further
+ * out in time. */
+FASTPG_INLINE void fastpg_fetch_rows(const float *rows, const int32_t *places, int64_t count) {
 #if defined(__GNUC__)
-    for (int64_t k = 0; k < used; k++)
+    for (int64_t k = 0; k < count; k++)
         for (int unit = 0; unit < FASTPG_UNITS; unit += 16)
-            __builtin_prefetch(table + places[k] * FASTPG_UNITS + unit);
+            __builtin_prefetch(rows + places[k] * FASTPG_UNITS + unit);
+#else
+    (void)rows, (void)places, (void)count;
 #endif
-    return used;
 }
 
 FASTPG_INLINE fastpg_units_t fastpg_sum_places(const float *rows, const int32_t *places, int64_t count) {
@@ -200,13 +253,11 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
         }
         return;
     }
-    int32_t *places = b->places + block * 2 * b->most_places, *next = places + b->most_places, *other;
-    int64_t count = fastpg_list_places(b, 0, n->cell > 0, rows, places);
     for (int64_t s = 0; s < b->count; s++) {
-        const int64_t next_count = s + 1 < b->count ? fastpg_list_places(b, s + 1, n->cell > 0, rows, next) : 0;
-        const fastpg_units_t hidden = fastpg_sum_places(rows, places, count);
+        const fastpg_listed_t *listed = b->listed + s;
+        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->places + listed[1].summed, listed[1].summed_count);
+        const fastpg_units_t hidden = fastpg_sum_places(rows, b->places + listed->summed, listed->summed_count);
         fastpg_keep_hidden(b, block, s, &hidden);
-        other = places, places = next, next = other, count = next_count;
     }
 }
 
@@ -322,13 +373,12 @@ FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t
         return;
     }
     const float *rows = l->g1 + block * n->places * FASTPG_UNITS;
-    int32_t *places = b->places + block * 2 * b->most_places, *next = places + b->most_places, *other;
-    int64_t count = fastpg_list_places(b, 0, 0, rows, places);
     for (int64_t s = 0; s < b->count; s++) {
-        const int64_t next_count = s + 1 < b->count ? fastpg_list_places(b, s + 1, 0, rows, next) : 0;
+        const fastpg_listed_t *listed = b->listed + s;
+        const int32_t *places = b->places + listed->lit;
+        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->places + listed[1].lit, listed[1].lit_count);
         const fastpg_units_t back = fastpg_back(b, block, s);
-        for (int64_t k = 0; k < count; k++) fastpg_add_to_gradient(l, block, places[k], &back);
-        other = places, places = next, next = other, count = next_count;
+        for (int64_t k = 0; k < listed->lit_count; k++) fastpg_add_to_gradient(l, block, places[k], &back);
     }
 }
 
@@ -470,6 +520,7 @@ FASTPG_CLONES static void fastpg_rmsprop_block(const fastpg_batch_t *b, int64_t 
         fastpg_restore_tiny(before);                               \
     }
 
+FASTPG_TASK(fastpg_mark_task, fastpg_mark_piece(batch, piece))
 FASTPG_TASK(fastpg_prepare_task, fastpg_prepare_block(batch->learner, piece))
 FASTPG_TASK(fastpg_forward_task, fastpg_forward_block(batch, piece))
 FASTPG_TASK(fastpg_loss_task, fastpg_loss_piece(batch, piece))

@@ -104,6 +104,7 @@ cdef extern from "fastpg_shuffle.h" nogil:
 cdef extern from "fastpg_learn.h" nogil:
     enum:
         FASTPG_LOSS_SAMPLES
+        FASTPG_MARK_SAMPLES
 
     ctypedef struct fastpg_ppo_t:
         double clip
@@ -129,6 +130,8 @@ cdef extern from "fastpg_learn.h" nogil:
         float *square2
         uint32_t *updated
         uint32_t updates
+    ctypedef struct fastpg_listed_t:
+        pass
     ctypedef struct fastpg_batch_t:
         fastpg_learner_t *learner
         const fastpg_record_t *record
@@ -141,8 +144,8 @@ cdef extern from "fastpg_learn.h" nogil:
         float *hidden
         float *parts
         float *gradients
+        fastpg_listed_t *listed
         int32_t *places
-        int64_t most_places
         fastpg_ppo_sums_t *loss_sums
         float learning_rate
         float decay
@@ -151,7 +154,11 @@ cdef extern from "fastpg_learn.h" nogil:
         float epsilon
         float factor
 
-    void fastpg_plan(fastpg_learner_t *, const fastpg_record_t *, const int32_t *, int64_t)
+    int64_t fastpg_lay_lists(
+        const fastpg_network_t *, const fastpg_record_t *, const int32_t *, int64_t,
+        fastpg_listed_t *)
+    void fastpg_plan(fastpg_learner_t *)
+    void fastpg_mark_task(void *, int64_t, int)
     void fastpg_prepare_task(void *, int64_t, int)
     void fastpg_forward_task(void *, int64_t, int)
     void fastpg_loss_task(void *, int64_t, int)
