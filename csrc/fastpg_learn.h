@@ -433,8 +433,6 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
     double norm = 0;
     for (int64_t k = 0; k < l->row_count; k++) {
         const int64_t row = l->rows[k];
-        const float *nx = l->g1 + (block * n->places + l->rows[k + 6 < l->row_count ? k + 6 : k]) * FASTPG_UNITS;
-        for (int unit = 0; unit < FASTPG_UNITS; unit += 16) __builtin_prefetch(nx + unit);
         const fastpg_units_t what = fastpg_gradient_of(l, block, row);
         if (n->cell && row < n->past)
             fastpg_add_to_gradient(
