@@ -19,12 +19,12 @@ from fastpg._core cimport (
     fastpg_task_t,
 )
 from fastpg._tiles cimport (
-    FASTPG_LOSS_SAMPLES, FASTPG_MARK_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
+    FASTPG_LIST_SAMPLES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
     FASTPG_SHUFFLE_KEYS,
     FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, fastpg_adam_task,
     fastpg_backward_task, fastpg_batch_t, fastpg_choose, fastpg_evaluate, fastpg_fold_task,
     fastpg_forget_latest, fastpg_forward_task, fastpg_latest_t, fastpg_lay_lists, fastpg_lay_out,
-    fastpg_learner_t, fastpg_listed_t, fastpg_loss_task, fastpg_mark_task, fastpg_plan,
+    fastpg_learner_t, fastpg_list_task, fastpg_listed_t, fastpg_loss_task, fastpg_mark_task, fastpg_plan,
     fastpg_ppo_sums_t, fastpg_ppo_t,
     fastpg_prepare_task, fastpg_probabilities, fastpg_rmsprop_task, fastpg_shuffle,
     fastpg_tile_view, fastpg_vectors, stamp_t,
@@ -253,8 +253,9 @@ cdef class Learner:
     cdef Network network
     cdef Pool pool
     cdef readonly object mean1, mean2, square1, square2, updated
-    cdef readonly object gradient1, gradient2  # as the weights; rows not in this round are old
-    cdef object arrays, listed, places
+    cdef readonly object gradient2  # as the weights
+    cdef object touched, slots  # (places,): rows in this round; gradients of these, in their order
+    cdef object arrays, listed, lists
     cdef int64_t most
 
     def __cinit__(
@@ -270,7 +271,7 @@ cdef class Learner:
         if twins is not None:
             check_twins(np.asarray(twins), rows, heads)
             self.l.twins = &twins[0]
-        self.gradient1 = zeros((blocks, places, FASTPG_UNITS), np.float32)
+        self.slots = zeros((blocks, places, FASTPG_UNITS), np.float32)
         self.gradient2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
         self.mean1 = zeros((blocks, rows, FASTPG_UNITS), np.float32)
         self.mean2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
@@ -278,19 +279,20 @@ cdef class Learner:
         self.square2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
         self.updated = zeros((blocks, rows), np.uint32)
         marks = zeros(places + 8, np.uint8)  # they are looked through in words
-        touched, norms = zeros(places, np.int32), zeros(blocks, np.float64)
+        slot_of, norms = zeros(places, np.int32), zeros(blocks, np.float64)
+        self.touched = zeros(places, np.int32)
         hidden = zeros((blocks, most_samples, FASTPG_UNITS), np.float32)
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
         loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
-        self.arrays = twins, marks, touched, norms, hidden, parts, gradients, loss_sums
-        self.listed, self.places = zeros((1, sizeof(fastpg_listed_t)), np.uint8), zeros(1, np.int32)
+        self.arrays = twins, marks, slot_of, norms, hidden, parts, gradients, loss_sums
+        self.listed, self.lists = zeros((1, sizeof(fastpg_listed_t)), np.uint8), zeros(1, np.int32)
         self.l.net = &network.n
-        cdef float[:, :, ::1] g1 = self.gradient1, g2 = self.gradient2
+        cdef float[:, :, ::1] g1 = self.slots, g2 = self.gradient2
         cdef float[:, :, ::1] m1 = self.mean1, m2 = self.mean2, s1 = self.square1, s2 = self.square2
         cdef uint32_t[:, ::1] updated = self.updated
         cdef uint8_t[::1] marks_view = marks
-        cdef int32_t[::1] touched_view = touched
+        cdef int32_t[::1] touched_view = self.touched, slot_of_view = slot_of
         cdef double[::1] norms_view = norms
         cdef float[:, :, ::1] hidden_view = hidden, parts_view = parts
         cdef float[:, ::1] gradients_view = gradients
@@ -300,11 +302,19 @@ cdef class Learner:
         self.l.square1, self.l.square2 = &s1[0, 0, 0], &s2[0, 0, 0]
         self.l.updated, self.l.marks = &updated[0, 0], &marks_view[0]
         self.l.rows, self.l.sums = &touched_view[0], &touched_view[rows]
-        self.l.norms = &norms_view[0]
+        self.l.slots, self.l.norms = &slot_of_view[0], &norms_view[0]
         self.b.learner = &self.l
         self.b.hidden, self.b.parts = &hidden_view[0, 0, 0], &parts_view[0, 0, 0]
         self.b.gradients = &gradients_view[0, 0]
         self.b.loss_sums = <fastpg_ppo_sums_t *>&loss_view[0, 0]
+
+    @property
+    def gradient1(self):
+        """Gradients of the first layer's rows (blocks, rows, units), of the last :meth:`gradient`."""
+        count = self.l.row_count
+        gradients = np.zeros_like(self.square1)
+        gradients[:, self.touched[:count]] = self.slots[:, :count]
+        return gradients
 
     @property
     def updates(self):
@@ -342,12 +352,7 @@ cdef class Learner:
                     f"got {record.r.actions[samples[k]]}")
         memset(sums, 0, sizeof(sums))
         self.b.record, self.b.samples, self.b.count = &record.r, &samples[0], left
-        self.make_room()
-        memset(self.l.marks, 0, self.network.n.places)
-        listed = self.b.listed
-        pieces = (left + FASTPG_MARK_SAMPLES - 1) // FASTPG_MARK_SAMPLES
-        self.pool.run(fastpg_mark_task, &self.b, pieces)
-        fastpg_plan(&self.l)
+        listed = self.list_samples()
         self.pool.run(fastpg_prepare_task, &self.b, self.network.n.blocks)
         self.b.advantages, self.b.returns = &advantages[0], &returns[0]
         self.b.loss, self.b.scale = fastpg_ppo_t(clip, entropy, value), scale
@@ -368,24 +373,27 @@ cdef class Learner:
         self.pool.run(fastpg_fold_task, &self.b, self.network.n.blocks)
         return sums[0], sums[1], sums[2], sums[3]
 
-    cdef int make_room(self) except -1:
-        """For the lists of a minibatch's samples, which are laid out."""
+    cdef fastpg_listed_t *list_samples(self) except NULL:
+        """List what a minibatch touches, and each sample of it."""
         cdef uint8_t[:, ::1] listed
-        cdef int32_t[::1] places
-        cdef int64_t room
-        if self.network.n.difference:
-            return 0
+        cdef int32_t[::1] lists
+        cdef int64_t room, pieces = (self.b.count + FASTPG_LIST_SAMPLES - 1) // FASTPG_LIST_SAMPLES
         if len(self.listed) < self.b.count:
             self.listed = zeros((self.b.count, sizeof(fastpg_listed_t)), np.uint8)
         listed = self.listed
         self.b.listed = <fastpg_listed_t *>&listed[0, 0]
-        room = fastpg_lay_lists(
-            self.l.net, self.b.record, self.b.samples, self.b.count, self.b.listed)
-        if len(self.places) < room:
-            self.places = zeros(room + room // 2, np.int32)  # the next may have more of them
-        places = self.places
-        self.b.places = &places[0]
-        return 0
+        memset(self.l.marks, 0, self.network.n.places)
+        self.pool.run(fastpg_mark_task, &self.b, pieces)
+        fastpg_plan(&self.l)
+        room = fastpg_lay_lists(&self.b)
+        if self.network.n.difference:
+            return self.b.listed  # its samples are worked on with what they have in common
+        if len(self.lists) < room:
+            self.lists = zeros(room + room // 2, np.int32)  # the next may have more of them
+        lists = self.lists
+        self.b.lists = &lists[0]
+        self.pool.run(fastpg_list_task, &self.b, pieces)
+        return self.b.listed
 
     def norm(self):
         """The length of the gradient of all weights."""

@@ -10,27 +10,29 @@
 #include "fastpg_network.h"
 
 #define FASTPG_LOSS_SAMPLES 128 /* of one piece of work */
-#define FASTPG_MARK_SAMPLES 256
+#define FASTPG_LIST_SAMPLES 256
 
 typedef struct {
     fastpg_network_t *net;
     const int32_t *twins;   /* (rows + heads,), or NULL; else units are pairs: weight (r, h) is weight (twins[r], h ^ 1), of
                              * the other sign where ~twins[r] stands there; heads lie behind the rows */
-    float *g1, *g2;         /* as net->w1 and net->w2 */
+    float *g1, *g2;         /* (blocks, places, FASTPG_UNITS): of the listed rows, then sums; as net->w2 */
     uint8_t *marks;         /* (places + 8,), looked through in words: whether this minibatch lights it */
     int32_t *rows, *sums;   /* the rows and the sums that are marked, in their order */
     int64_t row_count, sum_count;
+    int32_t *slots;         /* (places,): where in g1 those that are marked lie */
     double *norms;          /* (blocks,): sum of squares */
-    float *mean1, *mean2;   /* Adam's; g1's first rows, g2 */
+    float *mean1, *mean2;   /* Adam's; (blocks, rows, FASTPG_UNITS), as net->w2 */
     float *square1, *square2;
     uint32_t *updated;      /* (blocks, rows): RMSProp's number of updates when a row's square was right */
     uint32_t updates;
 } fastpg_learner_t;
 
-/* A sample's lists of places, in a minibatch's `places`. */
+/* A sample's numbers in a minibatch's `lists`: the slots that its gradient goes to, then the places whose rows its hidden
+ * units are the sum of. */
 typedef struct {
-    int64_t lit, summed; /* where they begin: those that its gradient goes to; those whose rows its hidden units sum up */
-    int32_t lit_count, summed_count;
+    int64_t begin;
+    int32_t slots, places; /* how many */
 } fastpg_listed_t;
 
 /* A minibatch under way. */
@@ -46,7 +48,7 @@ typedef struct {
     float *parts;     /* (blocks, count, heads) */
     float *gradients; /* (count, heads): of the heads */
     fastpg_listed_t *listed; /* (count,); not of differences */
-    int32_t *places;
+    int32_t *lists;
     fastpg_ppo_sums_t *loss_sums; /* a piece of work each */
     float learning_rate, decay, beta1, beta2, epsilon, factor; /* factor: of the gradients */
 } fastpg_batch_t;
@@ -77,51 +79,8 @@ static inline void fastpg_restore_tiny(uint64_t before) {
 
 /* ---- what is touched ------------------------------------------------------------------------ */
 
-/* Lay out the lists of samples, as long as they may become; returns how long they are together. */
-static int64_t fastpg_lay_lists(
-    const fastpg_network_t *n, const fastpg_record_t *r, const int32_t *samples, int64_t count,
-    fastpg_listed_t *listed)
-{
-    int64_t end = 0;
-    for (int64_t s = 0; s < count; s++) {
-        int64_t tiles = 0;
-        for (int64_t view = 0; view < n->views; view++) tiles += r->counts[fastpg_seen(n, r, samples[s], view)];
-        listed[s].lit = listed[s].summed = end;
-        end += tiles + n->recalled;
-        if (!n->cell) continue; /* they are the same */
-        listed[s].summed = end;
-        end += 2 * tiles + n->recalled + 1;
-    }
-    return end;
-}
-
-/* List the places of a sample, in the order of its tiles, then of its past actions. */
-FASTPG_INLINE void fastpg_list_sample(const fastpg_batch_t *b, int64_t s) {
-    const fastpg_network_t *n = b->learner->net;
-    const fastpg_record_t *r = b->record;
-    const int64_t i = b->samples[s];
-    int32_t *lit = b->places + b->listed[s].lit, *summed = b->places + b->listed[s].summed;
-    int64_t lits = 0, sums = 0;
-    for (int64_t view = 0; view < n->views; view++) {
-        const int64_t frame = fastpg_seen(n, r, i, view);
-        const uint16_t *tiles = r->tiles + r->begins[frame];
-        for (int64_t k = 0; k < r->counts[frame]; k++) {
-            lit[lits++] = (int32_t)fastpg_place(n, view, tiles[k]);
-            if (!n->cell) continue;
-            summed[sums] = lit[lits - 1];
-            summed[sums + 1] = (int32_t)fastpg_row_of_cell(n, view, tiles[k] < FASTPG_TILE_PIXELS ? tiles[k] : 0);
-            sums += 1 + (tiles[k] < FASTPG_TILE_PIXELS); /* no branch: which it is cannot be foretold */
-        }
-    }
-    for (int64_t k = 0; k < n->recalled; k++) {
-        const int64_t place = fastpg_recalled_place(n, r, i, k);
-        if (place < 0) continue;
-        lit[lits++] = (int32_t)place;
-        if (n->cell) summed[sums++] = (int32_t)place;
-    }
-    b->listed[s].lit_count = (int32_t)lits;
-    b->listed[s].summed_count = (int32_t)(n->cell ? sums : lits);
-}
+#define FASTPG_FOR_PIECE(s, piece, count)                                                                  \
+    for (int64_t s = (piece) * FASTPG_LIST_SAMPLES; s < ((piece) + 1) * FASTPG_LIST_SAMPLES && s < (count); s++)
 
 /* Threads write the same there, and mostly find it written. */
 FASTPG_INLINE void fastpg_mark(const fastpg_learner_t *l, int64_t place) {
@@ -129,33 +88,74 @@ FASTPG_INLINE void fastpg_mark(const fastpg_learner_t *l, int64_t place) {
     if (!atomic_load_explicit(mark, memory_order_relaxed)) atomic_store_explicit(mark, 1, memory_order_relaxed);
 }
 
-/* Mark the places that a sample of differences stands for. */
-FASTPG_INLINE void fastpg_mark_difference(const fastpg_learner_t *l, const fastpg_record_t *r, int64_t i) {
+/* Mark the places that a sample's tiles and past actions stand for; returns the most numbers that its lists have. */
+FASTPG_INLINE int64_t fastpg_mark_sample(const fastpg_learner_t *l, const fastpg_record_t *r, int64_t i) {
     const fastpg_network_t *n = l->net;
+    int64_t count = 0;
     for (int64_t view = 0; view < n->views; view++) {
-        const int64_t frame = fastpg_seen(n, r, i, view);
+        const int64_t frame = fastpg_seen(n, r, i, view), plane = n->difference ? 0 : view;
         const uint16_t *tiles = r->tiles + r->begins[frame];
-        for (int64_t k = 0; k < r->counts[frame]; k++) fastpg_mark(l, fastpg_place(n, 0, tiles[k]));
+        for (int64_t k = 0; k < r->counts[frame]; k++) fastpg_mark(l, fastpg_place(n, plane, tiles[k]));
+        count += r->counts[frame];
     }
     for (int64_t k = 0; k < n->recalled; k++) {
         const int64_t place = fastpg_recalled_place(n, r, i, k);
         if (place >= 0) fastpg_mark(l, place);
     }
+    return 3 * count + 2 * n->recalled + 1;
 }
 
-/* List and mark what some samples stand for. */
+/* Mark what some samples stand for, and note how many numbers their lists may have. */
 static void fastpg_mark_piece(const fastpg_batch_t *b, int64_t piece) {
-    const int64_t begin = piece * FASTPG_MARK_SAMPLES, left = b->count - begin;
-    const int64_t end = begin + (left < FASTPG_MARK_SAMPLES ? left : FASTPG_MARK_SAMPLES);
-    for (int64_t s = begin; s < end; s++) {
-        if (b->learner->net->difference) {
-            fastpg_mark_difference(b->learner, b->record, b->samples[s]);
-            continue;
-        }
-        fastpg_list_sample(b, s);
-        for (int64_t k = 0; k < b->listed[s].lit_count; k++)
-            fastpg_mark(b->learner, b->places[b->listed[s].lit + k]);
+    FASTPG_FOR_PIECE(s, piece, b->count)
+        b->listed[s].begin = fastpg_mark_sample(b->learner, b->record, b->samples[s]);
+}
+
+/* Where each sample's lists begin; returns where the last one's end. */
+static int64_t fastpg_lay_lists(const fastpg_batch_t *b) {
+    int64_t end = 0;
+    for (int64_t s = 0; s < b->count; s++) {
+        const int64_t most = b->listed[s].begin;
+        b->listed[s].begin = end;
+        end += most;
     }
+    return end;
+}
+
+/* List what a sample stands for, in the order of its tiles, then of its past actions. */
+FASTPG_INLINE void fastpg_list_sample(const fastpg_batch_t *b, int64_t s) {
+    const fastpg_learner_t *l = b->learner;
+    const fastpg_network_t *n = l->net;
+    const fastpg_record_t *r = b->record;
+    const int64_t i = b->samples[s];
+    int64_t slot_count = n->recalled < r->ages[i] ? n->recalled : r->ages[i], place_count = 0;
+    for (int64_t view = 0; view < n->views; view++) slot_count += r->counts[fastpg_seen(n, r, i, view)];
+    int32_t *slot = b->lists + b->listed[s].begin, *places = slot + slot_count;
+    for (int64_t view = 0; view < n->views; view++) {
+        const int64_t frame = fastpg_seen(n, r, i, view);
+        const uint16_t *tiles = r->tiles + r->begins[frame];
+        for (int64_t k = 0; k < r->counts[frame]; k++) {
+            const int64_t place = fastpg_place(n, view, tiles[k]);
+            *slot++ = l->slots[place];
+            places[place_count++] = (int32_t)place;
+            if (!n->cell) continue;
+            /* a lone pixel's cell, without a branch: which tile is one cannot be foretold */
+            places[place_count] = (int32_t)fastpg_row_of_cell(n, view, tiles[k] < FASTPG_TILE_PIXELS ? tiles[k] : 0);
+            place_count += tiles[k] < FASTPG_TILE_PIXELS;
+        }
+    }
+    for (int64_t k = 0; k < n->recalled; k++) {
+        const int64_t place = fastpg_recalled_place(n, r, i, k);
+        if (place < 0) continue;
+        *slot++ = l->slots[place];
+        places[place_count++] = (int32_t)place;
+    }
+    b->listed[s].slots = (int32_t)slot_count;
+    b->listed[s].places = (int32_t)place_count;
+}
+
+static void fastpg_list_piece(const fastpg_batch_t *b, int64_t piece) {
+    FASTPG_FOR_PIECE(s, piece, b->count) fastpg_list_sample(b, s);
 }
 
 /* The first marked place from `place` on and below `end`, or `end`. */
@@ -189,16 +189,21 @@ static void fastpg_plan(fastpg_learner_t *l) {
             l->marks[l->twins[row]] = 1;
     for (int64_t row = fastpg_next_mark(l->marks, 0, n->rows); row < n->rows; /* cells lie behind all pixels */
          row = fastpg_next_mark(l->marks, row + 1, n->rows)) {
+        l->slots[row] = (int32_t)l->row_count;
         l->rows[l->row_count++] = (int32_t)row;
         if (n->cell && row < n->past)
             l->marks[fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS)] = 1;
     }
+    for (int64_t k = 0; k < l->sum_count; k++) l->slots[l->sums[k]] = (int32_t)(l->row_count + k);
+}
+
+FASTPG_INLINE float *fastpg_gradient_row(const fastpg_learner_t *l, int64_t block, int64_t slot) {
+    return l->g1 + (block * l->net->places + slot) * FASTPG_UNITS;
 }
 
 /* Make the block's sums over tiles that will be read, and clear what will be added to. */
 FASTPG_CLONES static void fastpg_prepare_block(fastpg_learner_t *l, int64_t block) {
     const fastpg_network_t *n = l->net;
-    float *gradients = l->g1 + block * n->places * FASTPG_UNITS;
     for (int64_t k = 0; k < l->sum_count; k++) {
         const int64_t place = l->sums[k];
         _Atomic uint32_t *stamp = n->stamps + block * (n->places - n->rows) + place - n->rows;
@@ -206,10 +211,9 @@ FASTPG_CLONES static void fastpg_prepare_block(fastpg_learner_t *l, int64_t bloc
             fastpg_make_sum(n, block, place, n->w1 + (block * n->places + place) * FASTPG_UNITS);
             atomic_store_explicit(stamp, n->version, memory_order_relaxed);
         }
-        memset(gradients + place * FASTPG_UNITS, 0, FASTPG_UNITS * sizeof(float));
     }
-    for (int64_t k = 0; k < l->row_count; k++)
-        memset(gradients + l->rows[k] * FASTPG_UNITS, 0, FASTPG_UNITS * sizeof(float));
+    const size_t touched = (size_t)((l->row_count + l->sum_count) * FASTPG_UNITS);
+    memset(fastpg_gradient_row(l, block, 0), 0, touched * sizeof(float));
     memset(l->g2 + block * n->heads * FASTPG_UNITS, 0, (size_t)(n->heads * FASTPG_UNITS) * sizeof(float));
 }
 
@@ -255,8 +259,9 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
     }
     for (int64_t s = 0; s < b->count; s++) {
         const fastpg_listed_t *listed = b->listed + s;
-        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->places + listed[1].summed, listed[1].summed_count);
-        const fastpg_units_t hidden = fastpg_sum_places(rows, b->places + listed->summed, listed->summed_count);
+        const int32_t *places = b->lists + listed->begin + listed->slots;
+        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->lists + listed[1].begin + listed[1].slots, listed[1].places);
+        const fastpg_units_t hidden = fastpg_sum_places(rows, places, listed->places);
         fastpg_keep_hidden(b, block, s, &hidden);
     }
 }
@@ -284,9 +289,9 @@ static void fastpg_loss_piece(const fastpg_batch_t *b, int64_t piece) {
 /* ---- backward ------------------------------------------------------------------------------- */
 
 FASTPG_INLINE void fastpg_add_to_gradient(
-    fastpg_learner_t *l, int64_t block, int64_t place, const fastpg_units_t *what)
+    const fastpg_learner_t *l, int64_t block, int64_t slot, const fastpg_units_t *what)
 {
-    fastpg_piece_t *piece = (fastpg_piece_t *)(l->g1 + (block * l->net->places + place) * FASTPG_UNITS);
+    fastpg_piece_t *piece = (fastpg_piece_t *)fastpg_gradient_row(l, block, slot);
     for (int k = 0; k < FASTPG_PIECES; k++) piece[k] += what->piece[k];
 }
 
@@ -296,7 +301,7 @@ FASTPG_INLINE void fastpg_scatter_frame(
 {
     const uint16_t *tiles = r->tiles + r->begins[frame];
     for (int64_t k = 0; k < r->counts[frame]; k++)
-        fastpg_add_to_gradient(l, block, fastpg_place(l->net, plane, tiles[k]), what);
+        fastpg_add_to_gradient(l, block, l->slots[fastpg_place(l->net, plane, tiles[k])], what);
 }
 
 /* The gradient of a difference's frame waits for the next sample, which mostly subtracts the same frame. */
@@ -315,7 +320,7 @@ FASTPG_INLINE void fastpg_scatter_difference(
     waiting->entry = i;
     for (int64_t k = 0; k < l->net->recalled; k++) {
         const int64_t place = fastpg_recalled_place(l->net, r, i, k);
-        if (place >= 0) fastpg_add_to_gradient(l, block, place, what);
+        if (place >= 0) fastpg_add_to_gradient(l, block, l->slots[place], what);
     }
 }
 
@@ -372,18 +377,18 @@ FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t
         if (waiting.entry >= 0) fastpg_scatter_frame(l, b->record, block, 0, waiting.entry, &waiting.sums);
         return;
     }
-    const float *rows = l->g1 + block * n->places * FASTPG_UNITS;
+    const float *rows = fastpg_gradient_row(l, block, 0);
     for (int64_t s = 0; s < b->count; s++) {
         const fastpg_listed_t *listed = b->listed + s;
-        const int32_t *places = b->places + listed->lit;
-        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->places + listed[1].lit, listed[1].lit_count);
+        const int32_t *slots = b->lists + listed->begin;
+        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->lists + listed[1].begin, listed[1].slots);
         const fastpg_units_t back = fastpg_back(b, block, s);
-        for (int64_t k = 0; k < listed->lit_count; k++) fastpg_add_to_gradient(l, block, places[k], &back);
+        for (int64_t k = 0; k < listed->slots; k++) fastpg_add_to_gradient(l, block, slots[k], &back);
     }
 }
 
-FASTPG_INLINE fastpg_units_t fastpg_gradient_of(const fastpg_learner_t *l, int64_t block, int64_t place) {
-    const fastpg_piece_t *row = (const fastpg_piece_t *)(l->g1 + (block * l->net->places + place) * FASTPG_UNITS);
+FASTPG_INLINE fastpg_units_t fastpg_gradient_of(const fastpg_learner_t *l, int64_t block, int64_t slot) {
+    const fastpg_piece_t *row = (const fastpg_piece_t *)fastpg_gradient_row(l, block, slot);
     fastpg_units_t gradient;
     for (int k = 0; k < FASTPG_PIECES; k++) gradient.piece[k] = row[k]; /* memcpy would go by the stack */
     return gradient;
@@ -403,14 +408,15 @@ FASTPG_INLINE void fastpg_join_rows(float *row, float *twin, float sign) {
 /* Join all that are listed; returns the sum of the squares of the first layer's. */
 FASTPG_INLINE double fastpg_join_block(fastpg_learner_t *l, int64_t block) {
     const fastpg_network_t *n = l->net;
-    float *g1 = l->g1 + block * n->places * FASTPG_UNITS, *g2 = l->g2 + block * n->heads * FASTPG_UNITS;
+    float *g2 = l->g2 + block * n->heads * FASTPG_UNITS;
     double squares = 0;
     for (int64_t k = 0; k < l->row_count; k++) {
         const int64_t row = l->rows[k], twin = l->twins[row];
-        if (row <= twin) fastpg_join_rows(g1 + row * FASTPG_UNITS, g1 + twin * FASTPG_UNITS, 1);
+        if (row <= twin)
+            fastpg_join_rows(fastpg_gradient_row(l, block, k), fastpg_gradient_row(l, block, l->slots[twin]), 1);
     }
     for (int64_t k = 0; k < l->row_count; k++) {
-        const fastpg_units_t what = fastpg_gradient_of(l, block, l->rows[k]);
+        const fastpg_units_t what = fastpg_gradient_of(l, block, k);
         squares += fastpg_head(&what, (const float *)&what);
     }
     for (int64_t o = 0; o < n->heads; o++) {
@@ -424,19 +430,20 @@ FASTPG_INLINE double fastpg_join_block(fastpg_learner_t *l, int64_t block) {
 FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) {
     const fastpg_network_t *n = l->net;
     for (int64_t k = 0; k < l->sum_count; k++) {
-        const fastpg_units_t what = fastpg_gradient_of(l, block, l->sums[k]);
+        const fastpg_units_t what = fastpg_gradient_of(l, block, l->row_count + k);
         const fastpg_patch_t p = fastpg_patch(n, l->sums[k]);
         for (int x = p.x; x < p.x + p.width; x++)
             for (int y = p.y; y < p.y + p.height; y++)
-                fastpg_add_to_gradient(l, block, fastpg_pixel_row(p.plane, x, y), &what);
+                fastpg_add_to_gradient(l, block, l->slots[fastpg_pixel_row(p.plane, x, y)], &what);
     }
     double norm = 0;
     for (int64_t k = 0; k < l->row_count; k++) {
         const int64_t row = l->rows[k];
-        const fastpg_units_t what = fastpg_gradient_of(l, block, row);
-        if (n->cell && row < n->past)
-            fastpg_add_to_gradient(
-                l, block, fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS), &what);
+        const fastpg_units_t what = fastpg_gradient_of(l, block, k);
+        if (n->cell && row < n->past) {
+            const int64_t cell = fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS);
+            fastpg_add_to_gradient(l, block, l->slots[cell], &what);
+        }
         norm += fastpg_head(&what, (const float *)&what);
     }
     if (l->twins) norm = fastpg_join_block(l, block);
@@ -471,7 +478,7 @@ FASTPG_CLONES static void fastpg_adam_block(const fastpg_batch_t *b, int64_t blo
     for (int64_t k = 0; k < l->row_count; k++) {
         const int64_t row = l->rows[k];
         const int64_t at = (block * n->places + row) * FASTPG_UNITS, own = (block * n->rows + row) * FASTPG_UNITS;
-        fastpg_adam_row(b, l->g1 + at, rate, epsilon, n->w1 + at, l->mean1 + own, l->square1 + own);
+        fastpg_adam_row(b, fastpg_gradient_row(l, block, k), rate, epsilon, n->w1 + at, l->mean1 + own, l->square1 + own);
     }
     for (int64_t o = 0; o < n->heads; o++) {
         const int64_t at = (block * n->heads + o) * FASTPG_UNITS;
@@ -499,7 +506,7 @@ FASTPG_CLONES static void fastpg_rmsprop_block(const fastpg_batch_t *b, int64_t 
         const int64_t at = (block * n->places + row) * FASTPG_UNITS, own = block * n->rows + row;
         const float kept = (float)pow(b->decay, l->updates - l->updated[own]);
         l->updated[own] = l->updates;
-        fastpg_rmsprop_row(b, l->g1 + at, kept, n->w1 + at, l->square1 + own * FASTPG_UNITS);
+        fastpg_rmsprop_row(b, fastpg_gradient_row(l, block, k), kept, n->w1 + at, l->square1 + own * FASTPG_UNITS);
     }
     for (int64_t o = 0; o < n->heads; o++) {
         const int64_t at = (block * n->heads + o) * FASTPG_UNITS;
@@ -519,6 +526,7 @@ FASTPG_CLONES static void fastpg_rmsprop_block(const fastpg_batch_t *b, int64_t 
     }
 
 FASTPG_TASK(fastpg_mark_task, fastpg_mark_piece(batch, piece))
+FASTPG_TASK(fastpg_list_task, fastpg_list_piece(batch, piece))
 FASTPG_TASK(fastpg_prepare_task, fastpg_prepare_block(batch->learner, piece))
 FASTPG_TASK(fastpg_forward_task, fastpg_forward_block(batch, piece))
 FASTPG_TASK(fastpg_loss_task, fastpg_loss_piece(batch, piece))

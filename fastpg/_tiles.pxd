@@ -104,7 +104,7 @@ cdef extern from "fastpg_shuffle.h" nogil:
 cdef extern from "fastpg_learn.h" nogil:
     enum:
         FASTPG_LOSS_SAMPLES
-        FASTPG_MARK_SAMPLES
+        FASTPG_LIST_SAMPLES
 
     ctypedef struct fastpg_ppo_t:
         double clip
@@ -123,6 +123,8 @@ cdef extern from "fastpg_learn.h" nogil:
         uint8_t *marks
         int32_t *rows
         int32_t *sums
+        int64_t row_count
+        int32_t *slots
         double *norms
         float *mean1
         float *mean2
@@ -145,7 +147,7 @@ cdef extern from "fastpg_learn.h" nogil:
         float *parts
         float *gradients
         fastpg_listed_t *listed
-        int32_t *places
+        int32_t *lists
         fastpg_ppo_sums_t *loss_sums
         float learning_rate
         float decay
@@ -154,11 +156,10 @@ cdef extern from "fastpg_learn.h" nogil:
         float epsilon
         float factor
 
-    int64_t fastpg_lay_lists(
-        const fastpg_network_t *, const fastpg_record_t *, const int32_t *, int64_t,
-        fastpg_listed_t *)
+    int64_t fastpg_lay_lists(const fastpg_batch_t *)
     void fastpg_plan(fastpg_learner_t *)
     void fastpg_mark_task(void *, int64_t, int)
+    void fastpg_list_task(void *, int64_t, int)
     void fastpg_prepare_task(void *, int64_t, int)
     void fastpg_forward_task(void *, int64_t, int)
     void fastpg_loss_task(void *, int64_t, int)
