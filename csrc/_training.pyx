@@ -30,6 +30,8 @@ from fastpg._tiles cimport (
     fastpg_tile_view, fastpg_vectors, stamp_t,
 )
 
+import mmap
+
 import numpy as np
 
 VECTORS = fastpg_vectors().decode()  # instructions that this machine runs the compiled code with
@@ -46,6 +48,19 @@ def zeros(shape, dtype):
     raw = np.zeros(bytes_ + _LINE, np.uint8)
     skip = -raw.ctypes.data % _LINE
     return raw[skip:skip + bytes_].view(dtype).reshape(shape)
+
+
+def scattered_zeros(shape, dtype):
+    """Zeros of which few will be touched, here and there: in small pages, begun at a page.
+
+    NumPy asks for huge ones, where a system grants them at wish: each is filled for a row in it.
+    """
+    bytes_ = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if not hasattr(mmap, "MADV_NOHUGEPAGE"):
+        return zeros(shape, dtype)
+    pages = mmap.mmap(-1, bytes_, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, dtype).reshape(shape)
 
 
 def shuffled(int64_t count, const uint32_t[::1] keys):
@@ -173,7 +188,7 @@ cdef class Network:
         fastpg_lay_out(&self.n)
         self.n.version = 2
         self.latest = latest_of(self.n.blocks)
-        self.w1 = zeros((self.n.blocks, self.n.places, FASTPG_UNITS), np.float32)
+        self.w1 = scattered_zeros((self.n.blocks, self.n.places, FASTPG_UNITS), np.float32)
         self.w2 = zeros((self.n.blocks, self.n.heads, FASTPG_UNITS), np.float32)
         self.stamps = zeros((self.n.blocks, self.n.places - self.n.rows), np.uint32)
         cdef float[:, :, ::1] w1 = self.w1, w2 = self.w2
