@@ -103,8 +103,8 @@ cdef extern from "fastpg_shuffle.h" nogil:
 
 cdef extern from "fastpg_learn.h" nogil:
     enum:
-        FASTPG_LOSS_SAMPLES
         FASTPG_LIST_SAMPLES
+        FASTPG_LOSS_SAMPLES
 
     ctypedef struct fastpg_ppo_t:
         double clip

@@ -44,7 +44,7 @@ class Case:
 
 
 def gradients(optimizer):
-    """(w1, heads) as matrices; rows that no sample ever lit are 0 in a fresh learner."""
+    """(w1, heads) as matrices; rows that no sample lit are 0."""
     core, network = optimizer.core, optimizer.network
     return network.rows_outside(core.gradient1), network.heads_outside(core.gradient2)
 
@@ -177,6 +177,19 @@ def test_samples_beyond_the_room_and_threads_change_no_bit():
         for name, tensor in tensors.items():
             assert other[name].tobytes() == tensor.tobytes(), name
     assert all(r[2] == sums for r in results[:3])
+
+
+@pytest.mark.parametrize("sight", [STACK, Sight((0, 1), True)], ids=str)
+def test_a_minibatch_knows_nothing_of_those_before(sight):
+    """Gradients and moments of a learner that had fewer, then more samples: those of a new one."""
+    case = Case(sight, cell=6, count=300)
+    used = make_optimizer(case.network)
+    for samples in (np.arange(9), np.arange(300), np.array([250]), np.arange(30, 120)):
+        new = make_optimizer(case.network)
+        assert case.learn(used, LOSSES["all"], samples) == case.learn(new, LOSSES["all"], samples)
+        assert used.core.norm() == new.core.norm()
+        for got, expected in zip(gradients(used), gradients(new), strict=True):
+            np.testing.assert_array_equal(got, expected)
 
 
 def test_no_samples_no_gradient():

@@ -1,0 +1,199 @@
+/* A minibatch under way, and what it touches: which rows of weights and sums over tiles, and each sample's places.
+ *
+ * Samples mark what they stand for, shared out on threads; the marks become lists, and a place in the gradient for all
+ * that is on them; then each sample is told where its own lie. So the passes over the samples, which go through all of
+ * them for each block of hidden units, neither look into the record again nor ask who was first at a place. */
+#ifndef FASTPG_MINIBATCH_H
+#define FASTPG_MINIBATCH_H
+
+#include "fastpg_learning.h"
+#include "fastpg_network.h"
+
+#define FASTPG_LOSS_SAMPLES 128 /* of one piece of work */
+#define FASTPG_LIST_SAMPLES 256 /* of one */
+
+typedef struct {
+    fastpg_network_t *net;
+    const int32_t *twins;   /* (rows + heads,), or NULL; else units are pairs: weight (r, h) is weight (twins[r], h ^ 1), of
+                             * the other sign where ~twins[r] stands there; heads lie behind the rows */
+    float *g1, *g2;         /* (blocks, places, FASTPG_UNITS): of the listed rows, then sums; as net->w2 */
+    uint8_t *marks;         /* (places + 8,), looked through in words: whether this minibatch lights it */
+    int32_t *rows, *sums;   /* the rows and the sums that are marked, in their order */
+    int64_t row_count, sum_count;
+    int32_t *slots;         /* (places,): where in g1 those that are marked lie */
+    double *norms;          /* (blocks,): sum of squares */
+    float *mean1, *mean2;   /* Adam's; (blocks, rows, FASTPG_UNITS), as net->w2 */
+    float *square1, *square2;
+    uint32_t *updated;      /* (blocks, rows): RMSProp's number of updates when a row's square was right */
+    uint32_t updates;
+} fastpg_learner_t;
+
+/* A sample's numbers in a minibatch's `lists`: the slots that its gradient goes to, then the places whose rows its hidden
+ * units are the sum of. */
+typedef struct {
+    int64_t begin;
+    int32_t slots, places; /* how many */
+} fastpg_listed_t;
+
+/* A minibatch under way. */
+typedef struct {
+    fastpg_learner_t *learner;
+    const fastpg_record_t *record;
+    const int32_t *samples; /* entries */
+    int64_t count;
+    const float *advantages, *returns; /* of all entries */
+    fastpg_ppo_t loss; /* maximised: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2 */
+    float scale;       /* of all gradients */
+    float *hidden;    /* (blocks, count, FASTPG_UNITS) */
+    float *parts;     /* (blocks, count, heads) */
+    float *gradients; /* (count, heads): of the heads */
+    fastpg_listed_t *listed; /* (count,) */
+    int32_t *lists;   /* none of differences: their samples are worked on by the frames that they share */
+    fastpg_ppo_sums_t *loss_sums; /* a piece of work each */
+    float learning_rate, decay, beta1, beta2, epsilon, factor; /* factor: of the gradients */
+} fastpg_batch_t;
+
+/* ---- marks ---------------------------------------------------------------------------------- */
+
+#define FASTPG_FOR_PIECE(s, piece, count)                                                                  \
+    for (int64_t s = (piece) * FASTPG_LIST_SAMPLES; s < ((piece) + 1) * FASTPG_LIST_SAMPLES && s < (count); s++)
+
+/* Threads write the same there, and mostly find it written. */
+FASTPG_INLINE void fastpg_mark(const fastpg_learner_t *l, int64_t place) {
+    _Atomic uint8_t *mark = (_Atomic uint8_t *)l->marks + place;
+    if (!atomic_load_explicit(mark, memory_order_relaxed)) atomic_store_explicit(mark, 1, memory_order_relaxed);
+}
+
+/* Mark the places that a sample's tiles and past actions stand for; returns the most numbers that its lists have. */
+FASTPG_INLINE int64_t fastpg_mark_sample(const fastpg_learner_t *l, const fastpg_record_t *r, int64_t i) {
+    const fastpg_network_t *n = l->net;
+    int64_t count = 0;
+    for (int64_t view = 0; view < n->views; view++) {
+        const int64_t frame = fastpg_seen(n, r, i, view), plane = n->difference ? 0 : view;
+        const uint16_t *tiles = r->tiles + r->begins[frame];
+        for (int64_t k = 0; k < r->counts[frame]; k++) fastpg_mark(l, fastpg_place(n, plane, tiles[k]));
+        count += r->counts[frame];
+    }
+    for (int64_t k = 0; k < n->recalled; k++) {
+        const int64_t place = fastpg_recalled_place(n, r, i, k);
+        if (place >= 0) fastpg_mark(l, place);
+    }
+    return 3 * count + 2 * n->recalled + 1;
+}
+
+/* Mark what some samples stand for, and note how many numbers their lists may have. */
+static void fastpg_mark_piece(const fastpg_batch_t *b, int64_t piece) {
+    FASTPG_FOR_PIECE(s, piece, b->count)
+        b->listed[s].begin = fastpg_mark_sample(b->learner, b->record, b->samples[s]);
+}
+
+/* ---- lists ---------------------------------------------------------------------------------- */
+
+/* The first marked place from `place` on and below `end`, or `end`. */
+FASTPG_INLINE int64_t fastpg_next_mark(const uint8_t *marks, int64_t place, int64_t end) {
+    for (; place < end && place % 8; place++)
+        if (marks[place]) return place;
+    for (uint64_t word = 0; place < end; place += 8) {
+        memcpy(&word, marks + place, 8);
+        if (word) break;
+    }
+    for (; place < end; place++)
+        if (marks[place]) return place;
+    return end;
+}
+
+/* List what marked samples touch: sums over tiles, their pixels, the cells of these; each has a slot in the gradient. */
+static void fastpg_plan(fastpg_learner_t *l) {
+    const fastpg_network_t *n = l->net;
+    l->sum_count = l->row_count = 0;
+    for (int64_t at = fastpg_next_mark(l->marks, n->rows, n->places); at < n->places;
+         at = fastpg_next_mark(l->marks, at + 1, n->places)) {
+        const fastpg_patch_t p = fastpg_patch(n, at);
+        l->sums[l->sum_count++] = (int32_t)at;
+        for (int x = p.x; x < p.x + p.width; x++)
+            memset(l->marks + fastpg_pixel_row(p.plane, x, p.y), 1, (size_t)p.height);
+    }
+    if (l->twins)
+        for (int64_t row = fastpg_next_mark(l->marks, 0, n->cells); row < n->cells;
+             row = fastpg_next_mark(l->marks, row + 1, n->cells))
+            l->marks[l->twins[row]] = 1;
+    for (int64_t row = fastpg_next_mark(l->marks, 0, n->rows); row < n->rows; /* cells lie behind all pixels */
+         row = fastpg_next_mark(l->marks, row + 1, n->rows)) {
+        l->slots[row] = (int32_t)l->row_count;
+        l->rows[l->row_count++] = (int32_t)row;
+        if (n->cell && row < n->past)
+            l->marks[fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS)] = 1;
+    }
+    for (int64_t k = 0; k < l->sum_count; k++) l->slots[l->sums[k]] = (int32_t)(l->row_count + k);
+}
+
+/* Where each sample's lists begin; returns where the last one's end. */
+static int64_t fastpg_lay_lists(const fastpg_batch_t *b) {
+    int64_t end = 0;
+    for (int64_t s = 0; s < b->count; s++) {
+        const int64_t most = b->listed[s].begin;
+        b->listed[s].begin = end;
+        end += most;
+    }
+    return end;
+}
+
+/* List what a sample stands for, in the order of its tiles, then of its past actions. */
+FASTPG_INLINE void fastpg_list_sample(const fastpg_batch_t *b, int64_t s) {
+    const fastpg_learner_t *l = b->learner;
+    const fastpg_network_t *n = l->net;
+    const fastpg_record_t *r = b->record;
+    const int64_t i = b->samples[s];
+    int64_t slot_count = n->recalled < r->ages[i] ? n->recalled : r->ages[i], place_count = 0;
+    for (int64_t view = 0; view < n->views; view++) slot_count += r->counts[fastpg_seen(n, r, i, view)];
+    int32_t *slot = b->lists + b->listed[s].begin, *places = slot + slot_count;
+    for (int64_t view = 0; view < n->views; view++) {
+        const int64_t frame = fastpg_seen(n, r, i, view);
+        const uint16_t *tiles = r->tiles + r->begins[frame];
+        for (int64_t k = 0; k < r->counts[frame]; k++) {
+            const int64_t place = fastpg_place(n, view, tiles[k]);
+            *slot++ = l->slots[place];
+            places[place_count++] = (int32_t)place;
+            if (!n->cell) continue;
+            /* a lone pixel's cell, without a branch: which tile is one cannot be foretold */
+            places[place_count] = (int32_t)fastpg_row_of_cell(n, view, tiles[k] < FASTPG_TILE_PIXELS ? tiles[k] : 0);
+            place_count += tiles[k] < FASTPG_TILE_PIXELS;
+        }
+    }
+    for (int64_t k = 0; k < n->recalled; k++) {
+        const int64_t place = fastpg_recalled_place(n, r, i, k);
+        if (place < 0) continue;
+        *slot++ = l->slots[place];
+        places[place_count++] = (int32_t)place;
+    }
+    b->listed[s].slots = (int32_t)slot_count;
+    b->listed[s].places = (int32_t)place_count;
+}
+
+static void fastpg_list_piece(const fastpg_batch_t *b, int64_t piece) {
+    FASTPG_FOR_PIECE(s, piece, b->count) fastpg_list_sample(b, s);
+}
+
+FASTPG_INLINE float *fastpg_gradient_row(const fastpg_learner_t *l, int64_t block, int64_t slot) {
+    return l->g1 + (block * l->net->places + slot) * FASTPG_UNITS;
+}
+
+/* ---- before the passes ---------------------------------------------------------------------- */
+
+/* Make the block's sums over tiles that will be read, and clear what will be added to. */
+FASTPG_CLONES static void fastpg_prepare_block(fastpg_learner_t *l, int64_t block) {
+    const fastpg_network_t *n = l->net;
+    for (int64_t k = 0; k < l->sum_count; k++) {
+        const int64_t place = l->sums[k];
+        _Atomic uint32_t *stamp = n->stamps + block * (n->places - n->rows) + place - n->rows;
+        if (atomic_load_explicit(stamp, memory_order_relaxed) != n->version) {
+            fastpg_make_sum(n, block, place, n->w1 + (block * n->places + place) * FASTPG_UNITS);
+            atomic_store_explicit(stamp, n->version, memory_order_relaxed);
+        }
+    }
+    const size_t touched = (size_t)((l->row_count + l->sum_count) * FASTPG_UNITS);
+    memset(fastpg_gradient_row(l, block, 0), 0, touched * sizeof(float));
+    memset(l->g2 + block * n->heads * FASTPG_UNITS, 0, (size_t)(n->heads * FASTPG_UNITS) * sizeof(float));
+}
+
+#endif
