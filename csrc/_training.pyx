@@ -31,6 +31,7 @@ from fastpg._tiles cimport (
 )
 
 import mmap
+from contextlib import suppress
 
 import numpy as np
 
@@ -59,7 +60,8 @@ def scattered_zeros(shape, dtype):
     if not hasattr(mmap, "MADV_NOHUGEPAGE"):
         return zeros(shape, dtype)
     pages = mmap.mmap(-1, bytes_, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    pages.madvise(mmap.MADV_NOHUGEPAGE)
+    with suppress(OSError):  # a kernel that has none
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(pages, dtype).reshape(shape)
 
 
