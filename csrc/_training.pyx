@@ -20,14 +20,12 @@ from fastpg._core cimport (
 )
 from fastpg._tiles cimport (
     FASTPG_LIST_SAMPLES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS, FASTPG_MOST_VIEWS,
-    FASTPG_SHUFFLE_KEYS,
-    FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS, fastpg_adam_task,
-    fastpg_backward_task, fastpg_batch_t, fastpg_choose, fastpg_evaluate, fastpg_fold_task,
-    fastpg_forget_latest, fastpg_forward_task, fastpg_latest_t, fastpg_lay_lists, fastpg_lay_out,
-    fastpg_learner_t, fastpg_list_task, fastpg_listed_t, fastpg_loss_task, fastpg_mark_task, fastpg_plan,
-    fastpg_ppo_sums_t, fastpg_ppo_t,
-    fastpg_prepare_task, fastpg_probabilities, fastpg_rmsprop_task, fastpg_shuffle,
-    fastpg_tile_view, fastpg_vectors, stamp_t,
+    FASTPG_SHUFFLE_KEYS, FASTPG_TILES, FASTPG_TILE_PIXELS, FASTPG_TILE_SIDE, FASTPG_UNITS,
+    fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_choose, fastpg_evaluate,
+    fastpg_fold_task, fastpg_forget_latest, fastpg_forward_task, fastpg_latest_t, fastpg_lay_out,
+    fastpg_lay_spans, fastpg_learner_t, fastpg_list_task, fastpg_loss_task, fastpg_mark_task,
+    fastpg_plan, fastpg_ppo_sums_t, fastpg_ppo_t, fastpg_prepare_task, fastpg_probabilities,
+    fastpg_rmsprop_task, fastpg_shuffle, fastpg_span_t, fastpg_tile_view, fastpg_vectors, stamp_t,
 )
 
 import mmap
@@ -52,13 +50,13 @@ def zeros(shape, dtype):
 
 
 def scattered_zeros(shape, dtype):
-    """Zeros of which few will be touched, here and there: in small pages, begun at a page.
+    """Zeros of which few will be touched, here and there: in small pages.
 
-    NumPy asks for huge ones, where a system grants them at wish: each is filled for a row in it.
+    NumPy asks for huge ones: where a system grants them, a row that is touched takes 2 MB.
     """
-    bytes_ = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if not hasattr(mmap, "MADV_NOHUGEPAGE"):
         return zeros(shape, dtype)
+    bytes_ = int(np.prod(shape)) * np.dtype(dtype).itemsize
     pages = mmap.mmap(-1, bytes_, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(OSError):  # a kernel that has none
         pages.madvise(mmap.MADV_NOHUGEPAGE)
@@ -168,6 +166,8 @@ cdef class Network:
         int64_t outputs, bint value, int64_t cell=0,
     ):
         cdef int64_t k
+        if hidden < 1:
+            raise ValueError(f"hidden: expected at least 1, got {hidden}")
         if not 1 <= len(views) <= FASTPG_MOST_VIEWS or [*views] != sorted(set(views)) or views[0]:
             raise ValueError(f"views: expected up to {FASTPG_MOST_VIEWS}, from 0 on, got {views}")
         if not (max(views) <= 32 and 0 <= recalled <= 16 and 2 <= actions <= FASTPG_MOST_OUTPUTS):
@@ -250,13 +250,15 @@ cdef class Network:
 
 
 def check_twins(twins, rows, heads):
-    """Refuse twins that lie in no layer, or in the other."""
+    """Refuse twins that lie in no layer, or in the other, or are not each other's."""
     of_rows, of_heads = twins[:rows], twins[rows:]
     of_heads = np.where(of_heads < 0, ~of_heads, of_heads)
     if (
         twins.shape != (rows + heads,)
         or ((of_rows < 0) | (of_rows >= rows)).any()
         or ((of_heads < rows) | (of_heads >= rows + heads)).any()
+        or (of_rows[of_rows] != np.arange(rows)).any()
+        or (of_heads[of_heads - rows] != np.arange(rows, rows + heads)).any()
     ):
         raise ValueError(
             f"twins: expected those of {rows} rows, then of {heads} heads, got {twins}")
@@ -271,8 +273,9 @@ cdef class Learner:
     cdef Pool pool
     cdef readonly object mean1, mean2, square1, square2, updated
     cdef readonly object gradient2  # as the weights
-    cdef object touched, slots  # (places,): rows in this round; gradients of these, in their order
-    cdef object arrays, listed, lists
+    cdef object touched    # (places,): numbers of the rows in this round, then of the sums
+    cdef object gradients  # (blocks, places, units): theirs, in that order
+    cdef object arrays, spans, lists
     cdef int64_t most
 
     def __cinit__(
@@ -288,7 +291,7 @@ cdef class Learner:
         if twins is not None:
             check_twins(np.asarray(twins), rows, heads)
             self.l.twins = &twins[0]
-        self.slots = zeros((blocks, places, FASTPG_UNITS), np.float32)
+        self.gradients = zeros((blocks, places, FASTPG_UNITS), np.float32)
         self.gradient2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
         self.mean1 = zeros((blocks, rows, FASTPG_UNITS), np.float32)
         self.mean2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
@@ -296,20 +299,20 @@ cdef class Learner:
         self.square2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
         self.updated = zeros((blocks, rows), np.uint32)
         marks = zeros(places + 8, np.uint8)  # they are looked through in words
-        slot_of, norms = zeros(places, np.int32), zeros(blocks, np.float64)
+        slots, norms = zeros(places, np.int32), zeros(blocks, np.float64)
         self.touched = zeros(places, np.int32)
         hidden = zeros((blocks, most_samples, FASTPG_UNITS), np.float32)
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
         loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
-        self.arrays = twins, marks, slot_of, norms, hidden, parts, gradients, loss_sums
-        self.listed, self.lists = zeros((1, sizeof(fastpg_listed_t)), np.uint8), zeros(1, np.int32)
+        self.arrays = twins, marks, slots, norms, hidden, parts, gradients, loss_sums
+        self.spans, self.lists = zeros((1, sizeof(fastpg_span_t)), np.uint8), zeros(1, np.int32)
         self.l.net = &network.n
-        cdef float[:, :, ::1] g1 = self.slots, g2 = self.gradient2
+        cdef float[:, :, ::1] g1 = self.gradients, g2 = self.gradient2
         cdef float[:, :, ::1] m1 = self.mean1, m2 = self.mean2, s1 = self.square1, s2 = self.square2
         cdef uint32_t[:, ::1] updated = self.updated
         cdef uint8_t[::1] marks_view = marks
-        cdef int32_t[::1] touched_view = self.touched, slot_of_view = slot_of
+        cdef int32_t[::1] touched_view = self.touched, slots_view = slots
         cdef double[::1] norms_view = norms
         cdef float[:, :, ::1] hidden_view = hidden, parts_view = parts
         cdef float[:, ::1] gradients_view = gradients
@@ -319,7 +322,7 @@ cdef class Learner:
         self.l.square1, self.l.square2 = &s1[0, 0, 0], &s2[0, 0, 0]
         self.l.updated, self.l.marks = &updated[0, 0], &marks_view[0]
         self.l.rows, self.l.sums = &touched_view[0], &touched_view[rows]
-        self.l.slots, self.l.norms = &slot_of_view[0], &norms_view[0]
+        self.l.slots, self.l.norms = &slots_view[0], &norms_view[0]
         self.b.learner = &self.l
         self.b.hidden, self.b.parts = &hidden_view[0, 0, 0], &parts_view[0, 0, 0]
         self.b.gradients = &gradients_view[0, 0]
@@ -327,10 +330,10 @@ cdef class Learner:
 
     @property
     def gradient1(self):
-        """Gradients of the first layer's rows (blocks, rows, units), of the last :meth:`gradient`."""
+        """(blocks, rows, units), of the last :meth:`gradient`; 0 of rows where nothing lit."""
         count = self.l.row_count
         gradients = np.zeros_like(self.square1)
-        gradients[:, self.touched[:count]] = self.slots[:, :count]
+        gradients[:, self.touched[:count]] = self.gradients[:, :count]
         return gradients
 
     @property
@@ -356,7 +359,7 @@ cdef class Learner:
         """
         cdef int64_t begin = 0, left = samples.shape[0], pieces, k
         cdef double[4] sums
-        cdef fastpg_listed_t *listed
+        cdef fastpg_span_t *spans
         if advantages.shape[0] < record.entries or returns.shape[0] < record.entries:
             raise ValueError(
                 f"advantages, returns: expected {record.entries}, one an entry, "
@@ -369,13 +372,15 @@ cdef class Learner:
                     f"got {record.r.actions[samples[k]]}")
         memset(sums, 0, sizeof(sums))
         self.b.record, self.b.samples, self.b.count = &record.r, &samples[0], left
-        listed = self.list_samples()
+        self.plan()
+        spans = self.b.spans
         self.pool.run(fastpg_prepare_task, &self.b, self.network.n.blocks)
         self.b.advantages, self.b.returns = &advantages[0], &returns[0]
         self.b.loss, self.b.scale = fastpg_ppo_t(clip, entropy, value), scale
         while left > 0:
             self.b.samples, self.b.count = &samples[begin], min(left, self.most)
-            self.b.listed = listed + begin
+            self.b.spans = spans + begin
+            self.list_samples()
             pieces = (self.b.count + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
             self.pool.run(fastpg_forward_task, &self.b, self.network.n.blocks)
             self.pool.run(fastpg_loss_task, &self.b, pieces)
@@ -390,27 +395,36 @@ cdef class Learner:
         self.pool.run(fastpg_fold_task, &self.b, self.network.n.blocks)
         return sums[0], sums[1], sums[2], sums[3]
 
-    cdef fastpg_listed_t *list_samples(self) except NULL:
-        """List what a minibatch touches, and each sample of it."""
-        cdef uint8_t[:, ::1] listed
-        cdef int32_t[::1] lists
-        cdef int64_t room, pieces = (self.b.count + FASTPG_LIST_SAMPLES - 1) // FASTPG_LIST_SAMPLES
-        if len(self.listed) < self.b.count:
-            self.listed = zeros((self.b.count, sizeof(fastpg_listed_t)), np.uint8)
-        listed = self.listed
-        self.b.listed = <fastpg_listed_t *>&listed[0, 0]
+    cdef int pieces(self):
+        """Of marking and of listing."""
+        return (self.b.count + FASTPG_LIST_SAMPLES - 1) // FASTPG_LIST_SAMPLES
+
+    cdef int plan(self) except -1:
+        """Mark and list what a minibatch touches; its gradient is not there yet."""
+        cdef uint8_t[:, ::1] spans
+        self.l.row_count = self.l.sum_count = 0
+        if len(self.spans) < self.b.count:
+            self.spans = zeros((self.b.count, sizeof(fastpg_span_t)), np.uint8)
+        spans = self.spans
+        self.b.spans = <fastpg_span_t *>&spans[0, 0]
         memset(self.l.marks, 0, self.network.n.places)
-        self.pool.run(fastpg_mark_task, &self.b, pieces)
+        self.pool.run(fastpg_mark_task, &self.b, self.pieces())
         fastpg_plan(&self.l)
-        room = fastpg_lay_lists(&self.b)
+        return 0
+
+    cdef int list_samples(self) except -1:
+        """What each of the samples at once stands for."""
+        cdef int32_t[::1] lists
+        cdef int64_t room
         if self.network.n.difference:
-            return self.b.listed  # its samples are worked on with what they have in common
+            return 0
+        room = fastpg_lay_spans(&self.b)
         if len(self.lists) < room:
             self.lists = zeros(room + room // 2, np.int32)  # the next may have more of them
         lists = self.lists
         self.b.lists = &lists[0]
-        self.pool.run(fastpg_list_task, &self.b, pieces)
-        return self.b.listed
+        self.pool.run(fastpg_list_task, &self.b, self.pieces())
+        return 0
 
     def norm(self):
         """The length of the gradient of all weights."""
@@ -434,6 +448,8 @@ cdef class Learner:
 
     cdef int step(self, fastpg_task_t task) except -1:
         self.l.updates += 1
-        self.pool.run(task, &self.b, self.network.n.blocks)
-        self.network.changed()
+        try:
+            self.pool.run(task, &self.b, self.network.n.blocks)
+        finally:  # it has been taken, though threads may be missing
+            self.network.changed()
         return 0

@@ -72,10 +72,10 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
         return;
     }
     for (int64_t s = 0; s < b->count; s++) {
-        const fastpg_listed_t *listed = b->listed + s;
-        const int32_t *places = b->lists + listed->begin + listed->slots;
-        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->lists + listed[1].begin + listed[1].slots, listed[1].places);
-        const fastpg_units_t hidden = fastpg_sum_places(rows, places, listed->places);
+        const fastpg_span_t *span = b->spans + s;
+        const int32_t *places = b->lists + span->begin + span->slots;
+        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->lists + span[1].begin + span[1].slots, span[1].places);
+        const fastpg_units_t hidden = fastpg_sum_places(rows, places, span->places);
         fastpg_keep_hidden(b, block, s, &hidden);
     }
 }
@@ -193,11 +193,11 @@ FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t
     }
     const float *rows = fastpg_gradient_row(l, block, 0);
     for (int64_t s = 0; s < b->count; s++) {
-        const fastpg_listed_t *listed = b->listed + s;
-        const int32_t *slots = b->lists + listed->begin;
-        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->lists + listed[1].begin, listed[1].slots);
+        const fastpg_span_t *span = b->spans + s;
+        const int32_t *slots = b->lists + span->begin;
+        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->lists + span[1].begin, span[1].slots);
         const fastpg_units_t back = fastpg_back(b, block, s);
-        for (int64_t k = 0; k < listed->slots; k++) fastpg_add_to_gradient(l, block, slots[k], &back);
+        for (int64_t k = 0; k < span->slots; k++) fastpg_add_to_gradient(l, block, slots[k], &back);
     }
 }
 

@@ -1,8 +1,9 @@
 /* A minibatch under way, and what it touches: which rows of weights and sums over tiles, and each sample's places.
  *
- * Samples mark what they stand for, shared out on threads; the marks become lists, and a place in the gradient for all
- * that is on them; then each sample is told where its own lie. So the passes over the samples, which go through all of
- * them for each block of hidden units, neither look into the record again nor ask who was first at a place. */
+ * Samples mark what they stand for, shared out on threads; the marks become lists, with a slot in the gradient for each
+ * that is on them; then each sample is told where its own lie. So the passes over the samples, which go through them
+ * for each block of hidden units, neither look into the record again nor ask who was first at a place. (But for
+ * differences: their samples are worked on by the frames that they share, as the record has them.) */
 #ifndef FASTPG_MINIBATCH_H
 #define FASTPG_MINIBATCH_H
 
@@ -10,7 +11,9 @@
 #include "fastpg_network.h"
 
 #define FASTPG_LOSS_SAMPLES 128 /* of one piece of work */
-#define FASTPG_LIST_SAMPLES 256 /* of one */
+#ifndef FASTPG_LIST_SAMPLES
+#define FASTPG_LIST_SAMPLES 64 /* of one piece of marking or listing */
+#endif
 
 typedef struct {
     fastpg_network_t *net;
@@ -28,12 +31,12 @@ typedef struct {
     uint32_t updates;
 } fastpg_learner_t;
 
-/* A sample's numbers in a minibatch's `lists`: the slots that its gradient goes to, then the places whose rows its hidden
- * units are the sum of. */
+/* A sample's part of `lists`: the slots that its gradient goes to, then the places whose rows its hidden units are the
+ * sum of, the cells of lone pixels among them. */
 typedef struct {
     int64_t begin;
     int32_t slots, places; /* how many */
-} fastpg_listed_t;
+} fastpg_span_t;
 
 /* A minibatch under way. */
 typedef struct {
@@ -47,8 +50,8 @@ typedef struct {
     float *hidden;    /* (blocks, count, FASTPG_UNITS) */
     float *parts;     /* (blocks, count, heads) */
     float *gradients; /* (count, heads): of the heads */
-    fastpg_listed_t *listed; /* (count,) */
-    int32_t *lists;   /* none of differences: their samples are worked on by the frames that they share */
+    fastpg_span_t *spans; /* (count,) */
+    int32_t *lists;   /* none of differences */
     fastpg_ppo_sums_t *loss_sums; /* a piece of work each */
     float learning_rate, decay, beta1, beta2, epsilon, factor; /* factor: of the gradients */
 } fastpg_batch_t;
@@ -64,7 +67,7 @@ FASTPG_INLINE void fastpg_mark(const fastpg_learner_t *l, int64_t place) {
     if (!atomic_load_explicit(mark, memory_order_relaxed)) atomic_store_explicit(mark, 1, memory_order_relaxed);
 }
 
-/* Mark the places that a sample's tiles and past actions stand for; returns the most numbers that its lists have. */
+/* Mark the places that a sample's tiles and past actions stand for; returns how many, one twice if it comes twice. */
 FASTPG_INLINE int64_t fastpg_mark_sample(const fastpg_learner_t *l, const fastpg_record_t *r, int64_t i) {
     const fastpg_network_t *n = l->net;
     int64_t count = 0;
@@ -76,15 +79,16 @@ FASTPG_INLINE int64_t fastpg_mark_sample(const fastpg_learner_t *l, const fastpg
     }
     for (int64_t k = 0; k < n->recalled; k++) {
         const int64_t place = fastpg_recalled_place(n, r, i, k);
-        if (place >= 0) fastpg_mark(l, place);
+        if (place < 0) continue;
+        fastpg_mark(l, place);
+        count++;
     }
-    return 3 * count + 2 * n->recalled + 1;
+    return count;
 }
 
-/* Mark what some samples stand for, and note how many numbers their lists may have. */
 static void fastpg_mark_piece(const fastpg_batch_t *b, int64_t piece) {
     FASTPG_FOR_PIECE(s, piece, b->count)
-        b->listed[s].begin = fastpg_mark_sample(b->learner, b->record, b->samples[s]);
+        b->spans[s].slots = (int32_t)fastpg_mark_sample(b->learner, b->record, b->samples[s]);
 }
 
 /* ---- lists ---------------------------------------------------------------------------------- */
@@ -127,47 +131,45 @@ static void fastpg_plan(fastpg_learner_t *l) {
     for (int64_t k = 0; k < l->sum_count; k++) l->slots[l->sums[k]] = (int32_t)(l->row_count + k);
 }
 
-/* Where each sample's lists begin; returns where the last one's end. */
-static int64_t fastpg_lay_lists(const fastpg_batch_t *b) {
+/* Lay out the spans of samples that have been marked; returns how long they are together. */
+static int64_t fastpg_lay_spans(const fastpg_batch_t *b) {
+    const int64_t most = b->learner->net->cell ? 3 : 2; /* a slot, a place, a cell */
     int64_t end = 0;
     for (int64_t s = 0; s < b->count; s++) {
-        const int64_t most = b->listed[s].begin;
-        b->listed[s].begin = end;
-        end += most;
+        b->spans[s].begin = end;
+        end += most * b->spans[s].slots;
     }
     return end;
 }
 
-/* List what a sample stands for, in the order of its tiles, then of its past actions. */
+/* List what fastpg_mark_sample marked, in the same order. */
 FASTPG_INLINE void fastpg_list_sample(const fastpg_batch_t *b, int64_t s) {
     const fastpg_learner_t *l = b->learner;
     const fastpg_network_t *n = l->net;
     const fastpg_record_t *r = b->record;
     const int64_t i = b->samples[s];
-    int64_t slot_count = n->recalled < r->ages[i] ? n->recalled : r->ages[i], place_count = 0;
-    for (int64_t view = 0; view < n->views; view++) slot_count += r->counts[fastpg_seen(n, r, i, view)];
-    int32_t *slot = b->lists + b->listed[s].begin, *places = slot + slot_count;
+    int32_t *slot = b->lists + b->spans[s].begin, *places = slot + b->spans[s].slots;
+    int64_t count = 0;
     for (int64_t view = 0; view < n->views; view++) {
         const int64_t frame = fastpg_seen(n, r, i, view);
         const uint16_t *tiles = r->tiles + r->begins[frame];
         for (int64_t k = 0; k < r->counts[frame]; k++) {
             const int64_t place = fastpg_place(n, view, tiles[k]);
             *slot++ = l->slots[place];
-            places[place_count++] = (int32_t)place;
+            places[count++] = (int32_t)place;
             if (!n->cell) continue;
             /* a lone pixel's cell, without a branch: which tile is one cannot be foretold */
-            places[place_count] = (int32_t)fastpg_row_of_cell(n, view, tiles[k] < FASTPG_TILE_PIXELS ? tiles[k] : 0);
-            place_count += tiles[k] < FASTPG_TILE_PIXELS;
+            places[count] = (int32_t)fastpg_row_of_cell(n, view, tiles[k] < FASTPG_TILE_PIXELS ? tiles[k] : 0);
+            count += tiles[k] < FASTPG_TILE_PIXELS;
         }
     }
     for (int64_t k = 0; k < n->recalled; k++) {
         const int64_t place = fastpg_recalled_place(n, r, i, k);
         if (place < 0) continue;
         *slot++ = l->slots[place];
-        places[place_count++] = (int32_t)place;
+        places[count++] = (int32_t)place;
     }
-    b->listed[s].slots = (int32_t)slot_count;
-    b->listed[s].places = (int32_t)place_count;
+    b->spans[s].places = (int32_t)count;
 }
 
 static void fastpg_list_piece(const fastpg_batch_t *b, int64_t piece) {

@@ -47,7 +47,7 @@ static inline const char *fastpg_vectors(void)
 #endif
 
 #define FASTPG_LANES 8 /* spec.SUM_LANES */
-#define FASTPG_KEPT 18 /* of a sample's exponentials or logarithms: those of more outputs are computed twice */
+#define FASTPG_KEPT 18 /* of a sample's exponentials or logarithms, for Atari's most actions; more are computed twice */
 
 /* ---- pictures ------------------------------------------------------------------------------- */
 

@@ -124,6 +124,7 @@ cdef extern from "fastpg_learn.h" nogil:
         int32_t *rows
         int32_t *sums
         int64_t row_count
+        int64_t sum_count
         int32_t *slots
         double *norms
         float *mean1
@@ -132,7 +133,7 @@ cdef extern from "fastpg_learn.h" nogil:
         float *square2
         uint32_t *updated
         uint32_t updates
-    ctypedef struct fastpg_listed_t:
+    ctypedef struct fastpg_span_t:
         pass
     ctypedef struct fastpg_batch_t:
         fastpg_learner_t *learner
@@ -146,7 +147,7 @@ cdef extern from "fastpg_learn.h" nogil:
         float *hidden
         float *parts
         float *gradients
-        fastpg_listed_t *listed
+        fastpg_span_t *spans
         int32_t *lists
         fastpg_ppo_sums_t *loss_sums
         float learning_rate
@@ -156,7 +157,7 @@ cdef extern from "fastpg_learn.h" nogil:
         float epsilon
         float factor
 
-    int64_t fastpg_lay_lists(const fastpg_batch_t *)
+    int64_t fastpg_lay_spans(const fastpg_batch_t *)
     void fastpg_plan(fastpg_learner_t *)
     void fastpg_mark_task(void *, int64_t, int)
     void fastpg_list_task(void *, int64_t, int)

@@ -317,7 +317,7 @@ _NETWORKS = [
     {"B": 37, "D": 700, "H": 200, "A": 6, "pixels": 30},
     {"B": 5, "D": 300, "H": 267, "A": 2, "pixels": 12},
     {"B": 6, "D": 40, "H": 7, "A": 2, "pixels": 0.7},
-    {"B": 9, "D": 65, "H": 1, "A": 9, "pixels": 20},
+    {"B": 9, "D": 65, "H": 1, "A": 19, "pixels": 20},
     {"B": 4, "D": 65536, "H": 8, "A": 3, "pixels": 9},
     {"B": 20, "D": 50, "H": 16, "A": 1, "pixels": 30, "scale": 60.0},
     {"B": 20, "D": 50, "H": 16, "A": 3, "pixels": 30, "scale": 60.0},
@@ -355,7 +355,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "policy_backward_dense": [o | {"accumulate": a} for o in _SMALL for a in (False, True)],
     "policy_backward_outputs": [o | {"accumulate": a} for o in _NETWORKS for a in (False, True)],
     "ppo_gradient": [{"B": b, "A": a} for b in (0, 1, 1000) for a in (1, 2, 6)]
-    + [{"B": 40, "A": a, "kind": kind} for a in (1, 2, 3, 18) for kind in ("even", "edges")]
+    + [{"B": 40, "A": a, "kind": kind} for a in (1, 2, 3, 18, 19) for kind in ("even", "edges")]
     + [{"B": 40, "A": a, "clip": clip} for a in (1, 3) for clip in (0.0, np.inf)]
     + [{"B": 40, "A": a, "entropy": 0.0, "value": 0.0} for a in (1, 3)],
     "rmsprop_update": [{"M": m} for m in (0, 1, 9, 20000)] + [{"M": 17, "zero": True}],

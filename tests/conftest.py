@@ -1,6 +1,8 @@
-"""Libraries of the console of csrc/, compiled once a session for all tests that use them."""
+"""What tests of many files share: libraries of the console of csrc/, compiled once a session; runs
+in numba's simulator, the slowest tests, beside all others."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -39,3 +41,33 @@ def core(tmp_path_factory):
         name: emulator_core.translation(rom, name, folder) for name, rom in roms.items()
     }
     return emulator_core.build(folder, translations)
+
+
+# ---- numba's simulator ------------------------------------------------------------------------
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "simulator(file): waits for a file's tests in the simulator")
+
+
+def pytest_collection_modifyitems(items):
+    """Those that wait for the simulator come last."""
+    items.sort(key=lambda item: item.get_closest_marker("simulator") is not None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def simulations(request):
+    """Future runs by file: begun with the first test, one process at a time, in order."""
+    from tests.test_cuda import SIMULATOR, run_tests
+
+    markers = [item.get_closest_marker("simulator") for item in request.session.items]
+    pool = ThreadPoolExecutor(1)
+    files = [marker.args[0] for marker in markers if marker]
+    yield {file: pool.submit(run_tests, file, **SIMULATOR) for file in files}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def simulator(request, simulations):
+    """Waits for the run of the test's file; returns it."""
+    return simulations[request.node.get_closest_marker("simulator").args[0]].result

@@ -23,7 +23,11 @@ DTYPES = ["bool", "uint8", "int8", "uint16", "int32", "uint64", "float16", "floa
 ARRAYS = st.sampled_from([*DTYPES, ">f4", ">i8"]).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0))
 )
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.just("checksum")
+NAMES = (
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.just("checksum")
+).filter(
+    lambda name: not name.startswith("w1")  # of which files that only play hold fewer bits
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -27,23 +27,28 @@ def in_a_process(*arguments, **environment):
     )
 
 
-def passes(tests, **environment):
+def run_tests(tests, **environment):
     """Run a file of tests in a process of its own."""
-    ran = in_a_process("-m", "pytest", "-q", "-p", "no:cacheprovider", tests, **environment)
+    return in_a_process("-m", "pytest", "-q", "-p", "no:cacheprovider", tests, **environment)
+
+
+def passed(ran):
+    """Fail with what :func:`run_tests` printed unless all tests passed."""
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
 
 
 def passes_on_the_gpu(tests):
-    """The same on the GPU; skip if there is none."""
+    """Run a file of tests on the GPU; skip if there is none."""
     try:
         get_backend("cuda")
     except BackendUnavailable as error:
         pytest.skip(str(error))
-    passes(tests, NUMBA_ENABLE_CUDASIM="0")
+    passed(run_tests(tests, NUMBA_ENABLE_CUDASIM="0"))
 
 
-def test_ops_in_the_simulator():
-    passes(OPS, **SIMULATOR)
+@pytest.mark.simulator(OPS)
+def test_ops_in_the_simulator(simulator):
+    passed(simulator())
 
 
 def test_ops_on_the_gpu():

@@ -8,13 +8,14 @@ import pytest
 
 from fastpg._emulator import SCRATCH_BYTES, SNAPSHOT_BYTES
 from fastpg.device import _sources, bytes_needed, memory, most_environments
-from tests.test_cuda import ROOT, SIMULATOR, in_a_process, passes, passes_on_the_gpu
+from tests.test_cuda import ROOT, SIMULATOR, in_a_process, passed, passes_on_the_gpu
 
 GAMES = "tests/device_games.py"
 
 
-def test_games_in_the_simulator():
-    passes(GAMES, **SIMULATOR)
+@pytest.mark.simulator(GAMES)
+def test_games_in_the_simulator(simulator):
+    passed(simulator())
 
 
 def test_games_on_the_gpu():

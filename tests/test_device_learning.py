@@ -1,12 +1,15 @@
 """The network and its learning on a GPU: in the simulator and on the device, in other processes."""
 
-from tests.test_cuda import SIMULATOR, passes, passes_on_the_gpu
+import pytest
+
+from tests.test_cuda import passed, passes_on_the_gpu
 
 LEARNING = "tests/device_learning.py"
 
 
-def test_learning_in_the_simulator():
-    passes(LEARNING, **SIMULATOR)
+@pytest.mark.simulator(LEARNING)
+def test_learning_in_the_simulator(simulator):
+    passed(simulator())
 
 
 def test_learning_on_the_gpu():

@@ -1,12 +1,15 @@
 """A network's games on a GPU: in numba's simulator and on the device in processes of their own."""
 
-from tests.test_cuda import SIMULATOR, passes, passes_on_the_gpu
+import pytest
+
+from tests.test_cuda import passed, passes_on_the_gpu
 
 ROLLOUTS = "tests/device_rollouts.py"
 
 
-def test_rollouts_in_the_simulator():
-    passes(ROLLOUTS, **SIMULATOR)
+@pytest.mark.simulator(ROLLOUTS)
+def test_rollouts_in_the_simulator(simulator):
+    passed(simulator())
 
 
 def test_rollouts_on_the_gpu():

@@ -5,13 +5,14 @@ import pytest
 from fastpg.config import preset
 from fastpg.device import memory
 from fastpg.tiles import Sight, TileNetwork
-from tests.test_cuda import SIMULATOR, in_a_process, passes, passes_on_the_gpu
+from tests.test_cuda import in_a_process, passed, passes_on_the_gpu
 
 TRAINING = "tests/device_training.py"
 
 
-def test_training_in_the_simulator():
-    passes(TRAINING, **SIMULATOR)
+@pytest.mark.simulator(TRAINING)
+def test_training_in_the_simulator(simulator):
+    passed(simulator())
 
 
 def test_training_on_the_gpu():

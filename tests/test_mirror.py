@@ -102,15 +102,12 @@ def test_gradients_are_those_of_the_samples_and_their_mirror_images(name):
     optimizer = make_optimizer(case.apart)
     once, turned = case.learn(optimizer), case.learn(optimizer, case.turned)
     model, i = Model(case.apart, len(case.mirrored)), case.samples
-    rows, sizes = [], []
+    sizes = []
     for entries in (case.entries, case.turned):
         inputs = model.inputs(entries, i)
         rest = entries.actions[i], entries.chances[i], case.advantages[i], case.returns[i]
         sizes.append(model.gradients(*inputs, *rest, LOSS)[1])
-        rows.append(inputs[1].any(axis=0))
     for layer, (a, b) in enumerate(zip(once, turned, strict=True)):
-        if layer == 0:  # rows that a minibatch does not light keep old numbers
-            a, b = (np.where(r[:, None], g, 0) for r, g in zip(rows, (a, b), strict=True))
         bound = 4e-5 * (sizes[0][layer] + sizes[1][layer]) + 1e-12
         assert (np.abs(got[layer] - (a + b)) <= bound).all()
         assert (np.abs(a + b) > bound).any()
@@ -125,8 +122,7 @@ def test_pairs_stay_pairs_and_the_norm_counts_one_of_each(name, threads):
     for step in range(6):
         w1, heads = case.learn(optimizer, samples=rng.integers(0, 40, 5))
         squares = sum((g[:, 0::2].astype(np.float64) ** 2).sum() for g in (w1, heads))
-        if step == 0:  # later, rows that do not light keep old numbers
-            assert optimizer.core.norm() == pytest.approx(np.sqrt(squares), rel=1e-6)
+        assert optimizer.core.norm() == pytest.approx(np.sqrt(squares), rel=1e-6)
         if step % 2:
             optimizer.core.adam(1e-2, 0.7, 0.9, 0.999, 1e-7)
         else:
@@ -180,10 +176,11 @@ def test_twins_that_are_none_are_refused():
     case = Case("difference")
     core, good = case.network.core, case.network.twins
     Learner(core, Pool(1), 8, good)
-    ahead, behind, sign, head, up, down = (good.copy() for _ in range(6))
+    ahead, behind, sign, head, up, down, turns = (good.copy() for _ in range(7))
     ahead[-1], behind[-1] = len(good), ~len(good)
     sign[3], head[3] = ~sign[3], len(good) - 1
     up[-1], down[-1] = 3, ~3
-    for bad in (ahead, behind, sign, head, up, down, good[:-1].copy()):
+    turns[:3] = 1, 2, 0
+    for bad in (ahead, behind, sign, head, up, down, turns, good[:-1].copy()):
         with pytest.raises(ValueError, match=r"twins: expected those of \d+ rows, then of 2 heads"):
             Learner(core, Pool(1), 8, bad)

@@ -1,10 +1,15 @@
 """Views as tiles, and the network on them, against NumPy."""
 
+import errno
+import mmap
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastpg import _training
 from fastpg._training import Learner, Network, Pool, Record
 from fastpg.kernels import get_backend
 from fastpg.tiles import Sight, TileNetwork
@@ -307,3 +312,36 @@ def test_entries_that_look_out_of_the_record_are_refused():
         Learner(network.core, Pool(1), 0)
     with pytest.raises(ValueError, match="threads"):
         Pool(0)
+
+
+# ---- memory -----------------------------------------------------------------------------------
+
+
+class Refusing(mmap.mmap):
+    """Pages of a kernel without huge ones."""
+
+    def madvise(self, *_):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+
+@pytest.mark.parametrize("pages", ["of this system", "refused", "without advice"])
+def test_scattered_zeros_are_zeros_of_their_own(monkeypatch, pages):
+    if pages == "refused":
+        if not hasattr(mmap, "MADV_NOHUGEPAGE"):
+            pytest.skip("there are none to refuse")
+        names = "MAP_PRIVATE", "MAP_ANONYMOUS", "MADV_NOHUGEPAGE"
+        system = SimpleNamespace(mmap=Refusing, **{name: getattr(mmap, name) for name in names})
+        monkeypatch.setattr(_training, "mmap", system)
+    elif pages == "without advice":
+        monkeypatch.setattr(_training, "mmap", SimpleNamespace())
+    first, second = (_training.scattered_zeros((3, 5, 64), np.float32) for _ in range(2))
+    first[1, 2] = 7
+    assert (first.shape, first.dtype, first.sum()) == ((3, 5, 64), np.float32, 7 * 64)
+    assert not second.any()
+    assert first.flags.c_contiguous
+    assert first.ctypes.data % 64 == 0
+
+
+def test_a_network_without_hidden_units_is_refused():
+    with pytest.raises(ValueError, match=r"^hidden: expected at least 1, got 0$"):
+        TileNetwork(0, Sight(), 2, 1, False)

@@ -145,10 +145,11 @@ def test_gradients_equal_the_kernel_table_s():
         assert (np.abs(got - wanted) <= 2e-5 * size + 1e-12).all()
 
 
-def test_a_ratio_to_the_same_weights_is_one():
+@pytest.mark.parametrize("cell", [0, 5])
+def test_a_ratio_to_the_same_weights_is_one(cell):
     """Chances of the weights that learn: nothing is clipped, by a clip of 0 neither."""
     for actions in (2, 5):
-        case = Case(Sight((0, 1, 2), False, 2), 150, actions)
+        case = Case(Sight((0, 1, 2), False, 2), 150, actions, cell=cell)
         for i in range(len(case.entries.ages)):
             case.network.core.choose(case.record, i, 3, 0, i)
         assert len(set(case.record.actions)) == actions
@@ -157,10 +158,12 @@ def test_a_ratio_to_the_same_weights_is_one():
         assert (divergence, clipped) == (0, 0)
 
 
-def test_samples_beyond_the_room_and_threads_change_no_bit():
-    case, results = Case(Sight((0, 1), False, 1), 150, 5, count=300), []
+@pytest.mark.parametrize(("difference", "cell"), [(False, 0), (False, 5), (True, 5)])
+def test_samples_beyond_the_room_and_threads_change_no_bit(difference, cell):
+    sight, results = Sight((0, 1), difference, 1), []
+    case = Case(sight, 150, 5, count=300, cell=cell)
     for threads, at_once in ((1, 1000), (2, 1000), (3, 1000), (1, 130), (2, 7)):
-        network = make_network(Sight((0, 1), False, 1), 150, 5, 5, True)
+        network = make_network(sight, 150, 5, 5, True, cell=cell)
         optimizer, norms = make_optimizer(network, threads, at_once), []
         for step in range(3):
             sums = case.learn(optimizer, LOSSES["all"])
@@ -179,11 +182,15 @@ def test_samples_beyond_the_room_and_threads_change_no_bit():
     assert all(r[2] == sums for r in results[:3])
 
 
-@pytest.mark.parametrize("sight", [STACK, Sight((0, 1), True)], ids=str)
-def test_a_minibatch_knows_nothing_of_those_before(sight):
-    """Gradients and moments of a learner that had fewer, then more samples: those of a new one."""
-    case = Case(sight, cell=6, count=300)
-    used = make_optimizer(case.network)
+@pytest.mark.parametrize(
+    ("sight", "cell"),
+    [(STACK, 6), (Sight((0, 2), False, 2), 6), (STACK, 0), (Sight((0, 1), True, 1), 6)],
+    ids=str,
+)
+def test_a_minibatch_knows_nothing_of_those_before(sight, cell):
+    """Gradient, sums and norm of a learner that had fewer, then more samples: a new one's."""
+    case = Case(sight, cell=cell, count=300)
+    used = make_optimizer(case.network, threads=2)
     for samples in (np.arange(9), np.arange(300), np.array([250]), np.arange(30, 120)):
         new = make_optimizer(case.network)
         assert case.learn(used, LOSSES["all"], samples) == case.learn(new, LOSSES["all"], samples)
@@ -262,7 +269,8 @@ def test_rmsprop_is_the_dense_one_though_rows_light_seldom():
         count += rows
         w1, w2 = gradients(optimizer)
         optimizer.core.rmsprop(rate, decay, 1e-5)
-        for k, gradient in enumerate((np.where(rows[:, None], w1, 0).astype(np.float64), w2)):
+        assert not w1[~rows].any()
+        for k, gradient in enumerate((w1.astype(np.float64), w2)):
             squares[k] = decay * squares[k] + (1 - decay) * gradient**2
             step = rate * gradient / (np.sqrt(squares[k]) + 1e-5)
             weights[k] += step

@@ -127,12 +127,22 @@ static void open_record(run_t *r, int64_t entries, int64_t tiles) {
     r->tiles = tiles;
 }
 
-/* Rows of the first layer in pairs, the first with the last; of the heads too, and the last of these with itself, of
- * the other sign. */
+/* Pairs of what lies in lines of `length`: each line turned round. */
+static int64_t turn_lines(int32_t *twins, int64_t first, int64_t end, int64_t length) {
+    for (int64_t row = first; row < end; row++) {
+        const int64_t line = (row - first) / length * length;
+        twins[row] = (int32_t)(first + line + length - 1 - (row - first - line));
+    }
+    return end;
+}
+
+/* Rows of the first layer in pairs, each column of pixels or of cells turned round, which divide it in all shapes that
+ * are paired; of the heads too, and the last of these with itself, of the other sign. */
 static int32_t *make_twins(const fastpg_network_t *n) {
     int32_t *twins = room(n->rows + n->heads, 4);
-    for (int64_t row = 0; row < n->rows; row++)
-        twins[row] = (int32_t)(row < n->cells ? n->cells - 1 - row : n->rows - 1 - (row - n->cells));
+    int64_t row = turn_lines(twins, 0, n->past, FASTPG_TILE_SIDE);
+    row = turn_lines(twins, row, n->cells, n->actions);
+    if (n->cell) turn_lines(twins, row, n->rows, n->across);
     for (int64_t o = 0; o < n->heads - 1; o++)
         twins[n->rows + o] = (int32_t)(n->rows + n->heads - 2 - o);
     twins[n->rows + n->heads - 1] = ~(int32_t)(n->rows + n->heads - 1);
@@ -145,6 +155,7 @@ static void open_learner(run_t *r, int paired) {
     const fastpg_learner_t learner = {
         .net = &r->network, .twins = r->twins = paired ? make_twins(n) : NULL, .g1 = room(all * FASTPG_UNITS, 4), .g2 = room(heads * FASTPG_UNITS, 4),
         .marks = room(n->places + 8, 1), .rows = room(n->rows, 4), .sums = room(n->places - n->rows, 4),
+        .slots = room(n->places, 4),
         .norms = room(n->blocks, 8), .mean1 = room(own * FASTPG_UNITS, 4), .mean2 = room(heads * FASTPG_UNITS, 4),
         .square1 = room(own * FASTPG_UNITS, 4), .square2 = room(heads * FASTPG_UNITS, 4), .updated = room(own, 4)};
     const int64_t pieces = (MOST_SAMPLES + FASTPG_LOSS_SAMPLES - 1) / FASTPG_LOSS_SAMPLES;
@@ -190,7 +201,7 @@ static void close_run(run_t *r) {
         r->network.w1, r->network.w2, r->network.stamps, r->record.tiles, r->record.begins, r->record.counts,
         r->record.ages, r->record.actions, r->record.ends, r->record.rewards, r->record.chances, r->record.values,
         r->twins, r->learner.g1, r->learner.g2, r->learner.marks, r->learner.rows, r->learner.sums,
-        r->learner.norms, r->learner.mean1, r->learner.mean2, r->learner.square1, r->learner.square2, r->learner.updated,
+        r->learner.slots, r->learner.norms, r->learner.mean1, r->learner.mean2, r->learner.square1, r->learner.square2, r->learner.updated,
         r->batch.hidden, r->batch.parts, r->batch.gradients, r->batch.loss_sums, r->rollout.game, r->rollout.pixels};
     for (int k = 0; k < COUNT(all); k++)
         free(all[k]);
@@ -229,6 +240,10 @@ static uint64_t play(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     return hash;
 }
 
+static int64_t list_pieces(int64_t count) {
+    return (count + FASTPG_LIST_SAMPLES - 1) / FASTPG_LIST_SAMPLES;
+}
+
 /* The gradient of all that was played, twice the first entries of each row; a step of Adam or RMSProp. */
 static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     const fastpg_network_t *n = &r->network;
@@ -246,15 +261,26 @@ static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
         }
     }
     r->batch.advantages = r->batch.returns = advantages;
-    fastpg_plan(&r->learner, &r->record, samples, count);
+    fastpg_span_t *spans = room(count, sizeof(fastpg_span_t));
+    r->batch.samples = samples;
+    r->batch.count = count;
+    r->batch.spans = spans;
+    memset(r->learner.marks, 0, (size_t)n->places);
+    fastpg_pool_run(pool, fastpg_mark_task, &r->batch, list_pieces(count));
+    fastpg_plan(&r->learner);
     fastpg_pool_run(pool, fastpg_prepare_task, &r->batch, n->blocks);
     for (int64_t begin = 0; begin < count; begin += MOST_SAMPLES) {
         const int64_t left = count - begin;
         r->batch.samples = samples + begin;
         r->batch.count = left < MOST_SAMPLES ? left : MOST_SAMPLES;
+        r->batch.spans = spans + begin;
+        r->batch.lists = room(fastpg_lay_spans(&r->batch), 4);
+        if (!n->difference)
+            fastpg_pool_run(pool, fastpg_list_task, &r->batch, list_pieces(r->batch.count));
         fastpg_pool_run(pool, fastpg_forward_task, &r->batch, n->blocks);
         fastpg_pool_run(pool, fastpg_loss_task, &r->batch, (r->batch.count + FASTPG_LOSS_SAMPLES - 1) / FASTPG_LOSS_SAMPLES);
         fastpg_pool_run(pool, fastpg_backward_task, &r->batch, n->blocks);
+        free(r->batch.lists);
     }
     fastpg_pool_run(pool, fastpg_fold_task, &r->batch, n->blocks);
     hash = digest(hash, r->learner.norms, (size_t)n->blocks * 8);
@@ -262,6 +288,7 @@ static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     fastpg_pool_run(pool, round % 2 ? fastpg_adam_task : fastpg_rmsprop_task, &r->batch, n->blocks);
     r->network.version += 2;
     free(samples);
+    free(spans);
     free(advantages);
     for (int64_t b = 0; b < n->blocks; b++)
         hash = digest(hash, n->w1 + b * n->places * FASTPG_UNITS, (size_t)(n->rows * FASTPG_UNITS) * 4);
