@@ -264,6 +264,11 @@ def check_twins(twins, rows, heads):
             f"twins: expected those of {rows} rows, then of {heads} heads, got {twins}")
 
 
+cdef int64_t pieces_of(int64_t count, int64_t size):
+    """Of work, each of so many samples."""
+    return (count + size - 1) // size
+
+
 cdef class Learner:
     """Gradients of a network's weights, and steps along them."""
 
@@ -284,7 +289,7 @@ cdef class Learner:
     ):
         cdef int64_t blocks = network.n.blocks, rows = network.n.rows, places = network.n.places
         cdef int64_t heads = network.n.heads
-        cdef int64_t pieces = (most_samples + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
+        cdef int64_t pieces = pieces_of(most_samples, FASTPG_LOSS_SAMPLES)
         if most_samples < 1:
             raise ValueError(f"most_samples: expected at least 1, got {most_samples}")
         self.network, self.pool, self.most = network, pool, most_samples
@@ -381,7 +386,7 @@ cdef class Learner:
             self.b.samples, self.b.count = &samples[begin], min(left, self.most)
             self.b.spans = spans + begin
             self.list_samples()
-            pieces = (self.b.count + FASTPG_LOSS_SAMPLES - 1) // FASTPG_LOSS_SAMPLES
+            pieces = pieces_of(self.b.count, FASTPG_LOSS_SAMPLES)
             self.pool.run(fastpg_forward_task, &self.b, self.network.n.blocks)
             self.pool.run(fastpg_loss_task, &self.b, pieces)
             self.pool.run(fastpg_backward_task, &self.b, self.network.n.blocks)
@@ -395,20 +400,15 @@ cdef class Learner:
         self.pool.run(fastpg_fold_task, &self.b, self.network.n.blocks)
         return sums[0], sums[1], sums[2], sums[3]
 
-    cdef int pieces(self):
-        """Of marking and of listing."""
-        return (self.b.count + FASTPG_LIST_SAMPLES - 1) // FASTPG_LIST_SAMPLES
-
     cdef int plan(self) except -1:
         """Mark and list what a minibatch touches; its gradient is not there yet."""
         cdef uint8_t[:, ::1] spans
-        self.l.row_count = self.l.sum_count = 0
         if len(self.spans) < self.b.count:
             self.spans = zeros((self.b.count, sizeof(fastpg_span_t)), np.uint8)
         spans = self.spans
         self.b.spans = <fastpg_span_t *>&spans[0, 0]
         memset(self.l.marks, 0, self.network.n.places)
-        self.pool.run(fastpg_mark_task, &self.b, self.pieces())
+        self.pool.run(fastpg_mark_task, &self.b, pieces_of(self.b.count, FASTPG_LIST_SAMPLES))
         fastpg_plan(&self.l)
         return 0
 
@@ -423,7 +423,7 @@ cdef class Learner:
             self.lists = zeros(room + room // 2, np.int32)  # the next may have more of them
         lists = self.lists
         self.b.lists = &lists[0]
-        self.pool.run(fastpg_list_task, &self.b, self.pieces())
+        self.pool.run(fastpg_list_task, &self.b, pieces_of(self.b.count, FASTPG_LIST_SAMPLES))
         return 0
 
     def norm(self):

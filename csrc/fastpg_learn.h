@@ -83,10 +83,8 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
 static void fastpg_loss_piece(const fastpg_batch_t *b, int64_t piece) {
     const fastpg_network_t *n = b->learner->net;
     const fastpg_record_t *r = b->record;
-    const int64_t begin = piece * FASTPG_LOSS_SAMPLES, left = b->count - begin;
-    const int64_t end = begin + (left < FASTPG_LOSS_SAMPLES ? left : FASTPG_LOSS_SAMPLES);
     fastpg_ppo_sums_t sums = {0};
-    for (int64_t s = begin; s < end; s++) {
+    FASTPG_FOR_PIECE(s, piece, FASTPG_LOSS_SAMPLES, b->count) {
         float heads[FASTPG_MOST_HEADS] = {0}, d_heads[FASTPG_MOST_HEADS];
         for (int64_t block = 0; block < n->blocks; block++)
             for (int64_t o = 0; o < n->heads; o++) heads[o] += b->parts[(block * b->count + s) * n->heads + o];

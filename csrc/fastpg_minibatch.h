@@ -10,10 +10,12 @@
 #include "fastpg_learning.h"
 #include "fastpg_network.h"
 
-#define FASTPG_LOSS_SAMPLES 128 /* of one piece of work */
-#ifndef FASTPG_LIST_SAMPLES
 #define FASTPG_LIST_SAMPLES 64 /* of one piece of marking or listing */
-#endif
+#define FASTPG_LOSS_SAMPLES 128
+
+/* For each sample `s` of a piece of `size`, of `count` in all. */
+#define FASTPG_FOR_PIECE(s, piece, size, count)                                                \
+    for (int64_t s = (piece) * (size); s < ((piece) + 1) * (size) && s < (count); s++)
 
 typedef struct {
     fastpg_network_t *net;
@@ -58,9 +60,6 @@ typedef struct {
 
 /* ---- marks ---------------------------------------------------------------------------------- */
 
-#define FASTPG_FOR_PIECE(s, piece, count)                                                                  \
-    for (int64_t s = (piece) * FASTPG_LIST_SAMPLES; s < ((piece) + 1) * FASTPG_LIST_SAMPLES && s < (count); s++)
-
 /* Threads write the same there, and mostly find it written. */
 FASTPG_INLINE void fastpg_mark(const fastpg_learner_t *l, int64_t place) {
     _Atomic uint8_t *mark = (_Atomic uint8_t *)l->marks + place;
@@ -87,7 +86,7 @@ FASTPG_INLINE int64_t fastpg_mark_sample(const fastpg_learner_t *l, const fastpg
 }
 
 static void fastpg_mark_piece(const fastpg_batch_t *b, int64_t piece) {
-    FASTPG_FOR_PIECE(s, piece, b->count)
+    FASTPG_FOR_PIECE(s, piece, FASTPG_LIST_SAMPLES, b->count)
         b->spans[s].slots = (int32_t)fastpg_mark_sample(b->learner, b->record, b->samples[s]);
 }
 
@@ -173,7 +172,7 @@ FASTPG_INLINE void fastpg_list_sample(const fastpg_batch_t *b, int64_t s) {
 }
 
 static void fastpg_list_piece(const fastpg_batch_t *b, int64_t piece) {
-    FASTPG_FOR_PIECE(s, piece, b->count) fastpg_list_sample(b, s);
+    FASTPG_FOR_PIECE(s, piece, FASTPG_LIST_SAMPLES, b->count) fastpg_list_sample(b, s);
 }
 
 FASTPG_INLINE float *fastpg_gradient_row(const fastpg_learner_t *l, int64_t block, int64_t slot) {

@@ -124,7 +124,6 @@ cdef extern from "fastpg_learn.h" nogil:
         int32_t *rows
         int32_t *sums
         int64_t row_count
-        int64_t sum_count
         int32_t *slots
         double *norms
         float *mean1

@@ -23,6 +23,10 @@ static void *room(int64_t count, size_t size) { /* to the byte, so that a step t
     return memory;
 }
 
+static int64_t pieces_of(int64_t count, int64_t size) {
+    return (count + size - 1) / size;
+}
+
 static uint64_t digest(uint64_t hash, const void *data, size_t bytes) { /* FNV-1a */
     for (size_t k = 0; k < bytes; k++)
         hash = (hash ^ ((const uint8_t *)data)[k]) * 0x100000001B3ull;
@@ -158,7 +162,7 @@ static void open_learner(run_t *r, int paired) {
         .slots = room(n->places, 4),
         .norms = room(n->blocks, 8), .mean1 = room(own * FASTPG_UNITS, 4), .mean2 = room(heads * FASTPG_UNITS, 4),
         .square1 = room(own * FASTPG_UNITS, 4), .square2 = room(heads * FASTPG_UNITS, 4), .updated = room(own, 4)};
-    const int64_t pieces = (MOST_SAMPLES + FASTPG_LOSS_SAMPLES - 1) / FASTPG_LOSS_SAMPLES;
+    const int64_t pieces = pieces_of(MOST_SAMPLES, FASTPG_LOSS_SAMPLES);
     const fastpg_batch_t batch = {
         .learner = &r->learner, .record = &r->record, .loss = {0.2, 0.01, 0.5}, .scale = 0.01f,
         .hidden = room(n->blocks * MOST_SAMPLES * FASTPG_UNITS, 4), .parts = room(n->blocks * MOST_SAMPLES * n->heads, 4),
@@ -240,10 +244,6 @@ static uint64_t play(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     return hash;
 }
 
-static int64_t list_pieces(int64_t count) {
-    return (count + FASTPG_LIST_SAMPLES - 1) / FASTPG_LIST_SAMPLES;
-}
-
 /* The gradient of all that was played, twice the first entries of each row; a step of Adam or RMSProp. */
 static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     const fastpg_network_t *n = &r->network;
@@ -266,7 +266,7 @@ static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     r->batch.count = count;
     r->batch.spans = spans;
     memset(r->learner.marks, 0, (size_t)n->places);
-    fastpg_pool_run(pool, fastpg_mark_task, &r->batch, list_pieces(count));
+    fastpg_pool_run(pool, fastpg_mark_task, &r->batch, pieces_of(count, FASTPG_LIST_SAMPLES));
     fastpg_plan(&r->learner);
     fastpg_pool_run(pool, fastpg_prepare_task, &r->batch, n->blocks);
     for (int64_t begin = 0; begin < count; begin += MOST_SAMPLES) {
@@ -276,9 +276,9 @@ static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
         r->batch.spans = spans + begin;
         r->batch.lists = room(fastpg_lay_spans(&r->batch), 4);
         if (!n->difference)
-            fastpg_pool_run(pool, fastpg_list_task, &r->batch, list_pieces(r->batch.count));
+            fastpg_pool_run(pool, fastpg_list_task, &r->batch, pieces_of(r->batch.count, FASTPG_LIST_SAMPLES));
         fastpg_pool_run(pool, fastpg_forward_task, &r->batch, n->blocks);
-        fastpg_pool_run(pool, fastpg_loss_task, &r->batch, (r->batch.count + FASTPG_LOSS_SAMPLES - 1) / FASTPG_LOSS_SAMPLES);
+        fastpg_pool_run(pool, fastpg_loss_task, &r->batch, pieces_of(r->batch.count, FASTPG_LOSS_SAMPLES));
         fastpg_pool_run(pool, fastpg_backward_task, &r->batch, n->blocks);
         free(r->batch.lists);
     }
