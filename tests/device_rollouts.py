@@ -197,7 +197,7 @@ def assert_same_episodes(host, device, batches):
 
 @pytest.mark.parametrize("standardize", ["episode", "batch", "none"])
 def test_weights_of_decisions_are_the_cpu_s(standardize, monkeypatch):
-    monkeypatch.setattr(device_games, "_FIRST_STEPS", 65)
+    monkeypatch.setattr(device_games, "_FIRST_STEPS", device_games.LAUNCH_STEPS + 1)
     host, device = twins("stack", whole=True)
     credit = Credit(0.9, standardize != "batch", standardize)
     results = []

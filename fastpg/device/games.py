@@ -212,7 +212,7 @@ class DeviceGames(GameRows):
             between=np.ones(games, np.uint8),
         )
         while self._players.left.copy_to_host().any():
-            if row + LAUNCH_STEPS >= self.record.steps:
+            while row + LAUNCH_STEPS >= self.record.steps:
                 self._require_room(3 * self.record.steps)  # the old ones are copied
                 self.record.grow()
             self._play(row, LAUNCH_STEPS, False)
