@@ -13,6 +13,7 @@ import pytest
 from fastpg._training import SHUFFLE_KEYS, shuffled
 from fastpg.device import _network_kernels as kernels
 from fastpg.device._gradients import LARGEST
+from fastpg.device._graph import Replay
 from fastpg.device.network import DeviceNetwork
 from fastpg.device.optimizer import DeviceOptimizer, fraction_bits
 from fastpg.device.record import DeviceRecord
@@ -211,7 +212,7 @@ class Case:
         """Of (w1, heads) as matrices of the order outside, float64, and whether rows lit."""
         chosen = cuda.to_device(self.samples if samples is None else samples)
         objective = Objective(loss.clip, loss.entropy, loss.value)
-        scale = optimizer._add_up(self.record, chosen, *self.credit, objective, loss.scale)
+        scale = optimizer._add_up(self.record.entries, chosen, *self.credit, objective, loss.scale)
         gradient, outside = optimizer._gradient, optimizer.network.outside
         matrix = gradient.sums.copy_to_host()
         lit = np.repeat(gradient.touched.copy_to_host()[:, None] > 0, matrix.shape[1], axis=1)
@@ -285,6 +286,32 @@ def test_the_order_of_samples_changes_no_bit():
         (w1, heads), _ = case.gradients(optimizer, loss, samples)
         results.append((w1.tobytes(), heads.tobytes(), optimizer.norm()))
     assert results[0] == results[1] == results[2]
+
+
+def test_steps_captured_at_once_are_those_launched_one_by_one(monkeypatch):
+    """With other samples, other numbers of them, another objective, other arrays."""
+
+    class OneByOne(Replay):
+        def __call__(self, launch, arrays, numbers):
+            launch(cuda.default_stream())
+
+    results = []
+    for replay in (Replay, OneByOne):
+        monkeypatch.setattr("fastpg.device.optimizer.Replay", replay)
+        case = Case(*SIGHTS["stack of cells"])
+        optimizer = DeviceOptimizer(case.network, ("mean", "square"))
+        samples, objective = case.samples, Objective(0.2, 0.01, 0.5, 1.0)
+        credit = case.credit
+        for step in range(8):
+            if step == 4:
+                objective = objective._replace(entropy=0.1)
+            if step == 6:
+                credit = cuda.to_device(2 * case.advantages), cuda.to_device(-case.returns)
+            batch = cuda.to_device(np.roll(samples, step)[: 3 if step in (2, 5) else 5])
+            optimizer.climb_adam(case.record, batch, *credit, objective, 0.01 / (1 + step))
+        results.append(optimizer.tensors() | case.network.tensors())
+    for name, tensor in results[0].items():
+        assert tensor.tobytes() == results[1][name].tobytes(), name
 
 
 def test_no_sum_can_overflow():

@@ -43,14 +43,13 @@ ARGUMENTS = {
     "blocks": BLOCKS,
     **dict.fromkeys(("chosen", "samples", "twins"), INTS),
     **dict.fromkeys(("hidden", "heads", "weights", "means", "squares"), ROWS),
-    **dict.fromkeys(("advantages", "returns"), FLOATS),
+    **dict.fromkeys(("advantages", "returns", "rates"), FLOATS),
     **dict.fromkeys(("unit", "scale", "share", "longest"), types.float64),
     **dict.fromkeys(("rate", "epsilon", "decay", "keep1", "keep2"), types.float32),
     **dict.fromkeys(("updates", "games", "steps", "carry"), types.int64),
     **dict.fromkeys(("past", "inputs", "rows", "cell"), types.int64),
     **dict.fromkeys(("norms", "totals"), DOUBLES),
     "statistics": types.float64[:, ::1],
-    "anew": types.boolean,
     "updated": types.uint32[::1],
     "changed": BYTES,
     "objective": types.UniTuple(types.float64, 3),
@@ -65,8 +64,8 @@ KERNELS = {
     if "cuda" in value.py_func.__code__.co_names and not value.targetoptions["device"]
 }
 NAMES = [
-    *("add_up", "evaluate", "add_gradients", "run_down", "join", "fold", "judge"),
-    *("adam", "rmsprop", "shuffle"),
+    *("add_up", "evaluate", "forget", "begin_step", "add_gradients", "run_down", "join", "fold"),
+    *("judge", "adam", "rmsprop", "shuffle"),
 ]
 
 

@@ -1,6 +1,7 @@
 """The kernels of :class:`fastpg.device.optimizer.DeviceOptimizer`, in the order of their launches.
 
-All but :func:`judge`, which has one block, are launched with ``BLOCKS`` blocks of ``THREADS``.
+All but :func:`forget` and :func:`judge`, which have one block, are launched with ``BLOCKS`` blocks
+of ``THREADS``.
 """
 
 import math
@@ -17,6 +18,22 @@ from fastpg.kernels.spec import VIEW_SIDE
 STATISTICS = 4  # of samples: _gradients.py has their places
 NORM, FACTOR = 4, 5  # places behind them in `totals`
 AT_ONCE = 8  # rows that a thread has on their way
+
+
+@kernel
+def forget(totals):
+    """Begin the sums for the log anew."""
+    if cuda.threadIdx.x < STATISTICS:
+        totals[cuda.threadIdx.x] = 0.0
+
+
+@kernel
+def begin_step(samples, chosen, rates, rate, epsilon):
+    """Put where the launches of a step of Adam look what is new in it: samples, rate, epsilon."""
+    for i in range(cuda.grid(1), samples.shape[0], cuda.gridsize(1)):
+        chosen[i] = samples[i]
+    if cuda.grid(1) == 0:
+        rates[0], rates[1] = rate, epsilon
 
 
 @kernel
@@ -179,11 +196,8 @@ def _block_sum(value):
 
 
 @kernel
-def judge(norms, statistics, totals, longest, anew):
-    """The gradient's norm, what a longer one than ``longest`` is cut by, sums for the log.
-
-    Those are added to the earlier ones, unless they begin ``anew``.
-    """
+def judge(norms, statistics, totals, longest):
+    """The gradient's norm, what a longer one than ``longest`` is cut by, sums for the log."""
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
     squares = 0.0
     for k in range(thread, norms.shape[0], threads):
@@ -199,7 +213,7 @@ def judge(norms, statistics, totals, longest, anew):
             total += statistics[k, i]
         total = _block_sum(total)
         if thread == 0:
-            totals[i] = total if anew else totals[i] + total
+            totals[i] += total
 
 
 # ---- steps uphill ---------------------------------------------------------------------------
@@ -209,11 +223,15 @@ def judge(norms, statistics, totals, longest, anew):
 
 
 @kernel
-def adam(weights, gradient, means, squares, totals, scale, rate, epsilon, keep1, keep2):
-    """A step of Adam; scalars but ``scale`` as fastpg_adam_row of csrc/fastpg_learn.h, float32."""
+def adam(weights, gradient, means, squares, totals, rates, scale, keep1, keep2):
+    """A step of Adam; scalars but ``scale`` as fastpg_adam_row of csrc/fastpg_learn.h, float32.
+
+    ``rates`` are its rate and epsilon.
+    """
     if gradient.status[0] != 0:
         return
     factor = np.float32(totals[FACTOR])
+    rate, epsilon = rates[0], rates[1]
     take1, take2 = np.float32(1) - keep1, np.float32(1) - keep2
     for row in range(cuda.blockIdx.x, gradient.sums.shape[0], cuda.gridDim.x):
         if gradient.touched[row]:

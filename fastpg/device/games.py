@@ -127,6 +127,9 @@ class DeviceGames(GameRows):
         entries = self._record.entries
         for array in (entries.counts, entries.ages, entries.actions):
             array.copy_to_device(np.zeros(array.shape, array.dtype))
+        self._standard, self._returns = (
+            cuda.device_array((steps * self.games,), np.float32) for _ in range(2)
+        )
 
     def _launch(self, kernel: Any, things: int, *arguments: Any) -> None:
         """Launch a thread for each of so many things, or for several."""
@@ -273,11 +276,10 @@ class DeviceGames(GameRows):
     def advantages(
         self, steps: int, gamma: float, lam: float, lost_weight: float = 1.0
     ) -> tuple[Any, Any]:
-        """See :class:`GameRows`; both on the GPU."""
+        """See :class:`GameRows`; both on the GPU, the same arrays each time."""
         record, carry, size = self.record, self.carry, steps * self.games
         raw, rewards = (cuda.device_array((steps, self.games), np.float32) for _ in range(2))
-        whole = record.steps * self.games
-        standard, returns = (cuda.device_array((whole,), np.float32) for _ in range(2))
+        standard, returns = self._standard, self._returns
         dealt, ends = (record.rows(name, carry, steps) for name in ("rewards", "ends"))
         weighted = dealt.reshape(size), np.float32(lost_weight), rewards.reshape(size)
         self._launch(row_kernels.weighted, size, *weighted)

@@ -120,12 +120,12 @@ class DeviceNetwork:
         )
         self.changed(cuda.to_device(np.ones(self.rows, np.uint8)))
 
-    def changed(self, rows: Any) -> None:
+    def changed(self, rows: Any, stream: Any = 0) -> None:
         """To be called after changes of ``weights``; ``rows`` (rows or more,) uint8: which."""
         if self.cell:
             if self._add_up is None:
                 self._add_up = typed(kernels.add_up, self.layers, rows)
-            self._add_up[kernels.BLOCKS, kernels.THREADS](self.layers, rows)
+            self._add_up[kernels.BLOCKS, kernels.THREADS, stream](self.layers, rows)
 
     # ---- between the order of the rows outside and that on the GPU ---------------------------
 

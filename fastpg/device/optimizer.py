@@ -1,15 +1,17 @@
 """Learning on the GPU: the twin of :class:`fastpg.tiles.Optimizer`."""
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastpg.device import _learning_kernels as kernels
 from fastpg.device._gradients import LARGEST
+from fastpg.device._graph import Replay
 from fastpg.device._network_kernels import BLOCKS, THREADS
 from fastpg.device.network import DeviceNetwork
-from fastpg.device.record import DeviceRecord
+from fastpg.device.record import DeviceRecord, Entries
 from fastpg.kernels._cuda_jit import cuda, typed
 from fastpg.tiles import SUMS, Objective
 
@@ -91,7 +93,7 @@ class DeviceOptimizer:
         """
         self.network, self.moments, self.updates = network, moments, 0
         self._typed: dict[Any, Any] = {}
-        self._anew = False
+        self._batches: dict[int, tuple[Any, Replay]] = {}
         shape = rows, units = network.weights.shape
         touched = np.zeros(rows, np.uint8)
         touched[network.rows :] = 1
@@ -114,12 +116,13 @@ class DeviceOptimizer:
         self._norms = _zeros(BLOCKS, np.float64)  # of blocks, sums of squares
         # the sums for the log, the gradient's norm, its factor
         self._totals = _zeros(len(SUMS) + 2, np.float64)
+        self._rates = _zeros(2, np.float32)  # of Adam's next step: its size, its epsilon
 
-    def _launch(self, kernel: Any, *arguments: Any, blocks: int = BLOCKS) -> None:
+    def _launch(self, kernel: Any, *arguments: Any, blocks: int = BLOCKS, stream: Any = 0) -> None:
         """Launch a kernel; it is typed by the arguments of the first time."""
         if kernel not in self._typed:
             self._typed[kernel] = typed(kernel, *arguments)
-        self._typed[kernel][blocks, THREADS](*arguments)
+        self._typed[kernel][blocks, THREADS, stream](*arguments)
 
     @property
     def finite(self) -> bool:
@@ -127,13 +130,11 @@ class DeviceOptimizer:
         return not self._gradient.status.copy_to_host()[0]
 
     def forget_sums(self) -> None:
-        """Begin the sums anew: the next gradient's launch does it."""
-        self._anew = True
+        """Begin the sums anew."""
+        self._launch(kernels.forget, self._totals, blocks=1)
 
     def sums(self) -> np.ndarray:
         """(4,) float64: ``SUMS`` over the samples since :meth:`forget_sums`; waits for the GPU."""
-        if self._anew:
-            return np.zeros(len(SUMS))
         return self._totals.copy_to_host()[: len(SUMS)]
 
     def norm(self) -> float:
@@ -159,17 +160,28 @@ class DeviceOptimizer:
             objective: what to climb.
             learning_rate: the step size.
         """
-        weight = 1.0 / samples.shape[0]
-        scale = self._add_up(record, samples, advantages, returns, objective, weight)
         self.updates += 1
         beta1, beta2 = (float(np.float32(beta)) for beta in _BETAS)
         second = math.sqrt(1 - beta2**self.updates)
         rate = learning_rate * second / (1 - beta1**self.updates)
-        numbers = map(np.float32, (rate, _ADAM_EPSILON * second, beta1, beta2))
-        moments, weights = self._moments, self.network.weights
-        state = weights, self._gradient, moments.mean, moments.square, self._totals
-        self._launch(kernels.adam, *state, scale, *numbers)
-        self.network.changed(self._gradient.touched)
+        rates = map(np.float32, (rate, _ADAM_EPSILON * second))
+        count = samples.shape[0]
+        if count not in self._batches:
+            self._batches[count] = cuda.device_array((count,), np.int32), Replay()
+        chosen, replay = self._batches[count]
+        self._launch(kernels.begin_step, samples, chosen, self._rates, *rates)
+        entries = record.entries
+
+        def launch(stream: Any) -> None:
+            batch = entries, chosen, advantages, returns, objective
+            scale = self._add_up(*batch, 1.0 / count, stream)
+            moments, weights = self._moments, self.network.weights
+            state = weights, self._gradient, moments.mean, moments.square, self._totals
+            kept = np.float32(beta1), np.float32(beta2)
+            self._launch(kernels.adam, *state, self._rates, scale, *kept, stream=stream)
+            self.network.changed(self._gradient.touched, stream)
+
+        replay(launch, (entries, advantages, returns), objective)
 
     def climb_rmsprop(
         self,
@@ -180,7 +192,7 @@ class DeviceOptimizer:
         decay: float,
     ) -> None:
         """One step of RMSProp along sum_t w_t grad log pi; ``weights`` w of all entries."""
-        scale = self._add_up(record, samples, weights, weights, Objective(), 1.0)
+        scale = self._add_up(record.entries, samples, weights, weights, Objective(), 1.0)
         self.updates += 1
         numbers = map(np.float32, (learning_rate, decay, _RMSPROP_EPSILON))
         moments, own = self._moments, self.network.weights
@@ -190,40 +202,40 @@ class DeviceOptimizer:
 
     def _add_up(
         self,
-        record: DeviceRecord,
+        entries: Entries,
         samples: Any,
         advantages: Any,
         returns: Any,
         objective: Objective,
         weight: float,
+        stream: Any = 0,
     ) -> float:
         """The samples' gradient; returns what its integers are to be multiplied by.
 
         Args:
-            record: as :meth:`climb_adam`.
+            entries: of the record.
             samples: as :meth:`climb_adam`.
             advantages: as :meth:`climb_adam`.
             returns: as :meth:`climb_adam`.
             objective: as :meth:`climb_adam`.
             weight: of each sample.
+            stream: of the launches.
         """
         network, gradient, blocks = self.network, self._gradient, self._blocks
         paired = network.twins is not None
         unit = 2.0 ** fraction_bits(samples.shape[0], network.cell, paired)
         scale = weight / unit
         weights = tuple(map(float, objective[:3]))
+        launch = partial(self._launch, stream=stream)
         batch = samples, advantages, returns, weights, unit
-        self._launch(
-            kernels.add_gradients, network.layers, record.entries, gradient, blocks, *batch
-        )
-        self._launch(kernels.run_down, gradient, network.layers.past, network.inputs)
+        launch(kernels.add_gradients, network.layers, entries, gradient, blocks, *batch)
+        launch(kernels.run_down, gradient, network.layers.past, network.inputs)
         if paired:
-            self._launch(kernels.join, gradient, network.twins, network.inputs, network.rows)
+            launch(kernels.join, gradient, network.twins, network.inputs, network.rows)
         shape = network.inputs, network.rows, network.cell
-        self._launch(kernels.fold, gradient, self._norms, *shape, scale, 0.5 if paired else 1.0)
+        launch(kernels.fold, gradient, self._norms, *shape, scale, 0.5 if paired else 1.0)
         sums = self._norms, blocks.statistics, self._totals
-        self._launch(kernels.judge, *sums, float(objective.longest), self._anew, blocks=1)
-        self._anew = False
+        launch(kernels.judge, *sums, float(objective.longest), blocks=1)
         return scale
 
     def tensors(self) -> dict[str, np.ndarray]:
