@@ -99,7 +99,7 @@ def fixed(value, unit, status):
     """A derivative as an integer, 1 / unit each; what is not finite, or too large, sets status."""
     if abs(value) <= LARGEST:
         return np.int64(math.floor(np.float64(value) * unit + 0.5))
-    status[0] = 1
+    cuda.atomic.max(status, 0, 1)
     return np.int64(0)
 
 

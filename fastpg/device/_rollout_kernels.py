@@ -87,7 +87,7 @@ def end_episode(players, whole, n):
 def write_view(record, entry, count, age):
     """Write down what there is to know of an entry's tiles but themselves."""
     if count > record.tiles.shape[1]:
-        record.status[TOO_MANY_TILES] = 1
+        cuda.atomic.max(record.status, TOO_MANY_TILES, 1)
         count = record.tiles.shape[1]
     record.counts[entry] = count
     record.ages[entry] = age

@@ -1,0 +1,39 @@
+"""What the host does while a GPU trains: microseconds a round of playing, and an update.
+
+``python -m tests.ptx --idle python -m benchmarks.gpu_host`` measures it without a GPU: all of
+numba-cuda's part is done, nothing is launched. On a GPU the host waits for it at the end of both, so
+there it is what both together take.
+"""
+
+import argparse
+import statistics
+from dataclasses import replace
+from time import perf_counter
+
+from benchmarks.gpu_training import RECIPE, prepared
+from fastpg.config import preset
+
+
+def main() -> None:
+    """Measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    rounds = parser.parse_args().rounds
+    config = replace(preset("fast"), device="cuda", **RECIPE)
+    updates = config.epochs * config.steps_per_update * config.num_envs // config.minibatch
+    algorithm, _ = prepared(config)
+    algorithm.learn(algorithm.play())  # compiles
+    playing, learning = [], []
+    for _ in range(rounds):
+        began = perf_counter()
+        played = algorithm.play()
+        between = perf_counter()
+        algorithm.learn(played)
+        playing.append(between - began)
+        learning.append((perf_counter() - between) / updates)
+    print(f"a round's playing: {1e6 * statistics.median(playing):,.0f} us")
+    print(f"an update, of {updates} a round: {1e6 * statistics.median(learning):,.0f} us")
+
+
+if __name__ == "__main__":
+    main()

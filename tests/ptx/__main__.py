@@ -1,0 +1,43 @@
+"""``python -m tests.ptx [--check] [--order SEED] COMMAND...``: see tests/ptx/__init__.py."""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.ptx.build import driver
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="look at each access to memory")
+    parser.add_argument("--order", default="0", help="of threads and blocks: a seed")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    if not arguments.command:
+        parser.error("COMMAND: expected a command to run, got none")
+    library = driver()
+    paths = [str(ROOT / "tests/ptx/site"), str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])]
+    with tempfile.TemporaryDirectory() as caches:
+        changed = {
+            "LD_LIBRARY_PATH": f"{library.parent}:{os.getenv('LD_LIBRARY_PATH', '')}",
+            "NUMBA_CUDA_DRIVER": str(library),
+            "NUMBA_ENABLE_CUDASIM": "0",
+            "PYTHONPATH": ":".join(paths),
+            # what would be kept of kernels names libraries of this command
+            "NUMBA_CACHE_DIR": caches,
+            "FASTPG_CACHE_DIR": caches,
+            "PTX_CHECK": "1" if arguments.check else "",
+            "PTX_ORDER": arguments.order,
+        }
+        ran = subprocess.run(arguments.command, env={**os.environ, **changed}, check=False)
+    sys.exit(ran.returncode if ran.returncode >= 0 else 128 - ran.returncode)
+
+
+if __name__ == "__main__":
+    main()

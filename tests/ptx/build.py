@@ -1,0 +1,63 @@
+"""Shared libraries of the CPU: the driver, and one for what numba-cuda links to be loaded at once."""
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from cuda.pathfinder import find_nvidia_header_directory
+
+from tests.ptx.translate import Unit
+
+HERE = Path(__file__).parent
+COMPILER = ("gcc", "-std=gnu11", "-fPIC", f"-I{HERE}")
+DRIVER = ("-O2", "-shared", "-Wl,-soname,libcuda.so.1")
+# products and sums are fused where PTX says so; registers hold anything; names may be missing
+KERNELS = ("-O1", "-mfma", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-w")
+KERNELS += ("-Werror=implicit-function-declaration",)
+
+
+def folder() -> Path:
+    """Where they are kept: each by all that it is made of."""
+    return Path(tempfile.gettempdir()) / f"fastpg-ptx-{os.getuid()}"
+
+
+@cache
+def _own_sources() -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(HERE.glob("*.[chp]*")))
+
+
+def _made(name: str, content: bytes, *command: str) -> Path:
+    """The file that a command writes, unless it was there; its last argument is to be the file."""
+    key = hashlib.sha256(repr(command).encode() + content + _own_sources()).hexdigest()[:20]
+    path = folder() / key / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as own:
+            made = Path(own, name)
+            subprocess.run([*command, str(made)], input=content, check=True)
+            os.replace(made, path)
+    return path
+
+
+def driver() -> Path:
+    """``libcuda.so.1``."""
+    headers = f"-I{find_nvidia_header_directory('cudart')}"
+    sources = [str(HERE / name) for name in ("driver.c", "blocks.c", "memory.c")]
+    return _made("libcuda.so.1", b"", *COMPILER, *DRIVER, headers, *sources, "-ldl", "-o")
+
+
+def kernels(texts: list[bytes], check: bool) -> Path:
+    """A library of the kernels of some texts of PTX, which see each other's functions."""
+    objects = []
+    for text in texts:
+        source = Unit(text.decode(), hashlib.sha256(text).hexdigest()[:12]).translate()
+        how = (*COMPILER, *KERNELS, *["-DGPU_CHECK"] * check, "-c", "-x", "c", "-", "-o")
+        made = _made("kernels.o", source.encode(), *how)
+        made.with_suffix(".ptx").write_bytes(text)  # for who is told one of its lines
+        objects.append(str(made))
+    library = driver()
+    linked = (*objects, str(library), f"-Wl,-rpath,{library.parent}", "-lm")
+    return _made("kernels.so", b"", "gcc", "-shared", *linked, "-o")

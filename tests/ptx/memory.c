@@ -1,0 +1,156 @@
+/* Memory of the GPU: addresses of one range that nothing else has, so that a host's pointer is none of them. Pages
+ * that may not be accessed lie between allocations; with GPU_CHECK, gpu_check looks at each access. */
+#define _GNU_SOURCE
+#include "blocks.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { PAGE = 4096, ALIGN = 256, SPOILT = 0xA5 };
+static const size_t RANGE = (size_t)1 << 40;
+
+typedef struct allocation {
+    struct allocation *next;
+    char *pages, *start;
+    size_t length, bytes;
+    int pinned;
+} allocation_t;
+
+static allocation_t *allocations;
+static char *range, *unused;
+static size_t used;
+static uint32_t changes; /* of what is allocated */
+
+size_t memory_used(void) { return used; }
+
+void *memory_take(size_t bytes, int pinned) {
+    const size_t room = (bytes + ALIGN - 1) / ALIGN * ALIGN, length = (room + PAGE - 1) / PAGE * PAGE;
+    allocation_t *made = malloc(sizeof *made);
+    if (!range)
+        range = unused = mmap(NULL, RANGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (!made || range == MAP_FAILED)
+        abort();
+    *made = (allocation_t){allocations, unused, unused + length - room, length, bytes, pinned};
+    unused += length + PAGE;
+    if (mprotect(made->pages, length, PROT_READ | PROT_WRITE))
+        abort();
+    memset(made->pages, SPOILT, length);
+    used += pinned ? 0 : bytes, changes++;
+    allocations = made;
+    return made->start;
+}
+
+static int spoilt(const char *from, const char *to) {
+    for (; from < to; from++)
+        if (*from != (char)SPOILT)
+            return 0;
+    return 1;
+}
+
+int memory_give(void *start) {
+    allocation_t **at = &allocations, *own;
+    while (*at && (*at)->start != start)
+        at = &(*at)->next;
+    if (!(own = *at))
+        return 0;
+    if (!spoilt(own->pages, own->start) || !spoilt(own->start + own->bytes, own->pages + own->length)) {
+        fprintf(stderr, "gpu: something was written around the %zu bytes at %p\n", own->bytes, start);
+        abort();
+    }
+    madvise(own->pages, own->length, MADV_DONTNEED);
+    mprotect(own->pages, own->length, PROT_NONE);
+    used -= own->pinned ? 0 : own->bytes, changes++;
+    *at = own->next;
+    free(own);
+    return 1;
+}
+
+static allocation_t *allocation_at(uint64_t address, int pinned) {
+    allocation_t *own = allocations;
+    while (own && (own->pinned != pinned || address - (uint64_t)own->start >= own->bytes))
+        own = own->next;
+    return own;
+}
+
+char *memory_at(uint64_t address, int pinned, size_t *bytes) {
+    allocation_t *own = allocation_at(address, pinned);
+    if (own)
+        *bytes = own->bytes;
+    return own ? own->start : NULL;
+}
+
+/* ---- checks of accesses ------------------------------------------------------------------------------------------ */
+
+/* Of a word of four bytes: who wrote and who read some of them last, in a launch. */
+typedef struct {
+    uint64_t word;
+    uint32_t launch;
+    struct {
+        uint32_t block, phase, thread;
+        uint8_t bytes, atomic;
+    } wrote, read;
+} seen_t;
+
+enum { SEEN_BITS = 22, OWN_BYTES = 1 << 20 };
+
+static int allocated(uint64_t address, uint32_t bytes) {
+    static allocation_t *recent[8];
+    static uint32_t when, next;
+    if (when != changes)
+        memset(recent, 0, sizeof recent), when = changes;
+    for (int i = 0; i < 8; i++)
+        if (recent[i] && address - (uint64_t)recent[i]->start <= recent[i]->bytes - bytes)
+            return 1;
+    allocation_t *own = allocation_at(address, 0);
+    recent[next++ % 8] = own;
+    return own && address - (uint64_t)own->start <= own->bytes - bytes;
+}
+
+/* Whether another thread's access is not kept apart from this one by a barrier or the launch's end. */
+#define AT_ONCE(last)                                                                                                  \
+    ((last).bytes & bytes && ((last).block != blocks_now.block                                                         \
+                                  ? !shared                                                                            \
+                                  : (last).phase == blocks_now.phase && (last).thread != thread->number))
+
+static void look(gpu_thread_t *thread, uint64_t word, uint8_t bytes, int how, int shared, const char *unit, int line) {
+    static seen_t *table;
+    if (!table)
+        table = mmap(NULL, sizeof *table << SEEN_BITS, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    seen_t *own = table + (word * 0x9E3779B97F4A7C15u >> (64 - SEEN_BITS));
+    if (own->word != word || own->launch != blocks_now.launch)
+        *own = (seen_t){.word = word, .launch = blocks_now.launch};
+    if (AT_ONCE(own->wrote) && !(how == 2 && own->wrote.atomic))
+        gpu_stop(thread, how ? "writes what another thread writes" : "reads what another thread writes", unit, line);
+    if (AT_ONCE(own->read) && how)
+        gpu_stop(thread, "writes what another thread reads", unit, line);
+    __typeof__(own->wrote) *last = how ? &own->wrote : (void *)&own->read;
+    if (last->block != blocks_now.block || last->phase != blocks_now.phase || last->thread != thread->number)
+        last->bytes = 0;
+    last->block = blocks_now.block, last->phase = blocks_now.phase, last->thread = thread->number;
+    last->bytes |= bytes, last->atomic = how == 2;
+}
+
+void gpu_check(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how, const char *unit, int line) {
+    const char *at = (const char *)address;
+    Dl_info module;
+    /* a thread's own memory, on its stack or, without barriers, on that of the process */
+    const uint64_t above = address - (uint64_t)__builtin_frame_address(0);
+    if ((at >= blocks_now.stacks[0] && at < blocks_now.stacks[1]) || above < OWN_BYTES)
+        return;
+    if (address % bytes)
+        gpu_stop(thread, "accesses an address that is no multiple of the size", unit, line);
+    const int shared = at >= (const char *)blocks_now.shared && at < (const char *)blocks_now.shared + BLOCK_SHARED;
+    if (!shared && !allocated(address, bytes)) {
+        if (how || !dladdr(at, &module)) /* constants of its module may be read */
+            gpu_stop(thread, "accesses memory that is not allocated", unit, line);
+        return;
+    }
+    const uint32_t first = (uint32_t)(address % 4);
+    for (uint32_t i = 0; i < bytes; i += 4)
+        look(thread, (address + i) / 4, (uint8_t)(((1u << (bytes < 4 ? bytes : 4)) - 1) << first), how, shared, unit,
+             line);
+}

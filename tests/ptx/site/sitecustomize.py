@@ -1,0 +1,82 @@
+"""In each Python of a command: numba-cuda links libraries of the CPU, NVRTC writes PTX.
+
+See tests/ptx/__init__.py. What is replaced is private to numba-cuda and to fastpg, so this follows
+them.
+"""
+
+import os
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
+
+PTX = b"PTX: "  # what stands for machine code of a GPU begins with it
+
+
+def link_for_the_cpu(driver):
+    """Of numba.cuda.cudadrv.driver: its linker writes the path of a library instead of a cubin."""
+    from tests.ptx.build import kernels
+
+    def complete(linker):
+        given = linker._object_codes
+        late = [code for code in given if code.code_type == "ltoir"]
+        texts = [code.code.removeprefix(PTX) for code in given if code.code_type != "ltoir"]
+        if late:  # what a GPU's code would be made of once all of it is known
+            whole = driver.Linker(*late, options=linker._get_linker_options(ptx=True))
+            texts.append(whole.link("ptx").code)
+            whole.close()
+        library = kernels([text.rstrip(b"\0") for text in texts], bool(os.environ.get("PTX_CHECK")))
+        linker._info_log = linker._error_log = ""
+        linker.linker, linker._complete = library, True
+        return driver.ObjectCode.from_cubin(os.fsencode(library) + b"\0")
+
+    driver._Linker.complete = complete
+
+
+def compile_to_ptx(compiler):
+    """Of fastpg.device._compiler: the C sources become PTX."""
+    from cuda.bindings import nvrtc
+
+    def compile_sources(capability, *more):
+        entry, headers = compiler.sources()
+        names, texts = compiler._words(list(headers)), compiler._words(list(headers.values()))
+        source = compiler._words([entry, compiler.ENTRY])
+        _, program = nvrtc.nvrtcCreateProgram(*source, len(names), texts, names)
+        target = f"--gpu-architecture=compute_{capability[0]}{capability[1]}"
+        words = compiler._words([target, *compiler.options(), *more])
+        (code,) = nvrtc.nvrtcCompileProgram(program, len(words), words)
+        assert code == nvrtc.nvrtcResult.NVRTC_SUCCESS, code
+        text = compiler._copied(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
+        return compiler.Compiled(PTX + text, "")
+
+    compiler.compile_sources = compile_sources
+
+
+CHANGES = {
+    "numba.cuda.cudadrv.driver": link_for_the_cpu,
+    "fastpg.device._compiler": compile_to_ptx,
+}
+
+
+class Changes(MetaPathFinder):
+    """Changes modules as they are imported."""
+
+    def __init__(self):
+        self.asked = set()
+
+    def find_spec(self, name, path, target=None):
+        """The module's own, which changes it in the end."""
+        if name not in CHANGES or name in self.asked:
+            return None
+        self.asked.add(name)
+        spec = find_spec(name)
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            CHANGES[name](module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+sys.meta_path.insert(0, Changes())

@@ -1,0 +1,63 @@
+"""Kernels' compiled code on the CPU, tests/ptx: that it runs, and that its checks see what is wrong.
+
+The tests of a GPU run there with ``python -m tests.ptx``, see CONTRIBUTING.md.
+"""
+
+import json
+import platform
+import shutil
+
+import pytest
+
+from tests import cuda_compiler
+from tests.test_cuda import in_a_process
+
+if why := cuda_compiler.missing():
+    pytest.skip(why, allow_module_level=True)
+if shutil.which("gcc") is None or platform.machine() != "x86_64":
+    pytest.skip("needs gcc on x86-64", allow_module_level=True)
+
+import sys
+
+UPWARDS = [float(i) for i in range(64)]
+
+
+def example(name, *options):
+    command = "-m", "tests.ptx", *options, sys.executable, "-W", "ignore"
+    return in_a_process(*command, "-m", "tests.ptx.examples", name)
+
+
+def result(name, *options):
+    ran = example(name, *options)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_what_is_right_passes(options):
+    assert result("reverse", *options) == UPWARDS[::-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("race", "what another thread"),
+        ("shared by blocks", "writes what another thread writes"),
+        ("beyond", "accesses memory that is not allocated"),
+        ("without some", "is not at the barrier at which others wait"),
+    ],
+)
+def test_what_is_wrong_ends_the_process(name, said):
+    ran = example(name, "--check")
+    assert ran.returncode == 128 + 6
+    assert said in ran.stderr
+
+
+def test_threads_come_in_an_order_of_the_seed():
+    first, again, other = (result("tickets", "--order", seed) for seed in "112")
+    assert first == again != other
+    assert sorted(first) == sorted(other) == list(range(128))
+
+
+def test_work_is_done_when_somebody_waits():
+    assert result("late") == [[-1.0] * 64, UPWARDS]
