@@ -1,8 +1,8 @@
 """What the host does while a GPU trains: microseconds a round of playing, and an update.
 
 ``python -m tests.ptx --idle python -m benchmarks.gpu_host`` measures it without a GPU: all of
-numba-cuda's part is done, nothing is launched. On a GPU the host waits for it at the end of both, so
-there it is what both together take.
+numba-cuda's part is done, nothing is launched. On a GPU the host waits for it at the end of both,
+so there it is what both together take.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Kernels' compiled code on the CPU, tests/ptx: that it runs, and that its checks see what is wrong.
+"""Kernels' compiled code on the CPU, tests/ptx: it runs, and its checks see what is wrong.
 
 The tests of a GPU run there with ``python -m tests.ptx``, see CONTRIBUTING.md.
 """

@@ -1,16 +1,17 @@
-"""Compiled code for a GPU, run on the CPU: what numba-cuda and NVRTC made of kernels, as on a GPU.
+"""Compiled code for a GPU, run on the CPU: what numba-cuda and NVRTC made of kernels.
 
 ``python -m tests.ptx COMMAND...`` runs a command (``python -m pytest tests/device_games.py``,
-``fastpg train --device cuda``) with one GPU, made of two things: a driver (``libcuda.so.1``, from
-driver.c, blocks.c and memory.c) whose memory is the process's, and a linker that makes machine code
-of the CPU from the PTX that a GPU's would be made of (build.py, translate.py, ptx.h). All else is as
-on a GPU: numba-cuda, its compilers, launches, streams, CUDA graphs. Threads of a block run one
-after the other from barrier to barrier, in a random order; so do blocks.
+``fastpg train --device cuda``) with one GPU that is made of two things: a driver (``libcuda.so.1``,
+from driver.c, blocks.c and memory.c) whose memory is the process's own, and a linker that makes
+code for the CPU from the PTX of which a GPU's would be made (build.py, translate.py, ptx.h). All
+else is as on a GPU: numba-cuda, its compilers, launches, streams, CUDA graphs. Threads of a block
+run one after the other from barrier to barrier, in a random order, and so do blocks.
 
-With ``--check`` each access to memory is looked at: outside of what is allocated, at an address
-that is no multiple of its size, or one of two in a launch that nothing keeps apart, it ends the
-process. ``--order SEED`` gives another order.
+``--check`` looks at each access to memory and ends the process at one outside of what is allocated,
+at an address that is no multiple of its size, or at two in a launch that nothing keeps apart.
+``--order SEED`` takes another order. ``--idle`` launches nothing, to see what the host takes.
 
-Not seen: what the GPU's assembler makes of PTX, instructions that only approximate (they are exact
-here), several streams at once, and time. It needs gcc on x86-64, and the ``cuda`` extra.
+Not seen are: what the GPU's assembler makes of PTX, what instructions lose that approximate (they
+are exact here), several streams at once, and the GPU's time. It needs gcc on x86-64 and the
+``cuda`` extra; build.py keeps what it compiles in the folder for temporary files.
 """

@@ -1,4 +1,4 @@
-"""``python -m tests.ptx [--check] [--order SEED] COMMAND...``: see tests/ptx/__init__.py."""
+"""``python -m tests.ptx [OPTIONS] COMMAND...``: see tests/ptx/__init__.py."""
 
 import argparse
 import os
@@ -17,6 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="look at each access to memory")
     parser.add_argument("--order", default="0", help="of threads and blocks: a seed")
+    parser.add_argument("--idle", action="store_true", help="launch nothing")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     if not arguments.command:
@@ -34,6 +35,7 @@ def main() -> None:
             "FASTPG_CACHE_DIR": caches,
             "PTX_CHECK": "1" if arguments.check else "",
             "PTX_ORDER": arguments.order,
+            "PTX_IDLE": "1" if arguments.idle else "",
         }
         ran = subprocess.run(arguments.command, env={**os.environ, **changed}, check=False)
     sys.exit(ran.returncode if ran.returncode >= 0 else 128 - ran.returncode)

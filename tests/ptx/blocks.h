@@ -14,13 +14,15 @@ void blocks_run(const gpu_kernel_t *kernel, const char *name, unsigned char **pa
 /* Orders of threads and blocks: other ones for another seed. */
 void blocks_seed(uint64_t seed);
 
-/* Memory of the GPU, and of the host where it is pinned. What is allocated begins as anything. */
+/* Memory of the GPU, and of the host where it is pinned. */
 void *memory_take(size_t bytes, int pinned);
 /* Whether it was such memory; ends the process if something was written around it. */
 int memory_give(void *start);
 /* Where the allocation begins that has this address, and its bytes; NULL: none of that kind does. */
 char *memory_at(uint64_t address, int pinned, size_t *bytes);
 size_t memory_used(void);
+/* Each byte of memory that nobody has written yet; not to be changed once there is some. */
+extern int memory_unset;
 
 /* For checks: of the block and the wait between two barriers in which a thread accesses memory. */
 typedef struct {

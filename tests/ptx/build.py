@@ -1,4 +1,4 @@
-"""Shared libraries of the CPU: the driver, and one for what numba-cuda links to be loaded at once."""
+"""Shared libraries for the CPU: the driver, and one for all that is linked to a kernel."""
 
 import hashlib
 import os

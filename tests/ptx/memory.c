@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PAGE = 4096, ALIGN = 256, SPOILT = 0xA5 };
+enum { PAGE = 4096, ALIGN = 256 };
 static const size_t RANGE = (size_t)1 << 40;
 
 typedef struct allocation {
@@ -22,6 +22,7 @@ typedef struct allocation {
 static allocation_t *allocations;
 static char *range, *unused;
 static size_t used;
+int memory_unset = 0xA5;
 static uint32_t changes; /* of what is allocated */
 
 size_t memory_used(void) { return used; }
@@ -37,7 +38,7 @@ void *memory_take(size_t bytes, int pinned) {
     unused += length + PAGE;
     if (mprotect(made->pages, length, PROT_READ | PROT_WRITE))
         abort();
-    memset(made->pages, SPOILT, length);
+    memset(made->pages, memory_unset, length);
     used += pinned ? 0 : bytes, changes++;
     allocations = made;
     return made->start;
@@ -45,7 +46,7 @@ void *memory_take(size_t bytes, int pinned) {
 
 static int spoilt(const char *from, const char *to) {
     for (; from < to; from++)
-        if (*from != (char)SPOILT)
+        if (*from != (char)memory_unset)
             return 0;
     return 1;
 }

@@ -1,4 +1,4 @@
-"""PTX, the assembly language of NVIDIA's GPUs, to C: a function a kernel, of which a call is a thread.
+"""PTX, the assembly language of NVIDIA's GPUs, to C: a kernel is a function, a thread its call.
 
 An instruction becomes a call of a function of its own name with underscores, ``add.s64`` of
 ``add_s64``: ptx.h has them. One that it does not have is an error of the C compiler's, which names
@@ -205,6 +205,10 @@ class Unit:
             made += [f"{first}{i} = 0" for i in range(int(count))] if count else [f"{first} = 0"]
         return f"uint{_BITS[kind]}_t {', '.join(made)};"
 
+    def _kind(self, register: str) -> str:
+        """What it was declared as: by itself, or as one of some with numbers."""
+        return self._registers.get(register) or self._registers[register.rstrip("0123456789")]
+
     def _operand(self, text: str) -> str:
         """C for what an instruction reads."""
         special = re.fullmatch(r"%(n?tid|n?ctaid)\.([xyz])", text)
@@ -287,11 +291,7 @@ class Unit:
         """Registers to parts of a register, or back."""
         whole, parts = operands[::-1] if operands[0].startswith("{") else operands
         names = [text.strip() for text in parts.strip("{}").split(",")]
-        kinds = [
-            self._registers[re.match(r"%[a-z]+", n).group() if n not in self._registers else n]
-            for n in names
-        ]
-        bits = _BITS[kinds[0]]
+        bits = _BITS[self._kind(names[0])]
         if parts is operands[0]:
             source = self._operand(whole)
             return " ".join(
