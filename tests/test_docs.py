@@ -3,6 +3,7 @@
 The site itself is built by .ci/run, with warnings as errors.
 """
 
+import itertools
 import os
 import re
 import shlex
@@ -40,7 +41,7 @@ def test_all_are_found():
     assert counts == {"algorithm.md": 4, "embedding.md": 2, "emulator.md": 1, "quickstart.md": 1}
     assert len(blocks(ALL, "python")) == sum(counts.values()) + 2
     assert len(blocks(ALL, "cython")) == 1
-    assert (len(SHELL), len(CELLS)) == (25, 27)
+    assert (len(SHELL), len(CELLS)) == (25, 29)
 
 
 @pytest.mark.parametrize("page", PYTHON)
@@ -102,7 +103,10 @@ def check_line(line):
     words = shlex.split(line, comments=True)
     if words[0] == "fastpg":
         check_command(" ".join(words[1:]) or "--help")
-    elif words[:2] == ["python", "-m"] and words[2].startswith("tests."):
+    elif words[:3] == ["python", "-m", "tests.ptx"]:  # what runs there, after its options
+        inner = itertools.dropwhile(lambda word: word.startswith("--"), words[3:])
+        check_line(" ".join(inner) or "fastpg --help")
+    elif words[:2] == ["python", "-m"] and words[2].startswith(("tests.", "benchmarks.")):
         check_script(words[2].replace(".", "/") + ".py", words[3:])
     elif words[:3] == ["python", "-m", "pytest"]:
         assert words[3] == "--benchmark"
