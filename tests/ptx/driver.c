@@ -52,10 +52,9 @@ static void append(works_t *works, work_t work) {
     work_t *made = malloc(sizeof *made);
     *made = work;
     made->next = NULL;
-    if (work.own_bytes) {
-        made->own = malloc(work.own_bytes);
+    made->own = malloc(work.own_bytes);
+    if (work.own_bytes)
         memcpy(made->own, work.own, work.own_bytes);
-    }
     *works->last = made;
     works->last = &made->next;
 }
