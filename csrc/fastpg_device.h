@@ -21,6 +21,17 @@
 #define FASTPG_DEVICE_SCRATCH_BYTES (A2600_SCREEN_BYTES + A26_VIEW_BYTES)
 #define FASTPG_DEVICE_ACTIONS 32
 
+/* A game of an array as it is played: a copy in the thread's own memory, or where it lies. */
+#ifdef FASTPG_DEVICE_COPY
+#define FASTPG_DEVICE_TAKE(game, place) \
+    a26_gym_t game##_copy, *const game = &game##_copy; \
+    A26_ASSIGN(*game, *(place))
+#define FASTPG_DEVICE_GIVE(game, place) A26_ASSIGN(*(place), *game)
+#else
+#define FASTPG_DEVICE_TAKE(game, place) a26_gym_t *const game = (place)
+#define FASTPG_DEVICE_GIVE(game, place) ((void)0)
+#endif
+
 /* What all games share. */
 typedef struct {
     a26_env_t powered; /* what a26_power_on gives */
@@ -68,15 +79,14 @@ A26_SLOW void fastpg_device_look(const fastpg_shared_t *shared, const tia_pictur
 A26_SLOW int32_t fastpg_device_begin(a26_gym_t *games, const fastpg_shared_t *shared, const a26_seed_t *seeds,
                                      uint8_t *scratch, uint16_t *views, int32_t n) {
     const a26_cartridge_t cartridge = fastpg_device_cartridge(shared);
-    a26_gym_t game;
     tia_picture_t picture;
-    A26_ASSIGN(game, games[n]);
+    FASTPG_DEVICE_TAKE(game, games + n);
     if (views)
         tia_begin_picture(&picture, scratch + (int64_t)n * FASTPG_DEVICE_SCRATCH_BYTES, 1);
-    a26_gym_reset(&game, &cartridge, &shared->powered, &shared->rules, seeds ? seeds + n : 0, views ? &picture : 0);
+    a26_gym_reset(game, &cartridge, &shared->powered, &shared->rules, seeds ? seeds + n : 0, views ? &picture : 0);
     if (views)
         fastpg_device_look(shared, &picture, views + (int64_t)n * FASTPG_DEVICE_WORDS);
-    A26_ASSIGN(games[n], game);
+    FASTPG_DEVICE_GIVE(game, games + n);
     return 1;
 }
 
@@ -93,27 +103,26 @@ A26_SLOW int32_t fastpg_device_play(a26_gym_t *games, const fastpg_shared_t *sha
                                     int32_t count, int32_t steps) {
     const a26_cartridge_t cartridge = fastpg_device_cartridge(shared);
     uint8_t *pixels = views ? scratch + (int64_t)n * FASTPG_DEVICE_SCRATCH_BYTES : 0;
-    a26_gym_t game;
     tia_picture_t picture, *drawn = views ? &picture : 0;
     int32_t ended = 0;
-    A26_ASSIGN(game, games[n]);
+    FASTPG_DEVICE_TAKE(game, games + n);
     for (int32_t t = 0; t < steps; t++) {
         const int64_t at = (int64_t)t * count + n;
         const uint32_t action = actions[at] < FASTPG_DEVICE_ACTIONS ? shared->emulator_action[actions[at]] : 0;
         if (drawn)
             tia_begin_picture(&picture, pixels, 1);
-        rewards[at] = (float)a26_gym_step(&game, &cartridge, &shared->rules, action, drawn);
-        ends[at] = fastpg_device_end(&game.env);
+        rewards[at] = (float)a26_gym_step(game, &cartridge, &shared->rules, action, drawn);
+        ends[at] = fastpg_device_end(&game->env);
         if (ends[at]) {
             ended++;
             if (drawn)
                 tia_begin_picture(&picture, pixels, 1);
-            a26_gym_reset(&game, &cartridge, &shared->powered, &shared->rules, 0, drawn);
+            a26_gym_reset(game, &cartridge, &shared->powered, &shared->rules, 0, drawn);
         }
         if (drawn)
             fastpg_device_look(shared, &picture, views + at * FASTPG_DEVICE_WORDS);
     }
-    A26_ASSIGN(games[n], game);
+    FASTPG_DEVICE_GIVE(game, games + n);
     return ended;
 }
 
@@ -123,15 +132,14 @@ A26_SLOW int32_t fastpg_device_step(a26_gym_t *games, const fastpg_shared_t *sha
                                     uint8_t *scratch, float *rewards, uint8_t *ends, uint16_t *views, int32_t n) {
     const a26_cartridge_t cartridge = fastpg_device_cartridge(shared);
     const uint32_t action = actions[n] < FASTPG_DEVICE_ACTIONS ? shared->emulator_action[actions[n]] : 0;
-    a26_gym_t game;
     tia_picture_t picture;
-    A26_ASSIGN(game, games[n]);
+    FASTPG_DEVICE_TAKE(game, games + n);
     tia_begin_picture(&picture, scratch + (int64_t)n * FASTPG_DEVICE_SCRATCH_BYTES, 1);
-    rewards[n] = (float)a26_gym_step(&game, &cartridge, &shared->rules, action, &picture);
-    ends[n] = fastpg_device_end(&game.env);
+    rewards[n] = (float)a26_gym_step(game, &cartridge, &shared->rules, action, &picture);
+    ends[n] = fastpg_device_end(&game->env);
     if (!ends[n])
         fastpg_device_look(shared, &picture, views + (int64_t)n * FASTPG_DEVICE_WORDS);
-    A26_ASSIGN(games[n], game);
+    FASTPG_DEVICE_GIVE(game, games + n);
     return ends[n];
 }
 

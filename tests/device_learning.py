@@ -17,7 +17,7 @@ from fastpg.device._graph import Replay
 from fastpg.device.network import DeviceNetwork
 from fastpg.device.optimizer import DeviceOptimizer, fraction_bits
 from fastpg.device.record import DeviceRecord
-from fastpg.device.shuffle import shuffled_samples
+from fastpg.device.shuffle import Minibatch, shuffled_samples
 from fastpg.kernels import get_backend
 from fastpg.kernels._cuda_jit import SIMULATED
 from fastpg.kernels._cuda_jit import cuda_module as cuda
@@ -191,6 +191,11 @@ LOSSES = {
 }
 
 
+def minibatch(samples):
+    """All of them, on the GPU."""
+    return Minibatch(cuda.to_device(samples), 0, len(samples))
+
+
 class Case:
     """Networks, entries as a model and on the GPU, and what is to be learned from them."""
 
@@ -212,7 +217,8 @@ class Case:
         """Of (w1, heads) as matrices of the order outside, float64, and whether rows lit."""
         chosen = cuda.to_device(self.samples if samples is None else samples)
         objective = Objective(loss.clip, loss.entropy, loss.value)
-        scale = optimizer._add_up(self.record.entries, chosen, *self.credit, objective, loss.scale)
+        batch = chosen, optimizer._start, len(chosen), *self.credit, objective
+        scale = optimizer._add_up(self.record.entries, *batch, loss.scale)
         gradient, outside = optimizer._gradient, optimizer.network.outside
         matrix = gradient.sums.copy_to_host()
         lit = np.repeat(gradient.touched.copy_to_host()[:, None] > 0, matrix.shape[1], axis=1)
@@ -300,15 +306,17 @@ def test_steps_captured_at_once_are_those_launched_one_by_one(monkeypatch):
         monkeypatch.setattr("fastpg.device.optimizer.Replay", replay)
         case = Case(*SIGHTS["stack of cells"])
         optimizer = DeviceOptimizer(case.network, ("mean", "square"))
-        samples, objective = case.samples, Objective(0.2, 0.01, 0.5, 1.0)
-        credit = case.credit
-        for step in range(8):
+        order, objective = cuda.to_device(case.samples), Objective(0.2, 0.01, 0.5, 1.0)
+        credit, rate = case.credit, 0.01
+        for step, first in enumerate((0, 5, 10, 13, 18, 4, 9, 0, 5)):  # some behind the one before
             if step == 4:
                 objective = objective._replace(entropy=0.1)
             if step == 6:
                 credit = cuda.to_device(2 * case.advantages), cuda.to_device(-case.returns)
-            batch = cuda.to_device(np.roll(samples, step)[: 3 if step in (2, 5) else 5])
-            optimizer.climb_adam(case.record, batch, *credit, objective, 0.01 / (1 + step))
+            if step == 7:
+                order, rate = cuda.to_device(case.samples[::-1].copy()), 0.005
+            batch = Minibatch(order, first, 3 if step in (2, 5) else 5)
+            optimizer.climb_adam(case.record, batch, *credit, objective, rate)
         results.append(optimizer.tensors() | case.network.tensors())
     for name, tensor in results[0].items():
         assert tensor.tobytes() == results[1][name].tobytes(), name
@@ -333,11 +341,11 @@ def test_what_is_not_finite_stops_all_steps(spoilt):
         case.credit[0].copy_to_device(np.full(6, 1e7, np.float32))
     optimizer = DeviceOptimizer(case.network, ("mean", "square"))
     before = optimizer.tensors()
-    batch = case.record, cuda.to_device(case.samples), *case.credit
-    optimizer.climb_adam(*batch, Objective(), 0.1)
+    optimizer.climb_adam(case.record, minibatch(case.samples), *case.credit, Objective(), 0.1)
     assert not optimizer.finite
     case.credit[0].copy_to_device(np.zeros(6, np.float32))
-    optimizer.climb_rmsprop(*batch[:3], 0.1, 0.9)
+    samples = cuda.to_device(case.samples)
+    optimizer.climb_rmsprop(case.record, samples, case.credit[0], 0.1, 0.9)
     assert not optimizer.finite
     for name, tensor in case.network.tensors().items():
         np.testing.assert_array_equal(tensor, tensors[name])
@@ -376,7 +384,7 @@ def test_adam_is_the_table_s_on_rows_that_lit(name):
         (w1, heads), rows = case.gradients(probe, loss, samples)
         longest = probe.norm() * 0.3
         objective = Objective(loss.clip, loss.entropy, loss.value, longest)
-        batch = case.record, cuda.to_device(samples), *case.credit
+        batch = case.record, minibatch(samples), *case.credit
         optimizer.climb_adam(*batch, objective, 0.01)
         after = network.tensors() | optimizer.tensors()
         assert after["updates"].tolist() == [step]
@@ -451,7 +459,7 @@ def test_both_learn_the_same(case):
     objective = Objective(0.2, 0.01, 0.5, 0.5)
     for _ in range(4):
         samples = rng.integers(0, 20, 12).astype(np.int32)
-        batch = case.record, cuda.to_device(samples), *case.credit
+        batch = case.record, minibatch(samples), *case.credit
         optimizer.climb_adam(*batch, objective, 1e-3)
         cpu.climb_adam(record, samples, case.advantages, case.returns, objective, 1e-3)
         assert optimizer.norm() == pytest.approx(cpu.core.norm(), rel=1e-4)
@@ -470,11 +478,13 @@ def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():
         case, rng = Case(Sight((0,), False, 1), 3, 5, 7, count=8), np.random.default_rng(0)
         network, optimizer = case.network, DeviceOptimizer(case.network, ("mean", "square"))
         for step in range(4):
-            batch = case.record, cuda.to_device(rng.integers(0, 8, 3).astype(np.int32))
+            record, samples = case.record, rng.integers(0, 8, 3).astype(np.int32)
             if step % 2:
-                optimizer.climb_adam(*batch, *case.credit, Objective(0.2, 0.01, 0.5), 1e-2)
+                batch = record, minibatch(samples), *case.credit
+                optimizer.climb_adam(*batch, Objective(0.2, 0.01, 0.5), 1e-2)
             else:
-                optimizer.climb_rmsprop(*batch, case.credit[0], 1e-2, 0.9)
+                batch = record, cuda.to_device(samples), case.credit[0]
+                optimizer.climb_rmsprop(*batch, 1e-2, 0.9)
             if saved:
                 host, cpu = case.host, make_optimizer(case.host)
                 host.load(network.tensors())

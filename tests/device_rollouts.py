@@ -156,8 +156,9 @@ def test_minibatches_are_the_cpu_s():
     wanted, got = list(host.minibatches(8, 10, keys)), list(device.minibatches(8, 10, keys))
     place = dict(zip(device.samples(8).tolist(), host.samples(8).tolist(), strict=True))
     assert [len(part) for part in wanted] == [10, 10, 4]
-    for a, b in zip(wanted, got, strict=True):
-        assert sorted(place[entry] for entry in b.copy_to_host().tolist()) == a.tolist()
+    for a, (order, first, size) in zip(wanted, got, strict=True):
+        taken = order.copy_to_host()[first : first + size].tolist()
+        assert sorted(place[entry] for entry in taken) == a.tolist()
 
 
 # ---- whole episodes --------------------------------------------------------------------------

@@ -41,13 +41,14 @@ ARGUMENTS = {
     "record": RECORD,
     "gradient": GRADIENT,
     "blocks": BLOCKS,
-    **dict.fromkeys(("chosen", "samples", "twins"), INTS),
+    **dict.fromkeys(("chosen", "order", "samples", "twins"), INTS),
     **dict.fromkeys(("hidden", "heads", "weights", "means", "squares"), ROWS),
     **dict.fromkeys(("advantages", "returns", "rates"), FLOATS),
     **dict.fromkeys(("unit", "scale", "share", "longest"), types.float64),
     **dict.fromkeys(("rate", "epsilon", "decay", "keep1", "keep2"), types.float32),
+    "progress": types.int64[::1],
     **dict.fromkeys(("updates", "games", "steps", "carry"), types.int64),
-    **dict.fromkeys(("past", "inputs", "rows", "cell"), types.int64),
+    **dict.fromkeys(("past", "inputs", "rows", "cell", "first", "size"), types.int64),
     **dict.fromkeys(("norms", "totals"), DOUBLES),
     "statistics": types.float64[:, ::1],
     "updated": types.uint32[::1],
@@ -64,8 +65,8 @@ KERNELS = {
     if "cuda" in value.py_func.__code__.co_names and not value.targetoptions["device"]
 }
 NAMES = [
-    *("add_up", "evaluate", "forget", "begin_step", "add_gradients", "run_down", "join", "fold"),
-    *("judge", "adam", "rmsprop", "shuffle"),
+    *("add_up", "evaluate", "forget", "seek", "advance", "add_gradients", "run_down", "join"),
+    *("fold", "judge", "adam", "rmsprop", "shuffle"),
 ]
 
 

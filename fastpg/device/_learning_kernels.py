@@ -1,7 +1,7 @@
 """The kernels of :class:`fastpg.device.optimizer.DeviceOptimizer`, in the order of their launches.
 
-All but :func:`forget` and :func:`judge`, which have one block, are launched with ``BLOCKS`` blocks
-of ``THREADS``.
+Those that set a few numbers, and :func:`judge`, have one block, all others ``BLOCKS`` blocks of
+``THREADS``.
 """
 
 import math
@@ -17,6 +17,7 @@ from fastpg.kernels.spec import VIEW_SIDE
 
 STATISTICS = 4  # of samples: _gradients.py has their places
 NORM, FACTOR = 4, 5  # places behind them in `totals`
+FIRST, UPDATES = 0, 1  # places in `progress`: of a minibatch in its order, of updates so far
 AT_ONCE = 8  # rows that a thread has on their way
 
 
@@ -28,25 +29,37 @@ def forget(totals):
 
 
 @kernel
-def begin_step(samples, chosen, rates, rate, epsilon):
-    """Put where the launches of a step of Adam look what is new in it: samples, rate, epsilon."""
-    for i in range(cuda.grid(1), samples.shape[0], cuda.gridsize(1)):
-        chosen[i] = samples[i]
-    if cuda.grid(1) == 0:
-        rates[0], rates[1] = rate, epsilon
+def seek(progress, first, updates):
+    """Set where the next minibatch begins, and how many updates there were."""
+    if cuda.threadIdx.x == 0:
+        progress[FIRST], progress[UPDATES] = first, updates
 
 
 @kernel
-def add_gradients(net, record, gradient, blocks, chosen, advantages, returns, objective, unit):
-    """Add up the gradients of the entries ``chosen``; a block has one at a time."""
+def advance(progress, rates, size, rate, epsilon, keep1, keep2):
+    """Go on to the next step of Adam, behind a minibatch; what its rate and epsilon are."""
+    if cuda.threadIdx.x == 0:
+        progress[FIRST] += size
+        progress[UPDATES] += 1
+        updates = np.float64(progress[UPDATES])
+        second = math.sqrt(1.0 - math.pow(keep2, updates))
+        rates[0] = rate * second / (1.0 - math.pow(keep1, updates))
+        rates[1] = epsilon * second
+
+
+@kernel
+def add_gradients(
+    net, record, gradient, blocks, order, progress, size, advantages, returns, objective, unit
+):
+    """Add up the gradients of ``size`` entries of an order; a block has one at a time."""
     block = cuda.blockIdx.x
     hidden, heads = blocks.hidden[block], blocks.heads[block]
     statistics = blocks.statistics[block]
     if cuda.threadIdx.x == 0:
         for k in range(STATISTICS):
             statistics[k] = 0.0
-    for i in range(block, chosen.shape[0], cuda.gridDim.x):
-        entry = np.int64(chosen[i])
+    for i in range(block, size, cuda.gridDim.x):
+        entry = np.int64(order[progress[FIRST] + i])
         forward(net, record, entry, hidden, heads)
         if cuda.threadIdx.x == 0:
             loss(net, record, entry, advantages, returns, objective, heads, statistics)

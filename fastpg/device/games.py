@@ -29,7 +29,7 @@ from fastpg.device.memory import VIEW_BYTES, require_room_to_train
 from fastpg.device.network import DeviceNetwork
 from fastpg.device.pong import DevicePong, free_and_fixed_bytes
 from fastpg.device.record import MOST_TILES, DeviceRecord
-from fastpg.device.shuffle import shuffled_samples
+from fastpg.device.shuffle import Minibatch, shuffled_samples
 from fastpg.envs.rules import Rules
 from fastpg.games import GameRows, PlayedEpisodes, PlayedSteps
 from fastpg.keeping import Kept
@@ -102,6 +102,7 @@ class DeviceGames(GameRows):
             hidden=cuda.device_array((self._blocks, network.hidden), np.float32),
         )
         self._record: Any = None
+        self._order: Any = None  # of the samples that minibatches are of
         self._row = self.carry  # of the frames to act upon
 
     @property
@@ -292,11 +293,17 @@ class DeviceGames(GameRows):
         )
         return standard, returns
 
-    def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[Any]:
-        """See :class:`GameRows`: the same samples as on the CPU, on the GPU, in shuffled order."""
-        order = shuffled_samples(self.games, steps, self.carry, keys)
-        for at in range(0, steps * self.games, size):
-            yield order[at : at + size]
+    def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[Minibatch]:
+        """See :class:`GameRows`: the same samples as on the CPU, in shuffled order.
+
+        They lie in the same array each time.
+        """
+        count = steps * self.games
+        if self._order is None or self._order.shape[0] != count:
+            self._order = cuda.device_array((count,), np.int32)
+        shuffled_samples(self.games, steps, self.carry, keys, self._order)
+        for at in range(0, count, size):
+            yield Minibatch(self._order, at, min(size, count - at))
 
     # ---- keeping -----------------------------------------------------------------------------
 

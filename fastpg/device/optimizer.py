@@ -1,6 +1,5 @@
 """Learning on the GPU: the twin of :class:`fastpg.tiles.Optimizer`."""
 
-import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from fastpg.device._graph import Replay
 from fastpg.device._network_kernels import BLOCKS, THREADS
 from fastpg.device.network import DeviceNetwork
 from fastpg.device.record import DeviceRecord, Entries
+from fastpg.device.shuffle import Minibatch
 from fastpg.kernels._cuda_jit import cuda, typed
 from fastpg.tiles import SUMS, Objective
 
@@ -93,7 +93,7 @@ class DeviceOptimizer:
         """
         self.network, self.moments, self.updates = network, moments, 0
         self._typed: dict[Any, Any] = {}
-        self._batches: dict[int, tuple[Any, Replay]] = {}
+        self._replays: dict[int, Replay] = {}  # by the minibatch's size
         shape = rows, units = network.weights.shape
         touched = np.zeros(rows, np.uint8)
         touched[network.rows :] = 1
@@ -116,7 +116,10 @@ class DeviceOptimizer:
         self._norms = _zeros(BLOCKS, np.float64)  # of blocks, sums of squares
         # the sums for the log, the gradient's norm, its factor
         self._totals = _zeros(len(SUMS) + 2, np.float64)
-        self._rates = _zeros(2, np.float32)  # of Adam's next step: its size, its epsilon
+        self._rates = _zeros(2, np.float32)  # of Adam's step: its size, its epsilon
+        self._start = _zeros(2, np.int64)
+        self._progress = _zeros(2, np.int64)  # where the next step's samples begin, and updates
+        self._known = 0, 0  # its numbers
 
     def _launch(self, kernel: Any, *arguments: Any, blocks: int = BLOCKS, stream: Any = 0) -> None:
         """Launch a kernel; it is typed by the arguments of the first time."""
@@ -144,7 +147,7 @@ class DeviceOptimizer:
     def climb_adam(
         self,
         record: DeviceRecord,
-        samples: Any,
+        samples: Minibatch,
         advantages: Any,
         returns: Any,
         objective: Objective,
@@ -154,34 +157,33 @@ class DeviceOptimizer:
 
         Args:
             record: what was played.
-            samples: (B,) int32 on the GPU, entries of it.
+            samples: entries of it.
             advantages: float32 on the GPU, of all entries.
             returns: float32 on the GPU, of all entries.
             objective: what to climb.
             learning_rate: the step size.
         """
-        self.updates += 1
-        beta1, beta2 = (float(np.float32(beta)) for beta in _BETAS)
-        second = math.sqrt(1 - beta2**self.updates)
-        rate = learning_rate * second / (1 - beta1**self.updates)
-        rates = map(np.float32, (rate, _ADAM_EPSILON * second))
-        count = samples.shape[0]
-        if count not in self._batches:
-            self._batches[count] = cuda.device_array((count,), np.int32), Replay()
-        chosen, replay = self._batches[count]
-        self._launch(kernels.begin_step, samples, chosen, self._rates, *rates)
-        entries = record.entries
+        if self._known != (samples.first, self.updates):
+            self._launch(kernels.seek, self._progress, samples.first, self.updates, blocks=1)
+        entries, weights, size = record.entries, self.network.weights, samples.size
+        batch = samples.order, self._progress, size, advantages, returns, objective
+        keep1, keep2 = map(np.float32, _BETAS)
 
         def launch(stream: Any) -> None:
-            batch = entries, chosen, advantages, returns, objective
-            scale = self._add_up(*batch, 1.0 / count, stream)
-            moments, weights = self._moments, self.network.weights
-            state = weights, self._gradient, moments.mean, moments.square, self._totals
-            kept = np.float32(beta1), np.float32(beta2)
-            self._launch(kernels.adam, *state, self._rates, scale, *kept, stream=stream)
+            scale = self._add_up(entries, *batch, 1.0 / size, stream)
+            numbers = size, learning_rate, _ADAM_EPSILON, float(keep1), float(keep2)
+            own = {"blocks": 1, "stream": stream}
+            self._launch(kernels.advance, self._progress, self._rates, *numbers, **own)
+            moments = self._moments.mean, self._moments.square, self._totals, self._rates
+            state = weights, self._gradient, *moments
+            self._launch(kernels.adam, *state, scale, keep1, keep2, stream=stream)
             self.network.changed(self._gradient.touched, stream)
 
-        replay(launch, (entries, advantages, returns), objective)
+        replay = self._replays.setdefault(size, Replay())
+        arrays = entries, samples.order, advantages, returns
+        replay(launch, arrays, (*objective, learning_rate))
+        self.updates += 1
+        self._known = samples.first + size, self.updates
 
     def climb_rmsprop(
         self,
@@ -192,7 +194,8 @@ class DeviceOptimizer:
         decay: float,
     ) -> None:
         """One step of RMSProp along sum_t w_t grad log pi; ``weights`` w of all entries."""
-        scale = self._add_up(record.entries, samples, weights, weights, Objective(), 1.0)
+        batch = samples, self._start, samples.shape[0], weights, weights
+        scale = self._add_up(record.entries, *batch, Objective(), 1.0)
         self.updates += 1
         numbers = map(np.float32, (learning_rate, decay, _RMSPROP_EPSILON))
         moments, own = self._moments, self.network.weights
@@ -203,7 +206,9 @@ class DeviceOptimizer:
     def _add_up(
         self,
         entries: Entries,
-        samples: Any,
+        order: Any,
+        progress: Any,
+        size: int,
         advantages: Any,
         returns: Any,
         objective: Objective,
@@ -214,7 +219,9 @@ class DeviceOptimizer:
 
         Args:
             entries: of the record.
-            samples: as :meth:`climb_adam`.
+            order: samples, on the GPU.
+            progress: where in it they begin, on the GPU.
+            size: how many there are.
             advantages: as :meth:`climb_adam`.
             returns: as :meth:`climb_adam`.
             objective: as :meth:`climb_adam`.
@@ -223,11 +230,11 @@ class DeviceOptimizer:
         """
         network, gradient, blocks = self.network, self._gradient, self._blocks
         paired = network.twins is not None
-        unit = 2.0 ** fraction_bits(samples.shape[0], network.cell, paired)
+        unit = 2.0 ** fraction_bits(size, network.cell, paired)
         scale = weight / unit
         weights = tuple(map(float, objective[:3]))
         launch = partial(self._launch, stream=stream)
-        batch = samples, advantages, returns, weights, unit
+        batch = order, progress, size, advantages, returns, weights, unit
         launch(kernels.add_gradients, network.layers, entries, gradient, blocks, *batch)
         launch(kernels.run_down, gradient, network.layers.past, network.inputs)
         if paired:

@@ -1,6 +1,6 @@
 """Minibatches on the GPU: samples in the order of csrc/fastpg_shuffle.h, each found by itself."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,20 @@ from fastpg.device._network_kernels import BLOCKS, THREADS
 from fastpg.kernels._cuda_jit import cuda, device, kernel
 
 _LOW = np.uint64(0xFFFFFFFF)
+
+
+class Minibatch(NamedTuple):
+    """Samples that lie one behind the other in an array.
+
+    Attributes:
+        order: (all,) int32 on the GPU, entries of a record.
+        first: the place of the first.
+        size: how many there are.
+    """
+
+    order: Any
+    first: int
+    size: int
 
 
 @device
@@ -51,7 +65,7 @@ def shuffle(keys, games, steps, carry, samples):
         samples[i] = (carry + number % steps) * games + number // steps
 
 
-def shuffled_samples(games: int, steps: int, carry: int, keys: np.ndarray) -> Any:
+def shuffled_samples(games: int, steps: int, carry: int, keys: np.ndarray, out: Any = None) -> Any:
     """All samples of some steps of the games once, in the order of the CPU's minibatches.
 
     Args:
@@ -59,6 +73,7 @@ def shuffled_samples(games: int, steps: int, carry: int, keys: np.ndarray) -> An
         steps: T, of each game.
         carry: the record's steps before them.
         keys: (SHUFFLE_KEYS,) uint32.
+        out: where they are written to, as what is returned; None: to a new array.
 
     Returns:
         (N * T,) int32 on the GPU, entries of a :class:`fastpg.device.record.DeviceRecord`: at each
@@ -72,7 +87,7 @@ def shuffled_samples(games: int, steps: int, carry: int, keys: np.ndarray) -> An
         raise ValueError(f"keys: expected ({SHUFFLE_KEYS},) uint32, got {keys.shape} {keys.dtype}")
     if not 0 < games * (carry + steps) < 2**31:
         raise ValueError(f"games, steps: expected 1 to 2**31 - 1 entries, got {games}, {steps}")
-    samples = cuda.device_array((games * steps,), np.int32)
+    samples = cuda.device_array((games * steps,), np.int32) if out is None else out
     # by value: a copy to the GPU would wait until it is idle
     shuffle[BLOCKS, THREADS](tuple(keys), games, steps, carry, samples)
     return samples
