@@ -183,6 +183,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--games-a-block", type=int, choices=range(1, 33), metavar="1..32", help="not as chosen"
     )
+    parser.add_argument(
+        "--copy-games",
+        action="store_true",
+        help="to threads' own memory; compiles anew",
+    )
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/GPU.md")
     return parser.parse_args()
 
@@ -200,6 +205,8 @@ def main() -> None:
         sys.exit(f"benchmarks.gpu: {error}")
     if arguments.registers:
         _compiler.MOST_REGISTERS = arguments.registers
+    if arguments.copy_games:
+        _compiler.OPTIONS += ("-DFASTPG_DEVICE_COPY",)
     _spread.FIXED = arguments.games_a_block
     name, lines = about(cuda, SIMULATED)
     out = arguments.out or RESULTS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".md")

@@ -13,7 +13,7 @@ import pytest
 from fastpg._training import SHUFFLE_KEYS, shuffled
 from fastpg.device import _network_kernels as kernels
 from fastpg.device._gradients import LARGEST
-from fastpg.device._graph import Replay
+from fastpg.device._graph import Replays
 from fastpg.device.network import DeviceNetwork
 from fastpg.device.optimizer import DeviceOptimizer, fraction_bits
 from fastpg.device.record import DeviceRecord
@@ -297,13 +297,13 @@ def test_the_order_of_samples_changes_no_bit():
 def test_steps_captured_at_once_are_those_launched_one_by_one(monkeypatch):
     """With other samples, other numbers of them, another objective, other arrays."""
 
-    class OneByOne(Replay):
-        def __call__(self, launch, arrays, numbers):
-            launch(cuda.default_stream())
+    class OneByOne(Replays):
+        def __call__(self, group, launch, arrays, numbers):
+            launch(0)
 
     results = []
-    for replay in (Replay, OneByOne):
-        monkeypatch.setattr("fastpg.device.optimizer.Replay", replay)
+    for replays in (Replays, OneByOne):
+        monkeypatch.setattr("fastpg.device.optimizer.Replays", replays)
         case = Case(*SIGHTS["stack of cells"])
         optimizer = DeviceOptimizer(case.network, ("mean", "square"))
         order, objective = cuda.to_device(case.samples), Objective(0.2, 0.01, 0.5, 1.0)
@@ -320,6 +320,23 @@ def test_steps_captured_at_once_are_those_launched_one_by_one(monkeypatch):
         results.append(optimizer.tensors() | case.network.tensors())
     for name, tensor in results[0].items():
         assert tensor.tobytes() == results[1][name].tobytes(), name
+
+
+def test_after_a_step_that_was_broken_off_the_next_knows_its_place(monkeypatch):
+    case = Case(Sight((0,)), 3, 2, 0, count=6)
+    optimizer = DeviceOptimizer(case.network, ("mean", "square"))
+
+    def step(first):
+        batch = Minibatch(cuda.to_device(case.samples), first, 4)
+        optimizer.climb_adam(case.record, batch, *case.credit, Objective(0.2, 0.01, 0.5), 0.01)
+        return optimizer._progress.copy_to_host().tolist()
+
+    with monkeypatch.context() as broken:
+        broken.setattr(case.network, "changed", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            step(0)
+    assert optimizer.updates == 0
+    assert [step(0), step(4), step(2)] == [[4, 1], [8, 2], [6, 3]]
 
 
 def test_no_sum_can_overflow():

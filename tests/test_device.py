@@ -107,7 +107,7 @@ def test_the_largest_number_fits_and_one_more_does_not(steps, views):
 def test_stacks_are_set_aside_for_all_threads():
     h100 = SimpleNamespace(MULTIPROCESSOR_COUNT=132, MAX_THREADS_PER_MULTIPROCESSOR=2048)
     fixed = memory.fixed_bytes(h100)
-    assert fixed == 132 * 2048 * 8192 + (4 << 20)
+    assert fixed == 132 * 2048 * 2304 + (4 << 20)
     assert most_environments(80 << 30, fixed=fixed) > 65536
 
 

@@ -56,6 +56,7 @@ ARGUMENTS = {
     "objective": types.UniTuple(types.float64, 3),
     "keys": types.UniTuple(types.uint32, SHUFFLE_KEYS),
 }
+OTHERS = {"advance": dict.fromkeys(("rate", "epsilon", "keep1", "keep2"), types.float64)}
 KERNELS = {
     name: value
     for module in (_network_kernels, _learning_kernels, shuffle)
@@ -89,14 +90,15 @@ def test_kernels_assemble_without_spills(name, capability, tmp_path, monkeypatch
     device = SimpleNamespace(compute_capability=capability)
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
     function = KERNELS[name].py_func
-    signature = tuple(ARGUMENTS[name] for name in inspect.signature(function).parameters)
+    arguments = ARGUMENTS | OTHERS.get(name, {})
+    signature = tuple(arguments[name] for name in inspect.signature(function).parameters)
     code, _ = cuda.compile(function, signature, device=False, abi="numba", cc=capability)
     target = "sm_{}{}".format(*capability)
     assert f".target {target}" in code
     assert not re.search(r"\.local\s", code), "memory of a thread: an array is not in registers"
     called = set(re.findall(r"call\.uni[^;]*?(\w+),\s*\(", code))
     assert called <= {"__internal_accurate_pow"}, "a device function is not inlined"
-    assert not called or name == "rmsprop"
+    assert not called or name in ("rmsprop", "advance")
     report = assembled(code, target, tmp_path)
     assert " 0 bytes spill stores, 0 bytes spill loads" in report
     registers = int(re.search(r"Used (\d+) registers", report)[1])

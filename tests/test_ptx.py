@@ -44,6 +44,8 @@ def test_what_is_right_passes(options):
         ("race", "what another thread"),
         ("shared by blocks", "writes what another thread writes"),
         ("beyond", "accesses memory that is not allocated"),
+        ("beyond small", "accesses memory that is not allocated"),
+        ("read by several", "what another thread"),
         ("without some", "is not at the barrier at which others wait"),
     ],
 )

@@ -4,49 +4,57 @@ numba looks at each array that a kernel takes anew in each launch. For all launc
 that takes the host longer than they take the GPU.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Any
 
-from fastpg.kernels._cuda_jit import SIMULATED, cuda
+from fastpg.kernels._cuda_jit import SIMULATED
+
+DEFAULT_STREAM = 0
 
 
-class Replay:
-    """What has been launched once is captured, and launched as that from then on."""
+class Replays:
+    """Groups of launches, each captured as a graph, and launched as that from then on."""
 
     def __init__(self) -> None:
-        self._launch_all: Callable[[], None] | None = None
+        self._graphs: dict[Hashable, Callable[[], None]] = {}
         self._loaded = False
         self._arrays: tuple[Any, ...] = ()
         self._numbers: tuple[Any, ...] = ()
 
     def __call__(
-        self, launch: Callable[[Any], None], arrays: tuple[Any, ...], numbers: tuple[Any, ...]
+        self,
+        group: Hashable,
+        launch: Callable[[Any], None],
+        arrays: tuple[Any, ...],
+        numbers: tuple[Any, ...],
     ) -> None:
         """Launch kernels on the default stream: those that ``launch`` launches on a stream given.
 
         Args:
-            launch: called only if the rest is not as it was the last time.
+            group: which ones.
+            launch: called if they are not known yet, or the rest is not what it was.
             arrays: all that its launches take which is not always the same, compared by identity:
-                arrays, and what refers to some.
+                arrays, and what refers to some. Kept until others come: a graph has addresses.
             numbers: the rest of it, compared by value.
         """
         if not self._loaded:  # a kernel's first launch compiles and loads it
-            launch(cuda.default_stream())
+            launch(DEFAULT_STREAM)
             self._loaded = True
             return
-        known = len(arrays) == len(self._arrays) and numbers == self._numbers
-        if not known or any(a is not b for a, b in zip(arrays, self._arrays, strict=True)):
-            self._launch_all = None
-        if self._launch_all is None:
-            self._launch_all = _captured(launch)
-            self._arrays, self._numbers = arrays, numbers  # kept alive: their addresses are in it
-        self._launch_all()
+        known = tuple(map(id, arrays)), numbers
+        if known != (tuple(map(id, self._arrays)), self._numbers):
+            self._graphs.clear()
+            self._arrays, self._numbers = arrays, numbers
+        if group not in self._graphs:
+            self._graphs[group] = _captured(launch)
+        self._graphs[group]()
 
 
 def _captured(launch: Callable[[Any], None]) -> Callable[[], None]:
     """What launches all of it on the default stream at once; the simulator has no graphs."""
     if SIMULATED:
-        return lambda: launch(cuda.default_stream())
+        return lambda: launch(DEFAULT_STREAM)
     from cuda.core import Device, Stream
 
     device = Device()
@@ -55,7 +63,10 @@ def _captured(launch: Callable[[Any], None]) -> Callable[[], None]:
     try:
         launch(builder)
         graph = builder.end_building().complete()
-    finally:
-        builder.close()
-    stream = Stream.from_handle(0)
+    except BaseException:
+        with suppress(Exception):  # of a capture that is broken off: the first error says why
+            builder.close()
+        raise
+    builder.close()
+    stream = Stream.from_handle(DEFAULT_STREAM)
     return lambda: graph.launch(stream)

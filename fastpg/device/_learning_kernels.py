@@ -58,8 +58,9 @@ def add_gradients(
     if cuda.threadIdx.x == 0:
         for k in range(STATISTICS):
             statistics[k] = 0.0
-    for i in range(block, size, cuda.gridDim.x):
-        entry = np.int64(order[progress[FIRST] + i])
+    first = progress[FIRST]
+    for i in range(first + block, first + size, cuda.gridDim.x):
+        entry = np.int64(order[i])
         forward(net, record, entry, hidden, heads)
         if cuda.threadIdx.x == 0:
             loss(net, record, entry, advantages, returns, objective, heads, statistics)

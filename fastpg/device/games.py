@@ -102,7 +102,9 @@ class DeviceGames(GameRows):
             hidden=cuda.device_array((self._blocks, network.hidden), np.float32),
         )
         self._record: Any = None
-        self._order: Any = None  # of the samples that minibatches are of
+        # what updates look at lies where it lay, for as long as its size is the same
+        self._order: Any = None
+        self._credit: tuple[Any, Any] | None = None
         self._row = self.carry  # of the frames to act upon
 
     @property
@@ -128,9 +130,6 @@ class DeviceGames(GameRows):
         entries = self._record.entries
         for array in (entries.counts, entries.ages, entries.actions):
             array.copy_to_device(np.zeros(array.shape, array.dtype))
-        self._standard, self._returns = (
-            cuda.device_array((steps * self.games,), np.float32) for _ in range(2)
-        )
 
     def _launch(self, kernel: Any, things: int, *arguments: Any) -> None:
         """Launch a thread for each of so many things, or for several."""
@@ -280,7 +279,11 @@ class DeviceGames(GameRows):
         """See :class:`GameRows`; both on the GPU, the same arrays each time."""
         record, carry, size = self.record, self.carry, steps * self.games
         raw, rewards = (cuda.device_array((steps, self.games), np.float32) for _ in range(2))
-        standard, returns = self._standard, self._returns
+        whole = record.steps * self.games
+        if self._credit is None or self._credit[0].shape[0] != whole:
+            one, other = (cuda.device_array((whole,), np.float32) for _ in range(2))
+            self._credit = one, other
+        standard, returns = self._credit
         dealt, ends = (record.rows(name, carry, steps) for name in ("rewards", "ends"))
         weighted = dealt.reshape(size), np.float32(lost_weight), rewards.reshape(size)
         self._launch(row_kernels.weighted, size, *weighted)

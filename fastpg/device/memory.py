@@ -32,7 +32,7 @@ from fastpg._emulator import SCRATCH_BYTES, SNAPSHOT_BYTES
 VIEW_BYTES = 800
 STEP_BYTES = 6  # action, reward, end
 SEED_BYTES = 64  # of a reset, rounded up
-STACK_BYTES = 8 * 1024  # of a thread; tests/test_device_compile.py compares it with the code's
+STACK_BYTES = 2304  # of a thread; tests/test_device_compile.py compares it with the code's
 SHARED_BYTES = 4 << 20  # the code and what games share, rounded up
 PLAYER_BYTES = VIEW_BYTES + 25 + 3 * 17  # streams, steps, between, left; the kept ones'
 TAIL_BYTES = 68

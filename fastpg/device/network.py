@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastpg.device import _network_kernels as kernels
+from fastpg.device._graph import DEFAULT_STREAM
 from fastpg.device.memory import require_room_to_learn
 from fastpg.device.pong import free_and_fixed_bytes
 from fastpg.kernels._cuda_jit import cuda, typed
@@ -120,7 +121,7 @@ class DeviceNetwork:
         )
         self.changed(cuda.to_device(np.ones(self.rows, np.uint8)))
 
-    def changed(self, rows: Any, stream: Any = 0) -> None:
+    def changed(self, rows: Any, stream: Any = DEFAULT_STREAM) -> None:
         """To be called after changes of ``weights``; ``rows`` (rows or more,) uint8: which."""
         if self.cell:
             if self._add_up is None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastpg.device import _learning_kernels as kernels
 from fastpg.device._gradients import LARGEST
-from fastpg.device._graph import Replay
+from fastpg.device._graph import DEFAULT_STREAM, Replays
 from fastpg.device._network_kernels import BLOCKS, THREADS
 from fastpg.device.network import DeviceNetwork
 from fastpg.device.record import DeviceRecord, Entries
@@ -93,7 +93,7 @@ class DeviceOptimizer:
         """
         self.network, self.moments, self.updates = network, moments, 0
         self._typed: dict[Any, Any] = {}
-        self._replays: dict[int, Replay] = {}  # by the minibatch's size
+        self._replays = Replays()
         shape = rows, units = network.weights.shape
         touched = np.zeros(rows, np.uint8)
         touched[network.rows :] = 1
@@ -119,9 +119,11 @@ class DeviceOptimizer:
         self._rates = _zeros(2, np.float32)  # of Adam's step: its size, its epsilon
         self._start = _zeros(2, np.int64)
         self._progress = _zeros(2, np.int64)  # where the next step's samples begin, and updates
-        self._known = 0, 0  # its numbers
+        self._known: tuple[int, int] | None = 0, 0  # its numbers, unless a step was broken off
 
-    def _launch(self, kernel: Any, *arguments: Any, blocks: int = BLOCKS, stream: Any = 0) -> None:
+    def _launch(
+        self, kernel: Any, *arguments: Any, blocks: int = BLOCKS, stream: Any = DEFAULT_STREAM
+    ) -> None:
         """Launch a kernel; it is typed by the arguments of the first time."""
         if kernel not in self._typed:
             self._typed[kernel] = typed(kernel, *arguments)
@@ -171,7 +173,7 @@ class DeviceOptimizer:
 
         def launch(stream: Any) -> None:
             scale = self._add_up(entries, *batch, 1.0 / size, stream)
-            numbers = size, learning_rate, _ADAM_EPSILON, float(keep1), float(keep2)
+            numbers = size, float(learning_rate), _ADAM_EPSILON, float(keep1), float(keep2)
             own = {"blocks": 1, "stream": stream}
             self._launch(kernels.advance, self._progress, self._rates, *numbers, **own)
             moments = self._moments.mean, self._moments.square, self._totals, self._rates
@@ -179,9 +181,9 @@ class DeviceOptimizer:
             self._launch(kernels.adam, *state, scale, keep1, keep2, stream=stream)
             self.network.changed(self._gradient.touched, stream)
 
-        replay = self._replays.setdefault(size, Replay())
         arrays = entries, samples.order, advantages, returns
-        replay(launch, arrays, (*objective, learning_rate))
+        self._known = None
+        self._replays(size, launch, arrays, (*objective, learning_rate))
         self.updates += 1
         self._known = samples.first + size, self.updates
 
@@ -213,7 +215,7 @@ class DeviceOptimizer:
         returns: Any,
         objective: Objective,
         weight: float,
-        stream: Any = 0,
+        stream: Any = DEFAULT_STREAM,
     ) -> float:
         """The samples' gradient; returns what its integers are to be multiplied by.
 

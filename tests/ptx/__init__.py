@@ -5,13 +5,14 @@
 from driver.c, blocks.c and memory.c) whose memory is the process's own, and a linker that makes
 code for the CPU from the PTX of which a GPU's would be made (build.py, translate.py, ptx.h). All
 else is as on a GPU: numba-cuda, its compilers, launches, streams, CUDA graphs. Threads of a block
-run one after the other from barrier to barrier, in a random order, and so do blocks.
+run one after the other from barrier to barrier, each time in another order, and so do blocks.
 
 ``--check`` looks at each access to memory and ends the process at one outside of what is allocated,
 at an address that is no multiple of its size, or at two in a launch that nothing keeps apart.
 ``--order SEED`` takes another order. ``--idle`` launches nothing, to see what the host takes.
 
-Not seen are: what the GPU's assembler makes of PTX, what instructions lose that approximate (they
-are exact here), several streams at once, and the GPU's time. It needs gcc on x86-64 and the
-``cuda`` extra; build.py keeps what it compiles in the folder for temporary files.
+Not seen are: what the GPU's assembler makes of PTX, what instructions lose that approximate (here
+they are C's functions), several streams at once, and the GPU's time. Only one thread of the host
+may use it. It needs gcc on x86-64 and the ``cuda`` extra; build.py keeps what it compiles, and the
+PTX that messages name, in a folder for temporary files.
 """

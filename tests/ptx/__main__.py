@@ -12,29 +12,33 @@ from tests.ptx.build import driver
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def before(name: str, *folders: Path) -> str:
+    """A variable of the environment with more folders in front."""
+    return ":".join([*map(str, folders), *filter(None, [os.getenv(name)])])
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="look at each access to memory")
-    parser.add_argument("--order", default="0", help="of threads and blocks: a seed")
+    parser.add_argument("--order", type=int, default=0, help="of threads and blocks: a seed")
     parser.add_argument("--idle", action="store_true", help="launch nothing")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     if not arguments.command:
         parser.error("COMMAND: expected a command to run, got none")
     library = driver()
-    paths = [str(ROOT / "tests/ptx/site"), str(ROOT), *filter(None, [os.getenv("PYTHONPATH")])]
     with tempfile.TemporaryDirectory() as caches:
         changed = {
-            "LD_LIBRARY_PATH": f"{library.parent}:{os.getenv('LD_LIBRARY_PATH', '')}",
+            "LD_LIBRARY_PATH": before("LD_LIBRARY_PATH", library.parent),
             "NUMBA_CUDA_DRIVER": str(library),
             "NUMBA_ENABLE_CUDASIM": "0",
-            "PYTHONPATH": ":".join(paths),
+            "PYTHONPATH": before("PYTHONPATH", ROOT / "tests/ptx/site", ROOT),
             # what would be kept of kernels names libraries of this command
             "NUMBA_CACHE_DIR": caches,
             "FASTPG_CACHE_DIR": caches,
             "PTX_CHECK": "1" if arguments.check else "",
-            "PTX_ORDER": arguments.order,
+            "PTX_ORDER": str(arguments.order),
             "PTX_IDLE": "1" if arguments.idle else "",
         }
         ran = subprocess.run(arguments.command, env={**os.environ, **changed}, check=False)

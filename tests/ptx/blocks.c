@@ -53,6 +53,15 @@ static void live(void) {
     }
 }
 
+static void make_stacks(void) {
+    const size_t bytes = (size_t)BLOCK_THREADS * STACK_BYTES;
+    stacks = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stacks == MAP_FAILED)
+        abort();
+    for (int i = 0; i < BLOCK_THREADS; i++) /* below each: none, for who needs more */
+        mprotect(stacks + (size_t)i * STACK_BYTES, 4096, PROT_NONE);
+}
+
 /* Go on with a thread until it waits or ends. */
 static void resume(uint32_t number) {
     current = coroutines + number;
@@ -72,6 +81,8 @@ static void resume(uint32_t number) {
 
 uint32_t gpu_wait(gpu_thread_t *thread, uint32_t barrier, uint32_t is) {
     coroutine_t *own = coroutines + thread->number;
+    if (!running->waits)
+        gpu_stop(thread, "waits in a function of another text of PTX than its kernel's", "its kernel", 0);
     own->state = WAITS, own->barrier = barrier, own->is = is;
     if (!_setjmp(own->at))
         _longjmp(scheduler, 1);
@@ -98,39 +109,45 @@ static int pass_barrier(uint32_t threads) {
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-static void run_block(uint32_t threads) {
-    uint32_t order[BLOCK_THREADS];
-    for (uint32_t i = 0; i < threads; i++) {
+/* 0 to count - 1 in any order. */
+static void shuffle(uint32_t *order, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
         const uint32_t other = random_below(i + 1);
         order[i] = order[other], order[other] = i;
-        coroutines[i].state = RUNS;
     }
-    do
+}
+
+static void run_block(uint32_t threads) {
+    uint32_t order[BLOCK_THREADS];
+    for (uint32_t i = 0; i < threads; i++)
+        coroutines[i].state = RUNS;
+    blocks_now.began = ++blocks_now.phase;
+    do {
+        shuffle(order, threads);
         for (uint32_t i = 0; i < threads; i++) {
             if (running->waits)
                 resume(order[i]);
             else
                 running->run(&coroutines[order[i]].thread, given);
         }
-    while (running->waits && pass_barrier(threads));
-    blocks_now.phase++;
+    } while (running->waits && pass_barrier(threads));
 }
 
 void blocks_run(const gpu_kernel_t *kernel, const char *name, unsigned char **parameters, const uint32_t grid[3],
                 const uint32_t block[3]) {
     static _Alignas(64) unsigned char shared[BLOCK_SHARED];
     const uint32_t blocks = grid[0] * grid[1] * grid[2], threads = block[0] * block[1] * block[2];
-    const uint32_t first = random_below(blocks);
+    uint32_t *order = malloc(blocks * sizeof *order);
     if (!stacks)
-        stacks = mmap(NULL, (size_t)BLOCK_THREADS * STACK_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stacks == MAP_FAILED)
+        make_stacks();
+    if (!order)
         abort();
+    shuffle(order, blocks);
     running = kernel, given = parameters;
     blocks_now.kernel = name, blocks_now.shared = shared, blocks_now.launch++;
     blocks_now.stacks[0] = stacks, blocks_now.stacks[1] = stacks + (size_t)BLOCK_THREADS * STACK_BYTES;
     for (uint32_t i = 0; i < blocks; i++) {
-        const uint32_t number = blocks_now.block = (first + i) % blocks;
+        const uint32_t number = blocks_now.block = order[i];
         memset(shared, 0xA5, (size_t)kernel->shared);
         for (uint32_t k = 0; k < threads; k++) {
             gpu_thread_t *thread = &coroutines[k].thread;
@@ -143,4 +160,5 @@ void blocks_run(const gpu_kernel_t *kernel, const char *name, unsigned char **pa
         }
         run_block(threads);
     }
+    free(order);
 }

@@ -27,7 +27,7 @@ extern int memory_unset;
 /* For checks: of the block and the wait between two barriers in which a thread accesses memory. */
 typedef struct {
     const char *kernel;
-    uint32_t launch, block, phase;
+    uint32_t launch, block, phase, began; /* phase: of all launches; the block's began with that one */
     const unsigned char *shared;
     const char *stacks[2]; /* from, to: a thread's own memory */
 } blocks_now_t;

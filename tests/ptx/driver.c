@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SLOT = 16, NAME = 96, PROCESSORS = 4 };
+enum { SLOT = 16, NAME = 96, PROCESSORS = 4, PARAMETERS = 1024 };
 static const size_t MEMORY = (size_t)16 << 30;
 
 typedef struct work {
@@ -60,7 +60,7 @@ static void append(works_t *works, work_t work) {
 }
 
 static void launch(const work_t *work) {
-    unsigned char *parameters[1024], *at = work->own;
+    unsigned char *parameters[PARAMETERS], *at = work->own;
     for (int i = 0; i < work->kernel->parameters; i++) {
         parameters[i] = at;
         at += (work->kernel->sizes[i] + SLOT - 1) / SLOT * SLOT;
@@ -344,7 +344,10 @@ API(cuStreamGetCaptureInfo, CUstream stream, CUstreamCaptureStatus *status, cuui
     return CUDA_SUCCESS;
 }
 API(cuStreamEndCapture, CUstream stream, CUgraph *graph) {
-    *graph = (CUgraph)works_of(stream);
+    if (works_of(stream) == &waiting)
+        return CUDA_ERROR_ILLEGAL_STATE;
+    if (graph)
+        *graph = (CUgraph)works_of(stream);
     ((stream_t *)stream)->captured = NULL;
     return CUDA_SUCCESS;
 }
@@ -400,13 +403,15 @@ API(cuFuncGetAttribute, int *value, CUfunction_attribute attribute, CUfunction f
 }
 API(cuLaunchKernelEx, const CUlaunchConfig *config, CUfunction function, void **given, void **extra) {
     const function_t *own = (function_t *)function;
-    unsigned char values[1024 * SLOT], *at = values;
+    unsigned char values[PARAMETERS * SLOT], *at = values;
     const size_t threads = (size_t)config->blockDimX * config->blockDimY * config->blockDimZ;
     const size_t blocks = (size_t)config->gridDimX * config->gridDimY * config->gridDimZ;
     if (!blocks || !threads || threads > BLOCK_THREADS || config->gridDimY > 65535 || config->gridDimZ > 65535 ||
         config->sharedMemBytes || own->kernel->shared > BLOCK_SHARED)
         return CUDA_ERROR_INVALID_VALUE;
     for (int i = 0; i < own->kernel->parameters; i++) {
+        if (at + own->kernel->sizes[i] + SLOT > values + sizeof values)
+            return CUDA_ERROR_INVALID_VALUE;
         memcpy(at, given[i], (size_t)own->kernel->sizes[i]);
         at += (own->kernel->sizes[i] + SLOT - 1) / SLOT * SLOT;
     }
@@ -466,8 +471,11 @@ static CUresult missing(const char *name) {
 static void *missing_by_name(const char *name) {
     static unsigned char *code;
     static size_t size;
+    const size_t room = 1 << 16;
     if (!code)
-        code = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        code = mmap(NULL, room, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code == MAP_FAILED || size == room)
+        return NULL;
     unsigned char *made = code + size;
     char *kept = strdup(name);
     CUresult (*called)(const char *) = missing;

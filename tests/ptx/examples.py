@@ -34,6 +34,22 @@ def beyond(out):
 
 
 @cuda.jit
+def beyond_small(status, out):
+    """Write behind an array's end, next to one that is smaller than a number of it."""
+    if cuda.threadIdx.x == 0:
+        out[THREADS + status[0]] = 1
+
+
+@cuda.jit
+def read_by_several(out):
+    """Two threads read a number that one of them changes."""
+    if cuda.threadIdx.x < 2:
+        seen = out[0]
+        if cuda.threadIdx.x == 1:
+            out[0] = seen + 1
+
+
+@cuda.jit
 def shared_by_blocks(out):
     """All blocks write one number, which only atomic functions may do."""
     if cuda.threadIdx.x == 0:
@@ -72,6 +88,12 @@ def run(kernel, blocks):
     return out.copy_to_host().tolist()
 
 
+def run_beyond_small():
+    out = cuda.device_array(THREADS, np.float64)
+    beyond_small[1, THREADS](cuda.to_device(np.zeros(1, np.int32)), out)
+    return out.copy_to_host().tolist()
+
+
 def run_late():
     """Numbers of the host before and after it waits for a copy to pinned memory."""
     stream, host = cuda.stream(), cuda.pinned_array(THREADS, np.float32)
@@ -87,6 +109,8 @@ EXAMPLES = {
     "race": lambda: run_reverse(False),
     "tickets": run_tickets,
     "beyond": lambda: run(beyond, 2),
+    "beyond small": run_beyond_small,
+    "read by several": lambda: run(read_by_several, 1),
     "shared by blocks": lambda: run(shared_by_blocks, 2),
     "without some": lambda: run(without_some, 1),
     "late": run_late,

@@ -85,17 +85,26 @@ char *memory_at(uint64_t address, int pinned, size_t *bytes) {
 
 /* ---- checks of accesses ------------------------------------------------------------------------------------------ */
 
-/* Of a word of four bytes: who wrote and who read some of them last, in a launch. */
+enum { SEEN_BITS = 22, OWN_BYTES = 1 << 20 };
+
+/* Accesses of a kind: the last one's block, wait and thread; whether other threads made some since the last barrier,
+ * and whether other blocks made some. */
 typedef struct {
-    uint64_t word;
-    uint32_t launch;
-    struct {
-        uint32_t block, phase, thread;
-        uint8_t bytes, atomic;
-    } wrote, read;
+    uint32_t block, phase, thread;
+    uint8_t any, threads, blocks;
+} accesses_t;
+
+/* Of a byte, in a launch; of a block's own memory, in the block. Two bytes of one place in the table forget each
+ * other. */
+typedef struct {
+    uint64_t address;
+    uint32_t since;
+    accesses_t kinds[3]; /* as `how` of gpu_check */
 } seen_t;
 
-enum { SEEN_BITS = 22, OWN_BYTES = 1 << 20 };
+static int within(const allocation_t *own, uint64_t address, uint32_t bytes) {
+    return own && bytes <= own->bytes && address - (uint64_t)own->start <= own->bytes - bytes;
+}
 
 static int allocated(uint64_t address, uint32_t bytes) {
     static allocation_t *recent[8];
@@ -103,36 +112,44 @@ static int allocated(uint64_t address, uint32_t bytes) {
     if (when != changes)
         memset(recent, 0, sizeof recent), when = changes;
     for (int i = 0; i < 8; i++)
-        if (recent[i] && address - (uint64_t)recent[i]->start <= recent[i]->bytes - bytes)
+        if (within(recent[i], address, bytes))
             return 1;
-    allocation_t *own = allocation_at(address, 0);
-    recent[next++ % 8] = own;
-    return own && address - (uint64_t)own->start <= own->bytes - bytes;
+    return within(recent[next++ % 8] = allocation_at(address, 0), address, bytes);
 }
 
-/* Whether another thread's access is not kept apart from this one by a barrier or the launch's end. */
-#define AT_ONCE(last)                                                                                                  \
-    ((last).bytes & bytes && ((last).block != blocks_now.block                                                         \
-                                  ? !shared                                                                            \
-                                  : (last).phase == blocks_now.phase && (last).thread != thread->number))
+/* Whether some were by others, with nothing that keeps them apart from one of this thread's now. */
+static int at_once(const accesses_t *last, uint32_t thread) {
+    if (!last->any || last->blocks || last->block != blocks_now.block)
+        return last->any;
+    return last->phase == blocks_now.phase && (last->threads || last->thread != thread);
+}
 
-static void look(gpu_thread_t *thread, uint64_t word, uint8_t bytes, int how, int shared, const char *unit, int line) {
+static void add(accesses_t *last, uint32_t thread) {
+    const int same_block = last->any && last->block == blocks_now.block;
+    const int same_phase = same_block && last->phase == blocks_now.phase;
+    last->blocks |= last->any && !same_block;
+    last->threads = same_phase && (last->threads || last->thread != thread);
+    last->block = blocks_now.block, last->phase = blocks_now.phase, last->thread = thread, last->any = 1;
+}
+
+static void look(gpu_thread_t *thread, uint64_t address, int how, uint32_t since, const char *unit, int line) {
+    static const char *const does[] = {"reads", "writes", "changes"};
     static seen_t *table;
     if (!table)
         table = mmap(NULL, sizeof *table << SEEN_BITS, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    seen_t *own = table + (word * 0x9E3779B97F4A7C15u >> (64 - SEEN_BITS));
-    if (own->word != word || own->launch != blocks_now.launch)
-        *own = (seen_t){.word = word, .launch = blocks_now.launch};
-    if (AT_ONCE(own->wrote) && !(how == 2 && own->wrote.atomic))
-        gpu_stop(thread, how ? "writes what another thread writes" : "reads what another thread writes", unit, line);
-    if (AT_ONCE(own->read) && how)
-        gpu_stop(thread, "writes what another thread reads", unit, line);
-    __typeof__(own->wrote) *last = how ? &own->wrote : (void *)&own->read;
-    if (last->block != blocks_now.block || last->phase != blocks_now.phase || last->thread != thread->number)
-        last->bytes = 0;
-    last->block = blocks_now.block, last->phase = blocks_now.phase, last->thread = thread->number;
-    last->bytes |= bytes, last->atomic = how == 2;
+    if (table == MAP_FAILED)
+        abort();
+    seen_t *seen = table + (address * 0x9E3779B97F4A7C15u >> (64 - SEEN_BITS));
+    if (seen->address != address || seen->since != since)
+        *seen = (seen_t){.address = address, .since = since};
+    for (int kind = 0; kind < 3; kind++)
+        if ((how == 1 || kind == 1 || kind != how) && at_once(&seen->kinds[kind], thread->number)) {
+            char what[64];
+            snprintf(what, sizeof what, "%s what another thread %s", does[how], does[kind]);
+            gpu_stop(thread, what, unit, line);
+        }
+    add(&seen->kinds[how], thread->number);
 }
 
 void gpu_check(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how, const char *unit, int line) {
@@ -150,8 +167,6 @@ void gpu_check(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how, 
             gpu_stop(thread, "accesses memory that is not allocated", unit, line);
         return;
     }
-    const uint32_t first = (uint32_t)(address % 4);
-    for (uint32_t i = 0; i < bytes; i += 4)
-        look(thread, (address + i) / 4, (uint8_t)(((1u << (bytes < 4 ? bytes : 4)) - 1) << first), how, shared, unit,
-             line);
+    for (uint32_t i = 0; i < bytes; i++)
+        look(thread, address + i, how, shared ? blocks_now.began : blocks_now.launch, unit, line);
 }

@@ -1,5 +1,5 @@
 /* PTX's instructions as C functions of registers' bits, see translate.py. Numbers of PTX's types come as C's integers;
- * floating-point ones as bits. Instructions that approximate are exact here.
+ * floating-point ones as bits. Instructions that approximate are as exact as C's functions here.
  * Source: PTX ISA 8.8, section "Instruction Set". */
 #include "gpu.h"
 
@@ -189,13 +189,14 @@ OP uint32_t ex2_approx_ftz_f32(uint32_t a) { return of_f32(exp2f(f32_of(a))); }
     OP uint64_t cvt_rn_f64_##from(type a) { return of_f64((double)a); }
 FROM_INTEGER(u8, uint8_t) FROM_INTEGER(s8, int8_t) FROM_INTEGER(u16, uint16_t) FROM_INTEGER(s16, int16_t)
 FROM_INTEGER(u32, uint32_t) FROM_INTEGER(s32, int32_t) FROM_INTEGER(u64, uint64_t) FROM_INTEGER(s64, int64_t)
-/* What is too large becomes the largest; what is no number, 0. */
+/* What is too large becomes the largest; what is no number, the highest bit. */
 #define TO_INTEGER(name, type, least, most)                                                                            \
     OP type cvt_rzi_##name##_f64(uint64_t a) {                                                                         \
         const double value = trunc(f64_of(a));                                                                         \
-        return isnan(value) ? 0 : value <= (double)least ? least : value >= (double)most ? most : (type)value;         \
-    }                                                                                                                  \
-    OP type cvt_rzi_##name##_f32(uint32_t a) { return cvt_rzi_##name##_f64(of_f64(f32_of(a))); }
+        if (isnan(value))                                                                                              \
+            return (type)1 << (8 * sizeof(type) - 1);                                                                  \
+        return value <= (double)least ? least : value >= (double)most ? most : (type)value;                            \
+    }
 TO_INTEGER(u32, uint32_t, 0, UINT32_MAX) TO_INTEGER(s32, int32_t, INT32_MIN, INT32_MAX)
 TO_INTEGER(u64, uint64_t, 0, UINT64_MAX) TO_INTEGER(s64, int64_t, INT64_MIN, INT64_MAX)
 OP uint64_t cvt_f64_f32(uint32_t a) { return of_f64(f32_of(a)); }

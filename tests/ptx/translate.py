@@ -16,7 +16,7 @@ _IGNORED = (".pragma", ".maxntid", ".minnctapersm")
 
 
 class Variable(NamedTuple):
-    """A declared variable: its name, and a C type's and its own number of bytes."""
+    """A declared variable: its name, what its address is a multiple of, its number of bytes."""
 
     name: str
     align: int
@@ -49,7 +49,7 @@ def statements(text: str) -> list[tuple[int, str]]:
 
     for token in re.findall(r"[{};:]|[^{};:]+", text):
         if not words.strip():
-            begun = line + len(token[: len(token) - len(token.lstrip())].splitlines()[1:])
+            begun = line + token[: len(token) - len(token.lstrip())].count("\n")
         header = re.search(r"\.(func|entry)\b", words)
         if token == ";":
             end()
@@ -117,10 +117,9 @@ class Unit:
                 heads.append(_head(words))
             elif words == "{":
                 functions += [f"{_declaration(heads[-1])} {{", *self._body(heads[-1], rest), "}"]
-                if heads[-1].kernel:
-                    functions.append(self._kernel(heads[-1]))
             elif not words.startswith(_IGNORED):
                 variables += self._variable(words)
+        functions += [self._kernel(head) for head in heads if head.kernel]
         declared = [f"{_declaration(head)};" for head in heads]
         lines = ['#include "ptx.h"', f'static const char UNIT[] = "{self.name}";']
         return "\n".join([*lines, *declared, *variables, *functions, ""])
@@ -170,8 +169,16 @@ class Unit:
             depth += {"{": 1, "}": -1}.get(words, 0)
             if not depth:
                 return lines
-            lines.append(self._statement(words))
+            try:
+                lines.append(self._statement(words))
+            except (AttributeError, IndexError, KeyError, ValueError) as error:
+                raise ValueError(f"{self.name}:{self._line}: not understood: {words}") from error
         raise ValueError(f"{self.name}: {head.name} does not end")
+
+    @property
+    def shares(self) -> bool:
+        """Whether it has memory of blocks."""
+        return bool(self._shared)
 
     def _statement(self, words: str) -> str:
         if words in "{}":
