@@ -44,7 +44,7 @@ def beyond_small(status, out):
 def read_by_several(out):
     """Two threads read a number that one of them changes."""
     if cuda.threadIdx.x < 2:
-        seen = out[0]
+        seen = out[2 + cuda.threadIdx.x] = out[0]
         if cuda.threadIdx.x == 1:
             out[0] = seen + 1
 
