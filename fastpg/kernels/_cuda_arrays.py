@@ -35,7 +35,7 @@ def as_stream(stream: Any) -> Any:
 
 def stream_number(stream: Any) -> int:
     """A stream of numba's by the number that ``__cuda_array_interface__`` has for it."""
-    return LEGACY_STREAM if SIMULATED else int(stream) or LEGACY_STREAM
+    return LEGACY_STREAM if SIMULATED else _handle(stream) or LEGACY_STREAM
 
 
 def stream_of_arrays(stream: Any) -> Any:
@@ -44,7 +44,12 @@ def stream_of_arrays(stream: Any) -> Any:
     As an object numba would write its number, 0, into ``__cuda_array_interface__``, which must not
     be.
     """
-    return stream if SIMULATED or int(stream) else 0
+    return stream if SIMULATED or _handle(stream) else 0
+
+
+def _handle(stream: Any) -> int:
+    """A stream of numba's by its handle, 0 of the default one."""
+    return int(stream.handle or 0)
 
 
 def adopted(array: Any, number: int) -> Any:
