@@ -8,8 +8,7 @@ import os
 import sys
 from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
-
-PTX = b"PTX: "  # what stands for machine code of a GPU begins with it
+from types import SimpleNamespace
 
 
 def link_for_the_cpu(driver):
@@ -19,7 +18,7 @@ def link_for_the_cpu(driver):
     def complete(linker):
         given = linker._object_codes
         late = [code for code in given if code.code_type == "ltoir"]
-        texts = [code.code.removeprefix(PTX) for code in given if code.code_type != "ltoir"]
+        texts = [code.code for code in given if code.code_type != "ltoir"]
         if late:  # what a GPU's code would be made of once all of it is known
             whole = driver.Linker(*late, options=linker._get_linker_options(ptx=True))
             texts.append(whole.link("ptx").code)
@@ -32,28 +31,21 @@ def link_for_the_cpu(driver):
     driver._Linker.complete = complete
 
 
-def compile_to_ptx(compiler):
-    """Of fastpg.device._compiler: the C sources become PTX."""
-    from cuda.bindings import nvrtc
+def hand_out_ptx(compiler):
+    """Of fastpg.device._compiler: what NVRTC gives as a GPU's machine code is the PTX of it."""
+    found = compiler._nvrtc
 
-    def compile_sources(capability, *more):
-        entry, headers = compiler.sources()
-        names, texts = compiler._words(list(headers)), compiler._words(list(headers.values()))
-        source = compiler._words([entry, compiler.ENTRY])
-        _, program = nvrtc.nvrtcCreateProgram(*source, len(names), texts, names)
-        target = f"--gpu-architecture=compute_{capability[0]}{capability[1]}"
-        words = compiler._words([target, *compiler.options(), *more])
-        (code,) = nvrtc.nvrtcCompileProgram(program, len(words), words)
-        assert code == nvrtc.nvrtcResult.NVRTC_SUCCESS, code
-        text = compiler._copied(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
-        return compiler.Compiled(PTX + text, "")
+    def nvrtc():
+        own = vars(found())
+        ptx = {f"nvrtcGetCUBIN{what}": own[f"nvrtcGetPTX{what}"] for what in ("", "Size")}
+        return SimpleNamespace(**own | ptx)
 
-    compiler.compile_sources = compile_sources
+    compiler._nvrtc = nvrtc
 
 
 CHANGES = {
     "numba.cuda.cudadrv.driver": link_for_the_cpu,
-    "fastpg.device._compiler": compile_to_ptx,
+    "fastpg.device._compiler": hand_out_ptx,
 }
 
 
