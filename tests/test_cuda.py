@@ -77,13 +77,12 @@ def test_the_backend_travels_to_other_processes():
 # ---- what is missing, each in a line with its cure ------------------------------------------
 
 ERRORS = """
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from fastpg.kernels import BackendUnavailable
 from fastpg.kernels import _cuda_jit as jit
 
 def failing(message):
-    def fail(*_):
+    def fail(*_, **__):
         raise ImportError(message)
     return fail
 
@@ -98,9 +97,11 @@ DRIVER = "jit.cuda = SimpleNamespace(get_current_device=failing({message!r}))"
 DEVICE = (
     "jit.cuda = SimpleNamespace(get_current_device="
     "lambda: SimpleNamespace(compute_capability={capability}));"
-    "nvvm = ModuleType('nvvm'); nvvm.NVVM = {compiler};"
-    "sys.modules['numba.cuda.cudadrv'].nvvm = nvvm; sys.modules['numba.cuda.cudadrv.nvvm'] = nvvm"
+    "jit.cuda_module = SimpleNamespace(compile_ptx={compiler});"
+    "jit.version = lambda name: '1.2'"
 )
+WORKS = "lambda *_, cc: None"
+RELEASES = "numba-cuda 1.2, numba 1.2, numpy 1.2"
 
 
 @pytest.mark.parametrize(
@@ -126,16 +127,16 @@ DEVICE = (
             "(803)): update NVIDIA's driver, or install the extra for the older CUDA",
         ),
         (
-            DEVICE.format(capability="(6, 1)", compiler="object"),
+            DEVICE.format(capability="(6, 1)", compiler=WORKS),
             "the cuda backend needs compute capability 7.0, this GPU has 6.1: choose a newer one "
             "with CUDA_VISIBLE_DEVICES, or use the cython backend",
         ),
         (
             DEVICE.format(capability="(9, 0)", compiler="failing('libNVVM cannot be found.')"),
-            "the cuda backend has no compiler (libNVVM cannot be found): pip install "
-            "'fastpg[cuda]' for CUDA 12, 'fastpg[cuda13]' for CUDA 13",
+            f"the cuda backend cannot compile with {RELEASES} (libNVVM cannot be found): pip "
+            "install 'fastpg[cuda]' for CUDA 12, 'fastpg[cuda13]' for CUDA 13",
         ),
-        (DEVICE.format(capability="(9, 0)", compiler="object"), ""),
+        (DEVICE.format(capability="(9, 0)", compiler=WORKS), ""),
     ],
 )
 def test_what_is_missing_is_named_with_its_cure(setup, expected):
@@ -153,4 +154,25 @@ def test_a_missing_package_is_named_with_its_cure():
     assert last == (
         "fastpg.kernels.BackendUnavailable: the cuda backend needs the package numba-cuda: "
         "pip install 'fastpg[cuda]' for CUDA 12, 'fastpg[cuda13]' for CUDA 13"
+    )
+
+
+def test_releases_that_do_not_go_together_are_named_with_the_cure():
+    code = """
+import importlib.metadata, importlib.util, sys
+importlib.metadata.version = lambda name: "1.2"
+importlib.util.find_spec = lambda *_: True
+class Finder:
+    def find_spec(name, *_):
+        if name == "numba.cuda":
+            raise AttributeError("module 'numba' has no attribute 'x'")
+sys.meta_path.insert(0, Finder)
+from fastpg.device import DevicePong
+"""
+    ran = in_a_process("-c", code, NUMBA_ENABLE_CUDASIM="0")
+    last = ran.stderr.strip().splitlines()[-1]
+    assert last == (
+        f"fastpg.kernels.BackendUnavailable: the cuda backend cannot import {RELEASES} (module "
+        "'numba' has no attribute 'x'): pip install 'fastpg[cuda]' for CUDA 12, 'fastpg[cuda13]' "
+        "for CUDA 13"
     )

@@ -12,6 +12,8 @@ does: :func:`times32` and :func:`times64` are products that it must round. Kerne
 import importlib.util
 import os
 import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -32,11 +34,20 @@ def _import_cuda() -> tuple[Any, bool]:
         raise BackendUnavailable(f"the cuda backend needs the package numba-cuda: {INSTALL}")
     try:
         from numba import cuda
-    except ImportError as error:
+    except Exception as error:  # releases that do not go together miss names of each other's
         raise BackendUnavailable(
-            f"the cuda backend cannot import numba-cuda ({_line(error)}): {INSTALL}"
+            f"the cuda backend cannot import {_releases()} ({_line(error)}): {INSTALL}"
         ) from error
     return cuda, simulated
+
+
+def _releases() -> str:
+    """What has to go together, with the releases that are installed."""
+    found = []
+    for name in ("numba-cuda", "numba", "numpy"):
+        with suppress(PackageNotFoundError):  # the simulator needs no numba-cuda
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
 
 
 def _line(error: BaseException) -> str:
@@ -161,18 +172,16 @@ def require_device() -> None:
     except Exception as error:  # numba-cuda, CUDA's bindings and the driver each have their own
         raise BackendUnavailable(_no_device(_line(error))) from error
     if tuple(capability) < OLDEST:
-        found, needed = (".".join(map(str, version)) for version in (capability, OLDEST))
+        found, needed = (".".join(map(str, one)) for one in (capability, OLDEST))
         raise BackendUnavailable(
             f"the cuda backend needs compute capability {needed}, this GPU has {found}: choose a "
             "newer one with CUDA_VISIBLE_DEVICES, or use the cython backend"
         )
-    try:
-        from numba.cuda.cudadrv import nvvm
-
-        nvvm.NVVM()
+    try:  # nothing: it takes the compiler, and all that numba-cuda imports only now
+        cuda_module.compile_ptx(lambda: None, (), cc=tuple(capability))
     except Exception as error:
         raise BackendUnavailable(
-            f"the cuda backend has no compiler ({_line(error)}): {INSTALL}"
+            f"the cuda backend cannot compile with {_releases()} ({_line(error)}): {INSTALL}"
         ) from error
 
 
