@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from fastpg._training import TILE_PIXELS
-from fastpg.kernels._cuda_jit import cuda, device, times32
+from fastpg.kernels._cuda_jit import counted, cuda, device, index, times32
 from fastpg.kernels._scalar import ZERO, relu, sigmoid
 from fastpg.kernels.spec import VIEW_SIDE
 
@@ -49,34 +49,45 @@ def width_of(tile):
 
 
 @device
-def frame_sum(net, record, plane, frame, unit):
-    """Sum of a unit's weights over the pixels that an entry's frame lights in a plane."""
-    total = ZERO
-    for k in range(np.int64(record.counts[frame])):
-        tile = np.int64(record.tiles[frame, k])
-        height, first = height_of(tile), plane * TILE_PIXELS + tile % TILE_PIXELS
-        for row in range(first, first + height):
-            total += net.w1[row, unit]
-        if width_of(tile) > 1:
-            for row in range(first + VIEW_SIDE, first + VIEW_SIDE + height):
-                total += net.w1[row, unit]
-    return total
+def frame_sums(net, record, plane, frame, unit, other):
+    """Sums of two units' weights over the pixels that an entry's frame lights in a plane.
+
+    Two, since what a tile is takes longer to see than to add up.
+    """
+    total, total_other = ZERO, ZERO
+    k, count = 0, np.int64(record.counts[index(frame)])
+    while k < count:
+        tile = np.int64(record.tiles[index(frame), index(k)])
+        height, first = height_of(tile), counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
+        last = first + (width_of(tile) - 1) * VIEW_SIDE
+        while first <= last:
+            row = first
+            while row < first + height:
+                total += net.w1[index(row), index(unit)]
+                total_other += net.w1[index(row), index(other)]
+                row += 1
+            first += VIEW_SIDE
+        k += 1
+    return total, total_other
 
 
 @device
-def hidden_unit(net, record, entry, unit):
-    """One of an entry's hidden units."""
-    total = frame_sum(net, record, 0, entry, unit)
+def hidden_units(net, record, entry, unit, other):
+    """Two of an entry's hidden units."""
+    total, total_other = frame_sums(net, record, 0, entry, unit, other)
     if net.difference:
-        total -= frame_sum(net, record, 0, seen(net, record, entry, 1), unit)
+        before = frame_sums(net, record, 0, seen(net, record, entry, 1), unit, other)
+        total, total_other = total - before[0], total_other - before[1]
     else:
         for k in range(1, net.lags.shape[0]):
-            total += frame_sum(net, record, k, seen(net, record, entry, k), unit)
+            earlier = frame_sums(net, record, k, seen(net, record, entry, k), unit, other)
+            total, total_other = total + earlier[0], total_other + earlier[1]
     for k in range(net.recalled):
         row = past_row(net, record, entry, k)
         if row >= 0:
-            total += net.w1[row, unit]
-    return relu(total)
+            total += net.w1[index(row), index(unit)]
+            total_other += net.w1[index(row), index(other)]
+    return relu(total), relu(total_other)
 
 
 @device
@@ -89,21 +100,31 @@ def forward(net, record, entry, hidden, heads):
     lanes = cuda.shared.array((MOST_HEADS, HEAD_LANES), np.float32)
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
     count, units = net.w2.shape
-    for unit in range(thread, units, threads):
-        hidden[unit] = hidden_unit(net, record, entry, unit)
+    unit = thread
+    while unit < units:
+        other = unit + threads if unit + threads < units else unit
+        one, another = hidden_units(net, record, entry, unit, other)
+        hidden[index(unit)] = one
+        hidden[index(other)] = another
+        unit += 2 * threads
     cuda.syncthreads()
-    for i in range(thread, count * HEAD_LANES, threads):
+    i = thread
+    while i < count * HEAD_LANES:
         o, lane = i // HEAD_LANES, i % HEAD_LANES
-        total = ZERO
-        for unit in range(lane, units, HEAD_LANES):
-            total += times32(hidden[unit], net.w2[o, unit])
+        total, unit = ZERO, lane
+        while unit < units:
+            total += times32(hidden[index(unit)], net.w2[index(o), index(unit)])
+            unit += HEAD_LANES
         lanes[o, lane] = total
+        i += threads
     cuda.syncthreads()
-    for o in range(thread, count, threads):
+    o = thread
+    while o < count:
         total = ZERO
         for lane in range(HEAD_LANES):
             total += lanes[o, lane]
         heads[o] = total
+        o += threads
     cuda.syncthreads()
 
 

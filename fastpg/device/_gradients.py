@@ -18,7 +18,7 @@ from fastpg.device._forward import (
     to_probabilities,
     width_of,
 )
-from fastpg.kernels._cuda_jit import cuda, device, times32, times64
+from fastpg.kernels._cuda_jit import counted, cuda, device, index, times32, times64
 from fastpg.kernels._scalar import ZERO, log_or_zero, ppo_weight
 from fastpg.kernels.spec import VIEW_SIDE
 
@@ -113,18 +113,21 @@ def backward(net, record, entry, hidden, d_heads, unit, gradient):
     That is, a tile adds at its first row and subtracts below its last: running sums down the
     columns, in :func:`run_down`, then give each row its own.
     """
-    for h in range(cuda.threadIdx.x, hidden.shape[0], cuda.blockDim.x):
-        back = ZERO
-        for o in range(d_heads.shape[0]):
-            row = net.parts.shape[0] + o
-            what = fixed(times32(d_heads[o], hidden[h]), unit, gradient.status)
-            if what != 0:  # most units are 0
-                cuda.atomic.add(gradient.sums, (row, h), what)
-            back += times32(d_heads[o], net.w2[o, h])
-        if hidden[h] > ZERO:
-            what = fixed(back, unit, gradient.status)
-            if what != 0:
-                _scatter(net, record, entry, h, what, gradient)
+    h = cuda.threadIdx.x
+    while h < hidden.shape[0]:
+        if hidden[index(h)] != ZERO:  # most units are 0
+            back = ZERO
+            for o in range(d_heads.shape[0]):
+                row = net.parts.shape[0] + o
+                what = fixed(times32(d_heads[index(o)], hidden[index(h)]), unit, gradient.status)
+                if what != 0:
+                    cuda.atomic.add(gradient.sums, (index(row), index(h)), what)
+                back += times32(d_heads[index(o)], net.w2[index(o), index(h)])
+            if hidden[index(h)] > ZERO:
+                what = fixed(back, unit, gradient.status)
+                if what != 0:
+                    _scatter(net, record, entry, counted(h), what, gradient)
+        h += cuda.blockDim.x
     _cover(net, record, entry, gradient)
 
 
@@ -141,20 +144,23 @@ def _scatter(net, record, entry, h, what, gradient):
     for k in range(net.recalled):
         row = past_row(net, record, entry, k)
         if row >= 0:
-            cuda.atomic.add(gradient.sums, (row, h), what)
+            cuda.atomic.add(gradient.sums, (counted(row), h), what)
 
 
 @device
 def _scatter_frame(record, plane, frame, h, what, gradient):
-    for k in range(np.int64(record.counts[frame])):
-        tile = np.int64(record.tiles[frame, k])
+    k, count = 0, np.int64(record.counts[index(frame)])
+    while k < count:
+        tile = np.int64(record.tiles[index(frame), index(k)])
         y, height = tile % VIEW_SIDE, height_of(tile)
-        row = plane * TILE_PIXELS + tile % TILE_PIXELS
-        for _ in range(width_of(tile)):
+        row = counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
+        last = row + (width_of(tile) - 1) * VIEW_SIDE
+        while row <= last:
             cuda.atomic.add(gradient.sums, (row, h), what)
             if y + height < VIEW_SIDE:
                 cuda.atomic.add(gradient.sums, (row + height, h), -what)
             row += VIEW_SIDE
+        k += 1
 
 
 @device
@@ -163,7 +169,8 @@ def _cover(net, record, entry, gradient):
     for k in range(net.lags.shape[0]):
         frame = seen(net, record, entry, k)
         plane = 0 if net.difference else k
-        for i in range(cuda.threadIdx.x, np.int64(record.counts[frame]), cuda.blockDim.x):
+        i = cuda.threadIdx.x
+        while i < np.int64(record.counts[frame]):
             tile = np.int64(record.tiles[frame, i])
             y, height = tile % VIEW_SIDE, height_of(tile)
             row = plane * TILE_PIXELS + tile % TILE_PIXELS
@@ -172,7 +179,10 @@ def _cover(net, record, entry, gradient):
                 if y + height < VIEW_SIDE:
                     cuda.atomic.add(gradient.cover, row + height, -1)
                 row += VIEW_SIDE
-    for k in range(cuda.threadIdx.x, net.recalled, cuda.blockDim.x):
+            i += cuda.blockDim.x
+    k = cuda.threadIdx.x
+    while k < net.recalled:
         row = past_row(net, record, entry, k)
         if row >= 0:
             cuda.atomic.add(gradient.cover, row, 1)
+        k += cuda.blockDim.x

@@ -12,7 +12,8 @@ from fastpg._training import TILE_PIXELS
 from fastpg.device._forward import forward
 from fastpg.device._gradients import backward, loss
 from fastpg.device._network_kernels import THREADS, cells_across
-from fastpg.kernels._cuda_jit import cuda, device, kernel, times32, times64
+from fastpg.kernels._cuda_jit import counted, cuda, device, index, kernel, times32, times64
+from fastpg.kernels.cuda_blocks import sum_up
 from fastpg.kernels.spec import VIEW_SIDE
 
 STATISTICS = 4  # of samples: _gradients.py has their places
@@ -59,7 +60,8 @@ def add_gradients(
         for k in range(STATISTICS):
             statistics[k] = 0.0
     first = progress[FIRST]
-    for i in range(first + block, first + size, cuda.gridDim.x):
+    i = first + block
+    while i < first + size:
         entry = np.int64(order[i])
         forward(net, record, entry, hidden, heads)
         if cuda.threadIdx.x == 0:
@@ -67,6 +69,7 @@ def add_gradients(
         cuda.syncthreads()
         backward(net, record, entry, hidden, heads, unit, gradient)
         cuda.syncthreads()
+        i += cuda.gridDim.x
 
 
 # ---- gradients of rows ----------------------------------------------------------------------
@@ -91,8 +94,10 @@ def run_down(gradient, past, inputs):
             if thread == 0:
                 for y in range(1, VIEW_SIDE):
                     covers[y] += covers[y - 1]
-            for h in range(thread, gradient.sums.shape[1], threads):
+            h = thread
+            while h < gradient.sums.shape[1]:
                 _run_down(gradient.sums, first, h)
+                h += threads
             cuda.syncthreads()
         for y in range(thread, VIEW_SIDE, threads):
             gradient.touched[first + y] = covers[y] > 0
@@ -106,19 +111,20 @@ def run_down(gradient, past, inputs):
 def _run_down(sums, first, h):
     """Running sums over a column of a hidden unit."""
     part = cuda.local.array(AT_ONCE, np.int64)
-    total = np.int64(0)
-    for begin in range(first, first + VIEW_SIDE, AT_ONCE):
+    total, begin = np.int64(0), first
+    while begin < first + VIEW_SIDE:
         for i in range(AT_ONCE):
-            part[i] = sums[begin + i, h]
+            part[i] = sums[index(begin + i), index(h)]
         for i in range(AT_ONCE):
             total += part[i]
-            sums[begin + i, h] = total
+            sums[index(begin + i), index(h)] = total
+        begin += AT_ONCE
 
 
 @device
 def _slope(gradient, row, h, scale):
     """A gradient in float32, from fixed point; ``scale`` is that of the objective, too."""
-    return np.float32(np.float64(gradient.sums[row, h]) * scale)
+    return np.float32(np.float64(gradient.sums[index(row), index(h)]) * scale)
 
 
 @kernel
@@ -157,15 +163,18 @@ def fold(gradient, norms, inputs, rows, cell, scale, share):
     Rows ``inputs`` to ``rows`` are those of cells; ``share`` of the squares counts: of units in
     pairs one's.
     """
+    sums = cuda.shared.array(THREADS, np.float64)
     total = 0.0
     for row in range(cuda.blockIdx.x, gradient.sums.shape[0], cuda.gridDim.x):
         if inputs <= row < rows:
             _fold_cell(gradient, row - inputs, row, cell)
         if gradient.touched[row]:
-            for h in range(cuda.threadIdx.x, gradient.sums.shape[1], cuda.blockDim.x):
+            h = cuda.threadIdx.x
+            while h < gradient.sums.shape[1]:
                 slope = np.float64(_slope(gradient, row, h, scale))
                 total += times64(slope, slope)
-    total = _block_sum(total)
+                h += cuda.blockDim.x
+    total = sum_up(total, sums)
     if cuda.threadIdx.x == 0:
         norms[cuda.blockIdx.x] = share * total
 
@@ -173,59 +182,66 @@ def fold(gradient, norms, inputs, rows, cell, scale, share):
 @device
 def _fold_cell(gradient, number, row, cell):
     """The gradient of a cell's part, its row and number given, and whether a pixel of it lit."""
-    across = cells_across(cell)
+    number, cell, across = counted(number), counted(cell), cells_across(cell)
     left, top = number // across % across * cell, number % across * cell
     right, bottom = min(left + cell, VIEW_SIDE), min(top + cell, VIEW_SIDE)
     first = number // (across * across) * TILE_PIXELS
     lit = False
-    for x in range(left, right):
-        for y in range(top, bottom):
-            lit = lit or gradient.touched[first + x * VIEW_SIDE + y] > 0
+    x = left
+    while x < right:
+        pixel = first + x * VIEW_SIDE + top
+        last = pixel + bottom - top
+        while pixel < last:
+            lit = lit or gradient.touched[index(pixel)] > 0
+            pixel += 1
+        x += 1
     if lit:
-        for h in range(cuda.threadIdx.x, gradient.sums.shape[1], cuda.blockDim.x):
-            total = np.int64(0)
-            for x in range(left, right):
-                for y in range(top, bottom):
-                    pixel = first + x * VIEW_SIDE + y
-                    if gradient.touched[pixel]:
-                        total += gradient.sums[pixel, h]
-            gradient.sums[row, h] = total
+        h = cuda.threadIdx.x
+        while h < gradient.sums.shape[1]:
+            gradient.sums[index(row), index(h)] = _cell_sum(
+                gradient, first, left, right, top, bottom, h
+            )
+            h += cuda.blockDim.x
     if cuda.threadIdx.x == 0:
         gradient.touched[row] = lit
     cuda.syncthreads()
 
 
 @device
-def _block_sum(value):
-    """Sum of float64 numbers of a block's threads, in their order; thread 0 gets it."""
-    sums = cuda.shared.array(THREADS, np.float64)
-    cuda.syncthreads()
-    sums[cuda.threadIdx.x] = value
-    cuda.syncthreads()
-    total = 0.0
-    if cuda.threadIdx.x == 0:
-        for k in range(cuda.blockDim.x):
-            total += sums[k]
+def _cell_sum(gradient, first, left, right, top, bottom, h):
+    """Sum of a hidden unit's gradients over the pixels of a cell that lit."""
+    total, x = np.int64(0), left
+    while x < right:
+        pixel = first + x * VIEW_SIDE + top
+        last = pixel + bottom - top
+        while pixel < last:
+            if gradient.touched[index(pixel)]:
+                total += gradient.sums[index(pixel), index(h)]
+            pixel += 1
+        x += 1
     return total
 
 
 @kernel
 def judge(norms, statistics, totals, longest):
     """The gradient's norm, what a longer one than ``longest`` is cut by, sums for the log."""
+    sums = cuda.shared.array(THREADS, np.float64)
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
-    squares = 0.0
-    for k in range(thread, norms.shape[0], threads):
-        squares += norms[k]
-    squares = _block_sum(squares)
+    squares, k = 0.0, thread
+    while k < norms.shape[0]:
+        squares += norms[index(k)]
+        k += threads
+    squares = sum_up(squares, sums)
     if thread == 0:
         norm = math.sqrt(squares)
         totals[NORM] = norm
         totals[FACTOR] = min(1.0, longest / (norm + 1e-9))
     for i in range(STATISTICS):
-        total = 0.0
-        for k in range(thread, statistics.shape[0], threads):
-            total += statistics[k, i]
-        total = _block_sum(total)
+        total, k = 0.0, thread
+        while k < statistics.shape[0]:
+            total += statistics[index(k), i]
+            k += threads
+        total = sum_up(total, sums)
         if thread == 0:
             totals[i] += total
 
@@ -249,15 +265,18 @@ def adam(weights, gradient, means, squares, totals, rates, scale, keep1, keep2):
     take1, take2 = np.float32(1) - keep1, np.float32(1) - keep2
     for row in range(cuda.blockIdx.x, gradient.sums.shape[0], cuda.gridDim.x):
         if gradient.touched[row]:
-            for h in range(cuda.threadIdx.x, gradient.sums.shape[1], cuda.blockDim.x):
+            h = cuda.threadIdx.x
+            while h < gradient.sums.shape[1]:
+                at = index(row), index(h)
                 slope = _slope(gradient, row, h, scale) * factor
-                gradient.sums[row, h] = 0
-                mean = times32(keep1, means[row, h]) + times32(take1, slope)
-                square = times32(keep2, squares[row, h])
+                gradient.sums[at] = 0
+                mean = times32(keep1, means[at]) + times32(take1, slope)
+                square = times32(keep2, squares[at])
                 square += times32(times32(take2, slope), slope)
-                means[row, h], squares[row, h] = mean, square
+                means[at], squares[at] = mean, square
                 step = rate * mean / (np.float32(math.sqrt(square)) + epsilon)
-                weights[row, h] += step
+                weights[at] += step
+                h += cuda.blockDim.x
 
 
 @kernel
@@ -274,14 +293,17 @@ def rmsprop(weights, gradient, squares, updated, scale, rate, decay, epsilon, up
         if gradient.touched[row]:
             left_out = updates - np.int64(updated[row]) if row < rows else np.int64(1)
             kept = np.float32(math.pow(np.float64(decay), np.float64(left_out)))
-            for h in range(cuda.threadIdx.x, gradient.sums.shape[1], cuda.blockDim.x):
+            h = cuda.threadIdx.x
+            while h < gradient.sums.shape[1]:
+                at = index(row), index(h)
                 slope = _slope(gradient, row, h, scale)
-                gradient.sums[row, h] = 0
-                square = times32(kept, squares[row, h])
+                gradient.sums[at] = 0
+                square = times32(kept, squares[at])
                 square += times32(times32(take, slope), slope)
-                squares[row, h] = square
+                squares[at] = square
                 step = rate * slope / (np.float32(math.sqrt(square)) + epsilon)
-                weights[row, h] += step
+                weights[at] += step
+                h += cuda.blockDim.x
             cuda.syncthreads()  # all have read when it was updated
             if cuda.threadIdx.x == 0 and row < rows:
                 updated[row] = updates

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastpg._training import TILE_PIXELS
 from fastpg.device._forward import forward
-from fastpg.kernels._cuda_jit import SIMULATED, cuda, device, kernel
+from fastpg.kernels._cuda_jit import SIMULATED, counted, cuda, device, index, kernel
 from fastpg.kernels.spec import VIEW_SIDE
 
 # Of every grid here and in _learning_kernels.py: the same on each GPU, so that sums are too.
@@ -14,14 +14,15 @@ BLOCKS, THREADS = (2, 4) if SIMULATED else (2048, 128)
 @device
 def cells_across(cell):
     """Cells along a view's side."""
-    return (VIEW_SIDE + cell - 1) // cell
+    return (VIEW_SIDE + counted(cell) - 1) // counted(cell)
 
 
 @device
 def cell_row(net, row):
     """The row of ``parts`` that a pixel's row shares with the pixels of its cell."""
-    pixel, across = row % TILE_PIXELS, cells_across(net.cell)
-    x, y = pixel // VIEW_SIDE // net.cell, pixel % VIEW_SIDE // net.cell
+    cell, across, row = counted(net.cell), cells_across(net.cell), counted(row)
+    pixel = row % TILE_PIXELS
+    x, y = pixel // VIEW_SIDE // cell, pixel % VIEW_SIDE // cell
     return net.w1.shape[0] + (row // TILE_PIXELS * across + x) * across + y
 
 
@@ -34,11 +35,13 @@ def add_up(net, changed):
     for row in range(cuda.blockIdx.x, net.w1.shape[0], cuda.gridDim.x):
         shared = cell_row(net, row) if row < net.past else row
         if changed[shared]:
-            for unit in range(cuda.threadIdx.x, net.w1.shape[1], cuda.blockDim.x):
-                total = net.parts[row, unit]
+            unit = cuda.threadIdx.x
+            while unit < net.w1.shape[1]:
+                total = net.parts[index(row), index(unit)]
                 if shared != row:
-                    total += net.parts[shared, unit]
-                net.w1[row, unit] = total
+                    total += net.parts[index(shared), index(unit)]
+                net.w1[index(row), index(unit)] = total
+                unit += cuda.blockDim.x
 
 
 @kernel

@@ -141,6 +141,19 @@ else:
         return libdevice.dmul_rn(a, b)
 
 
+# Loops that count. numba takes an index, if negative, from the end, which is three instructions of
+# 64 bits unless it is unsigned (`index`) or the compiler sees that it is not negative (`counted`:
+# of a number below 2^32). And a range() is three times a while loop's instructions; with a step
+# that is no constant it also divides.
+index = np.uint64
+
+
+@device
+def counted(number):
+    """The number, for which the compiler then knows that it is not negative."""
+    return np.int64(np.uint32(number))
+
+
 _TYPED: dict[Any, Any] = {}
 
 

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from fastpg.kernels._cuda_jit import THREADS, cuda, device, times32, times64
+from fastpg.kernels._cuda_jit import THREADS, cuda, device, index, times32, times64
 from fastpg.kernels._scalar import ZERO, relu, sigmoid
 from fastpg.kernels.spec import FIRST_ROW, VIEW_PIXELS, VIEW_SIDE
 from fastpg.kernels.spec import SUM_LANES as LANES
@@ -184,14 +184,23 @@ def standardize(s, values, offsets, standardized):
 def _power_sum(values, begin, end, mean, squared):
     """Sum of ``values - mean``, or of its squares; all threads get it."""
     sums = cuda.shared.array(THREADS, np.float64)
-    thread, threads = cuda.threadIdx.x, cuda.blockDim.x
-    total = 0.0
-    for i in range(begin + thread, end, threads):
-        difference = np.float64(values[i]) - mean
+    total, i = 0.0, begin + cuda.threadIdx.x
+    while i < end:
+        difference = np.float64(values[index(i)]) - mean
         total += times64(difference, difference) if squared else difference
-    sums[thread] = total
+        i += cuda.blockDim.x
+    return sum_up(total, sums)
+
+
+@device
+def sum_up(value, sums):
+    """Sum of a number of each of the block's threads, joined by halves; all get it.
+
+    ``sums`` is a shared array of such numbers, one a thread.
+    """
+    thread, left = cuda.threadIdx.x, cuda.blockDim.x
+    sums[thread] = value
     cuda.syncthreads()
-    left = threads
     while left > 1:
         half = (left + 1) // 2
         if thread + half < left:

@@ -21,12 +21,15 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="look at each access to memory")
+    parser.add_argument("--counts", type=Path, help="file: what launches take, JSON lines")
     parser.add_argument("--order", type=int, default=0, help="of threads and blocks: a seed")
     parser.add_argument("--idle", action="store_true", help="launch nothing")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     if not arguments.command:
         parser.error("COMMAND: expected a command to run, got none")
+    if arguments.check and arguments.counts:
+        parser.error("--check, --counts: expected one of them, got both")
     library = driver()
     with tempfile.TemporaryDirectory() as caches:
         changed = {
@@ -38,6 +41,8 @@ def main() -> None:
             "NUMBA_CACHE_DIR": caches,
             "FASTPG_CACHE_DIR": caches,
             "PTX_CHECK": "1" if arguments.check else "",
+            "PTX_COUNT": "1" if arguments.counts else "",
+            "PTX_COUNTS": str(arguments.counts.absolute()) if arguments.counts else "",
             "PTX_ORDER": str(arguments.order),
             "PTX_IDLE": "1" if arguments.idle else "",
         }

@@ -159,6 +159,8 @@ void blocks_run(const gpu_kernel_t *kernel, const char *name, unsigned char **pa
                                      shared};
         }
         run_block(threads);
+        counts_block(threads);
     }
+    counts_launch(blocks, threads);
     free(order);
 }

@@ -11,6 +11,9 @@ enum { BLOCK_THREADS = 1024, BLOCK_SHARED = 48 * 1024 };
 /* Run a grid: blocks one after the other from any one on, their threads in any order. */
 void blocks_run(const gpu_kernel_t *kernel, const char *name, unsigned char **parameters, const uint32_t grid[3],
                 const uint32_t block[3]);
+/* Counts of instructions and accesses: a block has ended, a launch has. */
+void counts_block(uint32_t threads);
+void counts_launch(uint32_t blocks, uint32_t threads);
 /* Orders of threads and blocks: other ones for another seed. */
 void blocks_seed(uint64_t seed);
 
@@ -21,6 +24,8 @@ int memory_give(void *start);
 /* Where the allocation begins that has this address, and its bytes; NULL: none of that kind does. */
 char *memory_at(uint64_t address, int pinned, size_t *bytes);
 size_t memory_used(void);
+/* Whether it is of the memory that a thread has alone. */
+int memory_owned(uint64_t address);
 /* Each byte of memory that nobody has written yet; not to be changed once there is some. */
 extern int memory_unset;
 

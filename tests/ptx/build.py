@@ -46,17 +46,20 @@ def _made(name: str, content: bytes, *command: str) -> Path:
 def driver() -> Path:
     """``libcuda.so.1``."""
     headers = f"-I{find_nvidia_header_directory('cudart')}"
-    sources = [str(HERE / name) for name in ("driver.c", "blocks.c", "memory.c")]
+    sources = [str(HERE / name) for name in ("driver.c", "blocks.c", "memory.c", "counts.c")]
     return _made("libcuda.so.1", b"", *COMPILER, *DRIVER, headers, *sources, "-ldl", "-o")
 
 
-def kernels(texts: list[bytes], check: bool) -> Path:
-    """A library of the kernels of some texts of PTX, which see each other's functions."""
+def kernels(texts: list[bytes], *defined: str) -> Path:
+    """A library of the kernels of some texts of PTX, which see each other's functions.
+
+    ``defined``: of ``GPU_CHECK`` and ``GPU_COUNT``, what each access and instruction also does.
+    """
     objects, sharing = [], 0
     for text in texts:
         name = hashlib.sha256(text).hexdigest()[:12]
         unit = Unit(text.decode(), name)
-        how = (*COMPILER, *KERNELS, *["-DGPU_CHECK"] * check, "-c", "-x", "c", "-", "-o")
+        how = (*COMPILER, *KERNELS, *[f"-D{name}" for name in defined], "-c", "-x", "c", "-", "-o")
         objects.append(str(_made("kernels.o", unit.translate().encode(), *how)))
         (folder() / f"{name}.ptx").write_bytes(text)  # for who is told one of its lines
         sharing += unit.shares

@@ -23,6 +23,10 @@ typedef struct {
 uint32_t gpu_wait(gpu_thread_t *thread, uint32_t barrier, uint32_t is);
 /* Look at an access to memory before it is made: 0 reads, 1 writes, 2 does both at once. */
 void gpu_check(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how, const char *unit, int line);
+/* Count an instruction that a thread executes, and what it then accesses (counts.c). A unit, 0 at first, is one text of
+ * PTX. */
+void gpu_ran(gpu_thread_t *thread, uint32_t *unit, int line, uint32_t cost);
+void gpu_access(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how);
 /* End the process: the kernel does what it must not do. */
 void gpu_stop(gpu_thread_t *thread, const char *what, const char *unit, int line);
 

@@ -152,12 +152,17 @@ static void look(gpu_thread_t *thread, uint64_t address, int how, uint32_t since
     add(&seen->kinds[how], thread->number);
 }
 
+int memory_owned(uint64_t address) {
+    const char *at = (const char *)address;
+    /* on its stack or, without barriers, on that of the process */
+    const uint64_t above = address - (uint64_t)__builtin_frame_address(0);
+    return (at >= blocks_now.stacks[0] && at < blocks_now.stacks[1]) || above < OWN_BYTES;
+}
+
 void gpu_check(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how, const char *unit, int line) {
     const char *at = (const char *)address;
     Dl_info module;
-    /* a thread's own memory, on its stack or, without barriers, on that of the process */
-    const uint64_t above = address - (uint64_t)__builtin_frame_address(0);
-    if ((at >= blocks_now.stacks[0] && at < blocks_now.stacks[1]) || above < OWN_BYTES)
+    if (memory_owned(address))
         return;
     if (address % bytes)
         gpu_stop(thread, "accesses an address that is no multiple of the size", unit, line);

@@ -16,8 +16,21 @@
         gpu_check(thread, where, sizeof(type), how, UNIT, line);                                                       \
         (type *)where;                                                                                                 \
     }))
+#elif defined GPU_COUNT
+#define GPU_AT(type, address, how, line)                                                                               \
+    (*({                                                                                                               \
+        const uint64_t where = (address);                                                                              \
+        gpu_access(thread, where, sizeof(type), how);                                                                  \
+        (type *)where;                                                                                                 \
+    }))
 #else
 #define GPU_AT(type, address, how, line) (*(type *)(address))
+#endif
+#ifdef GPU_COUNT
+static uint32_t counted;
+#define GPU_RAN(line, cost) gpu_ran(thread, &counted, line, cost);
+#else
+#define GPU_RAN(line, cost)
 #endif
 #define GPU_ALIGNED(address, bytes, line)                                                                              \
     if ((address) % (bytes))                                                                                           \

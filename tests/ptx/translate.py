@@ -200,8 +200,12 @@ class Unit:
         if words.startswith("@"):
             condition, words = words[1:].split(" ", 1)
             condition = condition.replace("%", "R")
-            return f"if ({condition}) {{ {self._instruction(words)} }}"
-        return self._instruction(words)
+            return f"{self._count(words)} if ({condition}) {{ {self._instruction(words)} }}"
+        return f"{self._count(words)} {self._instruction(words)}"
+
+    def _count(self, words: str) -> str:
+        """C that counts an instruction; a condition does not save a warp its turn."""
+        return f"GPU_RAN({self._line}, {_cost(words)})"
 
     def _declared(self, words: str) -> str:
         kind, names = re.match(r"\.reg \.(\w+) (.*)", words).groups()
@@ -318,6 +322,19 @@ def _declaration(head: Head) -> str:
     names = [variable.name for variable in (*head.results, *head.parameters)]
     given = ", ".join(["gpu_thread_t *thread", *(f"unsigned char *{name}" for name in names)])
     return f"{'' if head.public else 'static '}void {head.name}({given})"
+
+
+def _cost(words: str) -> int:
+    """Instructions of a GPU for one of PTX, roughly: its registers have 32 bits."""
+    kind, *marks = words.partition(" ")[0].split(".")
+    if kind in ("mov", "cvta") or "param" in marks:
+        return 0
+    wide = any(_BITS.get(mark) == 64 for mark in marks) and not {"wide", "cvt"} & {kind, *marks}
+    if kind in ("div", "rem", "sqrt", "rcp"):  # those are functions
+        return 60 if wide else 20
+    if kind in ("ld", "st", "atom", "bra", "bar", "call", "ret") or not wide:
+        return 1
+    return 4 if kind in ("mul", "mad") and marks[-1] != "f64" else 2
 
 
 def _type(kind: str) -> str:

@@ -15,6 +15,8 @@ def link_for_the_cpu(driver):
     """Of numba.cuda.cudadrv.driver: its linker writes the path of a library instead of a cubin."""
     from tests.ptx.build import kernels
 
+    defined = [f"GPU_{what}" for what in ("CHECK", "COUNT") if os.environ.get(f"PTX_{what}")]
+
     def complete(linker):
         given = linker._object_codes
         late = [code for code in given if code.code_type == "ltoir"]
@@ -23,7 +25,7 @@ def link_for_the_cpu(driver):
             whole = driver.Linker(*late, options=linker._get_linker_options(ptx=True))
             texts.append(whole.link("ptx").code)
             whole.close()
-        library = kernels([text.rstrip(b"\0") for text in texts], bool(os.environ.get("PTX_CHECK")))
+        library = kernels([text.rstrip(b"\0") for text in texts], *defined)
         linker._info_log = linker._error_log = ""
         linker.linker, linker._complete = library, True
         return driver.ObjectCode.from_cubin(os.fsencode(library) + b"\0")

@@ -1,0 +1,69 @@
+"""What a GPU could do at best with each op of the kernel table, from counts of its compiled code.
+
+``python -m tests.ptx --counts FILE python -m benchmarks.gpu_floors`` needs no GPU, and measures no
+time: it counts instructions of warps and bytes (tests/ptx/counts.c) and divides them by what an
+H100 does in a second. Where the instructions' floor is near or above the memory's, the op cannot
+reach the memory's rate. Neither latencies are in it nor launches.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+INSTRUCTIONS = 132 * 4 * 1.98e9  # of warps, a second, of an H100
+MEMORY = 3.35e12  # bytes a second
+CACHE = 132 * 64 * 1.98e9  # bytes a second between the second-level cache and the multiprocessors
+
+
+def floors(size: int, op: str, counts: Path) -> str:
+    """A line of the table."""
+    from benchmarks.bench_kernels import options
+    from fastpg.kernels import get_backend
+    from fastpg.kernels._cuda_jit import cuda_module as cuda
+    from tests.cases import case
+
+    made = case(op, **options(op, size))
+    given = [*made.inputs.values(), *made.outputs.values()]
+    moved = sum(v.nbytes for v in given if isinstance(v, np.ndarray))
+    there = [cuda.to_device(v) if isinstance(v, np.ndarray) else v for v in given]
+    cuda.synchronize()
+    before = len(counts.read_text().splitlines()) if counts.exists() else 0
+    getattr(get_backend("cuda").loops, op)(*there)
+    cuda.synchronize()
+    launches = [json.loads(line) for line in counts.read_text().splitlines()[before:]]
+    total = {key: sum(one[key] for one in launches) for key in launches[0] if key != "kernel"}
+    touched = total["bytes_read"] + total["bytes_written"]
+    times = {
+        "memory": touched / MEMORY,
+        "cache": 32 * total["transactions"] / CACHE,
+        "instructions": total["instructions"] / INSTRUCTIONS,
+    }
+    share = moved / max(times.values()) / MEMORY
+    cells = [f"{1e6 * time:,.3g}" for time in times.values()]
+    cells += [f"{total['instructions'] / total['thread_instructions'] * 32:.2f}", f"{share:.0%}"]
+    return f"| {op} | {size:,} | {moved:,} | {touched:,} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Print the table."""
+    from fastpg.kernels.spec import BY_NAME
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("ops", nargs="*", default=list(BY_NAME), help="default: all")
+    arguments = parser.parse_args()
+    counts = os.environ.get("PTX_COUNTS")
+    if not counts:
+        sys.exit("benchmarks.gpu_floors: run it by python -m tests.ptx --counts FILE")
+    print("| op | N | bytes of arrays | touched | memory, us | cache | instructions | idle | share |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    for op in arguments.ops:
+        print(floors(arguments.size, op, Path(counts)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
