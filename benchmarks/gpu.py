@@ -117,6 +117,15 @@ def draw(curves: dict[str, list[tuple[int, float]]], title: str, path: Path) -> 
     return [f"![frames/s by the number of environments]({path.name})"]
 
 
+def on_device(cuda, made) -> tuple[list, int]:
+    """A case's inputs and outputs on the GPU, and the bytes that it reads and writes."""
+    given, written = made.inputs.values(), made.outputs.values()
+    both = made.op.in_place or made.inputs.get("accumulate", False)
+    arrays = [v for v in (*given, *written, *both * [*written]) if isinstance(v, np.ndarray)]
+    there = [cuda.to_device(v) if isinstance(v, np.ndarray) else v for v in (*given, *written)]
+    return there, sum(array.nbytes for array in arrays)
+
+
 def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[str]:
     """Lines of the table of kernels: the bodies and sizes of bench_kernels.py."""
     from benchmarks.bench_kernels import options
@@ -132,9 +141,7 @@ def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[st
     for op in BY_NAME:
         for size in sizes:
             made = case(op, **options(op, size))
-            given = [*made.inputs.values(), *made.outputs.values()]
-            moved = sum(v.nbytes for v in given if isinstance(v, np.ndarray))
-            there = [cuda.to_device(v) if isinstance(v, np.ndarray) else v for v in given]
+            there, moved = on_device(cuda, made)
             call = lambda op=op, there=there: getattr(loops, op)(*there)  # noqa: E731
             each = seconds_each(call, cuda.synchronize, seconds)
             share = moved / each / rate
@@ -143,7 +150,8 @@ def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[st
             lines.append(f"| {op} | {size:,} | {cells} |")
     lines += [
         "",
-        "GB/s: all arrays of the op once, over the time; dense weights count whole. Calls that",
+        "GB/s: all arrays of the op once, over the time (those that it changes: twice); dense",
+        "weights count whole. Calls that",
         "take little more than an empty launch measure the host; small arrays stay in caches.",
     ]
     return lines

@@ -12,8 +12,6 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
-
 INSTRUCTIONS = 132 * 4 * 1.98e9  # of warps, a second, of an H100
 MEMORY = 3.35e12  # bytes a second
 CACHE = 132 * 64 * 1.98e9  # bytes a second between the second-level cache and the multiprocessors
@@ -22,14 +20,13 @@ CACHE = 132 * 64 * 1.98e9  # bytes a second between the second-level cache and t
 def floors(size: int, op: str, counts: Path) -> str:
     """A line of the table."""
     from benchmarks.bench_kernels import options
+    from benchmarks.gpu import on_device
     from fastpg.kernels import get_backend
     from fastpg.kernels._cuda_jit import cuda_module as cuda
     from tests.cases import case
 
     made = case(op, **options(op, size))
-    given = [*made.inputs.values(), *made.outputs.values()]
-    moved = sum(v.nbytes for v in given if isinstance(v, np.ndarray))
-    there = [cuda.to_device(v) if isinstance(v, np.ndarray) else v for v in given]
+    there, moved = on_device(cuda, made)
     cuda.synchronize()
     before = len(counts.read_text().splitlines()) if counts.exists() else 0
     getattr(get_backend("cuda").loops, op)(*there)
@@ -59,7 +56,9 @@ def main() -> None:
     counts = os.environ.get("PTX_COUNTS")
     if not counts:
         sys.exit("benchmarks.gpu_floors: run it by python -m tests.ptx --counts FILE")
-    print("| op | N | bytes of arrays | touched | memory, us | cache | instructions | idle | share |")
+    print(
+        "| op | N | bytes of arrays | touched | memory, us | cache | instructions | idle | share |"
+    )
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     for op in arguments.ops:
         print(floors(arguments.size, op, Path(counts)), flush=True)

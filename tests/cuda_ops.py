@@ -14,8 +14,9 @@ from numba.core import config
 
 from fastpg.kernels import cuda as backend_module
 from fastpg.kernels import get_backend, reference
+from fastpg.kernels._cuda_jit import THREADS
 from fastpg.kernels._cuda_jit import cuda_module as cuda
-from fastpg.kernels.spec import BY_NAME, CUDA_TOLERANCES, OPS
+from fastpg.kernels.spec import BY_NAME, CUDA_TOLERANCES, OPS, VIEW_PIXELS
 from tests.cases import OPTIONS, case
 from tests.test_kernels import SPARSE, run, usual
 
@@ -122,7 +123,10 @@ def test_nothing_is_written_beyond_the_room(op, room):
 
 def test_many_things_share_few_blocks(monkeypatch):
     monkeypatch.setattr(backend_module, "MOST_BLOCKS", 2)
+    monkeypatch.setattr(backend_module, "_most_threads", lambda: THREADS)
     for name, options in (
+        ("frame_difference_dense", {"N": 5, "D": THREADS + 3, "kind": "half"}),
+        ("rmsprop_update", {"M": 2 * THREADS + 1}),
         ("frame_difference", {"N": 5, "D": 24, "kind": "half"}),
         ("counter_uniforms", {"N": 50, "key": 3}),
         ("standardize", {"sizes": [3, 9, 4, 5]}),
@@ -136,6 +140,27 @@ def test_many_things_share_few_blocks(monkeypatch):
         for key, value in expected.items():
             end = needed if key in SPARSE else None
             assert_agrees(made.op, key, actual[key][:end], value)
+
+
+@pytest.mark.skipif(SIMULATED, reason="so many rows are slow in the simulator")
+def test_rows_of_more_than_one_look_at_their_sizes():
+    made = case("frame_stack", N=20000, D=8, kind="half")
+    needed, expected = run(reference, made)
+    actual = run_on_device(made, BACKEND.loops)
+    for name, value in expected.items():
+        end = needed if name in SPARSE else None
+        assert actual[name][:end].tobytes() == value[:end].tobytes()
+
+
+@pytest.mark.parametrize("op", ["preprocess", "preprocess_palette"])
+def test_views_at_an_odd_address(op):
+    made = case(op, N=1, kind="pong", find=True)
+    buffer = cuda.to_device(np.full(VIEW_PIXELS + 2, 55, np.uint8))
+    views = buffer[1:-1].reshape(1, VIEW_PIXELS)
+    getattr(BACKEND.loops, op)(*on_device(made.inputs).values(), views)
+    written = buffer.copy_to_host()
+    assert written[0] == written[-1] == 55
+    np.testing.assert_array_equal(written[1:-1], run(reference, made)[1]["views"][0])
 
 
 def test_same_index_twice_in_a_row_counts_twice():

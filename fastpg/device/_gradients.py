@@ -113,6 +113,9 @@ def backward(net, record, entry, hidden, d_heads, unit, gradient):
     That is, a tile adds at its first row and subtracts below its last: running sums down the
     columns, in :func:`run_down`, then give each row its own.
     """
+    if cuda.threadIdx.x == 0:  # what is not finite counts even where all units are 0
+        for o in range(d_heads.shape[0]):
+            fixed(times32(d_heads[o], ZERO), unit, gradient.status)
     h = cuda.threadIdx.x
     while h < hidden.shape[0]:
         if hidden[index(h)] != ZERO:  # most units are 0

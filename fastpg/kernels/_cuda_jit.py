@@ -104,12 +104,13 @@ else:
     cuda, device = cuda_module, cuda_module.jit(device=True)
 
 if SIMULATED:  # Python threads are dear, and so is every barrier between them
-    THREADS = RETURNS_THREADS = SCAN_THREADS = 8
+    THREADS = RETURNS_THREADS = SEGMENT_THREADS = SCAN_THREADS = 8
     WARP = 8
     TILE_THREADS, TILE_DEPTH = 2, 4
 else:
     THREADS = 256  # of a block, at most
     RETURNS_THREADS = 32  # environments a block: few, so that all multiprocessors have some
+    SEGMENT_THREADS = 128  # of standardize: fewer to wait for in its sums
     SCAN_THREADS = 1024
     WARP = 32
     TILE_THREADS, TILE_DEPTH = 16, 16  # of a matrix product: threads along a side, and its depth

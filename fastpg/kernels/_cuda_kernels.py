@@ -8,25 +8,41 @@ import numpy as np
 from fastpg.kernels import cuda_blocks as blocks
 from fastpg.kernels import cuda_device as threads
 from fastpg.kernels import cuda_gradients as gradients
-from fastpg.kernels._cuda_jit import SCAN_THREADS, cuda, kernel
+from fastpg.kernels._cuda_jit import SCAN_THREADS, cuda, index, kernel
+
+SCAN_EACH = 8  # sizes of rows that a thread adds up alone
 
 
 @kernel
 def frame_difference_dense(current, previous, x):
-    for i in range(cuda.grid(1), x.shape[0], cuda.gridsize(1)):
+    i, step = cuda.grid(1), cuda.gridsize(1)
+    while i + 3 * step < x.shape[0]:  # four loads on their way at once
+        x0 = threads.difference(i, current, previous)
+        x1 = threads.difference(i + step, current, previous)
+        x2 = threads.difference(i + 2 * step, current, previous)
+        x3 = threads.difference(i + 3 * step, current, previous)
+        x[index(i)], x[index(i + step)] = x0, x1
+        x[index(i + 2 * step)], x[index(i + 3 * step)] = x2, x3
+        i += 4 * step
+    while i < x.shape[0]:
         threads.frame_difference_dense(i, current, previous, x)
+        i += step
 
 
 @kernel
 def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
-    for i in range(cuda.grid(1), rewards.shape[1], cuda.gridsize(1)):
+    i = cuda.grid(1)
+    while i < rewards.shape[1]:
         threads.discounted_returns(i, rewards, dones, gamma, cut_at_rewards, returns)
+        i += cuda.gridsize(1)
 
 
 @kernel
 def generalized_advantages(rewards, dones, values, gamma, decay, advantages, returns):
-    for i in range(cuda.grid(1), rewards.shape[1], cuda.gridsize(1)):
+    i = cuda.grid(1)
+    while i < rewards.shape[1]:
         threads.generalized_advantages(i, rewards, dones, values, gamma, decay, advantages, returns)
+        i += cuda.gridsize(1)
 
 
 @kernel
@@ -43,7 +59,8 @@ def ppo_gradient(
     d_logits,
     d_values,
 ):
-    for i in range(cuda.grid(1), values.shape[0], cuda.gridsize(1)):
+    i = cuda.grid(1)
+    while i < values.shape[0]:
         threads.ppo_gradient(
             i,
             probabilities,
@@ -58,74 +75,113 @@ def ppo_gradient(
             d_logits,
             d_values,
         )
+        i += cuda.gridsize(1)
 
 
 @kernel
 def rmsprop_update(gradient, rate, keep, take, epsilon, weights, cache):
-    for i in range(cuda.grid(1), gradient.shape[0], cuda.gridsize(1)):
+    i = cuda.grid(1)
+    while i < gradient.shape[0]:
         threads.rmsprop_update(i, gradient, rate, keep, take, epsilon, weights, cache)
+        i += cuda.gridsize(1)
 
 
 @kernel
 def adam_update(gradient, rate, scale, keep1, take1, keep2, take2, epsilon, weights, mean, square):
-    for i in range(cuda.grid(1), gradient.shape[0], cuda.gridsize(1)):
+    i = cuda.grid(1)
+    while i < gradient.shape[0]:
         threads.adam_update(
             i, gradient, rate, scale, keep1, take1, keep2, take2, epsilon, weights, mean, square
         )
+        i += cuda.gridsize(1)
 
 
 @kernel
 def counter_uniforms(streams, steps, seed, uniforms):
-    for i in range(cuda.grid(1), uniforms.shape[0], cuda.gridsize(1)):
+    i = cuda.grid(1)
+    while i < uniforms.shape[0]:
         threads.counter_uniforms(i, streams, steps, seed, uniforms)
+        i += cuda.gridsize(1)
 
 
 @kernel
 def sample_actions(probabilities, uniforms, actions):
-    for i in range(cuda.grid(1), actions.shape[0], cuda.gridsize(1)):
+    i = cuda.grid(1)
+    while i < actions.shape[0]:
         threads.sample_actions(i, probabilities, uniforms, actions)
+        i += cuda.gridsize(1)
 
 
 @kernel
 def preprocess(frames, find_background, views):
-    for i in range(cuda.blockIdx.x, views.shape[0], cuda.gridDim.x):
+    i = cuda.blockIdx.x
+    while i < views.shape[0]:
         blocks.preprocess(i, frames, find_background, views)
+        i += cuda.gridDim.x
 
 
 @kernel
 def preprocess_palette(frames, red, find_background, views):
-    for i in range(cuda.blockIdx.x, views.shape[0], cuda.gridDim.x):
+    i = cuda.blockIdx.x
+    while i < views.shape[0]:
         blocks.preprocess_palette(i, frames, red, find_background, views)
+        i += cuda.gridDim.x
 
 
 @kernel
 def standardize(values, offsets, standardized):
-    for i in range(cuda.blockIdx.x, offsets.shape[0] - 1, cuda.gridDim.x):
+    i = cuda.blockIdx.x
+    while i < offsets.shape[0] - 1:
         blocks.standardize(i, values, offsets, standardized)
+        i += cuda.gridDim.x
 
 
 @kernel
 def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
-    for i in range(cuda.blockIdx.x, hidden.shape[0], cuda.gridDim.x):
+    i = cuda.blockIdx.x
+    while i < hidden.shape[0]:
         blocks.policy_forward(i, indices, signs, offsets, w1, w2, hidden, probabilities)
+        i += cuda.gridDim.x
 
 
 @kernel
-def count_differences(current, previous, offsets):
-    """offsets[n + 1] = size of row n of frame_difference."""
-    for n in range(cuda.blockIdx.x, current.shape[0], cuda.gridDim.x):
-        count = blocks.count_pixels(current[n], previous[n])
+def mark_differences(current, previous, marks, offsets):
+    """Mark row n's pixels of frame_difference; offsets[n + 1] is how many there are."""
+    counts = cuda.shared.array(1, np.int32)
+    n = cuda.blockIdx.x
+    while n < current.shape[0]:
+        cuda.syncthreads()
         if cuda.threadIdx.x == 0:
-            offsets[n + 1] = count
+            counts[0] = 0
+        cuda.syncthreads()
+        count = blocks.mark_pixels(current[n], previous[n], marks[n])
+        if count:
+            cuda.atomic.add(counts, 0, count)
+        cuda.syncthreads()
+        if cuda.threadIdx.x == 0:
+            offsets[n + 1] = counts[0]
+        n += cuda.gridDim.x
 
 
 @kernel
-def count_stacks(current, previous, offsets):
-    """offsets[n + 1] = size of row n of frame_stack."""
-    for n in range(cuda.blockIdx.x, current.shape[0], cuda.gridDim.x):
-        count = blocks.count_pixels(current[n], None) + blocks.count_pixels(previous[n], None)
+def mark_stacks(current, previous, marks, offsets):
+    """Mark row n's pixels of frame_stack; offsets[n + 1] is how many there are."""
+    counts = cuda.shared.array(1, np.int32)
+    half = marks.shape[1] // 2
+    n = cuda.blockIdx.x
+    while n < current.shape[0]:
+        cuda.syncthreads()
         if cuda.threadIdx.x == 0:
-            offsets[n + 1] = count
+            counts[0] = 0
+        cuda.syncthreads()
+        count = blocks.mark_pixels(current[n], None, marks[n, :half])
+        count += blocks.mark_pixels(previous[n], None, marks[n, half:])
+        if count:
+            cuda.atomic.add(counts, 0, count)
+        cuda.syncthreads()
+        if cuda.threadIdx.x == 0:
+            offsets[n + 1] = counts[0]
+        n += cuda.gridDim.x
 
 
 @kernel
@@ -134,40 +190,56 @@ def sum_up(offsets):
     sums = cuda.shared.array(SCAN_THREADS, np.int64)
     if cuda.threadIdx.x == 0:
         offsets[0] = 0
-    begin = 0
-    for first in range(1, offsets.shape[0], cuda.blockDim.x):
-        i = first + cuda.threadIdx.x
-        size = offsets[i] if i < offsets.shape[0] else 0
+    begin, first = 0, 1
+    while first < offsets.shape[0]:
+        low = first + cuda.threadIdx.x * SCAN_EACH
+        high = min(low + SCAN_EACH, offsets.shape[0])
+        size, i = 0, low
+        while i < high:
+            size += offsets[index(i)]
+            i += 1
         before, total = blocks.sum_before(size, sums)
-        if i < offsets.shape[0]:
-            offsets[i] = begin + before + size
+        end, i = begin + before, low
+        while i < high:
+            end += offsets[index(i)]
+            offsets[index(i)] = end
+            i += 1
         begin += total
+        first += cuda.blockDim.x * SCAN_EACH
 
 
 @kernel
-def frame_difference(current, previous, indices, signs, offsets):
-    for n in range(cuda.blockIdx.x, current.shape[0], cuda.gridDim.x):
-        blocks.write_pixels(current[n], previous[n], 0, offsets[n], indices, signs)
+def frame_difference(marks, current, indices, signs, offsets):
+    second = marks.shape[1], 0
+    n = cuda.blockIdx.x
+    while n < current.shape[0]:
+        blocks.write_pixels(marks[n], second, current[n], offsets[n], indices, signs)
+        n += cuda.gridDim.x
 
 
 @kernel
-def frame_stack(current, previous, indices, signs, offsets):
-    inputs = current.shape[1] * current.itemsize
-    for n in range(cuda.blockIdx.x, current.shape[0], cuda.gridDim.x):
-        start = blocks.write_pixels(current[n], None, 0, offsets[n], indices, signs)
-        blocks.write_pixels(previous[n], None, inputs, start, indices, signs)
+def frame_stack(marks, current, indices, signs, offsets):
+    second = marks.shape[1] // 2, current.shape[1]
+    n = cuda.blockIdx.x
+    while n < current.shape[0]:
+        blocks.write_pixels(marks[n], second, None, offsets[n], indices, signs)
+        n += cuda.gridDim.x
 
 
 @kernel
 def dense_hidden(tiles, x, w1, hidden):
-    for i in range(cuda.blockIdx.x, tiles, cuda.gridDim.x):
+    i = cuda.blockIdx.x
+    while i < tiles:
         gradients.dense_hidden(i, x, w1, hidden)
+        i += cuda.gridDim.x
 
 
 @kernel
 def heads(hidden, w2, probabilities):
-    for b in range(cuda.blockIdx.x, hidden.shape[0], cuda.gridDim.x):
+    b = cuda.blockIdx.x
+    while b < hidden.shape[0]:
         blocks.heads(hidden[b], w2, probabilities[b])
+        b += cuda.gridDim.x
 
 
 # Gradients: parts of dw1 first, then those of dw2, which have no pixels to look for.
@@ -190,11 +262,13 @@ def policy_backward(
     dw2,
 ):
     sample = hidden, probabilities, actions, advantages
-    for i in range(cuda.blockIdx.x, parts1 + parts2, cuda.gridDim.x):
+    i = cuda.blockIdx.x
+    while i < parts1 + parts2:
         if i < parts1:
             gradients.first_layer(i, indices, signs, offsets, *sample, w2, accumulate, dw1)
         else:
             gradients.second_layer(i - parts1, *sample, accumulate, dw2)
+        i += cuda.gridDim.x
 
 
 @kernel
@@ -202,11 +276,13 @@ def policy_backward_outputs(
     parts1, parts2, indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2
 ):
     sample = hidden, d_outputs, None, None
-    for i in range(cuda.blockIdx.x, parts1 + parts2, cuda.gridDim.x):
+    i = cuda.blockIdx.x
+    while i < parts1 + parts2:
         if i < parts1:
             gradients.first_layer(i, indices, signs, offsets, *sample, w2, accumulate, dw1)
         else:
             gradients.second_layer(i - parts1, *sample, accumulate, dw2)
+        i += cuda.gridDim.x
 
 
 @kernel
@@ -224,8 +300,10 @@ def policy_backward_dense(
     dw2,
 ):
     sample = hidden, probabilities, actions, advantages
-    for i in range(cuda.blockIdx.x, tiles + parts2, cuda.gridDim.x):
+    i = cuda.blockIdx.x
+    while i < tiles + parts2:
         if i < tiles:
             gradients.dense_first_layer(i, x, *sample, w2, accumulate, dw1)
         else:
             gradients.second_layer(i - tiles, *sample, accumulate, dw2)
+        i += cuda.gridDim.x

@@ -1,11 +1,14 @@
 """The cuda backend: kernels in Python by numba-cuda, on arrays in the GPU's memory.
 
 :class:`Loops` is what the CPU backends have as modules: one launch (or few) an op, on one stream.
-It returns before the GPU has done the work, copies nothing and allocates nothing.
+It returns before the GPU has done the work, copies nothing and allocates nothing but what marks
+the pixels of the largest ``frame_difference`` or ``frame_stack`` so far, a bit each.
 :class:`CudaBackend` is the checked door in front.
 """
 
 import math
+from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,8 @@ from fastpg.kernels._cuda_arrays import (
 from fastpg.kernels._cuda_jit import (
     RETURNS_THREADS,
     SCAN_THREADS,
+    SEGMENT_THREADS,
+    SIMULATED,
     THREADS,
     TILE_THREADS,
     WARP,
@@ -37,6 +42,15 @@ require_device()
 
 MOST_BLOCKS = 1 << 20  # of a grid; more things than that share blocks
 WORD = np.dtype(np.uint64)
+
+
+@cache
+def _most_threads() -> int:
+    """That the GPU holds at once."""
+    if SIMULATED:
+        return THREADS
+    device = cuda.get_current_device()
+    return device.MULTIPROCESSOR_COUNT * device.MAX_THREADS_PER_MULTIPROCESSOR
 
 
 def _parts(size: int, width: int) -> int:
@@ -60,6 +74,13 @@ def _words(current: Any, previous: Any) -> tuple[Any, Any]:
     return current, previous
 
 
+def _quads(views: Any) -> Any:
+    """Views to be written four pixels at once, where they lie so that they can be."""
+    if views.shape[0] and not address(views) % 4:
+        return views.view(np.uint32)
+    return views
+
+
 class Loops:
     """Launches of the kernel table's ops on one stream; nothing is checked.
 
@@ -75,6 +96,7 @@ class Loops:
 
     def __init__(self, stream: Any = 0):
         self.stream = as_stream(stream)
+        self._marking, self._room = Lock(), cuda.device_array(0, WORD)
         self._number = stream_number(self.stream)
 
     def _adopt(self, *arrays: Any) -> list[Any]:
@@ -85,8 +107,9 @@ class Loops:
             kernel[min(blocks, MOST_BLOCKS), threads, self.stream](*arguments)
 
     def _each(self, kernel: Any, size: int, *arguments: Any, threads: int = THREADS) -> None:
-        """One thing a thread."""
-        self._launch(kernel, _parts(size, threads), threads, *arguments)
+        """One thing a thread; of more things than the GPU holds threads, some."""
+        blocks = min(_parts(size, threads), _most_threads() // threads)
+        self._launch(kernel, blocks, threads, *arguments)
 
     # ---- pictures ---------------------------------------------------------------------------
 
@@ -94,34 +117,46 @@ class Loops:
         """See :meth:`fastpg.kernels.ops.Backend.preprocess`."""
         frames, views = self._adopt(frames, views)
         find = bool(find_background)
+        views = _quads(views)
         self._launch(kernels.preprocess, views.shape[0], THREADS, frames, find, views)
 
     def preprocess_palette(self, frames, red, find_background, views):
         """See :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
         frames, red, views = self._adopt(frames, red, views)
         find = bool(find_background)
+        views = _quads(views)
         self._launch(kernels.preprocess_palette, views.shape[0], THREADS, frames, red, find, views)
 
     def frame_difference(self, current, previous, indices, signs, offsets):
         """See :meth:`fastpg.kernels.ops.Backend.frame_difference`."""
-        write, count = kernels.frame_difference, kernels.count_differences
-        self._compress(write, count, current, previous, indices, signs, offsets)
+        write, mark = kernels.frame_difference, kernels.mark_differences
+        self._compress(write, mark, 1, current, previous, indices, signs, offsets)
 
     def frame_stack(self, current, previous, indices, signs, offsets):
         """See :meth:`fastpg.kernels.ops.Backend.frame_stack`."""
-        write, count = kernels.frame_stack, kernels.count_stacks
-        self._compress(write, count, current, previous, indices, signs, offsets)
+        write, mark = kernels.frame_stack, kernels.mark_stacks
+        self._compress(write, mark, 2, current, previous, indices, signs, offsets)
 
-    def _compress(self, write, count, *arrays):
+    def _compress(self, write, mark, planes, *arrays):
         """Sizes of the rows, their sums, the rows: no block knows its begin before the others."""
         current, previous, indices, signs, offsets = self._adopt(*arrays)
-        rows = current.shape[0]
-        if rows and current.shape[1]:
-            current, previous = _words(current, previous)
-        threads = _width(current.shape[1])
-        self._launch(count, rows, threads, current, previous, offsets)
-        self._launch(kernels.sum_up, 1, SCAN_THREADS, offsets)
-        self._launch(write, rows, threads, current, previous, indices, signs, offsets)
+        rows, inputs = current.shape
+        words = planes * _parts(inputs, 64)
+        with self._marking:  # launches of another thread of the host must not come between
+            marks = self._marks(rows * words).reshape(rows, words)
+            as_bytes = marks.view(np.uint8).reshape(rows, 8 * words) if rows else marks
+            views = _words(current, previous) if rows and inputs else (current, previous)
+            threads = _width(views[0].shape[1])
+            self._launch(mark, rows, threads, *views, as_bytes, offsets)
+            self._launch(kernels.sum_up, 1, SCAN_THREADS, offsets)
+            threads = _width(words)
+            self._launch(write, rows, threads, marks, current, indices, signs, offsets)
+
+    def _marks(self, size: int) -> Any:
+        """Room for so many words of marks, kept for the next call."""
+        if self._room.shape[0] < size:
+            self._room = cuda.device_array(size, WORD)
+        return self._room[:size]
 
     def frame_difference_dense(self, current, previous, x):
         """See :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`."""
@@ -148,7 +183,7 @@ class Loops:
     def standardize(self, values, offsets, standardized):
         """See :meth:`fastpg.kernels.ops.Backend.standardize`."""
         arrays = self._adopt(values, offsets, standardized)
-        self._launch(kernels.standardize, offsets.shape[0] - 1, THREADS, *arrays)
+        self._launch(kernels.standardize, offsets.shape[0] - 1, SEGMENT_THREADS, *arrays)
 
     # ---- the network ------------------------------------------------------------------------
 

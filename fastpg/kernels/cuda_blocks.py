@@ -13,24 +13,44 @@ import math
 
 import numpy as np
 
-from fastpg.kernels._cuda_jit import THREADS, cuda, device, index, times32, times64
+from fastpg.kernels._cuda_jit import (
+    THREADS,
+    counted,
+    cuda,
+    device,
+    index,
+    times32,
+    times64,
+)
 from fastpg.kernels._scalar import ZERO, relu, sigmoid
 from fastpg.kernels.spec import FIRST_ROW, VIEW_PIXELS, VIEW_SIDE
 from fastpg.kernels.spec import SUM_LANES as LANES
 
 EQUAL, BEST = 256, 257  # cells behind the 256 of a histogram
+WORDS, ROW_WORDS = VIEW_PIXELS // 4, VIEW_SIDE // 4  # of a view
+EACH, LOW_BITS = np.uint32(0x01010101), np.uint32(0x7F7F7F7F)  # of the bytes of a word
+PARTS = 16  # of a sum over a block
+GATHERED = tuple(map(np.uint64, (0x0003000300030003, 0x0000000F0000000F, 0xFF)))
 
 
 # ---- pictures -------------------------------------------------------------------------------
 
 
+# Four pixels come together in the bytes of a word, the first in the lowest.
+
+
 @device
 def preprocess(n, frames, find_background, views):
     """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess`."""
-    values = cuda.shared.array(VIEW_PIXELS, np.uint8)
-    for i in range(cuda.threadIdx.x, VIEW_PIXELS, cuda.blockDim.x):
-        row, column = i // VIEW_SIDE, i % VIEW_SIDE
-        values[i] = frames[n, FIRST_ROW + 2 * row, 2 * column, 0]
+    values = cuda.shared.array(WORDS, np.uint32)
+    i = cuda.threadIdx.x
+    while i < WORDS:
+        row, column = FIRST_ROW + 2 * (counted(i) // ROW_WORDS), 8 * (counted(i) % ROW_WORDS)
+        word = np.uint32(frames[n, row, column, 0])
+        word |= np.uint32(frames[n, row, column + 2, 0]) << np.uint32(8)
+        word |= np.uint32(frames[n, row, column + 4, 0]) << np.uint32(16)
+        values[i] = word | np.uint32(frames[n, row, column + 6, 0]) << np.uint32(24)
+        i += cuda.blockDim.x
     cuda.syncthreads()
     _binarize(values, find_background, views[n])
 
@@ -38,23 +58,45 @@ def preprocess(n, frames, find_background, views):
 @device
 def preprocess_palette(n, frames, red, find_background, views):
     """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
-    values = cuda.shared.array(VIEW_PIXELS, np.uint8)
-    for i in range(cuda.threadIdx.x, VIEW_PIXELS, cuda.blockDim.x):
-        row, column = i // VIEW_SIDE, i % VIEW_SIDE
-        values[i] = red[frames[n, FIRST_ROW + 2 * row, 2 * column]]
+    values = cuda.shared.array(WORDS, np.uint32)
+    i = cuda.threadIdx.x
+    while i < WORDS:
+        row, column = FIRST_ROW + 2 * (counted(i) // ROW_WORDS), 8 * (counted(i) % ROW_WORDS)
+        word = np.uint32(red[frames[n, row, column]])
+        word |= np.uint32(red[frames[n, row, column + 2]]) << np.uint32(8)
+        word |= np.uint32(red[frames[n, row, column + 4]]) << np.uint32(16)
+        values[i] = word | np.uint32(red[frames[n, row, column + 6]]) << np.uint32(24)
+        i += cuda.blockDim.x
     cuda.syncthreads()
     _binarize(values, find_background, views[n])
 
 
 @device
+def _equal(word, value):
+    """The highest bit of each byte of a word that has a value."""
+    other = word ^ np.uint32(value * EACH)
+    low = (other & LOW_BITS) + LOW_BITS
+    return ~np.uint32(low | other | LOW_BITS)
+
+
+@device
 def _binarize(values, find_background, view):
-    first, second = 144, 109
+    """Write a view, an array of bytes or of words."""
+    first, second = np.uint32(144), np.uint32(109)
     if find_background:
         first = _background(values)
         second = first
-    for i in range(cuda.threadIdx.x, VIEW_PIXELS, cuda.blockDim.x):
-        value = values[i]
-        view[i] = value != first and value != second and value != 0
+    i = cuda.threadIdx.x
+    while i < WORDS:
+        word = values[i]
+        dark = _equal(word, first) | _equal(word, second) | _equal(word, np.uint32(0))
+        lit = (~np.uint32(dark) >> np.uint32(7)) & EACH
+        if view.itemsize == 4:
+            view[i] = lit
+        else:
+            for k in range(4):
+                view[4 * i + k] = lit >> np.uint32(8 * k) & np.uint32(1)
+        i += cuda.blockDim.x
     cuda.syncthreads()
 
 
@@ -67,28 +109,37 @@ def _background(values):
     """
     counts = cuda.shared.array(258, np.int32)
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
-    for i in range(thread, 258, threads):
+    i = thread
+    while i < 258:
         counts[i] = 0
+        i += threads
     cuda.syncthreads()
-    common, equal = values[0], 0
-    for i in range(thread, VIEW_PIXELS, threads):
-        equal += values[i] == common
+    common, equal, i = values[0] & np.uint32(255), 0, thread
+    while i < WORDS:
+        equal += cuda.popc(_equal(values[i], common))
+        i += threads
     cuda.atomic.add(counts, EQUAL, equal)
     cuda.syncthreads()
     if counts[EQUAL] > VIEW_PIXELS // 2:
-        return np.int32(common)
-    for i in range(thread, VIEW_PIXELS, threads):
-        cuda.atomic.add(counts, values[i], 1)
+        return common
+    i = thread
+    while i < VIEW_PIXELS:
+        value = values[i // 4] >> np.uint32(8 * (i % 4)) & np.uint32(255)
+        cuda.atomic.add(counts, value, 1)
+        i += threads
     cuda.syncthreads()
-    for i in range(thread, 256, threads):
+    i = thread
+    while i < 256:
         cuda.atomic.max(counts, BEST, counts[i] * 256 + 255 - i)
+        i += threads
     cuda.syncthreads()
-    return np.int32(255 - counts[BEST] % 256)
+    return np.uint32(255 - counts[BEST] % 256)
 
 
 # ---- sparse rows ----------------------------------------------------------------------------
 #
-# Views come as words, uint64 where their addresses and sizes allow it, else as their bytes.
+# Views come as words, uint64 where their addresses and sizes allow it, else as their bytes. First
+# each row is marked: a bit a pixel, an eighth of what a second look at the views would read.
 
 
 @device
@@ -102,7 +153,7 @@ def sum_before(value, sums):
     cuda.syncthreads()
     step = 1
     while step < threads:
-        other = sums[thread - step] if thread >= step else 0
+        other = sums[index(thread - step)] if thread >= step else 0
         cuda.syncthreads()
         sums[thread] += other
         cuda.syncthreads()
@@ -113,46 +164,72 @@ def sum_before(value, sums):
 
 
 @device
-def count_pixels(now, before):
-    """Number of the row's pixels that differ; with None before, of those that are lit."""
-    counts = cuda.shared.array(THREADS, np.int32)
-    count = 0
-    for i in range(cuda.threadIdx.x, now.shape[0], cuda.blockDim.x):
-        count += cuda.popc(_lit(now, before, i))
-    return sum_before(count, counts)[1]
+def mark_pixels(now, before, marks):
+    """Mark a row's pixels that differ; with None before, those that are lit.
 
+    Args:
+        now: the row's words, uint64 or uint8.
+        before: those of the row before it, or None.
+        marks: bytes, as many as bits make of the row and more, which are 0 then.
 
-@device
-def write_pixels(now, before, base, start, indices, signs):
-    """Write the row's pixels that :func:`count_pixels` counts, in order, from ``start`` on.
-
-    Pixel d has the index base + d. Returns where the next row's begin; what has no room is left
-    out.
+    Returns:
+        How many this thread has marked.
     """
-    counts = cuda.shared.array(THREADS, np.int32)
-    size, words = now.itemsize, now.shape[0]
-    for first in range(0, words, cuda.blockDim.x):
-        i = first + cuda.threadIdx.x
-        word = _lit(now, before, i) if i < words else np.uint64(0)
-        skipped, total = sum_before(cuda.popc(word), counts)
-        k = start + skipped
-        while word != np.uint64(0) and k < indices.shape[0]:
-            below = word - np.uint64(1)
-            byte = cuda.popc(below & ~word) >> 3  # zeros below the lowest bit that is set
-            indices[k] = base + i * size + byte
-            signs[k] = 1 if (np.uint64(now[i]) >> np.uint64(8 * byte)) & np.uint64(1) else -1
-            word &= below
-            k += 1
-        start += total
-    return start
+    count, i, size = 0, cuda.threadIdx.x, now.shape[0]
+    while i < marks.shape[0]:
+        if now.itemsize == 8:
+            word = _lit(now, before, i) if i < size else np.uint64(0)
+            for k in range(3):  # the lowest bits of bytes, of pairs, of fours, next to each other
+                word = (word | word >> np.uint64(7 << k)) & GATHERED[k]
+            mark = word
+        else:
+            mark = np.uint64(0)
+            for k in range(min(8, size - 8 * i)):
+                mark |= _lit(now, before, 8 * i + k) << np.uint64(k)
+        marks[index(i)] = mark
+        count += cuda.popc(mark)
+        i += cuda.blockDim.x
+    return count
 
 
 @device
 def _lit(now, before, i):
-    word = np.uint64(now[i])
+    word = np.uint64(now[index(i)])
     if before is not None:
-        word ^= np.uint64(before[i])
+        word ^= np.uint64(before[index(i)])
     return word
+
+
+@device
+def write_pixels(marks, second, now, start, indices, signs):
+    """Write the row's marked pixels, in order, from ``start`` on; what has no room is left out.
+
+    Args:
+        marks: the row's words, uint64.
+        second: (word, index): from this word on, pixels are counted from this index.
+        now: the row's bytes: the sign is -1 where it is 0. None: it is 1.
+        start: place of the row's first pixel.
+        indices: of all rows.
+        signs: of all rows.
+    """
+    counts = cuda.shared.array(THREADS, np.int32)
+    first, words = 0, marks.shape[0]
+    while first < words:
+        i = first + cuda.threadIdx.x
+        word = marks[index(i)] if i < words else np.uint64(0)
+        skipped, total = sum_before(cuda.popc(word), counts)
+        k = start + skipped
+        while word != np.uint64(0) and k < indices.shape[0]:
+            below = word - np.uint64(1)
+            pixel = 64 * i + cuda.popc(below & ~word)  # zeros below the lowest bit that is set
+            if i >= second[0]:
+                pixel += second[1] - 64 * second[0]
+            indices[index(k)] = pixel
+            signs[index(k)] = -1 if now is not None and now[index(pixel)] == 0 else 1
+            word &= below
+            k += 1
+        start += total
+        first += cuda.blockDim.x
 
 
 # ---- returns --------------------------------------------------------------------------------
@@ -165,49 +242,55 @@ def standardize(s, values, offsets, standardized):
     A partial sum a thread, joined by halves: not the order of the CPU backends, whose eight partial
     sums would keep eight threads busy.
     """
-    begin, end = offsets[s], offsets[s + 1]
-    thread, threads = cuda.threadIdx.x, cuda.blockDim.x
-    different = False
-    for i in range(begin + thread, end, threads):
-        different = different or values[i] != values[begin]
-    if cuda.syncthreads_or(np.int32(different)) == 0:
-        for i in range(begin + thread, end, threads):
-            standardized[i] = ZERO
-        return
-    mean = _power_sum(values, begin, end, 0.0, False) / (end - begin)
-    deviation = math.sqrt(_power_sum(values, begin, end, mean, True) / (end - begin))
-    for i in range(begin + thread, end, threads):
-        standardized[i] = (np.float64(values[i]) - mean) / deviation
-
-
-@device
-def _power_sum(values, begin, end, mean, squared):
-    """Sum of ``values - mean``, or of its squares; all threads get it."""
     sums = cuda.shared.array(THREADS, np.float64)
-    total, i = 0.0, begin + cuda.threadIdx.x
+    begin, end = offsets[s], offsets[s + 1]
+    first, threads = begin + cuda.threadIdx.x, cuda.blockDim.x
+    different, total, i = False, 0.0, first
+    while i < end:
+        value = values[index(i)]
+        different = different or value != values[index(begin)]
+        total += np.float64(value)
+        i += threads
+    if cuda.syncthreads_or(np.int32(different)) == 0:
+        i = first
+        while i < end:
+            standardized[index(i)] = ZERO
+            i += threads
+        return
+    mean = sum_up(total, sums) / (end - begin)
+    total, i = 0.0, first
     while i < end:
         difference = np.float64(values[index(i)]) - mean
-        total += times64(difference, difference) if squared else difference
-        i += cuda.blockDim.x
-    return sum_up(total, sums)
+        total += times64(difference, difference)
+        i += threads
+    scale, i = 1.0 / math.sqrt(sum_up(total, sums) / (end - begin)), first
+    while i < end:
+        standardized[index(i)] = (np.float64(values[index(i)]) - mean) * scale
+        i += threads
 
 
 @device
 def sum_up(value, sums):
-    """Sum of a number of each of the block's threads, joined by halves; all get it.
+    """Sum of a number of each of the block's threads; all get it.
 
-    ``sums`` is a shared array of such numbers, one a thread.
+    Every sixteenth together first, then those sums: few steps that wait for each other. ``sums`` is
+    a shared array of such numbers, one a thread.
     """
-    thread, left = cuda.threadIdx.x, cuda.blockDim.x
+    thread, threads = cuda.threadIdx.x, cuda.blockDim.x
     sums[thread] = value
     cuda.syncthreads()
-    while left > 1:
-        half = (left + 1) // 2
-        if thread + half < left:
-            sums[thread] += sums[thread + half]
-        cuda.syncthreads()
-        left = half
-    total = sums[0]
+    total, k = 0.0, thread
+    while thread < PARTS and k < threads:
+        total += sums[k]
+        k += PARTS
+    cuda.syncthreads()
+    if thread < PARTS:
+        sums[thread] = total
+    cuda.syncthreads()
+    total, k = 0.0, 0
+    while k < PARTS and k < threads:
+        total += sums[k]
+        k += 1
     cuda.syncthreads()
     return total
 
@@ -223,21 +306,29 @@ def policy_forward(b, indices, signs, offsets, w1, w2, hidden, probabilities):
     exact, and may be fused with the sum.
     """
     begin, end = offsets[b], offsets[b + 1]
-    for h in range(cuda.threadIdx.x, hidden.shape[1], cuda.blockDim.x):
+    h = cuda.threadIdx.x
+    while h < hidden.shape[1]:
         total, k = ZERO, begin
         while k + 4 <= end:  # four loads on their way at once
-            r0, r1 = w1[indices[k], h], w1[indices[k + 1], h]
-            r2, r3 = w1[indices[k + 2], h], w1[indices[k + 3], h]
-            s0, s1 = np.float32(signs[k]), np.float32(signs[k + 1])
-            s2, s3 = np.float32(signs[k + 2]), np.float32(signs[k + 3])
-            total = (((total + s0 * r0) + s1 * r1) + s2 * r2) + s3 * r3
+            r0, r1 = _weight(w1, indices, k, h), _weight(w1, indices, k + 1, h)
+            r2, r3 = _weight(w1, indices, k + 2, h), _weight(w1, indices, k + 3, h)
+            total += np.float32(signs[index(k)]) * r0
+            total += np.float32(signs[index(k + 1)]) * r1
+            total += np.float32(signs[index(k + 2)]) * r2
+            total += np.float32(signs[index(k + 3)]) * r3
             k += 4
         while k < end:
-            total += np.float32(signs[k]) * w1[indices[k], h]
+            total += np.float32(signs[index(k)]) * _weight(w1, indices, k, h)
             k += 1
-        hidden[b, h] = relu(total)
+        hidden[index(b), index(h)] = relu(total)
+        h += cuda.blockDim.x
     cuda.syncthreads()
     heads(hidden[b], w2, probabilities[b])
+
+
+@device
+def _weight(w1, indices, k, h):
+    return w1[index(indices[index(k)]), index(h)]
 
 
 @device
@@ -246,12 +337,13 @@ def heads(hidden, w2, probabilities):
     lanes = cuda.shared.array(THREADS, np.float32)
     thread, units, outputs = cuda.threadIdx.x, hidden.shape[0], w2.shape[0]
     lane = thread % LANES
-    for first in range(0, outputs, cuda.blockDim.x // LANES):
-        a = first + thread // LANES
+    first = 0
+    while first < outputs:
+        a, h = first + thread // LANES, lane
         total = ZERO
-        if a < outputs:
-            for h in range(lane, units, LANES):
-                total += times32(hidden[h], w2[a, h])
+        while a < outputs and h < units:
+            total += times32(hidden[index(h)], w2[index(a), index(h)])
+            h += LANES
         lanes[thread] = total
         cuda.syncthreads()
         if lane == 0 and a < outputs:
@@ -259,6 +351,7 @@ def heads(hidden, w2, probabilities):
             left += lanes[thread + 2] + lanes[thread + 6]
             probabilities[a] = left + (right + (lanes[thread + 3] + lanes[thread + 7]))
         cuda.syncthreads()
+        first += cuda.blockDim.x // LANES
     if outputs > 1:
         _softmax(probabilities)
     elif thread == 0:

@@ -19,7 +19,7 @@ A cut array, as ``views[n]``, costs no copy, so that these work on parts of arra
 
 import numpy as np
 
-from fastpg.kernels._cuda_jit import device, times32, times64
+from fastpg.kernels._cuda_jit import device, index, times32, times64
 from fastpg.kernels._scalar import (
     ZERO,
     advantage_step,
@@ -34,17 +34,25 @@ from fastpg.kernels._scalar import (
 @device
 def frame_difference_dense(i, current, previous, x):
     """Element i of :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`, all arrays flat."""
-    x[i] = np.float32(np.int32(current[i]) - np.int32(previous[i]))
+    x[index(i)] = difference(i, current, previous)
+
+
+@device
+def difference(i, current, previous):
+    """Element i of ``current - previous``, float32."""
+    return np.float32(np.int32(current[index(i)]) - np.int32(previous[index(i)]))
 
 
 @device
 def discounted_returns(n, rewards, dones, gamma, cut_at_rewards, returns):
     """Environment n of :meth:`fastpg.kernels.ops.Backend.discounted_returns`."""
-    running = 0.0
-    for t in range(rewards.shape[0] - 1, -1, -1):
+    running, t = 0.0, rewards.shape[0] - 1
+    while t >= 0:
+        at = index(t), index(n)
         discounted = times64(gamma, running)
-        running = return_step(rewards[t, n], dones[t, n], cut_at_rewards, discounted)
-        returns[t, n] = running
+        running = return_step(rewards[at], dones[at], cut_at_rewards, discounted)
+        returns[at] = running
+        t -= 1
 
 
 @device
@@ -54,14 +62,17 @@ def generalized_advantages(n, rewards, dones, values, gamma, decay, advantages, 
     ``decay`` is gamma * lam.
     """
     running, next_value = 0.0, np.float64(values[rewards.shape[0], n])
-    for t in range(rewards.shape[0] - 1, -1, -1):
-        value = values[t, n]
+    t = rewards.shape[0] - 1
+    while t >= 0:
+        at = index(t), index(n)
+        value = values[at]
         running = advantage_step(
-            rewards[t, n], dones[t, n], value, times64(gamma, next_value), times64(decay, running)
+            rewards[at], dones[at], value, times64(gamma, next_value), times64(decay, running)
         )
         next_value = np.float64(value)
-        advantages[t, n] = running
-        returns[t, n] = running + next_value
+        advantages[at] = running
+        returns[at] = running + next_value
+        t -= 1
 
 
 @device
@@ -117,6 +128,7 @@ def rmsprop_update(i, gradient, rate, keep, take, epsilon, weights, cache):
 
     Scalars are float32: the rate, decay, 1 - decay (rounded once) and epsilon.
     """
+    i = index(i)
     slope = gradient[i]
     square = _mean(cache[i], keep, slope * slope, take)
     cache[i] = square
@@ -132,6 +144,7 @@ def adam_update(
     Scalars are float32: learning_rate / (1 - beta1^step), 1 / (1 - beta2^step), beta1, 1 - beta1,
     beta2, 1 - beta2 (each computed in float64, rounded once) and epsilon.
     """
+    i = index(i)
     slope = gradient[i]
     first = _mean(mean[i], keep1, slope, take1)
     second = _mean(square[i], keep2, slope * slope, take2)
@@ -142,6 +155,7 @@ def adam_update(
 @device
 def counter_uniforms(n, streams, steps, seed, uniforms):
     """Number n of :meth:`fastpg.kernels.ops.Backend.counter_uniforms`; the seed is a uint64."""
+    n = index(n)
     uniforms[n] = philox_uniform(streams[n], steps[n], seed)
 
 

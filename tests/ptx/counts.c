@@ -38,7 +38,6 @@ static struct {
     uint64_t threads, warps, requests, transactions, shared, atomics;
 } sums;
 
-static uint64_t hot[LINES];
 static uint64_t mixed(uint64_t a, uint64_t b) {
     a = (a ^ b * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
     a = (a ^ a >> 32) * 0xD6E8FEB86659FD93u;
@@ -130,7 +129,7 @@ void counts_block(uint32_t threads) {
                 sums.threads += cost * times[k];
                 most = times[k] > most ? times[k] : most;
             }
-            sums.warps += cost * most; hot[ran[i].line] += cost*most;
+            sums.warps += cost * most;
         }
         memset(times, 0, threads * sizeof *times);
         own->cost[ran[i].line] = 0;
@@ -153,7 +152,6 @@ void counts_launch(uint32_t blocks, uint32_t threads) {
             (unsigned long long)sums.shared, (unsigned long long)sums.atomics, SECTOR * sectors[0].size,
             SECTOR * sectors[1].size);
     fflush(file);
-    if (strstr(blocks_now.kernel, getenv("HOT"))) { FILE *h=fopen("/tmp/hot.txt","w"); for (int i=0;i<LINES;i++) if (hot[i]) fprintf(h,"%d %llu\n",i,(unsigned long long)hot[i]); fclose(h);} memset(hot,0,sizeof hot);
     memset(&sums, 0, sizeof sums);
     clear(&sectors[0]), clear(&sectors[1]);
 }
