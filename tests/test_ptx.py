@@ -61,5 +61,31 @@ def test_threads_come_in_an_order_of_the_seed():
     assert sorted(first) == sorted(other) == list(range(128))
 
 
+def counted(name, folder):
+    """What the last launch of an example took."""
+    file = folder / "counts"
+    result(name, "--counts", str(file))
+    return json.loads(file.read_text().splitlines()[-1])
+
+
+def test_instructions_and_accesses_are_counted(tmp_path):
+    found = counted("reverse", tmp_path)
+    warps, sectors = 2, 128 // 32  # of the block; of a warp's 32 numbers
+    assert (found["blocks"], found["threads"]) == (1, 64)
+    assert found["requests"] == found["shared"] == 2 * warps  # one read and one written
+    assert found["transactions"] == 2 * warps * sectors
+    assert found["bytes_read"] == found["bytes_written"] == 64 * 4
+    assert found["instructions"] * 32 == found["thread_instructions"] > 0
+
+
+def test_a_warp_takes_what_its_threads_take_together(tmp_path):
+    found = counted("tickets", tmp_path)
+    assert found["atomics"] == 128
+    assert found["requests"] == 2 * 4  # of four warps: an addition, a result
+    assert found["transactions"] == 4 * 1 + 4 * 8  # all add to one number; results have 8 bytes
+    alone = counted("read by several", tmp_path)
+    assert alone["instructions"] * 32 > alone["thread_instructions"]
+
+
 def test_work_is_done_when_somebody_waits():
     assert result("late") == [[-1.0] * 64, UPWARDS]

@@ -49,6 +49,25 @@ def width_of(tile):
 
 
 @device
+def column_sums(w1, first, height, unit, other, total, total_other):
+    """Two units' sums, and their weights of some rows in order; four are on their way at once."""
+    row, last = first, first + height
+    while row + 4 <= last:
+        a, b = w1[index(row), index(unit)], w1[index(row + 1), index(unit)]
+        c, d = w1[index(row + 2), index(unit)], w1[index(row + 3), index(unit)]
+        e, f = w1[index(row), index(other)], w1[index(row + 1), index(other)]
+        g, h = w1[index(row + 2), index(other)], w1[index(row + 3), index(other)]
+        total = total + a + b + c + d
+        total_other = total_other + e + f + g + h
+        row += 4
+    while row < last:
+        total += w1[index(row), index(unit)]
+        total_other += w1[index(row), index(other)]
+        row += 1
+    return total, total_other
+
+
+@device
 def frame_sums(net, record, plane, frame, unit, other):
     """Sums of two units' weights over the pixels that an entry's frame lights in a plane.
 
@@ -61,11 +80,7 @@ def frame_sums(net, record, plane, frame, unit, other):
         height, first = height_of(tile), counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
         last = first + (width_of(tile) - 1) * VIEW_SIDE
         while first <= last:
-            row = first
-            while row < first + height:
-                total += net.w1[index(row), index(unit)]
-                total_other += net.w1[index(row), index(other)]
-                row += 1
+            total, total_other = column_sums(net.w1, first, height, unit, other, total, total_other)
             first += VIEW_SIDE
         k += 1
     return total, total_other
