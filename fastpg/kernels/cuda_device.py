@@ -19,7 +19,7 @@ A cut array, as ``views[n]``, costs no copy, so that these work on parts of arra
 
 import numpy as np
 
-from fastpg.kernels._cuda_jit import device, index, times32, times64
+from fastpg.kernels._cuda_jit import cuda, device, index, times32, times64
 from fastpg.kernels._scalar import (
     ZERO,
     advantage_step,
@@ -29,6 +29,10 @@ from fastpg.kernels._scalar import (
     return_step,
     rmsprop_weight,
 )
+
+# Steps of an environment that are read at once, before any is used: a thread that waits for each
+# by itself, with few environments, leaves the memory idle.
+AHEAD = 16
 
 
 @device
@@ -46,13 +50,19 @@ def difference(i, current, previous):
 @device
 def discounted_returns(n, rewards, dones, gamma, cut_at_rewards, returns):
     """Environment n of :meth:`fastpg.kernels.ops.Backend.discounted_returns`."""
-    running, t = 0.0, rewards.shape[0] - 1
-    while t >= 0:
-        at = index(t), index(n)
-        discounted = times64(gamma, running)
-        running = return_step(rewards[at], dones[at], cut_at_rewards, discounted)
-        returns[at] = running
-        t -= 1
+    reward, done = cuda.local.array(AHEAD, np.float32), cuda.local.array(AHEAD, np.bool_)
+    running, t = 0.0, rewards.shape[0]
+    while t > 0:
+        steps = min(t, AHEAD)
+        t -= steps
+        for i in range(AHEAD):
+            if i < steps:
+                reward[i], done[i] = rewards[index(t + i), index(n)], dones[index(t + i), index(n)]
+        for i in range(AHEAD - 1, -1, -1):
+            if i < steps:
+                discounted = times64(gamma, running)
+                running = return_step(reward[i], done[i], cut_at_rewards, discounted)
+                returns[index(t + i), index(n)] = running
 
 
 @device
@@ -61,18 +71,24 @@ def generalized_advantages(n, rewards, dones, values, gamma, decay, advantages, 
 
     ``decay`` is gamma * lam.
     """
-    running, next_value = 0.0, np.float64(values[rewards.shape[0], n])
-    t = rewards.shape[0] - 1
-    while t >= 0:
-        at = index(t), index(n)
-        value = values[at]
-        running = advantage_step(
-            rewards[at], dones[at], value, times64(gamma, next_value), times64(decay, running)
-        )
-        next_value = np.float64(value)
-        advantages[at] = running
-        returns[at] = running + next_value
-        t -= 1
+    reward, done = cuda.local.array(AHEAD, np.float32), cuda.local.array(AHEAD, np.bool_)
+    value = cuda.local.array(AHEAD, np.float32)
+    running, t = 0.0, rewards.shape[0]
+    next_value = np.float64(values[t, n])
+    while t > 0:
+        steps = min(t, AHEAD)
+        t -= steps
+        for i in range(AHEAD):
+            if i < steps:
+                reward[i], done[i] = rewards[index(t + i), index(n)], dones[index(t + i), index(n)]
+                value[i] = values[index(t + i), index(n)]
+        for i in range(AHEAD - 1, -1, -1):
+            if i < steps:
+                discounted, decayed = times64(gamma, next_value), times64(decay, running)
+                running = advantage_step(reward[i], done[i], value[i], discounted, decayed)
+                next_value = np.float64(value[i])
+                advantages[index(t + i), index(n)] = running
+                returns[index(t + i), index(n)] = running + next_value
 
 
 @device
