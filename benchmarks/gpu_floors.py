@@ -1,6 +1,6 @@
 """What a GPU could do at best with each op of the kernel table, from counts of its compiled code.
 
-``python -m tests.ptx --counts FILE python -m benchmarks.gpu_floors`` needs no GPU, and measures no
+``python -m tests.ptx --counts=FILE python -m benchmarks.gpu_floors`` needs no GPU, and measures no
 time: it counts instructions of warps and bytes (tests/ptx/counts.c) and divides them by what an
 H100 does in a second. Where the instructions' floor is near or above the memory's, the op cannot
 reach the memory's rate. Neither latencies are in it nor launches.
@@ -55,7 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     counts = os.environ.get("PTX_COUNTS")
     if not counts:
-        sys.exit("benchmarks.gpu_floors: run it by python -m tests.ptx --counts FILE")
+        sys.exit("benchmarks.gpu_floors: run it by python -m tests.ptx --counts=FILE")
     print(
         "| op | N | bytes of arrays | touched | memory, us | cache | instructions | idle | share |"
     )

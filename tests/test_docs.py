@@ -41,7 +41,7 @@ def test_all_are_found():
     assert counts == {"algorithm.md": 4, "embedding.md": 2, "emulator.md": 1, "quickstart.md": 1}
     assert len(blocks(ALL, "python")) == sum(counts.values()) + 2
     assert len(blocks(ALL, "cython")) == 1
-    assert (len(SHELL), len(CELLS)) == (25, 29)
+    assert (len(SHELL), len(CELLS)) == (25, 31)
 
 
 @pytest.mark.parametrize("page", PYTHON)

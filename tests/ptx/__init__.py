@@ -9,7 +9,7 @@ run one after the other from barrier to barrier, each time in another order, and
 
 ``--check`` looks at each access to memory and ends the process at one outside of what is allocated,
 at an address that is no multiple of its size, or at two in a launch that nothing keeps apart.
-``--counts FILE`` writes what each launch takes, a line of JSON: instructions of warps, requests to
+``--counts=FILE`` writes what each launch takes, a line of JSON: instructions of warps, requests to
 memory, the sectors of 32 bytes that those are, bytes touched (counts.c; slow).
 benchmarks/gpu_floors.py makes times of it that no H100 can beat.
 ``--order SEED`` takes another order. ``--idle`` launches nothing, to see what the host takes.
