@@ -1,9 +1,10 @@
-"""What a GPU could do at best with each op of the kernel table, from counts of its compiled code.
+"""Estimates of each op's least time on a GPU, from counts of its compiled code.
 
 ``python -m tests.ptx --counts=FILE python -m benchmarks.gpu_floors`` needs no GPU, and measures no
 time: it counts instructions of warps and bytes (tests/ptx/counts.c) and divides them by what an
-H100 does in a second. Where the instructions' floor is near or above the memory's, the op cannot
-reach the memory's rate. Neither latencies are in it nor launches.
+H100 does in a second. Where the instructions' time is near or above the memory's, the op will
+hardly reach the memory's rate. Neither latencies are in it nor launches; an instruction of PTX is
+not one of a GPU's, of which some take turns of two; small arrays stay in caches.
 """
 
 import argparse
@@ -41,7 +42,8 @@ def floors(size: int, op: str, counts: Path) -> str:
     }
     share = moved / max(times.values()) / MEMORY
     cells = [f"{1e6 * time:,.3g}" for time in times.values()]
-    cells += [f"{total['instructions'] / total['thread_instructions'] * 32:.2f}", f"{share:.0%}"]
+    together = total["thread_instructions"] / total["instructions"] / 32  # threads of a warp
+    cells += [f"{together:.0%}", f"{share:.0%}"]
     return f"| {op} | {size:,} | {moved:,} | {touched:,} | {' | '.join(cells)} |"
 
 
@@ -56,9 +58,10 @@ def main() -> None:
     counts = os.environ.get("PTX_COUNTS")
     if not counts:
         sys.exit("benchmarks.gpu_floors: run it by python -m tests.ptx --counts=FILE")
-    print(
-        "| op | N | bytes of arrays | touched | memory, us | cache | instructions | idle | share |"
+    names = (
+        "op | N | bytes of arrays | touched | memory, us | cache | instructions | together | share"
     )
+    print(f"| {names} |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     for op in arguments.ops:
         print(floors(arguments.size, op, Path(counts)), flush=True)

@@ -347,13 +347,17 @@ def test_no_sum_can_overflow():
     assert fraction_bits(4096, 0) == 36
 
 
-@pytest.mark.parametrize("spoilt", ["weights", "large"])
+@pytest.mark.parametrize("spoilt", ["weights", "heads of units that are 0", "large"])
 def test_what_is_not_finite_stops_all_steps(spoilt):
     case = Case(Sight((0,)), 3, 2, 0, count=6)
     tensors = case.host.tensors()
     if spoilt == "weights":
         tensors["w2"][0, 1] = np.nan
         case.network.load(tensors)
+    elif spoilt != "large":
+        tensors["w1"][:], tensors["w2"][:] = 0, 0
+        case.network.load(tensors)
+        case.credit[0].copy_to_device(np.full(6, np.inf, np.float32))
     else:
         case.credit[0].copy_to_device(np.full(6, 1e7, np.float32))
     optimizer = DeviceOptimizer(case.network, ("mean", "square"))

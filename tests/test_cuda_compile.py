@@ -25,24 +25,23 @@ from fastpg.kernels import _cuda_kernels as kernels
 from fastpg.kernels._cuda_jit import OLDEST, SCAN_THREADS, THREADS, kernel, typed
 
 SCALARS = {
-    **dict.fromkeys(("find_background", "cut_at_rewards", "accumulate"), types.boolean),
+    **dict.fromkeys(
+        ("find_background", "whole", "stacked", "cut_at_rewards", "accumulate"), types.boolean
+    ),
     **dict.fromkeys(("gamma", "clip", "entropy_weight", "value_weight", "decay"), types.float64),
     **dict.fromkeys(("rate", "scale", "keep", "take", "epsilon"), types.float32),
     **dict.fromkeys(("keep1", "take1", "keep2", "take2"), types.float32),
-    **dict.fromkeys(("parts1", "parts2", "tiles"), types.int64),
+    **dict.fromkeys(("parts1", "parts2", "tiles", "words"), types.int64),
     "seed": types.uint64,
 }
-NAMES = [name for name, value in vars(kernels).items() if hasattr(value, "py_func")]
-FLAT = ("frame_difference_dense", "rmsprop_update", "adam_update")
-WORDS = ("mark_differences", "mark_stacks")  # take pixels in words of eight, or one by one
-QUADS = ("preprocess", "preprocess_palette")  # write them in words of four, or one by one
-ENDS = ("discounted_returns", "generalized_advantages")  # training gives them bytes for bools
-VARIANTS = [
-    (name, word)
-    for name in NAMES
-    for word in ("u8", "u1")
-    if word == "u8" or name in WORDS + QUADS + ENDS
+NAMES = [
+    name
+    for name, value in vars(kernels).items()
+    if hasattr(value, "py_func") and not name.startswith("_")
 ]
+FLAT = ("frame_difference_dense", "rmsprop_update", "adam_update")
+ENDS = ("discounted_returns", "generalized_advantages")  # training gives them bytes for bools
+VARIANTS = [(name, word) for name in NAMES for word in ("u8", "u1") if word == "u8" or name in ENDS]
 # Kernels whose sums the CPU backends round after each product. The sparse network's are not here: a
 # product with a sign is exact, and may be fused.
 UNFUSED = (
@@ -67,15 +66,11 @@ def signature(name, word):
         if parameter in SCALARS:
             found.append(SCALARS[parameter])
             continue
-        if parameter == "marks":
-            found.append(types.Array(types.uint8 if name in WORDS else types.uint64, 2, "C"))
+        if parameter == "room":
+            found.append(types.Array(types.uint64, 1, "C"))
             continue
         array = declared[parameter]
         dtype = from_dtype(np.dtype(array.dtype))
-        if parameter in ("current", "previous") and name in WORDS:
-            dtype = from_dtype(np.dtype(word))
-        if parameter == "views" and name in QUADS and word == "u8":
-            dtype = types.uint32
         if parameter == "dones" and word == "u1":
             dtype = types.uint8
         found.append(types.Array(dtype, 1 if name in FLAT else len(array.dims), "C"))

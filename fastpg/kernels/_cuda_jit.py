@@ -110,7 +110,7 @@ if SIMULATED:  # Python threads are dear, and so is every barrier between them
 else:
     THREADS = 256  # of a block, at most
     RETURNS_THREADS = 32  # environments a block: few, so that all multiprocessors have some
-    SEGMENT_THREADS = 128  # of standardize: fewer to wait for in its sums
+    SEGMENT_THREADS = 128  # of standardize, up to 4,096 numbers: fewer to wait for in its sums
     SCAN_THREADS = 1024
     WARP = 32
     TILE_THREADS, TILE_DEPTH = 16, 16  # of a matrix product: threads along a side, and its depth

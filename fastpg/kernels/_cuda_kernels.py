@@ -1,4 +1,4 @@
-"""The kernels of the cuda backend: which thread or block does which thing. No arithmetic.
+"""The kernels of the cuda backend: which thread or block does which thing.
 
 All loop with the grid's stride, so that any grid does any size.
 """
@@ -8,7 +8,7 @@ import numpy as np
 from fastpg.kernels import cuda_blocks as blocks
 from fastpg.kernels import cuda_device as threads
 from fastpg.kernels import cuda_gradients as gradients
-from fastpg.kernels._cuda_jit import SCAN_THREADS, cuda, index, kernel
+from fastpg.kernels._cuda_jit import SCAN_THREADS, cuda, device, index, kernel
 
 SCAN_EACH = 8  # sizes of rows that a thread adds up alone
 
@@ -113,18 +113,18 @@ def sample_actions(probabilities, uniforms, actions):
 
 
 @kernel
-def preprocess(frames, find_background, views):
+def preprocess(frames, find_background, whole, views):
     i = cuda.blockIdx.x
     while i < views.shape[0]:
-        blocks.preprocess(i, frames, find_background, views)
+        blocks.preprocess(i, frames, find_background, views, whole)
         i += cuda.gridDim.x
 
 
 @kernel
-def preprocess_palette(frames, red, find_background, views):
+def preprocess_palette(frames, red, find_background, whole, views):
     i = cuda.blockIdx.x
     while i < views.shape[0]:
-        blocks.preprocess_palette(i, frames, red, find_background, views)
+        blocks.preprocess_palette(i, frames, red, find_background, views, whole)
         i += cuda.gridDim.x
 
 
@@ -145,42 +145,39 @@ def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
 
 
 @kernel
-def mark_differences(current, previous, marks, offsets):
-    """Mark row n's pixels of frame_difference; offsets[n + 1] is how many there are."""
-    counts = cuda.shared.array(1, np.int32)
+def mark(current, previous, stacked, whole, room, words, offsets):
+    """Mark row n's pixels, in so many words, of frame_stack or else of frame_difference.
+
+    offsets[n + 1] is how many they are. ``whole``: pixels can be read eight at a time.
+    """
+    count, marks = cuda.shared.array(1, np.int32), room.view(np.uint8)
+    if whole:
+        now, before = current.view(np.uint64), previous.view(np.uint64)
+        _mark_rows(now, before, stacked, marks, 8 * words, count, offsets)
+    else:
+        _mark_rows(current, previous, stacked, marks, 8 * words, count, offsets)
+
+
+@device
+def _mark_rows(current, previous, stacked, marks, size, count, offsets):
     n = cuda.blockIdx.x
     while n < current.shape[0]:
         cuda.syncthreads()
         if cuda.threadIdx.x == 0:
-            counts[0] = 0
+            count[0] = 0
         cuda.syncthreads()
-        count = blocks.mark_pixels(current[n], previous[n], marks[n])
-        if count:
-            cuda.atomic.add(counts, 0, count)
-        cuda.syncthreads()
-        if cuda.threadIdx.x == 0:
-            offsets[n + 1] = counts[0]
-        n += cuda.gridDim.x
-
-
-@kernel
-def mark_stacks(current, previous, marks, offsets):
-    """Mark row n's pixels of frame_stack; offsets[n + 1] is how many there are."""
-    counts = cuda.shared.array(1, np.int32)
-    half = marks.shape[1] // 2
-    n = cuda.blockIdx.x
-    while n < current.shape[0]:
+        first, last = n * size, (n + 1) * size
+        if stacked:
+            middle = first + size // 2
+            marked = blocks.mark_pixels(current[n], None, marks, first, middle)
+            marked += blocks.mark_pixels(previous[n], None, marks, middle, last)
+        else:
+            marked = blocks.mark_pixels(current[n], previous[n], marks, first, last)
+        if marked:
+            cuda.atomic.add(count, 0, marked)
         cuda.syncthreads()
         if cuda.threadIdx.x == 0:
-            counts[0] = 0
-        cuda.syncthreads()
-        count = blocks.mark_pixels(current[n], None, marks[n, :half])
-        count += blocks.mark_pixels(previous[n], None, marks[n, half:])
-        if count:
-            cuda.atomic.add(counts, 0, count)
-        cuda.syncthreads()
-        if cuda.threadIdx.x == 0:
-            offsets[n + 1] = counts[0]
+            offsets[n + 1] = count[0]
         n += cuda.gridDim.x
 
 
@@ -209,20 +206,22 @@ def sum_up(offsets):
 
 
 @kernel
-def frame_difference(marks, current, indices, signs, offsets):
-    second = marks.shape[1], 0
+def frame_difference(room, words, current, indices, signs, offsets):
+    second = words, 0
     n = cuda.blockIdx.x
     while n < current.shape[0]:
-        blocks.write_pixels(marks[n], second, current[n], offsets[n], indices, signs)
+        row = room, n * words, (n + 1) * words
+        blocks.write_pixels(*row, second, current[n], offsets[n], indices, signs)
         n += cuda.gridDim.x
 
 
 @kernel
-def frame_stack(marks, current, indices, signs, offsets):
-    second = marks.shape[1] // 2, current.shape[1]
+def frame_stack(room, words, current, indices, signs, offsets):
+    second = words // 2, current.shape[1]
     n = cuda.blockIdx.x
     while n < current.shape[0]:
-        blocks.write_pixels(marks[n], second, None, offsets[n], indices, signs)
+        row = room, n * words, (n + 1) * words
+        blocks.write_pixels(*row, second, None, offsets[n], indices, signs)
         n += cuda.gridDim.x
 
 

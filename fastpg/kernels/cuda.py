@@ -66,27 +66,15 @@ def _flat(*arrays: Any) -> list[Any]:
     return [array.reshape(math.prod(array.shape)) for array in arrays]
 
 
-def _words(current: Any, previous: Any) -> tuple[Any, Any]:
-    """Views as words of eight pixels, or as they are where words would lie at odd addresses."""
-    whole = current.shape[1] % WORD.itemsize == 0
-    if whole and not (address(current) | address(previous)) % WORD.itemsize:
-        return current.view(WORD), previous.view(WORD)
-    return current, previous
-
-
-def _quads(views: Any) -> Any:
-    """Views to be written four pixels at once, where they lie so that they can be."""
-    if views.shape[0] and not address(views) % 4:
-        return views.view(np.uint32)
-    return views
-
-
 class Loops:
     """Launches of the kernel table's ops on one stream; nothing is checked.
 
     Parameters are those of the table: inputs, scalars, outputs, all given. Arrays are anything with
     ``__cuda_array_interface__``, C-contiguous, with the dtypes of the table. ``frame_difference``
     and ``frame_stack`` return nothing, since that would wait: the room needed is ``offsets[N]``.
+    They mark pixels in memory that they allocate when a call needs more than those before: to
+    capture them in a CUDA graph, call them once with arrays of that size first. One object is for
+    one GPU and one stream.
 
     Attributes:
         stream: the stream, as numba's.
@@ -96,7 +84,7 @@ class Loops:
 
     def __init__(self, stream: Any = 0):
         self.stream = as_stream(stream)
-        self._marking, self._room = Lock(), cuda.device_array(0, WORD)
+        self._marking, self._rooms = Lock(), [cuda.device_array(0, WORD)]
         self._number = stream_number(self.stream)
 
     def _adopt(self, *arrays: Any) -> list[Any]:
@@ -111,52 +99,60 @@ class Loops:
         blocks = min(_parts(size, threads), _most_threads() // threads)
         self._launch(kernel, blocks, threads, *arguments)
 
+    def _rows(self, kernel: Any, rows: int, threads: int, *arguments: Any) -> None:
+        """A row a block at a time; of more than twice what the GPU holds, several."""
+        self._launch(kernel, min(rows, 2 * _most_threads() // threads), threads, *arguments)
+
     # ---- pictures ---------------------------------------------------------------------------
 
     def preprocess(self, frames, find_background, views):
         """See :meth:`fastpg.kernels.ops.Backend.preprocess`."""
         frames, views = self._adopt(frames, views)
         find = bool(find_background)
-        views = _quads(views)
-        self._launch(kernels.preprocess, views.shape[0], THREADS, frames, find, views)
+        whole = not address(views) % 4
+        self._launch(kernels.preprocess, views.shape[0], THREADS, frames, find, whole, views)
 
     def preprocess_palette(self, frames, red, find_background, views):
         """See :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
         frames, red, views = self._adopt(frames, red, views)
         find = bool(find_background)
-        views = _quads(views)
-        self._launch(kernels.preprocess_palette, views.shape[0], THREADS, frames, red, find, views)
+        arguments = frames, red, find, not address(views) % 4, views
+        self._launch(kernels.preprocess_palette, views.shape[0], THREADS, *arguments)
 
     def frame_difference(self, current, previous, indices, signs, offsets):
         """See :meth:`fastpg.kernels.ops.Backend.frame_difference`."""
-        write, mark = kernels.frame_difference, kernels.mark_differences
-        self._compress(write, mark, 1, current, previous, indices, signs, offsets)
+        arrays = current, previous, indices, signs, offsets
+        self._compress(kernels.frame_difference, False, *arrays)
 
     def frame_stack(self, current, previous, indices, signs, offsets):
         """See :meth:`fastpg.kernels.ops.Backend.frame_stack`."""
-        write, mark = kernels.frame_stack, kernels.mark_stacks
-        self._compress(write, mark, 2, current, previous, indices, signs, offsets)
+        arrays = current, previous, indices, signs, offsets
+        self._compress(kernels.frame_stack, True, *arrays)
 
-    def _compress(self, write, mark, planes, *arrays):
+    def _compress(self, write, stacked, *arrays):
         """Sizes of the rows, their sums, the rows: no block knows its begin before the others."""
         current, previous, indices, signs, offsets = self._adopt(*arrays)
         rows, inputs = current.shape
-        words = planes * _parts(inputs, 64)
+        words = _parts(inputs, 64)
+        threads = _width(8 * words)
+        words *= 1 + stacked
         with self._marking:  # launches of another thread of the host must not come between
-            marks = self._marks(rows * words).reshape(rows, words)
-            as_bytes = marks.view(np.uint8).reshape(rows, 8 * words) if rows else marks
-            views = _words(current, previous) if rows and inputs else (current, previous)
-            threads = _width(views[0].shape[1])
-            self._launch(mark, rows, threads, *views, as_bytes, offsets)
+            room = self._room_for(rows * words)
+            whole = not (address(current) | address(previous) | inputs) % WORD.itemsize
+            arguments = current, previous, stacked, whole, room, words, offsets
+            self._rows(kernels.mark, rows, threads, *arguments)
             self._launch(kernels.sum_up, 1, SCAN_THREADS, offsets)
-            threads = _width(words)
-            self._launch(write, rows, threads, marks, current, indices, signs, offsets)
+            arguments = room, words, current, indices, signs, offsets
+            self._rows(write, rows, _width(words), *arguments)
 
-    def _marks(self, size: int) -> Any:
-        """Room for so many words of marks, kept for the next call."""
-        if self._room.shape[0] < size:
-            self._room = cuda.device_array(size, WORD)
-        return self._room[:size]
+    def _room_for(self, words: int) -> Any:
+        """Memory of so many words or more, kept for the next call.
+
+        Smaller ones stay, too: a captured graph may launch with them.
+        """
+        if self._rooms[-1].shape[0] < words:
+            self._rooms.append(cuda.device_array(max(words, 2 * self._rooms[-1].shape[0]), WORD))
+        return self._rooms[-1]
 
     def frame_difference_dense(self, current, previous, x):
         """See :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`."""
@@ -183,7 +179,10 @@ class Loops:
     def standardize(self, values, offsets, standardized):
         """See :meth:`fastpg.kernels.ops.Backend.standardize`."""
         arrays = self._adopt(values, offsets, standardized)
-        self._launch(kernels.standardize, offsets.shape[0] - 1, SEGMENT_THREADS, *arrays)
+        segments = offsets.shape[0] - 1
+        short = values.shape[0] <= SEGMENT_THREADS * THREADS * segments // 8
+        threads = SEGMENT_THREADS if short else THREADS
+        self._rows(kernels.standardize, segments, threads, *arrays)
 
     # ---- the network ------------------------------------------------------------------------
 

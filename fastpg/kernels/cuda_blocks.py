@@ -40,8 +40,11 @@ GATHERED = tuple(map(np.uint64, (0x0003000300030003, 0x0000000F0000000F, 0xFF)))
 
 
 @device
-def preprocess(n, frames, find_background, views):
-    """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess`."""
+def preprocess(n, frames, find_background, views, whole=False):
+    """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess`.
+
+    ``whole``: the views' addresses are multiples of four, so that they are written in words.
+    """
     values = cuda.shared.array(WORDS, np.uint32)
     i = cuda.threadIdx.x
     while i < WORDS:
@@ -52,12 +55,15 @@ def preprocess(n, frames, find_background, views):
         values[i] = word | np.uint32(frames[n, row, column + 6, 0]) << np.uint32(24)
         i += cuda.blockDim.x
     cuda.syncthreads()
-    _binarize(values, find_background, views[n])
+    _binarize(values, find_background, views[n], whole)
 
 
 @device
-def preprocess_palette(n, frames, red, find_background, views):
-    """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
+def preprocess_palette(n, frames, red, find_background, views, whole=False):
+    """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`.
+
+    ``whole``: as in :func:`preprocess`.
+    """
     values = cuda.shared.array(WORDS, np.uint32)
     i = cuda.threadIdx.x
     while i < WORDS:
@@ -68,7 +74,7 @@ def preprocess_palette(n, frames, red, find_background, views):
         values[i] = word | np.uint32(red[frames[n, row, column + 6]]) << np.uint32(24)
         i += cuda.blockDim.x
     cuda.syncthreads()
-    _binarize(values, find_background, views[n])
+    _binarize(values, find_background, views[n], whole)
 
 
 @device
@@ -80,8 +86,9 @@ def _equal(word, value):
 
 
 @device
-def _binarize(values, find_background, view):
-    """Write a view, an array of bytes or of words."""
+def _binarize(values, find_background, view, whole):
+    """Write a view."""
+    words = view.view(np.uint32)
     first, second = np.uint32(144), np.uint32(109)
     if find_background:
         first = _background(values)
@@ -91,11 +98,11 @@ def _binarize(values, find_background, view):
         word = values[i]
         dark = _equal(word, first) | _equal(word, second) | _equal(word, np.uint32(0))
         lit = (~np.uint32(dark) >> np.uint32(7)) & EACH
-        if view.itemsize == 4:
-            view[i] = lit
+        if whole:
+            words[index(i)] = lit
         else:
             for k in range(4):
-                view[4 * i + k] = lit >> np.uint32(8 * k) & np.uint32(1)
+                view[index(4 * i + k)] = lit >> np.uint32(8 * k) & np.uint32(1)
         i += cuda.blockDim.x
     cuda.syncthreads()
 
@@ -138,8 +145,8 @@ def _background(values):
 
 # ---- sparse rows ----------------------------------------------------------------------------
 #
-# Views come as words, uint64 where their addresses and sizes allow it, else as their bytes. First
-# each row is marked: a bit a pixel, an eighth of what a second look at the views would read.
+# Views are read as words, uint64 where their addresses and sizes allow it, else as their bytes.
+# First each row is marked: a bit a pixel, an eighth of what a second look at the views would read.
 
 
 @device
@@ -164,19 +171,23 @@ def sum_before(value, sums):
 
 
 @device
-def mark_pixels(now, before, marks):
+def mark_pixels(now, before, marks, first, last):
     """Mark a row's pixels that differ; with None before, those that are lit.
+
+    :func:`write_pixels` takes the same marks as uint64, behind ``cuda.syncthreads()``.
 
     Args:
         now: the row's words, uint64 or uint8.
         before: those of the row before it, or None.
-        marks: bytes, as many as bits make of the row and more, which are 0 then.
+        marks: bytes of all rows.
+        first: place of the row's first.
+        last: behind its last; they are as many as bits make of the row, and more, which are 0 then.
 
     Returns:
         How many this thread has marked.
     """
     count, i, size = 0, cuda.threadIdx.x, now.shape[0]
-    while i < marks.shape[0]:
+    while first + i < last:
         if now.itemsize == 8:
             word = _lit(now, before, i) if i < size else np.uint64(0)
             for k in range(3):  # the lowest bits of bytes, of pairs, of fours, next to each other
@@ -186,7 +197,7 @@ def mark_pixels(now, before, marks):
             mark = np.uint64(0)
             for k in range(min(8, size - 8 * i)):
                 mark |= _lit(now, before, 8 * i + k) << np.uint64(k)
-        marks[index(i)] = mark
+        marks[index(first + i)] = mark
         count += cuda.popc(mark)
         i += cuda.blockDim.x
     return count
@@ -201,22 +212,23 @@ def _lit(now, before, i):
 
 
 @device
-def write_pixels(marks, second, now, start, indices, signs):
+def write_pixels(marks, first, last, second, now, start, indices, signs):
     """Write the row's marked pixels, in order, from ``start`` on; what has no room is left out.
 
     Args:
-        marks: the row's words, uint64.
-        second: (word, index): from this word on, pixels are counted from this index.
+        marks: words of all rows, uint64.
+        first: place of the row's first.
+        last: behind its last.
+        second: (word, index): from this word of the row on, pixels are counted from this index.
         now: the row's bytes: the sign is -1 where it is 0. None: it is 1.
         start: place of the row's first pixel.
         indices: of all rows.
         signs: of all rows.
     """
     counts = cuda.shared.array(THREADS, np.int32)
-    first, words = 0, marks.shape[0]
-    while first < words:
-        i = first + cuda.threadIdx.x
-        word = marks[index(i)] if i < words else np.uint64(0)
+    i, seen = cuda.threadIdx.x, first
+    while seen < last:
+        word = marks[index(first + i)] if first + i < last else np.uint64(0)
         skipped, total = sum_before(cuda.popc(word), counts)
         k = start + skipped
         while word != np.uint64(0) and k < indices.shape[0]:
@@ -229,7 +241,8 @@ def write_pixels(marks, second, now, start, indices, signs):
             word &= below
             k += 1
         start += total
-        first += cuda.blockDim.x
+        i += cuda.blockDim.x
+        seen += cuda.blockDim.x
 
 
 # ---- returns --------------------------------------------------------------------------------

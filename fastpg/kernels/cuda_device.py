@@ -44,7 +44,7 @@ def frame_difference_dense(i, current, previous, x):
 @device
 def difference(i, current, previous):
     """Element i of ``current - previous``, float32."""
-    return np.float32(np.int32(current[index(i)]) - np.int32(previous[index(i)]))
+    return np.float32(np.int32(np.int32(current[index(i)]) - np.int32(previous[index(i)])))
 
 
 @device

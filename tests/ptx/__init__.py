@@ -11,7 +11,7 @@ run one after the other from barrier to barrier, each time in another order, and
 at an address that is no multiple of its size, or at two in a launch that nothing keeps apart.
 ``--counts=FILE`` writes what each launch takes, a line of JSON: instructions of warps, requests to
 memory, the sectors of 32 bytes that those are, bytes touched (counts.c; slow).
-benchmarks/gpu_floors.py makes times of it that no H100 can beat.
+benchmarks/gpu_floors.py estimates the least times of an H100 by it.
 ``--order SEED`` takes another order. ``--idle`` launches nothing, to see what the host takes.
 
 Not seen are: what the GPU's assembler makes of PTX, what instructions lose that approximate (here

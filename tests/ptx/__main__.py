@@ -30,6 +30,11 @@ def main() -> None:
         parser.error("COMMAND: expected a command to run, got none")
     if arguments.check and arguments.counts:
         parser.error("--check, --counts: expected one of them, got both")
+    if arguments.counts:
+        try:
+            arguments.counts.open("a").close()
+        except OSError as error:
+            parser.error(f"--counts: expected a file that can be written, got {error}")
     library = driver()
     with tempfile.TemporaryDirectory() as caches:
         changed = {
