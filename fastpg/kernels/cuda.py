@@ -139,11 +139,12 @@ class Loops:
         with self._marking:  # launches of another thread of the host must not come between
             room = self._room_for(rows * words)
             whole = not (address(current) | address(previous) | inputs) % WORD.itemsize
-            arguments = current, previous, stacked, whole, room, words, offsets
-            self._rows(kernels.mark, rows, threads, *arguments)
+            marks = room, words
+            self._rows(
+                kernels.mark, rows, threads, current, previous, stacked, whole, *marks, offsets
+            )
             self._launch(kernels.sum_up, 1, SCAN_THREADS, offsets)
-            arguments = room, words, current, indices, signs, offsets
-            self._rows(write, rows, _width(words), *arguments)
+            self._rows(write, rows, _width(words), *marks, current, indices, signs, offsets)
 
     def _room_for(self, words: int) -> Any:
         """Memory of so many words or more, kept for the next call.
