@@ -13,7 +13,7 @@ from fastpg.device._forward import forward
 from fastpg.device._gradients import backward, loss
 from fastpg.device._network_kernels import THREADS, cells_across
 from fastpg.kernels._cuda_jit import counted, cuda, device, index, kernel, times32, times64
-from fastpg.kernels.cuda_blocks import sum_up
+from fastpg.kernels.cuda_blocks import sum_over_block
 from fastpg.kernels.spec import VIEW_SIDE
 
 STATISTICS = 4  # of samples: _gradients.py has their places
@@ -174,7 +174,7 @@ def fold(gradient, norms, inputs, rows, cell, scale, share):
                 slope = np.float64(_slope(gradient, row, h, scale))
                 total += times64(slope, slope)
                 h += cuda.blockDim.x
-    total = sum_up(total, sums)
+    total = sum_over_block(total, sums)
     if cuda.threadIdx.x == 0:
         norms[cuda.blockIdx.x] = share * total
 
@@ -231,7 +231,7 @@ def judge(norms, statistics, totals, longest):
     while k < norms.shape[0]:
         squares += norms[index(k)]
         k += threads
-    squares = sum_up(squares, sums)
+    squares = sum_over_block(squares, sums)
     if thread == 0:
         norm = math.sqrt(squares)
         totals[NORM] = norm
@@ -241,7 +241,7 @@ def judge(norms, statistics, totals, longest):
         while k < statistics.shape[0]:
             total += statistics[index(k), i]
             k += threads
-        total = sum_up(total, sums)
+        total = sum_over_block(total, sums)
         if thread == 0:
             totals[i] += total
 

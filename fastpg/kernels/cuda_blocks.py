@@ -34,8 +34,7 @@ GATHERED = tuple(map(np.uint64, (0x0003000300030003, 0x0000000F0000000F, 0xFF)))
 
 
 # ---- pictures -------------------------------------------------------------------------------
-
-
+#
 # Four pixels come together in the bytes of a word, the first in the lowest.
 
 
@@ -270,20 +269,20 @@ def standardize(s, values, offsets, standardized):
             standardized[index(i)] = ZERO
             i += threads
         return
-    mean = sum_up(total, sums) / (end - begin)
+    mean = sum_over_block(total, sums) / (end - begin)
     total, i = 0.0, first
     while i < end:
         difference = np.float64(values[index(i)]) - mean
         total += times64(difference, difference)
         i += threads
-    scale, i = 1.0 / math.sqrt(sum_up(total, sums) / (end - begin)), first
+    scale, i = 1.0 / math.sqrt(sum_over_block(total, sums) / (end - begin)), first
     while i < end:
         standardized[index(i)] = (np.float64(values[index(i)]) - mean) * scale
         i += threads
 
 
 @device
-def sum_up(value, sums):
+def sum_over_block(value, sums):
     """Sum of a number of each of the block's threads; all get it.
 
     Every sixteenth together first, then those sums: few steps that wait for each other. ``sums`` is
