@@ -151,8 +151,8 @@ def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[st
     lines += [
         "",
         "GB/s: all arrays of the op once, over the time (those that it changes: twice); dense",
-        "weights count whole. Calls that",
-        "take little more than an empty launch measure the host; small arrays stay in caches.",
+        "weights count whole. Calls that take little more than an empty launch measure the host;",
+        "small arrays stay in caches.",
     ]
     return lines
 

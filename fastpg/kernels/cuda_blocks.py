@@ -251,8 +251,8 @@ def write_pixels(marks, first, last, second, now, start, indices, signs):
 def standardize(s, values, offsets, standardized):
     """Segment s of :meth:`fastpg.kernels.ops.Backend.standardize`.
 
-    A partial sum a thread, joined by halves: not the order of the CPU backends, whose eight partial
-    sums would keep eight threads busy.
+    A partial sum a thread, then :func:`sum_over_block`: not the order of the CPU backends, whose
+    eight partial sums would keep eight threads busy.
     """
     sums = cuda.shared.array(THREADS, np.float64)
     begin, end = offsets[s], offsets[s + 1]
