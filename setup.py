@@ -20,45 +20,32 @@ if sys.platform == "win32":
 else:
     FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
 
-EMULATOR = "fastpg._emulator"
-HEADERS = [str(p.relative_to(HERE)) for p in sorted((HERE / "csrc").glob("*.h"))]
-PXD = [f"fastpg/_{part}.pxd" for part in ("core", "emulator", "tiles", "training")]
+EMULATOR = "fastpg.emulator._emulator"
+# Extension module: its source in csrc/.
+SOURCES = {
+    "fastpg.kernels._cython": "csrc/kernels/_cython.pyx",
+    EMULATOR: "csrc/envs/_emulator.pyx",
+    "fastpg.network._network": "csrc/network/_network.pyx",
+    "fastpg.rollouts._rollouts": "csrc/rollouts/_rollouts.pyx",
+}
+# A change of any of these compiles every extension anew.
+DEPENDS = [
+    str(path.relative_to(HERE))
+    for folder, pattern in (("csrc", "*.h"), ("csrc/translate", "*.py"), ("fastpg", "*.pxd"))
+    for path in sorted((HERE / folder).rglob(pattern))
+]
 QUIET = [] if sys.platform == "win32" else ["-Wno-unused-label", "-Wno-unused-function"]
 THREADS = [] if sys.platform == "win32" else ["-pthread"]
 EXTENSIONS = [
     Extension(
-        "fastpg.kernels._cython",
-        ["csrc/_kernels.pyx"],
+        name,
+        [source],
         include_dirs=["csrc"],
-        depends=[f"csrc/fastpg_{part}.h" for part in ("rows", "learning", "policy")]
-        + ["fastpg/kernels/_cython.pxd"],
-        extra_compile_args=FLAGS,
-    ),
-    Extension(
-        EMULATOR,
-        ["csrc/_emulator.pyx"],
-        include_dirs=["csrc"],
-        depends=[
-            *HEADERS,
-            "csrc/translate.py",
-            "csrc/rom_code.py",
-            "fastpg/_core.pxd",
-            "fastpg/_roms.py",
-        ],
+        depends=DEPENDS,
         extra_compile_args=[*FLAGS, *QUIET],
         extra_link_args=THREADS,
-    ),
-    *(
-        Extension(
-            f"fastpg.{name}",
-            [f"csrc/{name}.pyx"],
-            include_dirs=["csrc"],
-            depends=[*HEADERS, *PXD],
-            extra_compile_args=[*FLAGS, *QUIET],
-            extra_link_args=THREADS,
-        )
-        for name in ("_training", "_games")
-    ),
+    )
+    for name, source in SOURCES.items()
 ]
 
 
@@ -87,10 +74,15 @@ class BuildWithRom(build_ext):
         super().build_extension(ext)
 
     def translate(self):
-        rom = load(HERE / "fastpg" / "_roms.py").pong_rom()
+        rom = load(HERE / "fastpg" / "emulator" / "roms.py").pong_rom()
         folder = Path(self.build_temp) / "roms"
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(HERE / "csrc" / "translate.py"), str(rom), "pong"]
+        command = [
+            sys.executable,
+            str(HERE / "csrc" / "translate" / "translate.py"),
+            str(rom),
+            "pong",
+        ]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         (folder / "rom_pong.h").write_text(text)
         return str(folder)
@@ -103,11 +95,12 @@ class BuildWithSources(build_py):
         super().run()
         if self.editable_mode:  # they are in the checkout
             return
-        folder = Path(self.build_lib) / "fastpg" / "csrc"
-        folder.mkdir(parents=True, exist_ok=True)
-        names = ("*.h", "*.cu", "translate.py", "rom_code.py")
-        for path in (path for name in names for path in sorted((HERE / "csrc").glob(name))):
-            self.copy_file(str(path), str(folder / path.name))
+        csrc, copies = HERE / "csrc", Path(self.build_lib) / "fastpg" / "csrc"
+        for name in ("*.h", "*.cu", "translate/*.py"):
+            for path in sorted(csrc.rglob(name)):
+                copy = copies / path.relative_to(csrc)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                self.copy_file(str(path), str(copy))
 
 
 setup(

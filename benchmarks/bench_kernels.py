@@ -16,7 +16,7 @@ import pytest
 
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import BY_NAME, VIEW_PIXELS
-from tests.cases import case
+from tests.support.cases import case
 
 SIZES = (1, 16, 128, 1024)
 STEPS = 1000  # of each environment, for returns; elements of each segment or update

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastpg.algorithms.reinforce_ops import update
+from fastpg.algorithms.build import make_algorithm
+from fastpg.algorithms.reinforce_kernels import update
 from fastpg.config import preset
-from fastpg.credit import Credit
 from fastpg.kernels import get_backend
-from fastpg.policy import Policy, RMSProp, SparseRows
-from fastpg.recording import Episode
+from fastpg.network.table_policy import Policy, RMSProp, SparseRows
+from fastpg.rollouts.episode import Episode
+from fastpg.rollouts.returns import Credit
 from fastpg.train import resolve_auto, resolve_rules
-from fastpg.trainer import make_algorithm
 
 EPISODES, STEPS, PIXELS, HIDDEN = 10, 1200, 22, 200
 

@@ -8,7 +8,7 @@ import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
-from fastpg.metrics import read_metrics
+from fastpg.training.metrics_file import read_metrics
 
 RANDOM_SCORE = -20.3
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "a26_view.h"
+#include "envs/view80.h"
 #include ROM_H
 
 enum { SKIP = 4, GAMES = 64 };

@@ -24,7 +24,7 @@ import numpy as np
 from ale_py import ALEInterface, LoggerMode, roms
 
 from fastpg.envs import NativeVectorEnv
-from fastpg.envs.workers import available_cores
+from fastpg.envs.worker_pool import available_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
@@ -41,7 +41,7 @@ def build(folder: Path, game: str, *options: str) -> Path:
     rom = roms.get_rom_path(game)
     program = folder / f"{game}{''.join(options)}"
     if not (folder / f"{game}.h").exists():
-        command = [sys.executable, ROOT / "csrc/translate.py", rom, game]
+        command = [sys.executable, ROOT / "csrc/translate/translate.py", rom, game]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         (folder / f"{game}.h").write_text(text)
     named = [f'-DROM_H="{game}.h"', f"-DRUN=a2600_run_{game}", *options]

@@ -54,7 +54,7 @@ def memory_rate(cuda, size: int, seconds: float) -> float:
 
 def emulation(cuda, environments: int, steps: int, seconds: float) -> tuple[float, float]:
     """Frames a second with a view every fourth, and without any."""
-    from fastpg.device import DevicePong
+    from fastpg.cuda import DevicePong
     from fastpg.envs.rules import rules
 
     played = rules("PongNoFrameskip-v4", frameskip=SKIP, noop_max=30)
@@ -131,7 +131,7 @@ def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[st
     from benchmarks.bench_kernels import options
     from fastpg.kernels import get_backend
     from fastpg.kernels.spec import BY_NAME
-    from tests.cases import case
+    from tests.support.cases import case
 
     loops = get_backend("cuda").loops
     nothing = cuda.jit(lambda: None)
@@ -159,7 +159,7 @@ def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[st
 
 def about(cuda, simulated: bool) -> tuple[str, list[str]]:
     """The GPU's name, and lines about it and what the code was made with."""
-    from fastpg.device import _compiler
+    from fastpg.cuda import compiler
 
     if simulated:
         return "simulator", ["# numba's simulator: these are no figures of a GPU", ""]
@@ -170,7 +170,7 @@ def about(cuda, simulated: bool) -> tuple[str, list[str]]:
         f"# {name}",
         "",
         f"Compute capability {capability}, {device.MULTIPROCESSOR_COUNT} multiprocessors; "
-        f"at most {_compiler.MOST_REGISTERS} registers a game; Python {platform.python_version()}.",
+        f"at most {compiler.MOST_REGISTERS} registers a game; Python {platform.python_version()}.",
         "",
     ]
 
@@ -204,18 +204,18 @@ def main() -> None:
     """Measure, print, write."""
     arguments = parsed()
     try:
-        from fastpg.device import _compiler, _spread
-        from fastpg.kernels._cuda_jit import SIMULATED, require_device
-        from fastpg.kernels._cuda_jit import cuda_module as cuda
+        from fastpg.cuda import compiler, launch_shape
+        from fastpg.kernels._cuda.jit import SIMULATED, require_device
+        from fastpg.kernels._cuda.jit import cuda_module as cuda
 
         require_device()
     except BackendUnavailable as error:
         sys.exit(f"benchmarks.gpu: {error}")
     if arguments.registers:
-        _compiler.MOST_REGISTERS = arguments.registers
+        compiler.MOST_REGISTERS = arguments.registers
     if arguments.copy_games:
-        _compiler.OPTIONS += ("-DFASTPG_DEVICE_COPY",)
-    _spread.FIXED = arguments.games_a_block
+        compiler.OPTIONS += ("-DFASTPG_DEVICE_COPY",)
+    launch_shape.FIXED = arguments.games_a_block
     name, lines = about(cuda, SIMULATED)
     out = arguments.out or RESULTS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".md")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Estimates of each op's least time on a GPU, from counts of its compiled code.
 
-``python -m tests.ptx --counts=FILE python -m benchmarks.gpu_floors`` needs no GPU, and measures no
-time: it counts instructions of warps and bytes (tests/ptx/counts.c) and divides them by what an
-H100 does in a second. Where the instructions' time is near or above the memory's, the op will
+``python -m tests.gpu.ptx --counts=FILE python -m benchmarks.gpu_floors`` needs no GPU, and measures
+no time: it counts instructions of warps and bytes (tests/gpu/ptx/counts.c) and divides them by what
+an H100 does in a second. Where the instructions' time is near or above the memory's, the op will
 hardly reach the memory's rate. Neither latencies are in it nor launches; an instruction of PTX is
 not one of a GPU's, of which some take turns of two; small arrays stay in caches.
 """
@@ -23,8 +23,8 @@ def floors(size: int, op: str, counts: Path) -> str:
     from benchmarks.bench_kernels import options
     from benchmarks.gpu import on_device
     from fastpg.kernels import get_backend
-    from fastpg.kernels._cuda_jit import cuda_module as cuda
-    from tests.cases import case
+    from fastpg.kernels._cuda.jit import cuda_module as cuda
+    from tests.support.cases import case
 
     made = case(op, **options(op, size))
     there, moved = on_device(cuda, made)
@@ -57,7 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
     counts = os.environ.get("PTX_COUNTS")
     if not counts:
-        sys.exit("benchmarks.gpu_floors: run it by python -m tests.ptx --counts=FILE")
+        sys.exit("benchmarks.gpu_floors: run it by python -m tests.gpu.ptx --counts=FILE")
     names = (
         "op | N | bytes of arrays | touched | memory, us | cache | instructions | together | share"
     )

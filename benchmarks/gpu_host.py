@@ -1,6 +1,6 @@
 """What the host does while a GPU trains: microseconds a round of playing, and an update.
 
-``python -m tests.ptx --idle python -m benchmarks.gpu_host`` measures it without a GPU: all of
+``python -m tests.gpu.ptx --idle python -m benchmarks.gpu_host`` measures it without a GPU: all of
 numba-cuda's part is done, nothing is launched. On a GPU the host waits for it at the end of both,
 so there it is what both together take.
 """

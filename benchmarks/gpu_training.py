@@ -13,12 +13,12 @@ from time import perf_counter
 
 import numpy as np
 
+from fastpg.algorithms.build import make_algorithm
 from fastpg.checkpoint import save
 from fastpg.config import preset
-from fastpg.envs.workers import available_cores
-from fastpg.evaluation import evaluate
+from fastpg.envs.worker_pool import available_cores
+from fastpg.evaluation.episodes import evaluate
 from fastpg.train import resolve_auto, resolve_rules
-from fastpg.trainer import make_algorithm
 
 # What thousands of environments at once learn fastest with: few steps a round, larger minibatches.
 RECIPE = {

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fastpg.envs.workers import available_cores
+from fastpg.envs.worker_pool import available_cores
 
 SCORES = (0, 18, 20)
 CORES = available_cores()
@@ -64,7 +64,7 @@ def measure(preset, env, seed, options, episodes):
             "curve": thinned(rows),
         }
         if episodes:
-            from fastpg.evaluation import evaluate
+            from fastpg.evaluation.episodes import evaluate
 
             played = evaluate(run, rules_of(run), episodes=episodes, threads=CORES)
             scores = played.scores

@@ -2,7 +2,7 @@
 
 import sys
 
-from fastpg.cli import main
+from fastpg.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ the whole file with the checksum's own 64 digits as zeros. So every byte of the 
 the padding of the header too, and any safetensors reader can open the file.
 
 At the end stand the reader and the writer of the article's ``save.p``. Nothing here runs what a
-pickle asks for: see :mod:`fastpg._legacy_pickle`.
+pickle asks for: see :mod:`fastpg.network.article_pickle`.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from fastpg._compact import unpack
-from fastpg._legacy_pickle import FloatArray, LegacyUnpickler
+from fastpg.network.article_pickle import FloatArray, LegacyUnpickler
+from fastpg.network.quantize import unpack
 
 Array = np.ndarray
 

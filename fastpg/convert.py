@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from fastpg._compact import pack, unpack
 from fastpg.checkpoint import (
     ARTICLE_PIXELS,
     Checkpoint,
@@ -25,9 +24,12 @@ from fastpg.checkpoint import (
     save_legacy,
     write,
 )
-from fastpg.command_line import guarded, parse, resolve_rules
+from fastpg.cli.errors import guarded
+from fastpg.cli.options import parse
+from fastpg.cli.resolve import resolve_rules
 from fastpg.config import RESUMABLE, ConfigError, TrainConfig, preset
-from fastpg.envs.workers import available_cores
+from fastpg.envs.worker_pool import available_cores
+from fastpg.network.quantize import pack, unpack
 
 _PICKLES, _NPZ, _OURS = (".p", ".pkl", ".pickle"), ".npz", ".safetensors"
 _ENDS = f"{_OURS}, {_NPZ} or {_PICKLES[0]}"
@@ -175,7 +177,7 @@ def _read_npz(path: Path) -> _Weights:
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: config, update: {error}") from None
     if state["config"].get("input") != "raw":
-        from fastpg.evaluation import policy_of
+        from fastpg.evaluation.policy import policy_of
 
         policy_of(Checkpoint(update, dict(tensors), state, path))  # what does not fit is refused
     return _Weights(tensors, state, update, [])
@@ -210,9 +212,9 @@ def _new_run(
     source: Path, tensors: dict[str, np.ndarray], state: dict[str, Any]
 ) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
     """Update, tensors but w1, and state of a run that has these weights and has learned nothing."""
-    from fastpg.metrics import ScoreWindow
+    from fastpg.algorithms.build import make_algorithm
     from fastpg.train import resolve_auto
-    from fastpg.trainer import make_algorithm
+    from fastpg.training.scores import ScoreWindow
 
     settings = TrainConfig.from_json(state["config"])
     rules = resolve_rules(settings)
@@ -240,7 +242,7 @@ def _score(
 ) -> dict[str, Any]:
     """How well the weights play, as they are written, under the rules that they were trained on."""
     from fastpg.evaluate import summary
-    from fastpg.evaluation import evaluate
+    from fastpg.evaluation.episodes import evaluate
 
     trained = TrainConfig.from_json(state["config"])
     rules = resolve_rules(trained)

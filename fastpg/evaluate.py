@@ -12,12 +12,15 @@ import numpy as np
 import tyro
 
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
-from fastpg.command_line import guarded, parse, resolve_emulator, resolve_rules
+from fastpg.cli.errors import guarded
+from fastpg.cli.options import parse
+from fastpg.cli.resolve import resolve_emulator, resolve_rules
 from fastpg.config import ConfigError, TrainConfig
 from fastpg.envs.rules import Rules
-from fastpg.envs.workers import available_cores
-from fastpg.evaluation import Evaluation, evaluate, load_pretrained
-from fastpg.statistics import confidence_interval, histogram
+from fastpg.envs.worker_pool import available_cores
+from fastpg.evaluation.episodes import Evaluation, evaluate
+from fastpg.evaluation.policy import load_pretrained
+from fastpg.evaluation.statistics import confidence_interval, histogram
 
 _FRAMES_A_MINUTE = 60 * 60  # the console draws 60 frames a second
 _MOST_EPISODES = 1_000_000

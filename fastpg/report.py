@@ -12,15 +12,17 @@ from typing import Annotated, Any, Literal
 import tyro
 
 import fastpg
-from fastpg.command_line import guarded, parse
+from fastpg.cli.errors import guarded
+from fastpg.cli.options import parse
 from fastpg.config import RESUMABLE, ConfigError
-from fastpg.metrics import short
-from fastpg.show import ShowError, page, plots
-from fastpg.show.insight import Weights, telling
-from fastpg.show.page import Section
-from fastpg.show.playback import FRAMES_PER_SECOND, Playback, policy_of_run
-from fastpg.show.runs import Group, Run, differing, grouped, read_run
-from fastpg.show.video import Whole, check_libraries, check_writable, save_video
+from fastpg.show import ShowError
+from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback, policy_of_run
+from fastpg.show.play.video import Whole, check_libraries, check_writable, save_video
+from fastpg.show.report import page, plots
+from fastpg.show.report.page import Section
+from fastpg.show.report.runs import Group, Run, differing, grouped, read_run
+from fastpg.show.report.saliency import Weights, telling
+from fastpg.training.progress import short
 from fastpg.watch import composer_of, game_of, pictures, refusals
 
 _APART = frozenset({*RESUMABLE, "seed"})  # settings that runs of one curve may differ in

@@ -16,23 +16,17 @@ from time import perf_counter
 import fastpg
 from fastpg.algorithms.base import Diverged
 from fastpg.checkpoint import Checkpoint, CheckpointError, checkpoints, load
-from fastpg.command_line import (
-    DONE,
-    FAILED,
-    INTERRUPTED,
-    WRONG_SETTINGS,
-    resolve_emulator,
-    resolve_rules,
-)
-from fastpg.command_line import parse as parse_words
+from fastpg.cli.errors import DONE, FAILED, INTERRUPTED, WRONG_SETTINGS
+from fastpg.cli.options import parse as parse_words
+from fastpg.cli.resolve import resolve_emulator, resolve_rules
 from fastpg.config import ConfigError, TrainConfig, check, check_resumed, preset
-from fastpg.device.failure import DeviceFailure, on_one_line
+from fastpg.cuda.errors import DeviceFailure, on_one_line
 from fastpg.envs.rules import Rules
-from fastpg.envs.workers import WorkerError
-from fastpg.interrupt import Interruptible
+from fastpg.envs.worker_pool import WorkerError
 from fastpg.kernels import BackendUnavailable
-from fastpg.run_dir import run_folder
-from fastpg.trainer import Trainer
+from fastpg.training.interrupt import Interruptible
+from fastpg.training.run_folder import run_folder
+from fastpg.training.trainer import Trainer
 
 
 def main(argv: Sequence[str] | None = None, started: float | None = None) -> int:
@@ -135,7 +129,7 @@ def require_gpu(config: TrainConfig) -> None:
     if config.emulator != "native":
         raise ConfigError(f"--env {config.env}: --device cuda plays Pong alone")
     try:
-        from fastpg.device.functions import current_capability
+        from fastpg.cuda.functions import current_capability
 
         current_capability()
     except BackendUnavailable as error:

@@ -11,15 +11,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from fastpg.command_line import guarded, parse, resolve_emulator, resolve_rules
+from fastpg.cli.errors import guarded
+from fastpg.cli.options import parse
+from fastpg.cli.resolve import resolve_emulator, resolve_rules
 from fastpg.config import ConfigError, TrainConfig
 from fastpg.envs.rules import Rules
 from fastpg.show import ShowError
-from fastpg.show.drawing import Composer, plane_names
-from fastpg.show.live import TerminalView, Window, play_live
-from fastpg.show.playback import FRAMES_PER_SECOND, Moment, Playback, policy_of_run
-from fastpg.show.terminal import Terminal
-from fastpg.show.video import check_video, save_video
+from fastpg.show.play.drawing import Composer, plane_names
+from fastpg.show.play.live import TerminalView, Window, play_live
+from fastpg.show.play.playback import FRAMES_PER_SECOND, Moment, Playback, policy_of_run
+from fastpg.show.play.terminal import Terminal
+from fastpg.show.play.video import check_video, save_video
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _noted(moments: Iterator[Moment], finished: list[str]) -> Iterator[Moment]:
 def pictures(
     moments: Iterator[Moment], composer: Composer, progress: Callable[[int, Moment], None]
 ) -> Iterator[Callable[[], np.ndarray]]:
-    """What :func:`~fastpg.show.video.save_video` takes; ``progress`` hears of every frame."""
+    """What :func:`~fastpg.show.play.video.save_video` takes; ``progress`` hears of every frame."""
     for number, moment in enumerate(moments, 1):
         yield partial(composer.draw, moment)
         progress(number, moment)

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests import emulator_core
-from tests.random_roms import make_rom
+from tests.proofs.random_roms import make_rom
+from tests.support import emulator_core
 
 
 def _folder(tmp_path_factory, name):
@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def simulations(request):
     """Future runs by file: begun with the first test, one process at a time, in order."""
-    from tests.test_cuda import SIMULATOR, run_tests
+    from tests.gpu.test_cuda import SIMULATOR, run_tests
 
     markers = [item.get_closest_marker("simulator") for item in request.session.items]
     pool = ThreadPoolExecutor(1)

@@ -52,7 +52,8 @@ class Algorithm(Protocol):
         """Update the weights.
 
         Returns:
-            What there is to know of the update, by the names of :class:`fastpg.metrics.Row`.
+            What there is to know of the update, by the names of
+            :class:`fastpg.training.metrics_file.Row`.
 
         Raises:
             Diverged: they are not finite any more.

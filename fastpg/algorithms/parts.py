@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastpg.games import PlayedEpisodes
-from fastpg.keeping import Kept
-from fastpg.tiles import Objective
+from fastpg.network.optimizer import Objective
+from fastpg.rollouts.base import PlayedEpisodes
+from fastpg.rollouts.snapshots import Kept
 
 
 class NetworkPart(Protocol):
-    """See :class:`fastpg.tiles.TileNetwork`."""
+    """See :class:`fastpg.network.network.TileNetwork`."""
 
     def initialize(self, seed: int, pixels: float | None, policy: float | None) -> None:
         """Draw the weights."""
@@ -27,7 +27,7 @@ class NetworkPart(Protocol):
 
 
 class OptimizerPart(Protocol):
-    """See :class:`fastpg.tiles.Optimizer`."""
+    """See :class:`fastpg.network.optimizer.Optimizer`."""
 
     @property
     def finite(self) -> bool:
@@ -63,7 +63,7 @@ class OptimizerPart(Protocol):
 
 
 class EpisodesPart(Protocol):
-    """See :class:`fastpg.games.Games`, its part for whole episodes."""
+    """See :class:`fastpg.rollouts.native.Games`, its part for whole episodes."""
 
     games: int
 

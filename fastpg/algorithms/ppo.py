@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastpg._training import SHUFFLE_KEYS
 from fastpg.algorithms.base import GAMES, ORDER, WEIGHTS, Diverged, Played, stream_seed
-from fastpg.algorithms.episodes import EpisodeOrder
 from fastpg.algorithms.parts import NetworkPart, OptimizerPart
-from fastpg.games import GameRows
-from fastpg.keeping import Kept, KeptTensors
-from fastpg.tiles import Objective
+from fastpg.algorithms.score_tracker import EpisodeOrder
+from fastpg.network._network import SHUFFLE_KEYS
+from fastpg.network.optimizer import Objective
+from fastpg.rollouts.base import GameRows
+from fastpg.rollouts.snapshots import Kept, KeptTensors
 
 _PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01  # of the first weights: policies begin all but uniform
 _LEARNED = ("entropy", "kl", "clip_fraction", "value_loss")  # what gradients come with

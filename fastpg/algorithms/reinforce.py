@@ -1,8 +1,9 @@
 """REINFORCE as in the article: every decision is encouraged in proportion to its return.
 
-:class:`fastpg.credit.Credit` says how returns become the weights of decisions; :class:`Reinforce`
-plays and learns with the network on tiles, on the CPU or, with other games, network and optimizer,
-on a GPU. :mod:`fastpg.algorithms.reinforce_ops` is the same on the kernel table.
+:class:`fastpg.rollouts.returns.Credit` says how returns become the weights of decisions;
+:class:`Reinforce` plays and learns with the network on tiles, on the CPU or, with other games,
+network and optimizer, on a GPU. :mod:`fastpg.algorithms.reinforce_kernels` is the same on the
+kernel table.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ import numpy as np
 
 from fastpg.algorithms.base import GAMES, WEIGHTS, Diverged, Played, stream_seed
 from fastpg.algorithms.parts import EpisodesPart, NetworkPart, OptimizerPart
-from fastpg.credit import Credit
-from fastpg.keeping import Kept, KeptTensors
+from fastpg.rollouts.returns import Credit
+from fastpg.rollouts.snapshots import Kept, KeptTensors
 
 
 class Reinforce:

@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastpg.emulator.palette import PALETTE_RGB as PALETTE_RGB
     from fastpg.envs.ale_game import AleGame as AleGame
     from fastpg.envs.ale_vector import AleVectorEnv as AleVectorEnv
     from fastpg.envs.native_env import NativeEnv as NativeEnv
     from fastpg.envs.native_game import NativeGame as NativeGame
     from fastpg.envs.native_vector import NativeVectorEnv as NativeVectorEnv
-    from fastpg.envs.palette import PALETTE_RGB as PALETTE_RGB
     from fastpg.envs.rules import Rules as Rules
-    from fastpg.envs.workers import SharedArray as SharedArray
-    from fastpg.envs.workers import WorkerError as WorkerError
-    from fastpg.envs.workers import WorkerPool as WorkerPool
+    from fastpg.envs.worker_pool import SharedArray as SharedArray
+    from fastpg.envs.worker_pool import WorkerError as WorkerError
+    from fastpg.envs.worker_pool import WorkerPool as WorkerPool
 
 _PUBLIC = {
     "AleGame": "fastpg.envs.ale_game",
@@ -24,11 +24,11 @@ _PUBLIC = {
     "NativeEnv": "fastpg.envs.native_env",
     "NativeGame": "fastpg.envs.native_game",
     "NativeVectorEnv": "fastpg.envs.native_vector",
-    "PALETTE_RGB": "fastpg.envs.palette",
+    "PALETTE_RGB": "fastpg.emulator.palette",
     "Rules": "fastpg.envs.rules",
-    "SharedArray": "fastpg.envs.workers",
-    "WorkerError": "fastpg.envs.workers",
-    "WorkerPool": "fastpg.envs.workers",
+    "SharedArray": "fastpg.envs.worker_pool",
+    "WorkerError": "fastpg.envs.worker_pool",
+    "WorkerPool": "fastpg.envs.worker_pool",
 }
 
 _GAMES = {"native": "NativeGame", "ale": "AleGame"}

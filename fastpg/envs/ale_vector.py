@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from fastpg.emulator.palette import PALETTE_RED
 from fastpg.envs.ale_game import AleGame
-from fastpg.envs.palette import PALETTE_RED
 from fastpg.envs.rules import Rules
 from fastpg.envs.vector import INFO_KEYS as INFO_KEYS
 from fastpg.envs.vector import OBSERVATIONS, Buffers, GameVectorEnv
-from fastpg.envs.workers import SharedArray, WorkerPool, available_cores
+from fastpg.envs.worker_pool import SharedArray, WorkerPool, available_cores
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 
 # AleGame's method that makes a worker's picture; the parent makes views, of all games in one call

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from ale_py import Action
 
-from fastpg import _emulator, _roms
-from fastpg._emulator import Console
-from fastpg.emulator import cartridge
+from fastpg.emulator import _emulator, roms
+from fastpg.emulator._emulator import Console
+from fastpg.emulator.emulator import cartridge
 from fastpg.envs.rules import Rules
 
 _STATE_FORMAT = f"fastpg-native-game-{_emulator.LAYOUT_VERSION}"
@@ -37,13 +37,13 @@ def frame_range(rules: Rules) -> tuple[int, int]:
 
 def actions(rules: Rules) -> tuple[int, ...]:
     """The actions of the game, as ALE numbers them."""
-    return tuple(range(18)) if rules.full_action_space else _roms.PONG.actions
+    return tuple(range(18)) if rules.full_action_space else roms.PONG.actions
 
 
 @cache
 def pong_cartridge() -> _emulator.Cartridge:
     """Pong: the one game that is played here, since its reward and end are known."""
-    return cartridge(_roms.pong_rom())[0]
+    return cartridge(roms.pong_rom())[0]
 
 
 class NativeGame:
@@ -62,7 +62,7 @@ class NativeGame:
             ValueError: rules of another game than Pong.
             RuntimeError: Pong's ROM is not there.
         """
-        if rules.game != _roms.PONG.name:
+        if rules.game != roms.PONG.name:
             raise ValueError(f"game: expected pong, got {rules.game!r}; ale-py plays the others")
         self.rules = rules
         self.console = Console()

@@ -7,11 +7,11 @@ import numpy as np
 from ale_py import Action
 from gymnasium.vector import AutoresetMode
 
-from fastpg import _roms
-from fastpg._emulator import MOST_THREADS, Games
+from fastpg.emulator import roms
+from fastpg.emulator._emulator import MOST_THREADS, Games
 from fastpg.envs.native_game import actions, frame_range, pong_cartridge, seed_words
 from fastpg.envs.vector import OBSERVATIONS, Buffers, GameVectorEnv, at_least
-from fastpg.envs.workers import available_cores
+from fastpg.envs.worker_pool import available_cores
 
 DQN_PICTURE = (84, 84)
 
@@ -81,7 +81,7 @@ class NativeVectorEnv(GameVectorEnv):
             full_action_space=full_action_space,
             noop_max=noop_max,
         )
-        if self.rules.game != _roms.PONG.name:
+        if self.rules.game != roms.PONG.name:
             raise ValueError(f"env_id: expected an id of Pong, got {env_id!r}; see AleVectorEnv")
         numbers = actions(self.rules)
         self.action_meanings = tuple(Action(number).name for number in numbers)

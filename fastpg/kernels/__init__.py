@@ -7,7 +7,7 @@ ops of :class:`fastpg.kernels.ops.Backend`, with equal names, parameters and res
 
 The loops themselves, for embedding: :mod:`fastpg.kernels.numba_cpu` (callable from your own
 ``@njit`` functions), ``fastpg.kernels._cython`` (``cimport`` it, see :func:`get_include`), and
-:mod:`fastpg.kernels.cuda_device`, :mod:`fastpg.kernels.cuda_blocks` (from your own ``@cuda.jit``
+:mod:`fastpg.kernels.cuda_device`, :mod:`fastpg.kernels._cuda.blocks` (from your own ``@cuda.jit``
 kernels).
 """
 

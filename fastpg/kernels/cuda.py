@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.kernels import _checks
-from fastpg.kernels import _cuda_kernels as kernels
-from fastpg.kernels._cuda_arrays import (
+from fastpg.kernels import checks
+from fastpg.kernels._cuda import kernels
+from fastpg.kernels._cuda.arrays import (
     address,
     adopted,
     as_stream,
@@ -23,7 +23,8 @@ from fastpg.kernels._cuda_arrays import (
     stream_number,
     stream_of_arrays,
 )
-from fastpg.kernels._cuda_jit import (
+from fastpg.kernels._cuda.gradients import ROWS, TILE
+from fastpg.kernels._cuda.jit import (
     RETURNS_THREADS,
     SCAN_THREADS,
     SEGMENT_THREADS,
@@ -34,7 +35,6 @@ from fastpg.kernels._cuda_jit import (
     cuda,
     require_device,
 )
-from fastpg.kernels.cuda_gradients import ROWS, TILE
 from fastpg.kernels.ops import Backend
 from fastpg.kernels.spec import BY_NAME
 
@@ -336,7 +336,7 @@ class CudaBackend(Backend):
             None if array is None and not op.in_place else seen(declared.name, array, self._number)
             for declared, array in zip(op.outputs, outputs, strict=True)
         ]
-        results = _checks.checked(op, taken, given, empty or self._empty, **sizes)
+        results = checks.checked(op, taken, given, empty or self._empty, **sizes)
         return [
             made if array is None else array for made, array in zip(results, outputs, strict=True)
         ]
@@ -349,7 +349,7 @@ class CudaBackend(Backend):
             if not seen(name, array, self._number).flags.c_contiguous:
                 raise ValueError(f"{name}: expected a C-contiguous array")
         own = {name: adopted(array, self._number) for name, array in arrays.items()}
-        _checks.check_one_shape(**own)
+        checks.check_one_shape(**own)
         return _flat(*own.values())
 
     def _last(self, offsets):

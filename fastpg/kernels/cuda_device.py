@@ -2,7 +2,7 @@
 
 One for each op that a thread does alone, with the op's name and arguments behind the number of the
 thing to do: an environment, a sample, an element. (Those that need a whole block are in
-:mod:`fastpg.kernels.cuda_blocks`.) Nothing is checked, as in the loops of the CPU backends. ::
+:mod:`fastpg.kernels._cuda.blocks`.) Nothing is checked, as in the loops of the CPU backends. ::
 
     from numba import cuda
     from fastpg.kernels import cuda_device
@@ -19,8 +19,8 @@ A cut array, as ``views[n]``, costs no copy, so that these work on parts of arra
 
 import numpy as np
 
-from fastpg.kernels._cuda_jit import cuda, device, index, times32, times64
-from fastpg.kernels._scalar import (
+from fastpg.kernels._cuda.jit import cuda, device, index, times32, times64
+from fastpg.kernels._numba.scalar import (
     ZERO,
     advantage_step,
     log_or_zero,

@@ -1,6 +1,6 @@
 """The numba backend: loops compiled on first use, callable from your own ``@njit`` functions.
 
-Pictures and updates are here, the network is in :mod:`fastpg.kernels._numba_policy`. Parameters are
+Pictures and updates are here, the network is in :mod:`fastpg.kernels._numba.policy`. Parameters are
 those of :class:`fastpg.kernels.ops.Backend`, outputs last and always given; nothing is checked.
 """
 
@@ -8,13 +8,13 @@ import math
 
 import numpy as np
 
-from fastpg.kernels._jit import carray, jit, stack_float64
-from fastpg.kernels._numba_policy import policy_backward as policy_backward
-from fastpg.kernels._numba_policy import policy_backward_dense as policy_backward_dense
-from fastpg.kernels._numba_policy import policy_backward_outputs as policy_backward_outputs
-from fastpg.kernels._numba_policy import policy_forward as policy_forward
-from fastpg.kernels._numba_policy import policy_forward_dense as policy_forward_dense
-from fastpg.kernels._scalar import (
+from fastpg.kernels._numba.jit import carray, jit, stack_float64
+from fastpg.kernels._numba.policy import policy_backward as policy_backward
+from fastpg.kernels._numba.policy import policy_backward_dense as policy_backward_dense
+from fastpg.kernels._numba.policy import policy_backward_outputs as policy_backward_outputs
+from fastpg.kernels._numba.policy import policy_forward as policy_forward
+from fastpg.kernels._numba.policy import policy_forward_dense as policy_forward_dense
+from fastpg.kernels._numba.scalar import (
     ZERO,
     advantage_step,
     log_or_zero,

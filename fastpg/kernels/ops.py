@@ -4,7 +4,7 @@ The arithmetic is in the backends (:mod:`~fastpg.kernels.reference`,
 :mod:`~fastpg.kernels.numba_cpu`, :mod:`~fastpg.kernels.cython_cpu`): each is a set of loops with
 one function per op, all arguments given, nothing checked and nothing allocated. This class is the
 same door in front of each of them, so that names, parameters, errors and documentation are one; its
-ops that know neither pictures nor the network are in :mod:`~fastpg.kernels._learning_ops`. For
+ops that know neither pictures nor the network are in :mod:`~fastpg.kernels.learning_ops`. For
 arrays in a GPU's memory :class:`fastpg.kernels.cuda.CudaBackend` replaces hooks as ``_checked``.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.kernels import _checks
-from fastpg.kernels._learning_ops import LearningOps
+from fastpg.kernels import checks
+from fastpg.kernels.learning_ops import LearningOps
 from fastpg.kernels.spec import BY_NAME
 
 Array = np.ndarray
@@ -134,7 +134,7 @@ class Backend(LearningOps):
             BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity
         )
         widest = current.shape[1] * (2 if name == "frame_stack" else 1)
-        _checks.check_limit("current", "pixels a row, as uint16", widest, 65536)
+        checks.check_limit("current", "pixels a row, as uint16", widest, 65536)
         getattr(self.loops, name)(current, previous, *results)
         needed = self._last(results[2])
         if needed > capacity:
@@ -191,7 +191,7 @@ class Backend(LearningOps):
         results = self._checked(
             BY_NAME["policy_forward"], (indices, signs, offsets, w1, w2), (hidden, probabilities)
         )
-        self._verify(_checks.check_sparse, indices, offsets, w1.shape[0])
+        self._verify(checks.check_sparse, indices, offsets, w1.shape[0])
         self.loops.policy_forward(indices, signs, offsets, w1, w2, *results)
         return tuple(results)
 
@@ -252,8 +252,8 @@ class Backend(LearningOps):
         """
         inputs = (indices, signs, offsets, hidden, probabilities, actions, advantages, w2)
         self._checked(BY_NAME["policy_backward"], inputs, (dw1, dw2))
-        self._verify(_checks.check_sparse, indices, offsets, dw1.shape[0])
-        self._verify(_checks.check_actions, actions, w2.shape[0])
+        self._verify(checks.check_sparse, indices, offsets, dw1.shape[0])
+        self._verify(checks.check_actions, actions, w2.shape[0])
         self.loops.policy_backward(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -272,7 +272,7 @@ class Backend(LearningOps):
         """:meth:`policy_backward` on dense inputs ``x`` (B, D) float32."""
         inputs = (x, hidden, probabilities, actions, advantages, w2)
         self._checked(BY_NAME["policy_backward_dense"], inputs, (dw1, dw2))
-        self._verify(_checks.check_actions, actions, w2.shape[0])
+        self._verify(checks.check_actions, actions, w2.shape[0])
         self.loops.policy_backward_dense(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -296,7 +296,7 @@ class Backend(LearningOps):
         """
         inputs = (indices, signs, offsets, hidden, d_outputs, w2)
         self._checked(BY_NAME["policy_backward_outputs"], inputs, (dw1, dw2))
-        self._verify(_checks.check_sparse, indices, offsets, dw1.shape[0])
+        self._verify(checks.check_sparse, indices, offsets, dw1.shape[0])
         self.loops.policy_backward_outputs(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
@@ -319,7 +319,7 @@ class Backend(LearningOps):
 
         Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
         """
-        seed = _checks.check_integer("seed", seed, 0, 2**64 - 1, "2**64 - 1")
+        seed = checks.check_integer("seed", seed, 0, 2**64 - 1, "2**64 - 1")
         (uniforms,) = self._checked(BY_NAME["counter_uniforms"], (streams, steps), (uniforms,))
         self.loops.counter_uniforms(streams, steps, np.uint64(seed), uniforms)
         return uniforms
@@ -339,6 +339,6 @@ class Backend(LearningOps):
         """
         inputs = (probabilities, uniforms)
         (actions,) = self._checked(BY_NAME["sample_actions"], inputs, (actions,))
-        _checks.check_limit("probabilities", "actions, as uint8", probabilities.shape[1], 255)
+        checks.check_limit("probabilities", "actions, as uint8", probabilities.shape[1], 255)
         self.loops.sample_actions(probabilities, uniforms, actions)
         return actions

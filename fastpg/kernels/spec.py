@@ -2,7 +2,7 @@
 
 Letters: T steps, N environments, D inputs, H hidden units, A outputs of the network, B samples,
 K non-zero inputs of all samples together, S segments, M elements. ``"B+1"`` is B plus one; a number
-is that number. Everything here is data: the checks (:mod:`fastpg.kernels._checks`), the tests of
+is that number. Everything here is data: the checks (:mod:`fastpg.kernels.checks`), the tests of
 every backend and the benchmarks all read it.
 """
 

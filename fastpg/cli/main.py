@@ -1,0 +1,91 @@
+"""The command ``fastpg``, which is ``python -m fastpg`` too: its subcommands, and ``--version``.
+
+Nothing is imported before it is needed: ``fastpg --help`` is there at once.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+import fastpg
+
+# Name: the function that takes its words and returns an exit code, and what it does.
+COMMANDS = {
+    "train": ("fastpg.train:command", "train a policy network on Pong from its pixels"),
+    "evaluate": ("fastpg.evaluate:main", "play whole episodes and say how well a policy does"),
+    "watch": ("fastpg.watch:main", "see a policy play: terminal, window, mp4 or gif"),
+    "report": ("fastpg.report:main", "runs as one HTML file: curves, weights, a game"),
+    "convert": (
+        "fastpg.convert:main",
+        "checkpoints to .npz or the article's save.p, and back",
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand: its exit code; 2 if there is no such one."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if words else 2
+    if words[0] in ("--version", "-V"):
+        from fastpg.cli.errors import guarded
+
+        return guarded("fastpg", lambda: print("\n".join(_version())))
+    if words[0] not in COMMANDS:
+        near = get_close_matches(words[0], [*COMMANDS, "--version", "--help"], 1)
+        hint = f"; near is {near[0]}" if near else ""
+        print(f"fastpg: no command {words[0]!r}{hint}; --help lists them", file=sys.stderr)
+        return 2
+    module, _, function = COMMANDS[words[0]][0].partition(":")
+    command: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
+    return command(words[1:])
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            "usage: fastpg COMMAND [OPTIONS]      (or: python -m fastpg COMMAND [OPTIONS])",
+            "",
+            "Pong from pixels, fast.",
+            "",
+            *(f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()),
+            "",
+            "  fastpg COMMAND --help   every option of a command",
+            "  fastpg --version        version, and what this machine and build have",
+        ]
+    )
+
+
+def _version() -> list[str]:
+    from fastpg.emulator._emulator import LAYOUT_VERSION, MOST_THREADS
+    from fastpg.envs.worker_pool import available_cores
+    from fastpg.network._network import VECTORS
+
+    return [
+        f"fastpg {fastpg.__version__}",
+        f"vector instructions  {VECTORS} (chosen at run time)",
+        f"threads              {available_cores()} cores to run on, at most {MOST_THREADS} threads",
+        f"CUDA                 {_cuda()}",
+        f"emulator layout      {LAYOUT_VERSION} (of its saved states)",
+    ]
+
+
+def _cuda() -> str:
+    """What the driver says, without loading a compiler."""
+    import ctypes
+
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return "no driver"
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return "a driver, no device"
+    return f"{count.value} device{'s'[: count.value != 1]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

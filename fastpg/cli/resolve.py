@@ -1,0 +1,51 @@
+"""From settings to what a run needs: rules, emulator, backend, checked once."""
+
+from typing import Literal
+
+from fastpg.config import ConfigError, TrainConfig
+from fastpg.emulator.roms import pong_rom
+from fastpg.envs.rules import Rules
+from fastpg.envs.rules import rules as named_rules
+
+# What NoFrameskip means to those who train on it: the frame skip and the random start that it
+# leaves to wrappers. The other rules say all of theirs in their registration.
+NO_FRAMESKIP_SKIP, NO_FRAMESKIP_NOOPS = 4, 30
+
+
+def resolve_rules(config: TrainConfig) -> Rules:
+    """The game's rules by name, with what was set apart from them."""
+    skip, noops = config.frameskip, config.noop_max
+    if "NoFrameskip" in config.env:
+        skip = NO_FRAMESKIP_SKIP if skip is None else skip
+        noops = NO_FRAMESKIP_NOOPS if noops is None else noops
+    try:
+        return named_rules(
+            config.env,
+            frameskip=skip,
+            repeat_action_probability=config.repeat_action_probability,
+            noop_max=noops,
+        )
+    except ValueError as error:
+        raise ConfigError(f"--env {config.env}: {error}") from None
+
+
+def resolve_emulator(emulator: str, rules: Rules, env: str) -> Literal["native", "ale"]:
+    """Who emulates: ``"native"``, our own, or ``"ale"``.
+
+    Args:
+        emulator: one of them, or ``"auto"``: native for what it plays.
+        rules: of the game.
+        env: their name as it was given, for the error.
+    """
+    plays = rules.game == "pong"
+    if emulator == "native" and not plays:
+        raise ConfigError(
+            f"--emulator native: it plays Pong only; leave it out to play {env} on ale-py"
+        )
+    if emulator == "ale" or not plays:
+        return "ale"
+    try:
+        pong_rom()
+    except RuntimeError as error:
+        raise ConfigError(f"--emulator native: {error}") from None
+    return "native"

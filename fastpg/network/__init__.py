@@ -1,0 +1,1 @@
+"""The two-layer network: what it sees, its weights, its optimizers."""

@@ -1,0 +1,29 @@
+"""What other extension modules use of fastpg.network._network."""
+
+from libc.stdint cimport int64_t
+
+from fastpg.emulator.c_emulator cimport fastpg_pool_t, fastpg_task_t
+from fastpg.network.c_network cimport fastpg_latest_t, fastpg_network_t, fastpg_record_t
+
+cdef fastpg_latest_t *latest_of(int64_t count) except NULL
+
+
+cdef class Pool:
+    cdef fastpg_pool_t *pool
+    cdef readonly int threads
+    cdef int run(self, fastpg_task_t task, void *context, int64_t count) except -1
+
+
+cdef class Record:
+    cdef fastpg_record_t r
+    cdef readonly object tiles, begins, counts, ages, actions, ends, rewards, chances, values
+    cdef readonly int64_t entries, room
+    cdef int within(self, int64_t entry, int64_t carry) except -1
+
+
+cdef class Network:
+    cdef fastpg_network_t n
+    cdef readonly object w1, w2  # (blocks, places, UNITS), (blocks, heads, UNITS)
+    cdef object stamps
+    cdef fastpg_latest_t *latest
+    cdef int64_t carry(self)

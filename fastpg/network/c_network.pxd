@@ -1,0 +1,169 @@
+"""C declarations of the network on tiles and of what learns and plays with it: csrc/fastpg_*.h."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fastpg.emulator.c_emulator cimport a26_cartridge_t, a26_env_t, a26_gym_t, a26_rules_t, a26_seed_t
+
+cdef extern from "rollouts/rollout.h" nogil:
+    enum:
+        FASTPG_UNITS
+        FASTPG_TILES
+        FASTPG_TILE_PIXELS
+        FASTPG_TILE_SIDE
+        FASTPG_MOST_VIEWS
+        FASTPG_MOST_OUTPUTS
+        A2600_SCREEN_BYTES
+
+    ctypedef struct fastpg_record_t:
+        uint16_t *tiles
+        uint32_t *begins
+        uint16_t *counts
+        uint8_t *ages
+        uint8_t *actions
+        uint8_t *ends
+        float *rewards
+        float *chances
+        float *values
+    ctypedef struct stamp_t "_Atomic uint32_t":
+        pass
+    ctypedef struct fastpg_network_t:
+        int64_t blocks
+        int64_t views
+        int64_t lags[8]
+        int difference
+        int64_t recalled
+        int64_t actions
+        int64_t outputs
+        int64_t heads
+        int64_t past
+        int64_t cell
+        int64_t cells
+        int64_t rows
+        int64_t places
+        float *w1
+        float *w2
+        stamp_t *stamps
+        uint32_t version
+    ctypedef struct fastpg_latest_t:
+        int64_t entry
+    ctypedef struct fastpg_game_t:
+        a26_gym_t gym
+        uint64_t stream
+        uint64_t step
+        int64_t begin
+        int64_t end
+        int64_t entry
+        int64_t tile
+        int64_t tiles_end
+        int64_t episodes
+        int64_t stride
+        uint8_t between
+        uint8_t busy
+        double seconds_forward
+        fastpg_latest_t *latest
+    ctypedef struct atomic_flag:
+        pass
+    ctypedef struct fastpg_rollout_t:
+        const a26_cartridge_t *cartridge
+        const a26_env_t *powered
+        a26_rules_t rules
+        const uint8_t *red
+        int find_background
+        int whole
+        int greedy
+        uint64_t seed
+        uint8_t emulator_action[18]
+        const fastpg_network_t *network
+        const fastpg_record_t *record
+        fastpg_game_t *game
+        int64_t games
+        uint8_t *pixels
+        atomic_flag choosing
+
+    void fastpg_lay_out(fastpg_network_t *)
+    int64_t fastpg_tile_view(const uint8_t *, uint16_t *)
+    void fastpg_evaluate(
+        const fastpg_network_t *, const fastpg_record_t *, int64_t, fastpg_latest_t *, float *)
+    void fastpg_probabilities(float *, int64_t)
+    void fastpg_forget_latest(const fastpg_network_t *, fastpg_latest_t *)
+    uint8_t fastpg_choose(
+        const fastpg_network_t *, const fastpg_record_t *, int64_t, uint64_t, uint64_t, uint64_t,
+        int, fastpg_latest_t *)
+    void fastpg_carry(fastpg_game_t *, const fastpg_record_t *, int64_t, int64_t)
+    void fastpg_rollout_task(void *, int64_t, int)
+    void fastpg_value_task(void *, int64_t, int)
+    const char *fastpg_vectors()
+    void atomic_flag_clear(atomic_flag *)
+
+
+cdef extern from "network/shuffle.h" nogil:
+    enum:
+        FASTPG_SHUFFLE_KEYS
+    void fastpg_shuffle(uint32_t count, const uint32_t *keys, int32_t *numbers)
+
+cdef extern from "network/learner.h" nogil:
+    enum:
+        FASTPG_LIST_SAMPLES
+        FASTPG_LOSS_SAMPLES
+
+    ctypedef struct fastpg_ppo_t:
+        double clip
+        double entropy_weight
+        double value_weight
+    ctypedef struct fastpg_ppo_sums_t:
+        double entropy
+        double divergence
+        double clipped
+        double value_error
+    ctypedef struct fastpg_learner_t:
+        fastpg_network_t *net
+        const int32_t *twins
+        float *g1
+        float *g2
+        uint8_t *marks
+        int32_t *rows
+        int32_t *sums
+        int64_t row_count
+        int32_t *slots
+        double *norms
+        float *mean1
+        float *mean2
+        float *square1
+        float *square2
+        uint32_t *updated
+        uint32_t updates
+    ctypedef struct fastpg_span_t:
+        pass
+    ctypedef struct fastpg_batch_t:
+        fastpg_learner_t *learner
+        const fastpg_record_t *record
+        const int32_t *samples
+        int64_t count
+        const float *advantages
+        const float *returns
+        fastpg_ppo_t loss
+        float scale
+        float *hidden
+        float *parts
+        float *gradients
+        fastpg_span_t *spans
+        int32_t *lists
+        fastpg_ppo_sums_t *loss_sums
+        float learning_rate
+        float decay
+        float beta1
+        float beta2
+        float epsilon
+        float factor
+
+    int64_t fastpg_lay_spans(const fastpg_batch_t *)
+    void fastpg_plan(fastpg_learner_t *)
+    void fastpg_mark_task(void *, int64_t, int)
+    void fastpg_list_task(void *, int64_t, int)
+    void fastpg_prepare_task(void *, int64_t, int)
+    void fastpg_forward_task(void *, int64_t, int)
+    void fastpg_loss_task(void *, int64_t, int)
+    void fastpg_backward_task(void *, int64_t, int)
+    void fastpg_fold_task(void *, int64_t, int)
+    void fastpg_adam_task(void *, int64_t, int)
+    void fastpg_rmsprop_task(void *, int64_t, int)

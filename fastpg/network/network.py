@@ -1,0 +1,204 @@
+"""The two-layer network on tiles: compiled, on all cores.
+
+A view is a few tiles, solid rectangles of lit pixels. The compiled network keeps the sum of the
+first layer's rows for each tile that it meets.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
+from fastpg.network._network import Network
+from fastpg.network.input_spec import Sight
+from fastpg.network.symmetry import follow, twins
+
+_CELLS_SCALE = 0.4  # of the first weights that a cell's pixels share, to those of pixels
+
+
+class TileNetwork:
+    """Weights of the network, as blocks of hidden units inside and as matrices outside.
+
+    With cells, a pixel's weights are learned as a sum of two parts: one of its own, and one that it
+    shares with the pixels of its cell. That is the same network (the parts are added up wherever
+    weights are used, and in :meth:`tensors`), but what is learned of one place is learned of the
+    places around it too.
+
+    Attributes:
+        core: the compiled network.
+        hidden: H, number of hidden units.
+        cell: pixels in a cell's side; 0: no cells.
+        twins: (rows + heads,) int32, see :func:`fastpg.network.symmetry.twins`, if hidden units
+            come in pairs that are each other's mirror image; or None.
+    """
+
+    def __init__(
+        self,
+        hidden: int,
+        sight: Sight,
+        actions: int,
+        outputs: int,
+        value: bool,
+        cell: int = 0,
+        mirrored: tuple[int, ...] | None = None,
+    ):
+        """Weights of 0.
+
+        Args:
+            hidden: H, number of hidden units.
+            sight: what it sees.
+            actions: A, number of actions.
+            outputs: logits: A, or 1 for two actions.
+            value: whether there is a value head.
+            cell: pixels in a cell's side; 0: no cells.
+            mirrored: for each action the one that takes its place upside down: units learn in
+                pairs; None: each by itself.
+        """
+        self.hidden, self.sight, self.outputs, self.cell = hidden, sight, outputs, cell
+        self.actions = actions
+        self.twins: np.ndarray | None = None
+        if mirrored is not None:
+            if hidden % 2:
+                raise ValueError(f"hidden: expected pairs of units, got {hidden}")
+            shape = sight.planes, sight.past_actions, actions, outputs, value, cell
+            self.twins = twins(*shape, mirrored)
+        self.core = Network(
+            hidden,
+            sight.views,
+            sight.difference,
+            sight.past_actions,
+            actions,
+            outputs,
+            value,
+            cell,
+        )
+
+    def initialize(self, seed: int, pixels: float | None, policy: float | None) -> None:
+        """Draw the weights from normal distributions.
+
+        Args:
+            seed: of the generator.
+            pixels: standard deviation of the first layer; 1 / sqrt(fan in) if None. That of the
+                cells' parts is 0.4 of it.
+            policy: standard deviation of the policy's head; 1 / sqrt(fan in) if None. The
+                value's head always has 1 / sqrt(fan in).
+        """
+        rng = np.random.default_rng(seed)
+        scales = [1 / np.sqrt(self.hidden)] * self.core.heads
+        if policy is not None:
+            scales[: self.outputs] = [policy] * self.outputs
+        w1 = rng.standard_normal((self.core.inputs, self.hidden))
+        w2 = rng.standard_normal((self.core.heads, self.hidden)) * np.array(scales)[:, None]
+        scale = 1 / np.sqrt(self.core.inputs) if pixels is None else pixels
+        cells = rng.standard_normal((self.core.rows - self.core.inputs, self.hidden))
+        tensors = {"w1": w1 * scale, "w2": w2[: self.outputs], "value": w2[self.outputs :]}
+        parts = np.concatenate([tensors["w1"], cells * scale * _CELLS_SCALE])
+        self._load(tensors | {"w1_parts": parts})
+        if self.twins is not None:
+            self._load_matrix(follow(self._matrix(), self.twins))
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The weights as copies.
+
+        ``w1 (D, H)``: rows of the pixels, view by view and row by row, then of past actions, the
+        latest view and action first; ``w2 (A, H)``, and ``value (1, H)`` if there is such a head.
+        With cells also ``w1_parts``: D rows of the pixels' own parts, then those of cells.
+        """
+        heads = self.heads_outside(self.core.w2)
+        parts = self.rows_outside(self.core.w1)
+        tensors = {"w1": parts, "w2": heads[: self.outputs]}
+        if self.cell:
+            tensors |= {"w1": self._sums(parts), "w1_parts": parts}
+        if self.core.heads > self.outputs:
+            tensors["value"] = heads[self.outputs :]
+        return tensors
+
+    def load(self, tensors: dict[str, Any]) -> None:
+        """Take over the weights of :meth:`tensors`; without ``w1_parts`` those of cells are 0.
+
+        Raises:
+            ValueError: they have other shapes, or units that come in pairs are none; the network
+                is not to be used then.
+        """
+        self._load(tensors)
+        if self.twins is not None:
+            matrix = self._matrix()
+            if not np.array_equal(matrix, follow(matrix, self.twins), equal_nan=True):
+                raise ValueError("w1, w2: expected hidden units that mirror each other in pairs")
+
+    def _matrix(self) -> np.ndarray:
+        """(rows + heads, H): all weights, rows as inside."""
+        rows = self.core.w1[:, : self.core.rows]
+        return self.heads_outside(np.concatenate([rows, self.core.w2], axis=1))
+
+    def _load_matrix(self, matrix: np.ndarray) -> None:
+        """Take over :meth:`_matrix`."""
+        rows, (blocks, heads, units) = self.core.rows, self.core.w2.shape
+        inside = np.zeros((blocks, rows + heads, units), np.float32)
+        self.heads_inside(matrix, inside)
+        self.core.w1[:, :rows], self.core.w2[:] = inside[:, :rows], inside[:, rows:]
+        self.core.changed()
+
+    def _load(self, tensors: dict[str, Any]) -> None:
+        parts = np.zeros((self.core.rows, self.hidden), np.float32)
+        name, rows = "w1", self.core.inputs
+        if self.cell and "w1_parts" in tensors:
+            name, rows = "w1_parts", self.core.rows
+        given = tensors[name]
+        if given.shape != (rows, self.hidden):
+            raise ValueError(f"{name}: expected {(rows, self.hidden)}, got {given.shape}")
+        parts[: len(given)] = given
+        self.rows_inside(parts, self.core.w1)
+        heads = [tensors["w2"], *([tensors["value"]] if self.core.heads > self.outputs else [])]
+        self.heads_inside(np.concatenate(heads), self.core.w2)
+        self.core.changed()
+
+    def _sums(self, parts: np.ndarray) -> np.ndarray:
+        """(D, H): own parts and cells' added up."""
+        across = -(-VIEW_SIDE // self.cell)
+        x = y = np.arange(VIEW_SIDE) // self.cell
+        of_pixel = (x[None, :] * across + y[:, None]).ravel()  # cells lie column by column
+        w1, cells = parts[: self.core.inputs].copy(), parts[self.core.inputs :]
+        planes = cells.reshape(self.sight.planes, across * across, self.hidden)
+        pixels = self.sight.planes * VIEW_PIXELS
+        w1[:pixels] += planes[:, of_pixel].reshape(pixels, self.hidden)
+        return w1
+
+    # ---- from blocks to matrices, and back ---------------------------------------------------
+
+    def rows_outside(self, blocks: np.ndarray) -> np.ndarray:
+        """(D, H) from (blocks, D or more, units), where pixels lie column by column."""
+        rows, pixels = self.core.rows, self.sight.planes * VIEW_PIXELS
+        flat = blocks[:, :rows].transpose(1, 0, 2).reshape(rows, -1)[:, : self.hidden]
+        views = flat[:pixels].reshape(-1, VIEW_SIDE, VIEW_SIDE, self.hidden)
+        return np.concatenate([_turned(views).reshape(pixels, self.hidden), flat[pixels:]])
+
+    def rows_inside(self, matrix: Any, blocks: np.ndarray) -> None:
+        """The inverse of :meth:`rows_outside`, into ``blocks``."""
+        rows, pixels = self.core.rows, self.sight.planes * VIEW_PIXELS
+        matrix = np.asarray(matrix)
+        if matrix.shape != (rows, self.hidden):
+            raise ValueError(f"w1: expected {(rows, self.hidden)}, got {matrix.shape}")
+        views = matrix[:pixels].reshape(-1, VIEW_SIDE, VIEW_SIDE, self.hidden)
+        whole = np.zeros((rows, blocks.shape[0] * blocks.shape[2]), blocks.dtype)
+        whole[:pixels, : self.hidden] = _turned(views).reshape(pixels, -1)
+        whole[pixels:, : self.hidden] = matrix[pixels:]
+        blocks[:, :rows] = whole.reshape(rows, blocks.shape[0], -1).transpose(1, 0, 2)
+
+    def heads_outside(self, blocks: np.ndarray) -> np.ndarray:
+        """(heads, H) from (blocks, heads, units)."""
+        flat = blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1)
+        return flat[:, : self.hidden].copy()  # one head, or one block, may be a view
+
+    def heads_inside(self, matrix: np.ndarray, blocks: np.ndarray) -> None:
+        """The inverse of :meth:`heads_outside`, into ``blocks``."""
+        if matrix.shape != (blocks.shape[1], self.hidden):
+            expected = (blocks.shape[1], self.hidden)
+            raise ValueError(f"w2, value: expected {expected} together, got {matrix.shape}")
+        whole = np.zeros((blocks.shape[1], blocks.shape[0] * blocks.shape[2]), blocks.dtype)
+        whole[:, : self.hidden] = matrix
+        blocks[:] = whole.reshape(blocks.shape[1], blocks.shape[0], -1).transpose(1, 0, 2)
+
+
+def _turned(views: np.ndarray) -> np.ndarray:
+    return views.transpose(0, 2, 1, 3)

@@ -1,0 +1,186 @@
+"""Rollouts in compiled code: games of Pong on our emulator, on a pool of threads."""
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+
+import numpy as np
+
+from fastpg.emulator.palette import PALETTE_RED
+from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
+from fastpg.envs.rules import Rules
+from fastpg.kernels.spec import VIEW_PIXELS
+from fastpg.network._network import MOST_ENTRIES, MOST_TILES, Pool, Record
+from fastpg.network.network import TileNetwork
+from fastpg.rollouts._rollouts import Rollout
+from fastpg.rollouts.base import HostRows, PlayedEpisodes, PlayedSteps
+from fastpg.rollouts.lookback import tail_of
+from fastpg.rollouts.returns import WholeEpisodes
+
+_FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
+_TILES_A_STEP = 16  # four times what Pong shows
+
+
+class Games(WholeEpisodes, HostRows):
+    """Games of Pong that a network plays in compiled code, on a pool of threads.
+
+    Attributes:
+        core: the compiled rollout.
+    """
+
+    def __init__(
+        self,
+        network: TileNetwork,
+        pool: Pool,
+        rules: Rules,
+        games: int,
+        *,
+        actions: Sequence[int],
+        seed: int,
+        find_background: bool = True,
+        whole_episodes: bool = False,
+        greedy: bool = False,
+    ):
+        """Get ready; :meth:`seed` or :meth:`restore` each game before the first step.
+
+        Args:
+            network: chooses the actions.
+            pool: threads to play on.
+            rules: of the game.
+            games: how many.
+            actions: the emulator's number of each action of the network.
+            seed: of the actions' random numbers.
+            find_background: as ``preprocess``.
+            whole_episodes: play episodes by number, each with random numbers of its own, instead
+                of a number of steps.
+            greedy: take the likeliest action instead of drawing one.
+        """
+        self.network, self.games = network, games
+        self.carry = network.sight.carry
+        self.core = Rollout(
+            pong_cartridge(),
+            network.core,
+            pool,
+            games,
+            frameskip=frame_range(rules),
+            repeat=rules.repeat_action_probability,
+            most_frames=rules.max_num_frames_per_episode,
+            noop_max=rules.noop_max,
+            red=PALETTE_RED,
+            find_background=find_background,
+            seed=seed,
+            emulator_actions=tuple(actions),
+            whole=whole_episodes,
+            greedy=greedy,
+        )
+
+    @property
+    def record(self) -> Record:
+        """What was played last; none before :meth:`make_room`."""
+        return self.core.record
+
+    def make_room(self, steps: int) -> None:
+        """Begin with empty rows of so many entries a game."""
+        self.core.write_to(self._record(steps))
+
+    def _record(self, steps: int) -> Record:
+        return Record(self.games * steps, self.games * (steps * _TILES_A_STEP + 2 * VIEW_PIXELS))
+
+    def grow(self) -> None:
+        """Give every game twice the room, or what there can be; what is in it stays.
+
+        Raises:
+            MemoryError: there cannot be more.
+        """
+        steps, room = self.record.entries // self.games, self.record.room
+        longer = min(2 * steps, MOST_ENTRIES // self.games), min(2 * room, MOST_TILES)
+        if longer == (steps, room):
+            raise MemoryError(
+                f"{self.games} games at once, of {steps:,} steps and more: a record holds "
+                f"{MOST_ENTRIES:,} steps and {MOST_TILES:,} tiles; play fewer "
+                "episodes for an update (--episodes-per-batch)"
+            )
+        self.core.move_to(Record(self.games * longer[0], longer[1]))
+
+    def seed(self, seeds: Sequence[int]) -> None:
+        """Begin all games anew."""
+        for game, seed in zip(range(self.games), seeds, strict=True):
+            self.core.seed(game, seed_words(seed))
+
+    def states(self) -> list[bytes]:
+        """All that the games' future depends on, but for the record."""
+        return [self.core.state(game) for game in range(self.games)]
+
+    def restore(self, states: Sequence[bytes]) -> None:
+        """Take over :meth:`states`."""
+        for game, state in zip(range(self.games), states, strict=True):
+            self.core.restore(game, state)
+
+    def _took(self, began: float, frames: int, choosing: float) -> PlayedSteps:
+        seconds = perf_counter() - began
+        forward = min(choosing / min(self.core.threads, self.games), seconds)
+        return PlayedSteps(int(self.core.frames().sum() - frames), seconds - forward, forward)
+
+    # ---- whole episodes ----------------------------------------------------------------------
+
+    def play_episodes(self, first: int, episodes: int) -> PlayedEpisodes:
+        """Play episodes ``first``, .. to their ends; they are shared out to the games in turn."""
+        began, core, games = perf_counter(), self.core, self.games
+        if core.record is None:
+            self.make_room(-(-episodes // games) * _FIRST_ROOM)
+        frames = core.frames().sum()
+        for game in range(games):
+            core.plan(game, first + game, len(range(game, episodes, games)), games)
+        choosing = core.play()
+        while core.unfinished():
+            self.grow()
+            choosing += core.play()
+        took = self._took(began, frames, choosing)
+        return PlayedEpisodes(**vars(took), spans=self._spans())
+
+    def _spans(self) -> list[tuple[int, int]]:
+        spans = {}
+        for game, (begin, entry, _) in enumerate(self.core.rows()):
+            ends = np.flatnonzero(self.record.ends[begin:entry]) + 1 + begin
+            for k, (first, last) in enumerate(zip([begin, *ends[:-1]], ends, strict=True)):
+                spans[game + k * self.games] = int(first), int(last)
+        return [spans[number] for number in sorted(spans)]
+
+    def close(self) -> None:
+        """Threads end with the pool."""
+
+    # ---- a number of steps of each game ------------------------------------------------------
+
+    def play_steps(self, steps: int) -> PlayedSteps:
+        """See :class:`fastpg.rollouts.base.GameRows`; where a row is too short it is made longer."""
+        began, core = perf_counter(), self.core
+        frames = core.frames().sum()
+        core.carry_over()
+        choosing = core.play(self.carry + steps)
+        while self.short_of(steps):
+            self.grow()
+            choosing += core.play(self.carry + steps)
+        core.value_last()
+        self.played = True
+        return self._took(began, frames, choosing)
+
+    def short_of(self, steps: int) -> bool:
+        """Whether a game's row was full before it had played so many steps."""
+        return any(entry - begin < self.carry + steps for begin, entry, _ in self.core.rows())
+
+    def tail(self) -> dict[str, np.ndarray]:
+        """See :class:`fastpg.rollouts.base.GameRows`."""
+        last = [np.arange(entry - self.carry, entry + 1) for _, entry, _ in self.core.rows()]
+        return tail_of(self.record, np.array(last))
+
+    def set_tail(self, tail: Mapping[str, np.ndarray]) -> None:
+        """See :class:`fastpg.rollouts.base.GameRows`; the rows have room."""
+        counts = tail["tail_counts"]
+        first = np.cumsum([0, *counts.sum(axis=1, dtype=np.int64)])
+        for game in range(self.games):
+            self.core.set_tail(
+                game,
+                np.ascontiguousarray(tail["tail_tiles"][first[game] : first[game + 1]]),
+                counts[game],
+                tail["tail_ages"][game],
+                tail["tail_actions"][game],
+            )

@@ -1,0 +1,1 @@
+"""A policy at play: in a terminal, a window, a video."""

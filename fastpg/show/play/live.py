@@ -1,0 +1,225 @@
+"""A playback as it happens, at the console's 60 frames a second: in a terminal or a window."""
+
+import os
+import sys
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from fastpg.show import ShowError
+from fastpg.show.play.drawing import (
+    BACKGROUND,
+    CHOSEN,
+    DIM,
+    INK,
+    MINUS,
+    PANEL,
+    PLUS,
+    SIZE,
+    Composer,
+)
+from fastpg.show.play.playback import FRAMES_PER_SECOND, Decision, Moment
+from fastpg.show.play.terminal import Cells, Terminal, shrunk
+
+_SIDE = 22  # columns beside the game that are worth having
+_LEAST = 44  # columns of which some go to the side
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_LATE = 0.25  # seconds behind (the machine was asleep, or stopped) after which time begins anew
+_QUIT = ("q", "Q", "\x03", "\x04")
+_ESCAPE = "\x1b"  # alone; with more behind it, it is an arrow or the like
+
+
+def play_live(
+    moments: Iterator[Moment], show: Callable[[Moment], None], key: Callable[[float], str]
+) -> None:
+    """Show every frame in its sixtieth of a second until a key to quit comes, or they end.
+
+    A frame that is late is played and not shown.
+
+    Args:
+        moments: what to show.
+        show: draws one.
+        key: waits so many seconds for a key; returns it, or nothing.
+    """
+    due = time.perf_counter()
+    for moment in moments:
+        due += 1 / FRAMES_PER_SECOND
+        now = time.perf_counter()
+        if now - due > _LATE:
+            due = now
+        if now <= due or moment.over:
+            show(moment)
+        while (left := due - time.perf_counter()) > 0:
+            if _quits(key(left)):
+                return
+        if _quits(key(0.0)):
+            return
+
+
+def _quits(pressed: str) -> bool:
+    return pressed == _ESCAPE or any(key in pressed for key in _QUIT)
+
+
+class TerminalView:
+    """Lays moments out on a terminal of any size, the game on the left and the network beside."""
+
+    def __init__(self, terminal: Terminal, labels: list[str], up: int | None):
+        """``labels`` of the actions; ``up``: the action whose probability is drawn over time."""
+        self.terminal, self.labels, self.up = terminal, labels, up
+        self._history: deque[float] = deque(maxlen=200)
+        self._last: Decision | None = None
+
+    def show(self, moment: Moment) -> None:
+        """Draw a moment."""
+        decision = moment.decision
+        if decision is not self._last and self.up is not None:
+            self._history.append(float(decision.probabilities[self.up]))
+        self._last = decision
+        self.terminal.show(self.cells(moment, *self.terminal.size))
+
+    def cells(self, moment: Moment, rows: int, columns: int) -> Cells:
+        """The page of a moment on a terminal of so many rows and columns."""
+        cells = Cells(rows, columns, BACKGROUND)
+        wide = columns - _SIDE - 1 if columns >= _LEAST else columns
+        # the picture has the shape of a television's, and a cell is two pixels high
+        wide = max(min(wide, round((rows - 1) * 2 * 4 / 3)), 1)
+        high = max(min(rows - 1, round(wide * 3 / 8)), 1)
+        cells.picture(0, 0, shrunk(moment.picture, 2 * high, wide))
+        score = f"{moment.score:+.0f}" if moment.score else "0"
+        side = min(columns - wide - 1, 40)
+        if side < _SIDE - 1:
+            score += f"  UP {moment.decision.probabilities[self.up]:.0%}" if self.up else ""
+            cells.write(rows - 1, 0, f"score {score}  q quits", DIM)
+            return cells
+        x = wide + 1
+        cells.write(0, x, f"episode {moment.episode + 1}", DIM)
+        cells.write(0, x + side - 9, f"score {score:>3}", INK)
+        y = self._actions(cells, moment.decision, 2, x, side)
+        if self.up is not None:
+            y = self._strip(cells, y + 1, x, side)
+        room = rows - 2 - y - 2
+        if room >= 5:
+            cells.write(y + 1, x, "what the network sees", DIM)
+            width = min(side, 2 * room)
+            cells.picture(y + 2, x, seen(moment.decision.planes, width // 2 * 2))
+        cells.write(rows - 1, x, "q quits", DIM)
+        return cells
+
+    def _actions(self, cells: Cells, decision: Decision, y: int, x: int, side: int) -> int:
+        name = min(max(map(len, self.labels)), 8)
+        full = side - name - 6
+        for k, (label, p) in enumerate(zip(self.labels, decision.probabilities, strict=True)):
+            chosen = k == decision.action
+            cells.write(y, x, label[:name], INK if chosen else DIM)
+            bar = cells.paper[y : y + 1, x + name + 1 : x + name + 1 + full]
+            bar[:] = PANEL
+            bar[:, : round(full * float(p))] = CHOSEN if chosen else DIM
+            cells.write(y, x + side - 4, f"{p:4.0%}", INK if chosen else DIM)
+            y += 1
+        if decision.value is not None:
+            cells.write(y, x, f"value {decision.value:+.2f}", DIM)
+            y += 1
+        return y
+
+    def _strip(self, cells: Cells, y: int, x: int, side: int) -> int:
+        cells.write(y, x, "probability of UP", DIM)
+        recent = list(self._history)[-side:]
+        levels = [round(p * 16) for p in recent]
+        for row, base in ((y + 1, 8), (y + 2, 0)):
+            line = "".join(_BLOCKS[min(max(level - base, 0), 8)] for level in levels)
+            cells.write(row, x + side - len(line), line, PLUS)
+            cells.paper[row : row + 1, x : x + side] = PANEL
+        return y + 3
+
+
+def seen(planes: np.ndarray, side: int) -> np.ndarray:
+    """(side, side, 3) uint8: the network's input in one picture: lit now, and lit before only."""
+    now = planes[0] > 0
+    before = (planes < 0).any(0) | ((planes > 0).any(0) & ~now)
+    begins = np.arange(side) * planes.shape[1] // side
+
+    def coarse(mask: np.ndarray) -> np.ndarray:
+        if side >= planes.shape[1]:
+            return mask[np.ix_(begins, begins)]
+        rows = np.logical_or.reduceat(mask, begins, 0)
+        return np.logical_or.reduceat(rows, begins, 1)
+
+    picture = np.full((side, side, 3), PANEL, np.uint8)
+    picture[coarse(before)] = MINUS
+    picture[coarse(now)] = PLUS
+    return picture
+
+
+class Window:
+    """A window of pygame's with the picture of a :class:`Composer`."""
+
+    def __init__(self, composer: Composer, title: str):
+        """Get ready.
+
+        Raises:
+            ShowError: there is no pygame, or no display.
+        """
+        if not _may_have_display():
+            raise ShowError(
+                "--window: there is no display here; leave --window out to watch in the "
+                "terminal, or give --video FILE.mp4"
+            )
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        try:
+            with warnings.catch_warnings():  # the older pygame's, of what it imports
+                warnings.simplefilter("ignore")
+                import pygame
+        except ImportError:
+            raise ShowError(
+                "--window: needs the [window] extra: pip install 'fastpg[window]'"
+            ) from None
+        self._game: Any = pygame
+        self._composer, self._title = composer, title
+
+    def __enter__(self) -> Self:
+        game, size = self._game, (SIZE[1], SIZE[0])
+        try:
+            game.display.init()
+            with warnings.catch_warnings():  # of a slow renderer: one picture is no load
+                warnings.simplefilter("ignore")
+                self._screen = game.display.set_mode(size, game.SCALED | game.RESIZABLE)
+        except game.error as error:
+            game.quit()
+            raise ShowError(
+                f"--window: no window can be opened ({error}); leave --window out to watch in "
+                "the terminal, or give --video FILE.mp4"
+            ) from None
+        game.display.set_caption(self._title)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._game.quit()
+
+    def show(self, moment: Moment) -> None:
+        """Draw a moment."""
+        picture = self._composer.draw(moment)
+        size = picture.shape[1], picture.shape[0]
+        self._screen.blit(self._game.image.frombuffer(picture, size, "RGB"), (0, 0))
+        self._game.display.flip()
+
+    def key(self, seconds: float) -> str:
+        """Wait so long: the key that was pressed, or nothing; closing the window is ``q``."""
+        if seconds > 0:
+            time.sleep(seconds)
+        for event in self._game.event.get():
+            if event.type == self._game.QUIT:
+                return "q"
+            if event.type == self._game.KEYDOWN:
+                return str(event.unicode)
+        return ""
+
+
+def _may_have_display() -> bool:
+    if os.environ.get("SDL_VIDEODRIVER"):
+        return True
+    unix = sys.platform not in ("win32", "darwin")
+    return not unix or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

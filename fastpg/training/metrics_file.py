@@ -1,0 +1,150 @@
+"""``metrics.jsonl``: one row of figures per update."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of one update. Counts and seconds are of the whole run, rates of this update.
+
+    Attributes:
+        update: updates done, this one counted.
+        episodes: episodes finished.
+        agent_steps: actions taken.
+        emulator_frames: frames emulated: several an agent step.
+        seconds: since the run's first played frame.
+        seconds_startup: before it: imports, compilation, the first reset.
+        mean_score_100: mean score of the last 100 episodes; None before there are 100.
+        mean_score_batch: mean score of this update's episodes, -21 to 21 each.
+        mean_length_batch: mean length of this update's episodes, in agent steps.
+        agent_steps_per_second: agent steps of this update / its seconds.
+        emulator_frames_per_second: emulator frames of this update / its seconds.
+        seconds_emulation: of ``seconds``, those in the emulator and its pictures.
+        seconds_forward: of ``seconds``, those in the policy's choice of actions.
+        seconds_learning: of ``seconds``, those in returns, gradients and the optimizer.
+        entropy: of the policy, in nats; mean over the steps learned from. None: not known, here
+            and below, which are of PPO's last epoch.
+        kl: divergence from the policy that played, estimated by the mean of r - 1 - log r.
+        clip_fraction: share of steps whose gradient clipping silenced.
+        value_loss: mean squared error of the values.
+    """
+
+    update: int
+    episodes: int
+    agent_steps: int
+    emulator_frames: int
+    seconds: float
+    seconds_startup: float
+    mean_score_100: float | None
+    mean_score_batch: float | None
+    mean_length_batch: float | None
+    agent_steps_per_second: float
+    emulator_frames_per_second: float
+    seconds_emulation: float
+    seconds_forward: float
+    seconds_learning: float
+    entropy: float | None = None
+    kl: float | None = None
+    clip_fraction: float | None = None
+    value_loss: float | None = None
+
+
+class Closing:
+    """What is closed at the end of its ``with`` block."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it."""
+        raise NotImplementedError
+
+
+class MetricsFile(Closing):
+    """``metrics.jsonl``: one JSON object a line, appended and flushed row by row.
+
+    A number that JSON has no word for (NaN, infinity) is written as null.
+    """
+
+    def __init__(self, path: str | Path, _resumed: bool = False):
+        """Begin a new file.
+
+        Raises:
+            FileExistsError: the file has rows already; :meth:`resume` goes on with it.
+        """
+        self.path = Path(path)
+        if not _resumed and self.path.exists() and self.path.stat().st_size:
+            raise FileExistsError(f"{self.path}: has rows of another run; MetricsFile.resume adds")
+        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (closed by close)
+
+    @classmethod
+    def resume(cls, path: str | Path, last_update: int) -> "MetricsFile":
+        """Go on after a checkpoint: without the rows of later updates and a torn last line.
+
+        The rest is rewritten in one step, line for line. A missing file is begun.
+
+        Raises:
+            ValueError: a line before the last is not a row.
+        """
+        path = Path(path)
+        rows = list(_lines(path)) if path.exists() else []
+        kept = b"".join(line + b"\n" for line, row in rows if row["update"] <= last_update)
+        temporary = path.with_name(f".{path.name}.tmp")
+        with open(temporary, "wb") as file:
+            file.write(kept)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        return cls(path, _resumed=True)
+
+    def write(self, row: Row) -> None:
+        """Append one row and flush it to the operating system."""
+        values = {name: plain(value) for name, value in asdict(row).items()}
+        self._file.write(json.dumps(values, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; again is harmless."""
+        self._file.close()
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a ``metrics.jsonl``, without a last line that a crash has torn.
+
+    Raises:
+        ValueError: a line before the last is not a row.
+    """
+    return [row for _, row in _lines(Path(path))]
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    lines = path.read_bytes().split(b"\n")
+    if not lines[-1]:  # after the last newline
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row["update"], int):
+                raise TypeError
+        except (ValueError, TypeError, KeyError):
+            if number == len(lines):
+                return
+            raise ValueError(f"{path}: line {number} is not a row of metrics") from None
+        yield line, row
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: NumPy's scalars as Python's, None if not finite."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

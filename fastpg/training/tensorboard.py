@@ -1,0 +1,40 @@
+"""TensorBoard events of a run (extra ``[track]``)."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from fastpg.training.metrics_file import Closing, Row, plain
+
+
+class TensorBoard(Closing):
+    """Event files in the run directory: a scalar ``fastpg/NAME`` per figure, at its update."""
+
+    def __init__(self, run_dir: str | Path, last_update: int | None = None):
+        """Open a new event file.
+
+        Args:
+            run_dir: folder of the run.
+            last_update: of a resumed run: TensorBoard then hides what came after it.
+
+        Raises:
+            ImportError: tensorboardX is not installed.
+        """
+        try:
+            import tensorboardX
+        except ImportError as error:
+            raise ImportError(
+                "TensorBoard events need the [track] extra: pip install 'fastpg[track]'"
+            ) from error
+        purge = None if last_update is None else last_update + 1
+        self._writer = tensorboardX.SummaryWriter(str(run_dir), purge_step=purge)
+
+    def write(self, row: Row) -> None:
+        """Add the row's scalars; those that are None or not finite are left out."""
+        for name, value in asdict(row).items():
+            value = plain(value)
+            if value is not None and name != "update":
+                self._writer.add_scalar(f"fastpg/{name}", value, row.update)
+
+    def close(self) -> None:
+        """Flush and close the event file."""
+        self._writer.close()

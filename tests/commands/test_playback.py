@@ -1,0 +1,171 @@
+"""A policy at play, frame by frame: the episodes that are evaluated, and what the network saw."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fastpg.checkpoint import CheckpointError, save
+from fastpg.emulator.palette import PALETTE_RGB
+from fastpg.envs.rules import rules
+from fastpg.evaluation.episodes import evaluate
+from fastpg.evaluation.policy import load_pretrained
+from fastpg.show import ShowError
+from fastpg.show.play.playback import Playback, policy_of_run
+from fastpg.show.report.saliency import Weights, blurred, telling
+from fastpg.watch import game_of
+from tests.support.small_runs import ARTICLE, LOOKS_BACK, small_run
+
+RANDOM_SKIP = rules("Pong-v0", max_num_frames_per_episode=700)
+IDLE_START = rules("PongNoFrameskip-v4", frameskip=4, noop_max=30, max_num_frames_per_episode=700)
+
+
+@pytest.fixture(scope="module")
+def back(tmp_path_factory):
+    return small_run(tmp_path_factory.mktemp("back") / "run", LOOKS_BACK)
+
+
+@pytest.fixture(scope="module")
+def article(tmp_path_factory):
+    return small_run(tmp_path_factory.mktemp("article") / "run", ARTICLE)
+
+
+@pytest.mark.parametrize("game_rules", [RANDOM_SKIP, IDLE_START])
+@pytest.mark.parametrize(
+    ("emulator", "greedy"), [("native", False), ("native", True), ("ale", False)]
+)
+def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, game_rules):
+    policy, _ = policy_of_run(back)
+    playback = Playback(policy, game_rules, emulator, greedy, seed=3)
+    own = np.zeros((210, 160, 3), np.uint8)
+    frames, steps, last, begin = 0, 0, None, 0
+    for moment in playback.episode(1):
+        if moment.first:
+            if last is not None:  # the step before has just ended in the replay
+                np.testing.assert_array_equal(PALETTE_RGB[playback.player.screen[0]], last)
+            else:
+                begin = playback.player.game.episode_frame_number
+            steps += 1
+        frames, last = frames + 1, moment.picture.copy()
+    assert moment.over
+    playback.player.game.rgb(own)
+    np.testing.assert_array_equal(last, own)
+    reached = playback.player.game.episode_frame_number
+    assert reached >= 700
+    assert begin <= 4 + 30
+    assert 0 <= reached - frames <= 30
+    scored = evaluate(back, game_rules, emulator="native", episodes=2, seed=3, greedy=greedy)
+    assert (moment.score, steps) == (scored.scores[1], scored.steps[1])
+    assert reached == scored.frames[1]
+
+
+def test_frames_differ_within_a_step(back):
+    policy, _ = policy_of_run(back)
+    playback = Playback(policy, IDLE_START, "native", greedy=False, seed=0)
+    pictures = [m.picture.copy() for m in playback.episode(0)]
+    changed = [(a != b).any() for a, b in pairwise(pictures)]
+    assert np.mean(changed[200:]) > 0.5  # at four frames a step a quarter would be the most
+
+
+@pytest.mark.parametrize("run", ["back", "article"])
+def test_planes_and_past_actions_are_what_the_network_saw(run, request):
+    """The matrices on them give the probabilities that the compiled network gave."""
+    policy, _ = policy_of_run(request.getfixturevalue(run))
+    playback = Playback(policy, RANDOM_SKIP, "native", greedy=False, seed=0)
+    up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
+    weights = Weights(policy, up, down)
+    seen = set()
+    for moment in playback.episode(0):
+        p = moment.decision.probabilities.astype(np.float64)
+        odds = weights.log_odds(moment.decision)
+        assert np.log(p[up] / p[down]) == pytest.approx(odds, abs=2e-5)
+        seen.add(round(odds, 4))
+    assert len(seen) > 50
+
+
+def test_looks_differ_though_a_rally_is_played_again():
+    policy, trained = policy_of_run(None)
+    rules, emulator, _ = game_of(trained, None, "auto")
+    playback = Playback(policy, rules, emulator, greedy=False, seed=0)
+    up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
+    looks = telling(playback, Weights(policy, up, down), 4)
+    assert len({look.moment.decision.planes.tobytes() for look in looks}) == 4
+
+
+def test_lit_pixels_add_up_to_the_log_odds(article):
+    policy, _ = policy_of_run(article)
+    playback = Playback(policy, RANDOM_SKIP, "native", greedy=False, seed=0)
+    weights = Weights(policy, 1, 0)
+    looks = telling(playback, weights, 4)
+    assert len(looks) == 4
+    assert len({look.moment.decision.step // 70 for look in looks}) > 1
+    for look in looks:
+        decision = look.moment.decision
+        assert (decision.planes != 0).any()
+        added = float((decision.planes * look.saliency).sum())
+        assert added == pytest.approx(weights.log_odds(decision), abs=1e-5)
+        # a pixel more: the difference is its saliency, while no unit changes sides
+        on = weights.active(decision) > 0
+        y, x = np.argwhere(decision.planes[0] == 0)[2000]
+        more = decision.planes.copy()
+        more[0, y, x] = 1
+        lit = replace(decision, planes=more)
+        if ((weights.active(lit) > 0) == on).all():
+            gained = weights.log_odds(lit) - weights.log_odds(decision)
+            assert gained == pytest.approx(look.saliency[0, y, x], abs=1e-5)
+
+
+def test_greedy_takes_the_likeliest(back):
+    policy, _ = policy_of_run(back)
+    playback = Playback(policy, RANDOM_SKIP, "native", greedy=True, seed=0)
+    for moment in playback.episode(0):
+        assert moment.decision.action == np.argmax(moment.decision.probabilities)
+
+
+def test_units_come_by_their_smoothed_weight(article):
+    policy, _ = policy_of_run(article)
+    weights = Weights(policy, 1, 0)
+    units = weights.units(5)
+    assert len({unit.number for unit in units}) == 5
+    for unit in units:
+        np.testing.assert_array_equal(unit.planes.ravel(), weights.w1[:, unit.number])
+        assert unit.wants == weights.direction[unit.number]
+
+
+def test_blurred_keeps_the_sum_and_is_a_gaussian():
+    dot = np.zeros((2, 41, 41))
+    dot[1, 20, 18] = 3.0
+    smooth = blurred(dot, 2.0)
+    assert smooth[0].sum() == 0
+    assert smooth[1].sum() == pytest.approx(3.0, abs=1e-6)
+    assert smooth[1, 22, 18] / smooth[1, 20, 18] == pytest.approx(np.exp(-0.5))
+    assert smooth[1, 22, 21] / smooth[1, 20, 18] == pytest.approx(np.exp(-0.5 * (1 + 2.25)))
+
+
+def test_other_games_and_missing_runs_are_refused_in_a_line(back, tmp_path):
+    policy, _ = policy_of_run(back)
+    with pytest.raises(ShowError, match=r"a policy of 3 actions, breakout needs 4"):
+        Playback(policy, rules("ALE/Breakout-v5"), "ale", False, 0)
+    with pytest.raises(ShowError, match="no such run"):
+        policy_of_run(tmp_path / "nothing")
+    with pytest.raises(ShowError, match="no checkpoint"):
+        policy_of_run(tmp_path)
+    state = {"config": {"input": "raw", "background": "frame"}}
+    save(tmp_path, 1, {"w2": np.zeros((1, 2), np.float32)}, state)
+    with pytest.raises(ShowError, match="--input raw"):
+        policy_of_run(tmp_path)
+
+
+def test_without_a_run_the_policy_that_ships_plays(monkeypatch):
+    policy, trained = policy_of_run(None)
+    saved = load_pretrained()
+    assert trained == saved.state["config"]
+    np.testing.assert_array_equal(policy.network.tensors()["w1"], saved.tensors["w1"])
+
+    def damaged():
+        raise CheckpointError("pong.safetensors: damaged")
+
+    monkeypatch.setattr("fastpg.show.play.playback.load_pretrained", damaged)
+    with pytest.raises(ShowError, match="damaged"):
+        policy_of_run(None)

@@ -1,0 +1,206 @@
+"""python -m fastpg.watch: videos, a window, and what is said when something is wrong."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastpg.envs.rules import rules
+from fastpg.show.play.drawing import BACKGROUND, CHOSEN, DIM, SIZE, Composer
+from fastpg.show.play.font import text_mask
+from fastpg.show.play.playback import Playback, policy_of_run
+from fastpg.show.play.video import Whole, save_video
+from fastpg.watch import composer_of, main
+from tests.support.small_runs import ARTICLE, FAST, LOOKS_BACK, refused, small_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return small_run(tmp_path_factory.mktemp("watch") / "run", FAST)
+
+
+# ---- pictures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [FAST, LOOKS_BACK, ARTICLE])
+def test_a_picture_holds_the_game_the_input_and_the_probabilities(tmp_path, settings):
+    policy, _ = policy_of_run(small_run(tmp_path / "run", settings))
+    playback = Playback(policy, rules("Pong-v0"), "native", False, 0)
+    composer = composer_of(playback)
+    for number, moment in enumerate(playback.episode(0)):
+        picture = composer.draw(moment)
+        if number == 150:
+            break
+    assert picture.shape == (*SIZE, 3)
+    assert SIZE[0] % 16 == SIZE[1] % 16 == 0  # what the video's blocks need
+    game = picture[5 : 5 + 630, 5 : 5 + 480]
+    np.testing.assert_array_equal(game[1::3, 1::3], moment.picture)
+    chosen = moment.decision.action
+    for k, p in enumerate(moment.decision.probabilities):
+        length = (picture == (CHOSEN if k == chosen else DIM)).all(-1)[:, 509 + 60 :].sum(1).max()
+        if k == chosen:
+            assert abs(length - p * 220) < 30
+    assert (picture[:, -20:] == BACKGROUND).all()
+
+
+def test_many_views_and_actions_fit():
+    composer = Composer([f"ACTION{k}" for k in range(18)], ["NOW"] * 8, None)
+
+    class Decision:
+        step, action, value = 3, 17, -0.5
+        planes = np.ones((8, 80, 80), np.int8)
+        probabilities = np.full(18, 1 / 18, np.float32)
+
+    class Moment:
+        picture = np.zeros((210, 160, 3), np.uint8)
+        decision, episode, score = Decision(), 0, 1234.0
+
+    picture = composer.draw(Moment())
+    lowest = np.flatnonzero((picture[:, 509:] != BACKGROUND).any((1, 2))).max()
+    assert SIZE[0] - 120 < lowest < SIZE[0] - 5
+
+
+def test_letters_differ():
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.,:%/=()?'_*!<>"
+    masks = {text_mask(letter).tobytes() for letter in letters}
+    assert len(masks) == len(letters)
+    assert not text_mask(" ").any()
+    assert text_mask("UP").shape == (7, 11)
+    np.testing.assert_array_equal(text_mask("t"), text_mask("T"))
+    rows = ["".join(".#"[int(x)] for x in row) for row in text_mask("T")]
+    assert rows == ["#####", *["..#.."] * 6]
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+
+def test_mp4(run, tmp_path, capsys):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    path = tmp_path / "game.mp4"
+    assert main([str(run), "--video", str(path), "--seconds", "1", "--seed", "2"]) == 0
+    assert "1.0 seconds" in capsys.readouterr().out
+    words = [ffmpeg, "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    read = subprocess.run(words, capture_output=True, check=True)
+    assert re.search(rb"Video: h264 .*yuv420p.* 60 fps", read.stderr)
+    pictures = np.frombuffer(read.stdout, np.uint8).reshape(-1, *SIZE, 3)
+    assert len(pictures) == 60
+    policy, config = policy_of_run(run)
+    playback = Playback(
+        policy, rules("PongNoFrameskip-v4", frameskip=4, noop_max=30), "native", False, 2
+    )
+    composer = composer_of(playback)
+    for moment, picture in zip(playback.episode(0), pictures, strict=False):
+        expected = composer.draw(moment).astype(int)
+        assert np.abs(expected - picture).mean() < 3  # colours are stored coarser
+    assert config["env"] == "PongNoFrameskip-v4"
+    assert os.listdir(tmp_path) == ["game.mp4"]
+
+
+def test_without_a_run_the_policy_that_ships_plays(tmp_path, capsys):
+    pytest.importorskip("imageio_ffmpeg")
+    path = tmp_path / "game.mp4"
+    assert main(["--video", str(path), "--seconds", "0.2", "--env", "ALE/Pong-v5"]) == 0
+    assert capsys.readouterr().out.startswith(f"{path}: 0.2 seconds")
+    assert path.stat().st_size > 1000
+
+
+def test_gif(run, tmp_path):
+    pytest.importorskip("imageio_ffmpeg")
+    from PIL import Image
+
+    path = tmp_path / "game.gif"
+    assert main([str(run), "--video", str(path), "--seconds", "2", "--greedy"]) == 0
+    with Image.open(path) as image:
+        assert image.size == (SIZE[1], SIZE[0])
+        assert image.info["loop"] == 0
+        milliseconds = 0
+        for frame in range(image.n_frames):
+            image.seek(frame)
+            milliseconds += image.info["duration"]
+    assert milliseconds == 2000
+    assert os.listdir(tmp_path) == ["game.gif"]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
+def test_what_is_interrupted_leaves_nothing_and_keeps_what_was(tmp_path, name):
+    pytest.importorskip("imageio_ffmpeg")
+    (tmp_path / name).write_text("before")
+
+    def interrupted():
+        for _ in range(9):
+            yield lambda: np.zeros((*SIZE, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        save_video(tmp_path / name, interrupted())
+    assert os.listdir(tmp_path) == [name]
+    assert (tmp_path / name).read_text() == "before"
+
+
+def test_whole_files_replace(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("before")
+    with Whole(path) as file:
+        file.temporary.write_text("after")
+        assert path.read_text() == "before"
+    assert path.read_text() == "after"
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+# ---- refusals -----------------------------------------------------------------------------------
+
+
+def test_wrong_runs_and_settings(run, tmp_path, capsys):
+    assert "no such run; python -m fastpg.train" in refused(main, capsys, tmp_path / "none")
+    assert "no checkpoint" in refused(main, capsys, tmp_path)
+    assert "--video FILE.mp4" in refused(main, capsys, run)  # standard output is no terminal here
+    assert "near are" in refused(main, capsys, run, "--env", "Pnog-v0")
+    assert "a policy of 3 actions, breakout needs 4" in refused(
+        main, capsys, run, "--env", "ALE/Breakout-v5"
+    )
+    native = refused(main, capsys, run, "--env", "ALE/Breakout-v5", "--emulator", "native")
+    assert "plays Pong only" in native
+    assert "--episodes" in refused(main, capsys, run, "--episodes", "0")
+    assert "--seconds" in refused(main, capsys, run, "--seconds", "-1")
+    assert "--seed" in refused(main, capsys, run, "--seed", "-1")
+    assert "near is --video" in refused(main, capsys, run, "--vdeo", "a.mp4")
+    assert "got both" in refused(main, capsys, run, "--window", "--video", "a.mp4")
+
+
+def test_unwritable_videos(run, tmp_path, capsys, monkeypatch):
+    assert ".mp4 or .gif" in refused(main, capsys, run, "--video", tmp_path / "a.avi")
+    for name in ("imageio", "imageio.v2", "imageio_ffmpeg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    missing = refused(main, capsys, run, "--video", tmp_path / "a.mp4")
+    assert "pip install 'fastpg[video]'" in missing
+    monkeypatch.undo()
+    pytest.importorskip("imageio_ffmpeg")
+    assert "there is no folder" in refused(main, capsys, run, "--video", tmp_path / "no" / "a.mp4")
+    (tmp_path / "folder.mp4").mkdir()
+    assert "is a folder" in refused(main, capsys, run, "--video", tmp_path / "folder.mp4")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert "cannot be written" in refused(main, capsys, run, "--video", tmp_path / "a.mp4")
+
+
+def test_no_display(run, capsys, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    if sys.platform == "linux":
+        assert "there is no display" in refused(main, capsys, run, "--window")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    assert "pip install 'fastpg[window]'" in refused(main, capsys, run, "--window")
+
+
+def test_window(run, capsys, monkeypatch):
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "no such driver")
+    assert "no window can be opened" in refused(main, capsys, run, "--window")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    assert main([str(run), "--window", "--seconds", "0.3"]) == 0
+    assert "no game was played to its end" in capsys.readouterr().out
+    assert main(["--window", "--seconds", "0.1"]) == 0
+    assert capsys.readouterr().out.startswith("pretrained policy, PongNoFrameskip-v4: no game")

@@ -1,0 +1,187 @@
+"""Hidden units in pairs that are each other's mirror image: against views turned upside down."""
+
+import re
+
+import numpy as np
+import pytest
+
+from fastpg.network._network import Learner, Pool
+from fastpg.network.input_spec import Sight
+from fastpg.network.network import TileNetwork
+from fastpg.rollouts.fragments import mirrored_actions
+from tests.support.tile_model import (
+    SIDE,
+    Entries,
+    Loss,
+    Model,
+    make_entries,
+    make_optimizer,
+)
+
+LOSS = Loss(clip=0.3, entropy=0.05, value=0.5, scale=0.01)
+CASES = {  # what it sees, hidden units, side of the cells, for each action its mirror image
+    "stack": (Sight((0, 1, 4), False, 2), 70, 5, (0, 2, 1)),
+    "difference": (Sight((0, 2), True, 1), 6, 0, (1, 0)),
+    "many cells": (Sight((0,)), 130, 1, (2, 1, 0, 3)),
+}
+
+
+def upside_down(entries, mirrored):
+    views = entries.views.reshape(-1, SIDE, SIDE)[:, ::-1].reshape(entries.views.shape)
+    actions = np.array(mirrored, np.uint8)[entries.actions]
+    return Entries(np.ascontiguousarray(views), entries.ages, actions, entries.chances)
+
+
+class Case:
+    """A network in pairs, entries, and the same upside down."""
+
+    def __init__(self, name):
+        self.sight, hidden, cell, self.mirrored = CASES[name]
+        actions = len(self.mirrored)
+        outputs = 1 if actions == 2 else actions
+        arguments = hidden, self.sight, actions, outputs, True, cell
+        self.network = TileNetwork(*arguments, self.mirrored)
+        self.network.initialize(4, 0.1, None)
+        self.apart = TileNetwork(*arguments)  # its units learn each by itself
+        self.apart.load(self.network.tensors())
+        rng = np.random.default_rng(hidden)
+        self.entries = make_entries(rng, 40, actions)
+        self.turned = upside_down(self.entries, self.mirrored)
+        self.samples = rng.integers(0, 40, 60)
+        self.advantages, self.returns = rng.standard_normal((2, 40)).astype(np.float32)
+
+    def learn(self, optimizer, entries=None, samples=None):
+        """The learner's gradient of the entries."""
+        record = (self.entries if entries is None else entries).record()
+        chosen = self.samples if samples is None else samples
+        LOSS.of(optimizer, record, chosen, self.advantages, self.returns)
+        core, network = optimizer.core, optimizer.network
+        return network.rows_outside(core.gradient1), network.heads_outside(core.gradient2)
+
+    def assert_plays_alike(self):
+        """Upside down: the mirrored actions' chances, and the same value, up to rounding."""
+        record, turned = self.entries.record(), self.turned.record()
+        model = Model(self.network, len(self.mirrored))
+        off = 4 * model.rounding(*model.inputs(self.entries, np.arange(40))).max(axis=1)
+        differ = 0
+        for entry in range(40):
+            chances, value = self.network.core.evaluate(record, entry)
+            others, other = self.network.core.evaluate(turned, entry)
+            assert np.abs(others[list(self.mirrored)] - chances).max() <= off[entry]
+            assert abs(other - value) <= off[entry]
+            differ += np.abs(others - chances).max() > 10 * off[entry]
+        assert differ > 10
+
+    def assert_pairs(self):
+        """Of the public tensors: unit 2k + 1 is unit 2k upside down, to the last bit."""
+        tensors, rows = self.network.tensors(), self.sight.planes * SIDE * SIDE
+        even, odd = tensors["w1"][:, 0::2], tensors["w1"][:, 1::2]
+        turned = even[:rows].reshape(-1, SIDE, SIDE, even.shape[1])[:, ::-1]
+        np.testing.assert_array_equal(odd[:rows], turned.reshape(odd[:rows].shape))
+        past = (-1, len(self.mirrored), even.shape[1])
+        exchanged = even[rows:].reshape(past)[:, list(self.mirrored)]
+        np.testing.assert_array_equal(odd[rows:].reshape(past), exchanged)
+        even, odd = tensors["w2"][:, 0::2], tensors["w2"][:, 1::2]
+        expected = -even if len(even) == 1 else even[list(self.mirrored)]
+        np.testing.assert_array_equal(odd, expected)
+        np.testing.assert_array_equal(tensors["value"][:, 1::2], tensors["value"][:, 0::2])
+        assert np.unique(tensors["w1"]).size > tensors["w1"].size // 3
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_first_weights_play_alike_upside_down(name):
+    case = Case(name)
+    case.assert_pairs()
+    case.assert_plays_alike()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_are_those_of_the_samples_and_their_mirror_images(name):
+    """Of the same weights that are learned apart, from both."""
+    case = Case(name)
+    got = case.learn(make_optimizer(case.network))
+    optimizer = make_optimizer(case.apart)
+    once, turned = case.learn(optimizer), case.learn(optimizer, case.turned)
+    model, i = Model(case.apart, len(case.mirrored)), case.samples
+    sizes = []
+    for entries in (case.entries, case.turned):
+        inputs = model.inputs(entries, i)
+        rest = entries.actions[i], entries.chances[i], case.advantages[i], case.returns[i]
+        sizes.append(model.gradients(*inputs, *rest, LOSS)[1])
+    for layer, (a, b) in enumerate(zip(once, turned, strict=True)):
+        bound = 4e-5 * (sizes[0][layer] + sizes[1][layer]) + 1e-12
+        assert (np.abs(got[layer] - (a + b)) <= bound).all()
+        assert (np.abs(a + b) > bound).any()
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pairs_stay_pairs_and_the_norm_counts_one_of_each(name, threads):
+    case = Case(name)
+    optimizer, rng = make_optimizer(case.network, threads), np.random.default_rng(1)
+    before = case.network.tensors()
+    for step in range(6):
+        w1, heads = case.learn(optimizer, samples=rng.integers(0, 40, 5))
+        squares = sum((g[:, 0::2].astype(np.float64) ** 2).sum() for g in (w1, heads))
+        assert optimizer.core.norm() == pytest.approx(np.sqrt(squares), rel=1e-6)
+        if step % 2:
+            optimizer.core.adam(1e-2, 0.7, 0.9, 0.999, 1e-7)
+        else:
+            optimizer.core.rmsprop(1e-2, 0.9, 1e-5)
+        case.assert_pairs()
+    case.assert_plays_alike()
+    for name_, tensor in case.network.tensors().items():
+        assert (tensor != before[name_]).any(), name_
+    other = TileNetwork(
+        case.network.hidden, case.sight, len(case.mirrored), case.network.outputs, True,
+        case.network.cell, case.mirrored,
+    )  # fmt: skip
+    other.load(case.network.tensors())
+    for name_, tensor in case.network.tensors().items():
+        assert other.tensors()[name_].tobytes() == tensor.tobytes()
+
+
+def test_actions_of_pong():
+    assert mirrored_actions(2) == (1, 0)
+    assert mirrored_actions(3) == (0, 2, 1)
+
+
+def test_weights_that_are_no_pairs_are_refused():
+    case = Case("stack")
+    tensors = case.network.tensors()
+    tensors["w1_parts"][17, 3] += 1
+    with pytest.raises(ValueError, match="expected hidden units that mirror each other in pairs"):
+        case.network.load(tensors)
+    with pytest.raises(ValueError, match="hidden: expected pairs of units, got 7"):
+        TileNetwork(7, Sight(), 2, 1, False, 0, (1, 0))
+    with pytest.raises(ValueError, match="cell: expected to divide 80, got 6"):
+        TileNetwork(8, Sight(), 2, 1, False, 6, (1, 0))
+
+
+@pytest.mark.parametrize(
+    ("actions", "outputs", "mirrored", "said"),
+    [
+        (2, 1, (0, 1), "expected (1, 0) with one output, got (0, 1)"),
+        (2, 2, (0, 2, 1), "expected 2 actions in pairs, got (0, 2, 1)"),
+        (3, 3, (0, 1), "expected 3 actions in pairs, got (0, 1)"),
+        (3, 3, (0, 1, 3), "expected 3 actions in pairs, got (0, 1, 3)"),
+        (3, 3, (1, 2, 0), "expected 3 actions in pairs, got (1, 2, 0)"),
+    ],
+)
+def test_actions_that_are_no_pairs_are_refused(actions, outputs, mirrored, said):
+    with pytest.raises(ValueError, match=re.escape(f"mirrored: {said}")):
+        TileNetwork(4, Sight(), actions, outputs, False, 0, mirrored)
+
+
+def test_twins_that_are_none_are_refused():
+    case = Case("difference")
+    core, good = case.network.core, case.network.twins
+    Learner(core, Pool(1), 8, good)
+    ahead, behind, sign, head, up, down, turns = (good.copy() for _ in range(7))
+    ahead[-1], behind[-1] = len(good), ~len(good)
+    sign[3], head[3] = ~sign[3], len(good) - 1
+    up[-1], down[-1] = 3, ~3
+    turns[:3] = 1, 2, 0
+    for bad in (ahead, behind, sign, head, up, down, turns, good[:-1].copy()):
+        with pytest.raises(ValueError, match=r"twins: expected those of \d+ rows, then of 2 heads"):
+            Learner(core, Pool(1), 8, bad)

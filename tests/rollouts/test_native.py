@@ -1,0 +1,411 @@
+"""Games that the network plays, compiled, against the same steps one by one in Python."""
+
+import numpy as np
+import pytest
+
+from fastpg.emulator.palette import PALETTE_RED
+from fastpg.envs.native_game import NativeGame, pong_cartridge
+from fastpg.envs.native_vector import NativeVectorEnv
+from fastpg.envs.rules import rules
+from fastpg.kernels import get_backend
+from fastpg.network._network import Pool, Record
+from fastpg.network.input_spec import Sight
+from fastpg.rollouts._rollouts import Rollout
+from fastpg.rollouts.native import Games
+from tests.support.tile_model import PIXELS, make_network
+
+ACTIONS, EMULATOR_ACTIONS = (3, 2), (4, 3)  # DOWN and UP: of the environments, and as ALE numbers
+STEP_ARRAYS = ("actions", "rewards", "ends", "chances", "values", "ages", "counts")
+RULES = {  # episodes of some dozen steps
+    "random skips, sticky": {"env_id": "Pong-v0", "max_num_frames_per_episode": 190},
+    "no-op starts": {"env_id": "PongNoFrameskip-v4", "frameskip": 4, "noop_max": 30}
+    | {"max_num_frames_per_episode": 150},
+    "over at once": {"env_id": "ALE/Pong-v5", "max_num_frames_per_episode": 3},
+    "long": {"env_id": "ALE/Pong-v5"},
+}
+SIGHTS = (Sight((0, 1), True), Sight((0, 1, 4), False, 4))
+SEED = 11
+
+
+def make_games(named, sight=SIGHTS[1], games=3, threads=1, **options):
+    """(network, games), seeded; the network has weights of its own."""
+    network = make_network(sight, 40, 2, 1, True)
+    env = dict(named)
+    made = rules(env.pop("env_id"), **env)
+    played = Games(
+        network, Pool(threads), made, games, actions=EMULATOR_ACTIONS, seed=SEED, **options
+    )
+    played.seed(range(100, 100 + games))
+    return network, played
+
+
+class Stepwise:
+    """One game of the vector environment, and the network upon it, a step at a time."""
+
+    def __init__(self, network, entries):
+        self.network, self.record = network, Record(entries, entries * 64 + PIXELS)
+        self.entry = self.tile = 0
+
+    def see(self, view, age):
+        self.tile = self.record.observe(self.entry, self.tile, min(age, 255), view)
+
+    def choose(self, stream, step):
+        return self.network.core.choose(self.record, self.entry, SEED, stream, step)
+
+    def write(self, reward, over):
+        self.record.rewards[self.entry], self.record.ends[self.entry] = reward, over
+        self.entry += 1
+
+    def tiles(self, entry):
+        begin = int(self.record.begins[entry])
+        return self.record.tiles[begin : begin + int(self.record.counts[entry])]
+
+
+def play_stepwise(named, network, games, steps):
+    """The same games on NativeVectorEnv: a player each, with one entry more than steps."""
+    envs = NativeVectorEnv(
+        num_envs=games, obs_type="pong80", autoreset_mode="Disabled", num_threads=1, **named
+    )
+    players = [Stepwise(network, steps + 1) for _ in range(games)]
+    envs.reset(seed=list(range(100, 100 + games)))
+    # a run's first episodes begin with a reset of their own, as every later one does
+    observations, _ = envs.reset(options={"reset_mask": np.ones(games, np.bool_)})
+    ages = [0] * games
+    for step in range(steps):
+        for player, view, age in zip(players, observations, ages, strict=True):
+            player.see(view, age)
+        actions = [player.choose(game, step) for game, player in enumerate(players)]
+        table = [ACTIONS[action] for action in actions]
+        observations, rewards, terminated, truncated, _ = envs.step(np.array(table))
+        over = terminated | truncated
+        for player, reward, end in zip(players, rewards, over, strict=True):
+            player.write(reward, end)
+        if over.any():
+            observations, _ = envs.reset(options={"reset_mask": over})
+        ages = [0 if end else age + 1 for age, end in zip(ages, over, strict=True)]
+    for player, view, age in zip(players, observations, ages, strict=True):
+        player.see(view, age)
+        player.choose(0, 0)  # the value of the last frame
+    envs.close()
+    return players
+
+
+def assert_played(games, players, steps):
+    """The record of one round, to the last bit."""
+    record, carry = games.record, games.carry
+    for (begin, entry, _), player in zip(games.core.rows(), players, strict=True):
+        first = begin + carry
+        assert entry == first + steps
+        for name in STEP_ARRAYS:
+            got = getattr(record, name)[first : first + steps]
+            np.testing.assert_array_equal(got, getattr(player.record, name)[:steps], name)
+        for k in range(steps + 1):
+            at = int(record.begins[first + k])
+            tiles = record.tiles[at : at + int(record.counts[first + k])]
+            np.testing.assert_array_equal(tiles, player.tiles(k))
+        assert record.values[entry] == player.record.values[steps]
+        assert record.ages[entry] == player.record.ages[steps]
+
+
+@pytest.mark.parametrize("sight", SIGHTS, ids=str)
+@pytest.mark.parametrize("named", RULES.values(), ids=RULES)
+def test_rollouts_equal_the_environment_step_by_step(named, sight):
+    steps = 320 if named == RULES["long"] else 150
+    network, games = make_games(named, sight)
+    players = play_stepwise(named, network, 3, steps)
+    games.make_room(games.carry + steps + 1)
+    games.core.carry_over()
+    games.core.play(games.carry + steps)
+    assert not games.short_of(steps)
+    games.core.value_last()
+    assert_played(games, players, steps)
+    ends, ages = games.rows("ends", steps), games.rows("ages", steps)
+    if named == RULES["long"]:
+        assert ages.max() == 255
+        assert not ends.any()
+    elif named == RULES["over at once"]:
+        assert ends.all()
+        assert not ages.any()
+    else:
+        assert 2 <= ends[:, 0].sum() <= 8
+    assert set(games.rows("actions", steps).ravel()) == {0, 1}
+
+
+def play_rounds(games, steps, rounds, room=None):
+    """Arrays (rounds * steps, N) of what was played in rounds."""
+    games.make_room(room or games.carry + steps + 1)
+    parts = []
+    for _ in range(rounds):
+        games.core.carry_over()
+        games.core.play(games.carry + steps)
+        while games.short_of(steps):
+            games.grow()
+            games.core.play(games.carry + steps)
+        games.core.value_last()
+        parts.append([games.rows(name, steps) for name in STEP_ARRAYS])
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def assert_same(first, second):
+    for name, a, b in zip(STEP_ARRAYS, first, second, strict=True):
+        np.testing.assert_array_equal(a, b, name)
+
+
+@pytest.mark.parametrize("sight", SIGHTS, ids=str)
+def test_rounds_threads_and_short_rows_change_nothing(sight):
+    """One long round, many short ones, rows that grow: the same games, and the same states."""
+    named, results = RULES["random skips, sticky"], []
+    for threads, steps, rounds, room in (
+        (1, 120, 1, None),
+        (2, 120, 1, None),
+        (3, 5, 24, None),
+        (1, 1, 120, None),
+        (2, 40, 3, 8),
+    ):
+        _, games = make_games(named, sight, 5, threads)
+        played = play_rounds(games, steps, rounds, room)
+        tail = games.tail()
+        results.append((played, games.states(), tail))
+        assert games.record.entries >= 5 * (games.carry + steps + 1)
+    played, states, tail = results[0]
+    assert played[STEP_ARRAYS.index("ends")].sum() >= 5
+    for other, other_states, other_tail in results[1:]:
+        assert_same(other, played)
+        assert other_states == states
+        for name in tail:
+            np.testing.assert_array_equal(other_tail[name], tail[name], name)
+
+
+def test_rows_of_tiles_grow_where_everything_is_lit(monkeypatch):
+    """400 tiles a frame, without end: as if there had been room from the start."""
+    monkeypatch.setattr("fastpg.rollouts.native.PALETTE_RED", np.full(256, 7, np.uint8))
+    results = []
+    for room in (None, 4096):
+        _, games = make_games(RULES["no-op starts"], SIGHTS[1], 2, find_background=False)
+        results.append((play_rounds(games, 60, 2, room), games.tail(), games.states()))
+        assert games.record.entries == 2 * (room or 4 * (games.carry + 61))
+    (first, tail, states), (second, other_tail, other_states) = results
+    assert (first[STEP_ARRAYS.index("counts")] == 400).all()
+    assert_same(first, second)
+    assert states == other_states
+    for name in tail:
+        np.testing.assert_array_equal(other_tail[name], tail[name], name)
+
+
+def test_a_record_that_cannot_grow_is_an_error_that_says_what_to_do(monkeypatch):
+    """Rows grow to what a record holds at most; where even that is too little, nothing is lost."""
+    monkeypatch.setattr("fastpg.rollouts.native.MOST_ENTRIES", 2 * 100 + 1)
+    _, games = make_games(RULES["no-op starts"], SIGHTS[1], 2)
+    games.make_room(64)
+    games.grow()
+    assert games.record.entries == 2 * 100
+    monkeypatch.setattr("fastpg.rollouts.native.MOST_TILES", games.record.room)
+    with pytest.raises(MemoryError, match=r"^2 games at once, of 100 steps .*--episodes-per-batch"):
+        games.grow()
+    assert games.record.entries == 2 * 100
+
+
+def test_games_go_on_from_states_and_tails():
+    named = RULES["no-op starts"]
+    _, games = make_games(named, games=3)
+    play_rounds(games, 50, 1)
+    states, tail = games.states(), games.tail()
+    assert tail["tail_ages"].shape == (3, games.carry + 1)
+    straight = play_rounds_on(games, 50)
+    _, other = make_games(named, games=3, threads=2)
+    other.make_room(other.carry + 51)
+    other.restore(states)
+    other.set_tail({name: array.copy() for name, array in tail.items()})
+    assert_same(play_rounds_on(other, 50), straight)
+    games.restore(states)  # the same games again
+    games.set_tail(tail)
+    assert_same(play_rounds_on(games, 50), straight)
+    assert (games.core.frames() == other.core.frames()).all()
+
+
+def spoilt(tail, name, change):
+    array = tail[f"tail_{name}"].copy()
+    return tail | {f"tail_{name}": change(array)}
+
+
+def set_last(value):
+    def change(array):
+        array.flat[-1] = value
+        return array
+
+    return change
+
+
+BAD_TAILS = {
+    "another game's counts": (
+        "counts",
+        lambda a: a[:2],
+        r"^tail_counts: expected \(3, 5\) uint16, ",
+    ),
+    "a tile too many": ("counts", set_last(40_000), r"^tail_tiles: expected \(\d+,\) uint16, got"),
+    "other numbers": (
+        "ages",
+        lambda a: a.astype(np.int64),
+        "^tail_ages: expected .* got .* int64$",
+    ),
+    "no such tile": (
+        "tiles",
+        set_last(51_200),
+        "^tail_tiles: expected all below 51200, got 51200$",
+    ),
+    "no such action": ("actions", set_last(2), "^tail_actions: expected all below 2, got 2$"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TAILS)
+def test_tails_that_no_games_have_are_refused(name):
+    _, games = make_games(RULES["no-op starts"], games=3)
+    play_rounds(games, 5, 1)
+    games.played = True
+    tensors = games.tensors()
+    part, change, said = BAD_TAILS[name]
+    with pytest.raises(ValueError, match=said):
+        games.load(spoilt(tensors, part, change))
+    games.load(tensors)
+    with pytest.raises(KeyError, match="tail_ages"):
+        games.load({name: array for name, array in tensors.items() if name != "tail_ages"})
+
+
+def play_rounds_on(games, steps):
+    games.core.carry_over()
+    games.core.play(games.carry + steps)
+    games.core.value_last()
+    return [games.rows(name, steps) for name in STEP_ARRAYS]
+
+
+# ---- whole episodes ---------------------------------------------------------------------------
+
+
+def play_episode(network, game, number, steps):
+    """One whole episode of a NativeGame that is between two."""
+    player, kernels = Stepwise(network, steps + 1), get_backend("reference")
+    screen, over, step = np.empty((1, 210, 160), np.uint8), False, 0
+    game.reset()
+    while not over:
+        game.screen(screen[0])
+        player.see(kernels.preprocess_palette(screen, PALETTE_RED)[0], step)
+        reward, terminated, truncated = game.step(ACTIONS[player.choose(number, step)])
+        over = terminated or truncated
+        player.write(reward, over)
+        step += 1
+    return player
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_whole_episodes_play_by_number_into_rows_that_grow(threads):
+    """Game g has episodes g, g + 2, ..; two batches of three, the games go on in between."""
+    named = RULES["random skips, sticky"]
+    network, games = make_games(named, games=2, threads=threads, whole_episodes=True)
+    made = rules("Pong-v0", max_num_frames_per_episode=190)
+    alone = [NativeGame(made), NativeGame(made)]
+    for seed, game in enumerate(alone):
+        game.reset(seed=100 + seed)
+    games.make_room(9 if threads == 2 else 300)
+    for first in (0, 3):
+        for game in range(2):
+            games.core.plan(game, first + game, 2 - game, 2)
+        games.core.play()
+        while games.core.unfinished():
+            games.grow()
+            games.core.play()
+        record = games.record
+        for game, numbers in ((0, (first, first + 2)), (1, (first + 1,))):
+            begin, last, _ = games.core.rows()[game]
+            for number in numbers:
+                player = play_episode(network, alone[game], number, 120)
+                end = begin + player.entry
+                for name in STEP_ARRAYS:
+                    got = getattr(record, name)[begin:end]
+                    np.testing.assert_array_equal(got, getattr(player.record, name)[: player.entry])
+                begin = end
+            assert begin == last
+            assert games.core.frames()[game] == alone[game].emulated_frames
+
+
+# ---- what is refused --------------------------------------------------------------------------
+
+
+def make_rollout(network, **changed):
+    options = {
+        "frameskip": (4, 5),
+        "repeat": 0.0,
+        "most_frames": 0,
+        "noop_max": 0,
+        "red": PALETTE_RED,
+    }
+    options |= {
+        "find_background": True,
+        "seed": 0,
+        "emulator_actions": EMULATOR_ACTIONS,
+        "whole": False,
+    }
+    games = changed.pop("games", 2)
+    return Rollout(pong_cartridge(), network.core, Pool(1), games, **(options | changed))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"games": 0},
+        {"emulator_actions": (3,)},
+        {"emulator_actions": (3, 18)},
+        {"emulator_actions": (-1, 3)},
+        {"red": PALETTE_RED[:-1]},
+    ],
+)
+def test_rollouts_that_cannot_be(changed):
+    with pytest.raises(ValueError, match="expected"):
+        make_rollout(make_network(Sight((0, 1)), 3, 2, 1, False), **changed)
+
+
+def test_calls_that_cannot_be():
+    core = make_rollout(make_network(Sight((0, 1), False, 3), 3, 2, 1, False))
+    few = np.zeros(4, np.uint8)
+    for call in (
+        core.play,
+        core.carry_over,
+        core.value_last,
+        lambda: core.plan(0, 0, 1, 1),
+        lambda: core.set_tail(0, few[:0], few, few, few),
+        lambda: core.move_to(Record(100, 10 * PIXELS)),
+    ):
+        with pytest.raises(RuntimeError, match="write_to"):
+            call()
+    for entries, room in ((1, 4 * PIXELS), (9, 4 * PIXELS), (10, 4 * PIXELS - 1)):
+        with pytest.raises(ValueError, match="record: expected room"):
+            core.write_to(Record(entries, room))
+    core.write_to(Record(40, 10 * PIXELS))
+    with pytest.raises(ValueError, match=r"rows of at least 20 entries, .* got 19,"):
+        core.move_to(Record(38, 10 * PIXELS))
+    with pytest.raises(RuntimeError, match="with a value"):
+        core.value_last()
+    for game in (-1, 2):
+        with pytest.raises(IndexError, match=f"game {game}"):
+            core.state(game)
+    for tiles, counts, said in (
+        (np.zeros(2, np.uint16), few, "tiles: expected 0"),
+        (np.full(1, 8 * PIXELS, np.uint16), few + np.eye(4, dtype=np.uint8)[0], "all below"),
+        (np.zeros(0, np.uint16), few[1:], "expected 4 of each"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            core.set_tail(0, tiles, counts, few, few)
+
+
+def test_states_are_checked():
+    _, games = make_games(RULES["long"])
+    state = games.states()[0]
+    games.core.restore(0, state)
+    other_layout = (np.frombuffer(state[:8], np.uint64) + 1).tobytes() + state[8:]
+    for wrong in (state[:-1], state + b"0", other_layout, state[:32] + b"\xff" * (len(state) - 32)):
+        with pytest.raises(ValueError, match="state: expected"):
+            games.core.restore(0, wrong)
+    assert games.states()[0] == state
+    with pytest.raises(ValueError, match="argument"):
+        games.restore([state])
+    with pytest.raises(ValueError, match="argument"):
+        games.seed([1])

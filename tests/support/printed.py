@@ -1,0 +1,58 @@
+"""What the README and the pages of docs/ print for readers to run, and how each kind is checked."""
+
+import re
+import shlex
+from pathlib import Path
+
+from fastpg.cli import main
+from fastpg.cli.options import parse as parse_words
+from fastpg.convert import ConvertConfig
+from fastpg.evaluate import EvaluateConfig
+from fastpg.report import ReportConfig
+from fastpg.train import parse, resolve_rules
+from fastpg.watch import WatchConfig
+
+ROOT = Path(__file__).parents[2]
+_KINDS = {
+    "evaluate": EvaluateConfig,
+    "convert": ConvertConfig,
+    "watch": WatchConfig,
+    "report": ReportConfig,
+}
+
+
+def blocks(text, language):
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def check_training(words):
+    """Words of ``fastpg train`` name a run that can be."""
+    if "--resume" in words:  # the rest is what the run's checkpoint says
+        assert words[0] == "--resume"
+        assert set(words[2::2]) <= {"--run-dir", "--episodes"}
+        return
+    config, _ = parse(words)
+    resolve_rules(config)
+
+
+def check_command(command):
+    """A line of ``fastpg``, without that name, is one that it takes."""
+    name, *words = shlex.split(command, comments=True)
+    if name == "train":
+        check_training(words)
+    elif name in _KINDS:
+        config = parse_words(_KINDS[name], words, name)
+        assert name != "report" or config.runs  # which it needs
+    else:
+        assert main.main([name, *words]) == 0
+
+
+def check_script(path, words):
+    """A script of the repository is there, and has the options that it is called with."""
+    text = (ROOT / path).read_text()
+    own = words[: words.index("--")] if "--" in words else words
+    check_training(words[len(own) + 1 :])  # what it hands on
+    for word in own:
+        if word.startswith("--"):
+            assert f'"{word}"' in text, word
