@@ -14,7 +14,7 @@ from fastpg.config import preset
 from fastpg.kernels import get_backend
 from fastpg.network.table_policy import Policy, RMSProp, SparseRows
 from fastpg.rollouts.episode import Episode
-from fastpg.rollouts.returns import Credit
+from fastpg.rollouts.returns import ReturnEstimator
 from fastpg.train import resolve_auto, resolve_rules
 
 EPISODES, STEPS, PIXELS, HIDDEN = 10, 1200, 22, 200
@@ -40,7 +40,7 @@ def test_update(benchmark, backend):
     policy = Policy(w1, w2, get_backend(backend))
     policy.initialize(0)
     optimizer = RMSProp(policy, 1e-4, 0.99)
-    benchmark(update, Credit(), optimizer, episodes)
+    benchmark(update, ReturnEstimator(), optimizer, episodes)
     stored = sum(episode.nbytes for episode in episodes)
     benchmark.extra_info["bytes_per_stored_step"] = stored / (EPISODES * STEPS)
     if benchmark.stats:

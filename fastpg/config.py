@@ -14,7 +14,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 _PPO = {
     "algorithm": "ppo",
     "input": "stack",
-    "idle": True,
+    "allow_noop": True,
     "cells": 5,
     "num_envs": 32,
     "epochs": 3,
@@ -44,7 +44,7 @@ PRESETS["random-skip"] = PRESETS["sticky"] | {
     "hidden": 512,
     "views": (0, 1, 2, 4, 6),
     "mirror": True,
-    "lost_weight": 2.0,
+    "lost_point_weight": 2.0,
     "learning_rate": 2e-3,
     "final_learning_rate": 5e-5,
     "anneal_steps": 38_000_000,
@@ -113,7 +113,7 @@ class TrainConfig:
     100,800 numbers of one frame over 255 (dense, a thousand times slower: the article's first
     description)."""
 
-    idle: bool = False
+    allow_noop: bool = False
     """Whether the network may also do nothing: three actions in Pong instead of UP and DOWN."""
 
     views: tuple[int, ...] = (0, 1)
@@ -177,7 +177,7 @@ class TrainConfig:
     gae_lambda: float = 0.95
     """ppo: between one-step (0) and whole returns (1) as advantages."""
 
-    lost_weight: float = 1.0
+    lost_point_weight: float = 1.0
     """ppo: what a negative reward (in Pong, a lost point) counts beside a positive one. Discounting
     makes a quick point worth a risk; above 1 takes the risk out again. Scores stay the game's."""
 
@@ -187,7 +187,7 @@ class TrainConfig:
     value_weight: float = 0.5
     """ppo: weight of the value's squared error."""
 
-    max_gradient: float = 0.5
+    max_grad_norm: float = 0.5
     """ppo: longest gradient; longer ones are cut to it."""
 
     episodes: int | None = 8000
@@ -278,9 +278,15 @@ def check(config: TrainConfig) -> None:
         _at_least(config, name, 0)
     for name in ("gamma", "decay", "repeat_action_probability", "gae_lambda"):
         _between(config, name, 0.0, 1.0)
-    for name in ("learning_rate", "final_learning_rate", "entropy", "value_weight", "max_gradient"):
+    for name in (
+        "learning_rate",
+        "final_learning_rate",
+        "entropy",
+        "value_weight",
+        "max_grad_norm",
+    ):
         _between(config, name, 0.0, 1e3)
-    _between(config, "lost_weight", 0.0, 1e3)
+    _between(config, "lost_point_weight", 0.0, 1e3)
     _between(config, "clip", 0.0, float("inf"))
     _between(config, "cells", 0, 80)
     _between(config, "past_actions", 0, 16)

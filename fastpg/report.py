@@ -21,7 +21,7 @@ from fastpg.show.play.video import Whole, check_libraries, check_writable, save_
 from fastpg.show.report import page, plots
 from fastpg.show.report.page import Section
 from fastpg.show.report.runs import Group, Run, differing, grouped, read_run
-from fastpg.show.report.saliency import Weights, telling
+from fastpg.show.report.saliency import Weights, most_salient_decisions
 from fastpg.training.progress import short
 from fastpg.watch import composer_of, game_of, pictures, refusals
 
@@ -207,7 +207,7 @@ def _of_policy(playback: Playback, run: Run) -> list[Plot]:
     if "UP" not in labels or "DOWN" not in labels:
         return []
     weights = Weights(playback.player.policy, labels.index("UP"), labels.index("DOWN"))
-    rows, columns = plots.units_shown(weights.sight.planes)
+    rows, columns = plots.units_shown(weights.input_spec.planes)
     units = weights.units(rows * columns)
     views = "" if len(units[0].planes) == 1 else " Views stand side by side, the present one first."
     grid = (
@@ -216,7 +216,7 @@ def _of_policy(playback: Playback, run: Run) -> list[Plot]:
         f"excite a unit, in blue ones inhibit it.{views} The title says what an active unit "
         "speaks for, and how loudly."
     )
-    looks = telling(playback, weights, _LOOKS)
+    looks = most_salient_decisions(playback, weights, _LOOKS)
     seen = (
         "Four decisions of a game on which single pixels weighed much. Below each picture: the lit "
         "pixels of the network's input, orange if they speak for UP, blue if for DOWN (their sum "

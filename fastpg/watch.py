@@ -19,7 +19,7 @@ from fastpg.envs.rules import Rules
 from fastpg.show import ShowError
 from fastpg.show.play.drawing import Composer, plane_names
 from fastpg.show.play.live import TerminalView, Window, play_live
-from fastpg.show.play.playback import FRAMES_PER_SECOND, Moment, Playback, policy_of_run
+from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback, PlaybackFrame, policy_of_run
 from fastpg.show.play.terminal import Terminal
 from fastpg.show.play.video import check_video, save_video
 
@@ -131,16 +131,20 @@ def game_of(trained: dict[str, Any], env: str | None, emulator: str) -> tuple[Ru
 
 def composer_of(playback: Playback) -> Composer:
     """What draws a playback."""
-    sight = playback.player.policy.network.sight
-    return Composer(playback.labels, plane_names(sight.views, sight.difference), playback.up)
+    input_spec = playback.player.policy.network.input_spec
+    return Composer(
+        playback.labels, plane_names(input_spec.views, input_spec.difference), playback.up
+    )
 
 
-def _limited(playback: Playback, config: WatchConfig, episodes: int | None) -> Iterator[Moment]:
+def _limited(
+    playback: Playback, config: WatchConfig, episodes: int | None
+) -> Iterator[PlaybackFrame]:
     frames = None if config.seconds is None else max(round(config.seconds * FRAMES_PER_SECOND), 1)
     return islice(playback.moments(episodes), frames)
 
 
-def _noted(moments: Iterator[Moment], finished: list[str]) -> Iterator[Moment]:
+def _noted(moments: Iterator[PlaybackFrame], finished: list[str]) -> Iterator[PlaybackFrame]:
     for moment in moments:
         if moment.over:
             finished.append(f"{moment.score:+.0f}")
@@ -148,7 +152,9 @@ def _noted(moments: Iterator[Moment], finished: list[str]) -> Iterator[Moment]:
 
 
 def pictures(
-    moments: Iterator[Moment], composer: Composer, progress: Callable[[int, Moment], None]
+    moments: Iterator[PlaybackFrame],
+    composer: Composer,
+    progress: Callable[[int, PlaybackFrame], None],
 ) -> Iterator[Callable[[], np.ndarray]]:
     """What :func:`~fastpg.show.play.video.save_video` takes; ``progress`` hears of every frame."""
     for number, moment in enumerate(moments, 1):
@@ -183,7 +189,7 @@ class Progress:
     def __init__(self) -> None:
         self.frames, self._shown = 0, False
 
-    def __call__(self, number: int, moment: Moment) -> None:
+    def __call__(self, number: int, moment: PlaybackFrame) -> None:
         """Hear of a frame."""
         self.frames = number
         if number % FRAMES_PER_SECOND == 0 and sys.stderr.isatty():

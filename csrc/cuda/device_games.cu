@@ -3,7 +3,7 @@
  * They have the calling convention that numba gives foreign functions: the result goes to the first argument, the
  * returned 0 says that all is well. FASTPG_DEVICE_TRANSLATION names a file that translate.py wrote, and
  * FASTPG_DEVICE_RUN its function, so that the call of the translation is direct: calls by pointer keep their
- * callers' registers out of the compiler's sight. */
+ * callers' registers out of the compiler's input_spec. */
 #ifdef FASTPG_DEVICE_TRANSLATION
 #include FASTPG_DEVICE_TRANSLATION
 #else

@@ -122,7 +122,7 @@ typedef struct {
 } a26_cartridge_t;
 
 /* A build for one game may name its translation here, or 0. The call is direct then: on a GPU, calls
- * by pointer keep their callers' registers out of the compiler's sight. */
+ * by pointer keep their callers' registers out of the compiler's input_spec. */
 #ifndef A26_RUN_OF
 #define A26_RUN_OF(cartridge) ((cartridge)->run)
 #endif

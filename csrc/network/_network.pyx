@@ -2,10 +2,10 @@
 # cython: cdivision=True, embedsignature=False
 """Extension module fastpg.network._network: the network on tiles, and its learning.
 
-``Pool`` has the threads; ``Record`` is what was played, ``Network`` the weights, ``Learner``
+``Pool`` has the threads; ``RolloutBuffer`` is what was played, ``Network`` the weights, ``Learner``
 changes them; ``Rollout`` in fastpg.rollouts._rollouts plays with them. Arrays that Python sees have the
 meanings of csrc/network/tile_network.h. Arguments that would lead out of memory are refused here,
-everything else in fastpg/network/network.py; what is in a record's arrays is trusted where nothing else is
+everything else in fastpg/network/network.py; what is in a buffer's arrays is trusted where nothing else is
 said.
 """
 
@@ -37,7 +37,7 @@ VECTORS = fastpg_vectors().decode()  # instructions that this machine runs the c
 TILE_PIXELS = FASTPG_TILE_PIXELS
 TILES = FASTPG_TILES
 SHUFFLE_KEYS = FASTPG_SHUFFLE_KEYS
-MOST_ENTRIES, MOST_TILES = 2**31 - 1, 2**32 - 1  # of a record
+MOST_SLOTS, MOST_TILES = 2**31 - 1, 2**32 - 1  # of a buffer
 _LINE = 64  # bytes; rows of weights begin at one
 
 
@@ -107,47 +107,47 @@ cdef class Pool:
         return 0
 
 
-cdef class Record:
-    """Room for entries and tiles; each array is an attribute of its own."""
+cdef class RolloutBuffer:
+    """Room for slots and tiles; each array is an attribute of its own."""
 
-    def __cinit__(self, int64_t entries, int64_t room):
-        if not 0 < entries <= MOST_ENTRIES or not 0 < room <= MOST_TILES:
+    def __cinit__(self, int64_t slots, int64_t room):
+        if not 0 < slots <= MOST_SLOTS or not 0 < room <= MOST_TILES:
             raise ValueError(
-                f"entries, room: expected 1 to {MOST_ENTRIES}, {MOST_TILES}, got {entries}, {room}")
-        self.entries, self.room = entries, room
+                f"slots, room: expected 1 to {MOST_SLOTS}, {MOST_TILES}, got {slots}, {room}")
+        self.slots, self.room = slots, room
         self.tiles = zeros(room, np.uint16)
-        self.begins = zeros(entries, np.uint32)
-        self.counts = zeros(entries, np.uint16)
-        self.ages = zeros(entries, np.uint8)
-        self.actions = zeros(entries, np.uint8)
-        self.ends = zeros(entries, np.uint8)
-        self.rewards = zeros(entries, np.float32)
-        self.chances = zeros(entries, np.float32)
-        self.values = zeros(entries, np.float32)
-        cdef uint16_t[::1] tiles = self.tiles, counts = self.counts
-        cdef uint32_t[::1] begins = self.begins
-        cdef uint8_t[::1] ages = self.ages, actions = self.actions, ends = self.ends
-        cdef float[::1] rewards = self.rewards, chances = self.chances, values = self.values
-        self.r.tiles, self.r.begins, self.r.counts = &tiles[0], &begins[0], &counts[0]
-        self.r.ages, self.r.actions, self.r.ends = &ages[0], &actions[0], &ends[0]
-        self.r.rewards, self.r.chances, self.r.values = &rewards[0], &chances[0], &values[0]
+        self.tile_offsets = zeros(slots, np.uint32)
+        self.tile_counts = zeros(slots, np.uint16)
+        self.episode_steps = zeros(slots, np.uint8)
+        self.actions = zeros(slots, np.uint8)
+        self.dones = zeros(slots, np.uint8)
+        self.rewards = zeros(slots, np.float32)
+        self.action_probs = zeros(slots, np.float32)
+        self.values = zeros(slots, np.float32)
+        cdef uint16_t[::1] tiles = self.tiles, counts = self.tile_counts
+        cdef uint32_t[::1] begins = self.tile_offsets
+        cdef uint8_t[::1] ages = self.episode_steps, actions = self.actions, ends = self.dones
+        cdef float[::1] rewards = self.rewards, chances = self.action_probs, values = self.values
+        self.r.tiles, self.r.tile_offsets, self.r.tile_counts = &tiles[0], &begins[0], &counts[0]
+        self.r.episode_steps, self.r.actions, self.r.dones = &ages[0], &actions[0], &ends[0]
+        self.r.rewards, self.r.action_probs, self.r.values = &rewards[0], &chances[0], &values[0]
 
-    cdef int within(self, int64_t entry, int64_t carry) except -1:
-        """Refuse an entry that is not in the record, or looks back at one that is not."""
-        if not 0 <= entry < self.entries or entry < min(<int64_t>self.r.ages[entry], carry):
-            raise IndexError(f"entry {entry}: not in the record, with all that it looks back at")
+    cdef int within(self, int64_t slot, int64_t lookback) except -1:
+        """Refuse an slot that is not in the buffer, or looks back at one that is not."""
+        if not 0 <= slot < self.slots or slot < min(<int64_t>self.r.episode_steps[slot], lookback):
+            raise IndexError(f"slot {slot}: not in the buffer, with all that it looks back at")
         return 0
 
-    def observe(self, int64_t entry, int64_t tile, uint8_t age, const uint8_t[::1] view):
-        """Write a view (6400,) of 0 and 1 down as an entry's frame; returns the next free tile."""
-        if not 0 <= entry < self.entries or not 0 <= tile <= self.room - FASTPG_TILE_PIXELS:
-            raise IndexError(f"entry {entry}, tile {tile}: not in the record")
+    def observe(self, int64_t slot, int64_t tile, uint8_t age, const uint8_t[::1] view):
+        """Write a view (6400,) of 0 and 1 down as an slot's frame; returns the next free tile."""
+        if not 0 <= slot < self.slots or not 0 <= tile <= self.room - FASTPG_TILE_PIXELS:
+            raise IndexError(f"slot {slot}, tile {tile}: not in the buffer")
         if view.shape[0] != FASTPG_TILE_PIXELS:
             raise ValueError(f"view: expected (6400,), got ({view.shape[0]},)")
         count = fastpg_tile_view(&view[0], self.r.tiles + tile)
-        self.r.begins[entry] = <uint32_t>tile
-        self.r.counts[entry] = <uint16_t>count
-        self.r.ages[entry] = age
+        self.r.tile_offsets[slot] = <uint32_t>tile
+        self.r.tile_counts[slot] = <uint16_t>count
+        self.r.episode_steps[slot] = age
         return tile + count
 
 
@@ -208,8 +208,8 @@ cdef class Network:
         """Rows of the first layer: planes of pixels, then (recalled, actions)."""
         return self.n.cells
 
-    cdef int64_t carry(self):
-        """Entries before its own that a choice may look back at."""
+    cdef int64_t lookback(self):
+        """Slots before its own that a choice may look back at."""
         return max(self.n.lags[self.n.views - 1], self.n.recalled)
 
     @property
@@ -225,19 +225,19 @@ cdef class Network:
             self.n.version = 2
 
     def choose(
-        self, Record record not None, int64_t entry, seed, stream, step, bint greedy=False,
+        self, RolloutBuffer buffer not None, int64_t slot, seed, stream, step, bint greedy=False,
     ):
-        """Choose an entry's action, write it into the record with its chance and value."""
-        record.within(entry, self.carry())
+        """Choose an slot's action, write it into the buffer with its chance and value."""
+        buffer.within(slot, self.lookback())
         fastpg_forget_latest(&self.n, self.latest)
-        return fastpg_choose(&self.n, &record.r, entry, seed, stream, step, greedy, self.latest)
+        return fastpg_choose(&self.n, &buffer.r, slot, seed, stream, step, greedy, self.latest)
 
-    def evaluate(self, Record record not None, int64_t entry):
-        """An entry's action probabilities (actions,) float32, and its value or None."""
+    def evaluate(self, RolloutBuffer buffer not None, int64_t slot):
+        """An slot's action probabilities (actions,) float32, and its value or None."""
         cdef float[19] heads
-        record.within(entry, self.carry())
+        buffer.within(slot, self.lookback())
         fastpg_forget_latest(&self.n, self.latest)
-        fastpg_evaluate(&self.n, &record.r, entry, self.latest, heads)
+        fastpg_evaluate(&self.n, &buffer.r, slot, self.latest, heads)
         fastpg_probabilities(heads, self.n.outputs)
         probabilities = [heads[k] for k in range(self.n.outputs)]
         if self.n.outputs == 1:
@@ -249,19 +249,19 @@ cdef class Network:
         free(self.latest)
 
 
-def check_twins(twins, rows, heads):
-    """Refuse twins that lie in no layer, or in the other, or are not each other's."""
-    of_rows, of_heads = twins[:rows], twins[rows:]
+def check_twins(mirror_rows, rows, heads):
+    """Refuse mirror_rows that lie in no layer, or in the other, or are not each other's."""
+    of_rows, of_heads = mirror_rows[:rows], mirror_rows[rows:]
     of_heads = np.where(of_heads < 0, ~of_heads, of_heads)
     if (
-        twins.shape != (rows + heads,)
+        mirror_rows.shape != (rows + heads,)
         or ((of_rows < 0) | (of_rows >= rows)).any()
         or ((of_heads < rows) | (of_heads >= rows + heads)).any()
         or (of_rows[of_rows] != np.arange(rows)).any()
         or (of_heads[of_heads - rows] != np.arange(rows, rows + heads)).any()
     ):
         raise ValueError(
-            f"twins: expected those of {rows} rows, then of {heads} heads, got {twins}")
+            f"mirror_rows: expected those of {rows} rows, then of {heads} heads, got {mirror_rows}")
 
 
 cdef int64_t pieces_of(int64_t count, int64_t size):
@@ -280,12 +280,12 @@ cdef class Learner:
     cdef readonly object gradient2  # as the weights
     cdef object touched    # (places,): numbers of the rows in this round, then of the sums
     cdef object gradients  # (blocks, places, units): theirs, in that order
-    cdef object arrays, spans, lists
+    cdef object arrays, episode_slices, lists
     cdef int64_t most
 
     def __cinit__(
         self, Network network not None, Pool pool not None, int64_t most_samples,
-        const int32_t[::1] twins=None,
+        const int32_t[::1] mirror_rows=None,
     ):
         cdef int64_t blocks = network.n.blocks, rows = network.n.rows, places = network.n.places
         cdef int64_t heads = network.n.heads
@@ -293,9 +293,9 @@ cdef class Learner:
         if most_samples < 1:
             raise ValueError(f"most_samples: expected at least 1, got {most_samples}")
         self.network, self.pool, self.most = network, pool, most_samples
-        if twins is not None:
-            check_twins(np.asarray(twins), rows, heads)
-            self.l.twins = &twins[0]
+        if mirror_rows is not None:
+            check_twins(np.asarray(mirror_rows), rows, heads)
+            self.l.mirror_rows = &mirror_rows[0]
         self.gradients = zeros((blocks, places, FASTPG_UNITS), np.float32)
         self.gradient2 = zeros((blocks, heads, FASTPG_UNITS), np.float32)
         self.mean1 = zeros((blocks, rows, FASTPG_UNITS), np.float32)
@@ -310,8 +310,8 @@ cdef class Learner:
         parts = zeros((blocks, most_samples, heads), np.float32)
         gradients = zeros((most_samples, heads), np.float32)
         loss_sums = zeros((pieces, sizeof(fastpg_ppo_sums_t)), np.uint8)
-        self.arrays = twins, marks, slots, norms, hidden, parts, gradients, loss_sums
-        self.spans, self.lists = zeros((1, sizeof(fastpg_span_t)), np.uint8), zeros(1, np.int32)
+        self.arrays = mirror_rows, marks, slots, norms, hidden, parts, gradients, loss_sums
+        self.episode_slices, self.lists = zeros((1, sizeof(fastpg_span_t)), np.uint8), zeros(1, np.int32)
         self.l.net = &network.n
         cdef float[:, :, ::1] g1 = self.gradients, g2 = self.gradient2
         cdef float[:, :, ::1] m1 = self.mean1, m2 = self.mean2, s1 = self.square1, s2 = self.square2
@@ -351,12 +351,12 @@ cdef class Learner:
         self.l.updates = updates
 
     def gradient(
-        self, Record record not None, const int32_t[::1] samples, const float[::1] advantages,
+        self, RolloutBuffer buffer not None, const int32_t[::1] samples, const float[::1] advantages,
         const float[::1] returns, double clip, double entropy, double value, float scale,
     ):
-        """Add up the gradients of entries' objectives; see fastpg_batch_t.
+        """Add up the gradients of slots' objectives; see fastpg_batch_t.
 
-        ``samples (B,)`` entries; ``advantages``, ``returns`` of all entries of the record.
+        ``samples (B,)`` slots; ``advantages``, ``returns`` of all slots of the buffer.
 
         Returns:
             Sums over the samples: (entropy, divergence from the policy that played, how many ratios
@@ -364,27 +364,27 @@ cdef class Learner:
         """
         cdef int64_t begin = 0, left = samples.shape[0], pieces, k
         cdef double[4] sums
-        cdef fastpg_span_t *spans
-        if advantages.shape[0] < record.entries or returns.shape[0] < record.entries:
+        cdef fastpg_span_t *episode_slices
+        if advantages.shape[0] < buffer.slots or returns.shape[0] < buffer.slots:
             raise ValueError(
-                f"advantages, returns: expected {record.entries}, one an entry, "
+                f"advantages, returns: expected {buffer.slots}, one an slot, "
                 f"got {advantages.shape[0]}, {returns.shape[0]}")
         for k in range(left):
-            record.within(samples[k], self.network.carry())
-            if record.r.actions[samples[k]] >= self.network.n.actions:
+            buffer.within(samples[k], self.network.lookback())
+            if buffer.r.actions[samples[k]] >= self.network.n.actions:
                 raise ValueError(
-                    f"entry {samples[k]}: expected an action below {self.network.n.actions}, "
-                    f"got {record.r.actions[samples[k]]}")
+                    f"slot {samples[k]}: expected an action below {self.network.n.actions}, "
+                    f"got {buffer.r.actions[samples[k]]}")
         memset(sums, 0, sizeof(sums))
-        self.b.record, self.b.samples, self.b.count = &record.r, &samples[0], left
+        self.b.buffer, self.b.samples, self.b.count = &buffer.r, &samples[0], left
         self.plan()
-        spans = self.b.spans
+        episode_slices = self.b.episode_slices
         self.pool.run(fastpg_prepare_task, &self.b, self.network.n.blocks)
         self.b.advantages, self.b.returns = &advantages[0], &returns[0]
         self.b.loss, self.b.scale = fastpg_ppo_t(clip, entropy, value), scale
         while left > 0:
             self.b.samples, self.b.count = &samples[begin], min(left, self.most)
-            self.b.spans = spans + begin
+            self.b.episode_slices = episode_slices + begin
             self.list_samples()
             pieces = pieces_of(self.b.count, FASTPG_LOSS_SAMPLES)
             self.pool.run(fastpg_forward_task, &self.b, self.network.n.blocks)
@@ -402,11 +402,11 @@ cdef class Learner:
 
     cdef int plan(self) except -1:
         """Mark and list what a minibatch touches; its gradient is not there yet."""
-        cdef uint8_t[:, ::1] spans
-        if len(self.spans) < self.b.count:
-            self.spans = zeros((self.b.count, sizeof(fastpg_span_t)), np.uint8)
-        spans = self.spans
-        self.b.spans = <fastpg_span_t *>&spans[0, 0]
+        cdef uint8_t[:, ::1] episode_slices
+        if len(self.episode_slices) < self.b.count:
+            self.episode_slices = zeros((self.b.count, sizeof(fastpg_span_t)), np.uint8)
+        episode_slices = self.episode_slices
+        self.b.episode_slices = <fastpg_span_t *>&episode_slices[0, 0]
         memset(self.l.marks, 0, self.network.n.places)
         self.pool.run(fastpg_mark_task, &self.b, pieces_of(self.b.count, FASTPG_LIST_SAMPLES))
         fastpg_plan(&self.l)

@@ -64,15 +64,15 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
     const fastpg_network_t *n = b->learner->net;
     const float *rows = n->w1 + block * n->places * FASTPG_UNITS;
     if (n->difference) { /* of frames that are mostly the sample before's */
-        fastpg_latest_t latest = {.entry = -1};
+        fastpg_latest_t latest = {.slot = -1};
         for (int64_t s = 0; s < b->count; s++) {
-            const fastpg_units_t hidden = fastpg_hidden(n, b->record, block, b->samples[s], 1, &latest);
+            const fastpg_units_t hidden = fastpg_hidden(n, b->buffer, block, b->samples[s], 1, &latest);
             fastpg_keep_hidden(b, block, s, &hidden);
         }
         return;
     }
     for (int64_t s = 0; s < b->count; s++) {
-        const fastpg_span_t *span = b->spans + s;
+        const fastpg_span_t *span = b->episode_slices + s;
         const int32_t *places = b->lists + span->begin + span->slots;
         if (s + 1 < b->count) fastpg_fetch_rows(rows, b->lists + span[1].begin + span[1].slots, span[1].places);
         const fastpg_units_t hidden = fastpg_sum_places(rows, places, span->places);
@@ -82,7 +82,7 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
 
 static void fastpg_loss_piece(const fastpg_batch_t *b, int64_t piece) {
     const fastpg_network_t *n = b->learner->net;
-    const fastpg_record_t *r = b->record;
+    const fastpg_record_t *r = b->buffer;
     fastpg_ppo_sums_t sums = {0};
     FASTPG_FOR_PIECE(s, piece, FASTPG_LOSS_SAMPLES, b->count) {
         float heads[FASTPG_MOST_HEADS] = {0}, d_heads[FASTPG_MOST_HEADS];
@@ -91,7 +91,7 @@ static void fastpg_loss_piece(const fastpg_batch_t *b, int64_t piece) {
         const int64_t i = b->samples[s];
         const float value = n->heads > n->outputs ? heads[n->outputs] : b->returns[i];
         fastpg_probabilities(heads, n->outputs);
-        fastpg_ppo_sample(heads, value, r->actions[i], r->chances[i], b->advantages[i], b->returns[i], b->loss,
+        fastpg_ppo_sample(heads, value, r->actions[i], r->action_probs[i], b->advantages[i], b->returns[i], b->loss,
                           n->outputs, d_heads, d_heads + n->outputs, &sums);
         for (int64_t o = 0; o < n->heads; o++) b->gradients[s * n->heads + o] = b->scale * d_heads[o];
     }
@@ -111,8 +111,8 @@ FASTPG_INLINE void fastpg_scatter_frame(
     fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t plane, int64_t frame,
     const fastpg_units_t *what)
 {
-    const uint16_t *tiles = r->tiles + r->begins[frame];
-    for (int64_t k = 0; k < r->counts[frame]; k++)
+    const uint16_t *tiles = r->tiles + r->tile_offsets[frame];
+    for (int64_t k = 0; k < r->tile_counts[frame]; k++)
         fastpg_add_to_gradient(l, block, l->slots[fastpg_place(l->net, plane, tiles[k])], what);
 }
 
@@ -122,14 +122,14 @@ FASTPG_INLINE void fastpg_scatter_difference(
     fastpg_latest_t *waiting)
 {
     const int64_t before = fastpg_seen(l->net, r, i, 1);
-    if (waiting->entry != before) {
-        if (waiting->entry >= 0) fastpg_scatter_frame(l, r, block, 0, waiting->entry, &waiting->sums);
+    if (waiting->slot != before) {
+        if (waiting->slot >= 0) fastpg_scatter_frame(l, r, block, 0, waiting->slot, &waiting->sums);
         memset(&waiting->sums, 0, sizeof(waiting->sums));
     }
     for (int k = 0; k < FASTPG_PIECES; k++) waiting->sums.piece[k] -= what->piece[k];
     fastpg_scatter_frame(l, r, block, 0, before, &waiting->sums);
     waiting->sums = *what;
-    waiting->entry = i;
+    waiting->slot = i;
     for (int64_t k = 0; k < l->net->recalled; k++) {
         const int64_t place = fastpg_recalled_place(l->net, r, i, k);
         if (place >= 0) fastpg_add_to_gradient(l, block, l->slots[place], what);
@@ -181,17 +181,17 @@ FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t
     const fastpg_network_t *n = l->net;
     fastpg_heads_block(b, block);
     if (n->difference) {
-        fastpg_latest_t waiting = {.entry = -1};
+        fastpg_latest_t waiting = {.slot = -1};
         for (int64_t s = 0; s < b->count; s++) {
             const fastpg_units_t back = fastpg_back(b, block, s);
-            fastpg_scatter_difference(l, b->record, block, b->samples[s], &back, &waiting);
+            fastpg_scatter_difference(l, b->buffer, block, b->samples[s], &back, &waiting);
         }
-        if (waiting.entry >= 0) fastpg_scatter_frame(l, b->record, block, 0, waiting.entry, &waiting.sums);
+        if (waiting.slot >= 0) fastpg_scatter_frame(l, b->buffer, block, 0, waiting.slot, &waiting.sums);
         return;
     }
     const float *rows = fastpg_gradient_row(l, block, 0);
     for (int64_t s = 0; s < b->count; s++) {
-        const fastpg_span_t *span = b->spans + s;
+        const fastpg_span_t *span = b->episode_slices + s;
         const int32_t *slots = b->lists + span->begin;
         if (s + 1 < b->count) fastpg_fetch_rows(rows, b->lists + span[1].begin, span[1].slots);
         const fastpg_units_t back = fastpg_back(b, block, s);
@@ -206,7 +206,7 @@ FASTPG_INLINE fastpg_units_t fastpg_gradient_of(const fastpg_learner_t *l, int64
     return gradient;
 }
 
-/* Add the gradients of two rows that are each other's twins: both then have that of the weights that they share. */
+/* Add the gradients of two rows that are each other's mirror_rows: both then have that of the weights that they share. */
 FASTPG_INLINE void fastpg_join_rows(float *row, float *twin, float sign) {
     for (int k = 0; k < FASTPG_UNITS; k += 2) {
         const float even = row[k] + sign * twin[k + 1], odd = row[k + 1] + sign * twin[k];
@@ -223,7 +223,7 @@ FASTPG_INLINE double fastpg_join_block(fastpg_learner_t *l, int64_t block) {
     float *g2 = l->g2 + block * n->heads * FASTPG_UNITS;
     double squares = 0;
     for (int64_t k = 0; k < l->row_count; k++) {
-        const int64_t row = l->rows[k], twin = l->twins[row];
+        const int64_t row = l->rows[k], twin = l->mirror_rows[row];
         if (row <= twin)
             fastpg_join_rows(fastpg_gradient_row(l, block, k), fastpg_gradient_row(l, block, l->slots[twin]), 1);
     }
@@ -232,7 +232,7 @@ FASTPG_INLINE double fastpg_join_block(fastpg_learner_t *l, int64_t block) {
         squares += fastpg_head(&what, (const float *)&what);
     }
     for (int64_t o = 0; o < n->heads; o++) {
-        const int64_t given = l->twins[n->rows + o], twin = (given < 0 ? ~given : given) - n->rows;
+        const int64_t given = l->mirror_rows[n->rows + o], twin = (given < 0 ? ~given : given) - n->rows;
         if (o <= twin) fastpg_join_rows(g2 + o * FASTPG_UNITS, g2 + twin * FASTPG_UNITS, given < 0 ? -1 : 1);
     }
     return squares;
@@ -258,12 +258,12 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
         }
         norm += fastpg_head(&what, (const float *)&what);
     }
-    if (l->twins) norm = fastpg_join_block(l, block);
+    if (l->mirror_rows) norm = fastpg_join_block(l, block);
     for (int64_t o = 0; o < n->heads; o++) {
         const float *row = l->g2 + (block * n->heads + o) * FASTPG_UNITS;
         for (int k = 0; k < FASTPG_UNITS; k++) norm += (double)row[k] * row[k];
     }
-    l->norms[block] = l->twins ? norm / 2 : norm; /* of a pair of units one's weights are learned */
+    l->norms[block] = l->mirror_rows ? norm / 2 : norm; /* of a pair of units one's weights are learned */
 }
 
 /* ---- steps uphill --------------------------------------------------------------------------- */

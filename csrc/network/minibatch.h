@@ -2,8 +2,8 @@
  *
  * Samples mark what they stand for, shared out on threads; the marks become lists, with a slot in the gradient for each
  * that is on them; then each sample is told where its own lie. So the passes over the samples, which go through them
- * for each block of hidden units, neither look into the record again nor ask who was first at a place. (But for
- * differences: their samples are worked on by the frames that they share, as the record has them.) */
+ * for each block of hidden units, neither look into the buffer again nor ask who was first at a place. (But for
+ * differences: their samples are worked on by the frames that they share, as the buffer has them.) */
 #ifndef FASTPG_MINIBATCH_H
 #define FASTPG_MINIBATCH_H
 
@@ -19,8 +19,8 @@
 
 typedef struct {
     fastpg_network_t *net;
-    const int32_t *twins;   /* (rows + heads,), or NULL; else units are pairs: weight (r, h) is weight (twins[r], h ^ 1), of
-                             * the other sign where ~twins[r] stands there; heads lie behind the rows */
+    const int32_t *mirror_rows;   /* (rows + heads,), or NULL; else units are pairs: weight (r, h) is weight (mirror_rows[r], h ^ 1), of
+                             * the other sign where ~mirror_rows[r] stands there; heads lie behind the rows */
     float *g1, *g2;         /* (blocks, places, FASTPG_UNITS): of the listed rows, then sums; as net->w2 */
     uint8_t *marks;         /* (places + 8,), looked through in words: whether this minibatch lights it */
     int32_t *rows, *sums;   /* the rows and the sums that are marked, in their order */
@@ -43,16 +43,16 @@ typedef struct {
 /* A minibatch under way. */
 typedef struct {
     fastpg_learner_t *learner;
-    const fastpg_record_t *record;
-    const int32_t *samples; /* entries */
+    const fastpg_record_t *buffer;
+    const int32_t *samples; /* slots */
     int64_t count;
-    const float *advantages, *returns; /* of all entries */
+    const float *advantages, *returns; /* of all slots */
     fastpg_ppo_t loss; /* maximised: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2 */
     float scale;       /* of all gradients */
     float *hidden;    /* (blocks, count, FASTPG_UNITS) */
     float *parts;     /* (blocks, count, heads) */
     float *gradients; /* (count, heads): of the heads */
-    fastpg_span_t *spans; /* (count,) */
+    fastpg_span_t *episode_slices; /* (count,) */
     int32_t *lists;   /* none of differences */
     fastpg_ppo_sums_t *loss_sums; /* a piece of work each */
     float learning_rate, decay, beta1, beta2, epsilon, factor; /* factor: of the gradients */
@@ -72,9 +72,9 @@ FASTPG_INLINE int64_t fastpg_mark_sample(const fastpg_learner_t *l, const fastpg
     int64_t count = 0;
     for (int64_t view = 0; view < n->views; view++) {
         const int64_t frame = fastpg_seen(n, r, i, view), plane = n->difference ? 0 : view;
-        const uint16_t *tiles = r->tiles + r->begins[frame];
-        for (int64_t k = 0; k < r->counts[frame]; k++) fastpg_mark(l, fastpg_place(n, plane, tiles[k]));
-        count += r->counts[frame];
+        const uint16_t *tiles = r->tiles + r->tile_offsets[frame];
+        for (int64_t k = 0; k < r->tile_counts[frame]; k++) fastpg_mark(l, fastpg_place(n, plane, tiles[k]));
+        count += r->tile_counts[frame];
     }
     for (int64_t k = 0; k < n->recalled; k++) {
         const int64_t place = fastpg_recalled_place(n, r, i, k);
@@ -87,7 +87,7 @@ FASTPG_INLINE int64_t fastpg_mark_sample(const fastpg_learner_t *l, const fastpg
 
 static void fastpg_mark_piece(const fastpg_batch_t *b, int64_t piece) {
     FASTPG_FOR_PIECE(s, piece, FASTPG_LIST_SAMPLES, b->count)
-        b->spans[s].slots = (int32_t)fastpg_mark_sample(b->learner, b->record, b->samples[s]);
+        b->episode_slices[s].slots = (int32_t)fastpg_mark_sample(b->learner, b->buffer, b->samples[s]);
 }
 
 /* ---- lists ---------------------------------------------------------------------------------- */
@@ -116,10 +116,10 @@ static void fastpg_plan(fastpg_learner_t *l) {
         for (int x = p.x; x < p.x + p.width; x++)
             memset(l->marks + fastpg_pixel_row(p.plane, x, p.y), 1, (size_t)p.height);
     }
-    if (l->twins)
+    if (l->mirror_rows)
         for (int64_t row = fastpg_next_mark(l->marks, 0, n->cells); row < n->cells;
              row = fastpg_next_mark(l->marks, row + 1, n->cells))
-            l->marks[l->twins[row]] = 1;
+            l->marks[l->mirror_rows[row]] = 1;
     for (int64_t row = fastpg_next_mark(l->marks, 0, n->rows); row < n->rows; /* cells lie behind all pixels */
          row = fastpg_next_mark(l->marks, row + 1, n->rows)) {
         l->slots[row] = (int32_t)l->row_count;
@@ -130,13 +130,13 @@ static void fastpg_plan(fastpg_learner_t *l) {
     for (int64_t k = 0; k < l->sum_count; k++) l->slots[l->sums[k]] = (int32_t)(l->row_count + k);
 }
 
-/* Lay out the spans of samples that have been marked; returns how long they are together. */
+/* Lay out the episode_slices of samples that have been marked; returns how long they are together. */
 static int64_t fastpg_lay_spans(const fastpg_batch_t *b) {
     const int64_t most = b->learner->net->cell ? 3 : 2; /* a slot, a place, a cell */
     int64_t end = 0;
     for (int64_t s = 0; s < b->count; s++) {
-        b->spans[s].begin = end;
-        end += most * b->spans[s].slots;
+        b->episode_slices[s].begin = end;
+        end += most * b->episode_slices[s].slots;
     }
     return end;
 }
@@ -145,14 +145,14 @@ static int64_t fastpg_lay_spans(const fastpg_batch_t *b) {
 FASTPG_INLINE void fastpg_list_sample(const fastpg_batch_t *b, int64_t s) {
     const fastpg_learner_t *l = b->learner;
     const fastpg_network_t *n = l->net;
-    const fastpg_record_t *r = b->record;
+    const fastpg_record_t *r = b->buffer;
     const int64_t i = b->samples[s];
-    int32_t *slot = b->lists + b->spans[s].begin, *places = slot + b->spans[s].slots;
+    int32_t *slot = b->lists + b->episode_slices[s].begin, *places = slot + b->episode_slices[s].slots;
     int64_t count = 0;
     for (int64_t view = 0; view < n->views; view++) {
         const int64_t frame = fastpg_seen(n, r, i, view);
-        const uint16_t *tiles = r->tiles + r->begins[frame];
-        for (int64_t k = 0; k < r->counts[frame]; k++) {
+        const uint16_t *tiles = r->tiles + r->tile_offsets[frame];
+        for (int64_t k = 0; k < r->tile_counts[frame]; k++) {
             const int64_t place = fastpg_place(n, view, tiles[k]);
             *slot++ = l->slots[place];
             places[count++] = (int32_t)place;
@@ -168,7 +168,7 @@ FASTPG_INLINE void fastpg_list_sample(const fastpg_batch_t *b, int64_t s) {
         *slot++ = l->slots[place];
         places[count++] = (int32_t)place;
     }
-    b->spans[s].places = (int32_t)count;
+    b->episode_slices[s].places = (int32_t)count;
 }
 
 static void fastpg_list_piece(const fastpg_batch_t *b, int64_t piece) {

@@ -31,24 +31,24 @@ typedef struct {
     fastpg_piece_t piece[FASTPG_PIECES];
 } fastpg_units_t;
 
-/* What was played: an entry a step of each game, one row of entries after the other, and room before and behind for
+/* What was played: an slot a step of each game, one row of slots after the other, and room before and behind for
  * what the first and the last step look at. Entry i shows the frame before action i. */
 typedef struct {
     uint16_t *tiles;    /* of all frames */
-    uint32_t *begins;   /* of each entry's tiles */
-    uint16_t *counts;   /* of them */
-    uint8_t *ages;      /* frames of the episode before this one, at most 255 */
+    uint32_t *tile_offsets;   /* of each slot's tiles */
+    uint16_t *tile_counts;   /* of them */
+    uint8_t *episode_steps;      /* frames of the episode before this one, at most 255 */
     uint8_t *actions;
-    uint8_t *ends;      /* 1: the episode is over after the action */
+    uint8_t *dones;      /* 1: the episode is over after the action */
     float *rewards;     /* of the action */
-    float *chances;     /* the action's probability */
+    float *action_probs;     /* the action's probability */
     float *values;      /* of the frame, if there is a value head */
 } fastpg_record_t;
 
 typedef struct {
     int64_t blocks;
     int64_t views;      /* that it sees */
-    int64_t lags[FASTPG_MOST_VIEWS]; /* steps before the entry's that each is of; the first is 0 */
+    int64_t lags[FASTPG_MOST_VIEWS]; /* steps before the slot's that each is of; the first is 0 */
     int difference;     /* of two views: one plane of weights, the earlier view subtracted */
     int64_t recalled;   /* earlier actions that it sees */
     int64_t actions;    /* there are */
@@ -189,13 +189,13 @@ FASTPG_INLINE int64_t fastpg_shared_place(const fastpg_network_t *n, int64_t pla
 
 /* The place of the earlier action number k (0 the latest), or -1 at the episode's begin. */
 FASTPG_INLINE int64_t fastpg_recalled_place(const fastpg_network_t *n, const fastpg_record_t *r, int64_t i, int64_t k) {
-    if (k >= r->ages[i]) return -1;
+    if (k >= r->episode_steps[i]) return -1;
     return n->past + k * n->actions + r->actions[i - 1 - k];
 }
 
-/* The entry whose frame entry i sees as view k: an episode's first frame has itself before it. */
+/* The slot whose frame slot i sees as view k: an episode's first frame has itself before it. */
 FASTPG_INLINE int64_t fastpg_seen(const fastpg_network_t *n, const fastpg_record_t *r, int64_t i, int64_t k) {
-    return i - (n->lags[k] < r->ages[i] ? n->lags[k] : r->ages[i]);
+    return i - (n->lags[k] < r->episode_steps[i] ? n->lags[k] : r->episode_steps[i]);
 }
 
 /* ---- forward -------------------------------------------------------------------------------- */
@@ -207,8 +207,8 @@ FASTPG_INLINE void fastpg_add_frame(
 {
     const float *rows = n->w1 + block * n->places * FASTPG_UNITS;
     float scratch[FASTPG_UNITS];
-    const uint16_t *tiles = r->tiles + r->begins[frame];
-    for (int64_t k = 0; k < r->counts[frame]; k++) {
+    const uint16_t *tiles = r->tiles + r->tile_offsets[frame];
+    for (int64_t k = 0; k < r->tile_counts[frame]; k++) {
         const int64_t place = fastpg_place(n, plane, tiles[k]);
         fastpg_add_row(sums, made ? rows + place * FASTPG_UNITS : fastpg_row(n, block, place, scratch));
         if (n->cell) fastpg_add_row(sums, rows + fastpg_shared_place(n, plane, tiles[k]) * FASTPG_UNITS);
@@ -230,10 +230,10 @@ FASTPG_INLINE void fastpg_rectify(fastpg_units_t *units) {
 /* A frame's sum in one block, kept since the next step's difference subtracts it. */
 typedef struct {
     fastpg_units_t sums;
-    int64_t entry; /* whose; -1: none */
+    int64_t slot; /* whose; -1: none */
 } fastpg_latest_t;
 
-/* The hidden units of a block at entry i; `made` as of fastpg_add_frame. `latest` is read and written by differences
+/* The hidden units of a block at slot i; `made` as of fastpg_add_frame. `latest` is read and written by differences
  * only. */
 FASTPG_INLINE fastpg_units_t fastpg_hidden(
     const fastpg_network_t *n, const fastpg_record_t *r, int64_t block, int64_t i, int made, fastpg_latest_t *latest)
@@ -242,10 +242,10 @@ FASTPG_INLINE fastpg_units_t fastpg_hidden(
     fastpg_add_frame(n, r, block, 0, i, made, &sums);
     if (n->difference) {
         const int64_t before = fastpg_seen(n, r, i, 1);
-        if (latest->entry == before) earlier = latest->sums;
+        if (latest->slot == before) earlier = latest->sums;
         else fastpg_add_frame(n, r, block, 0, before, made, &earlier);
         latest->sums = sums;
-        latest->entry = i;
+        latest->slot = i;
         for (int k = 0; k < FASTPG_PIECES; k++) sums.piece[k] -= earlier.piece[k];
     } else {
         for (int64_t k = 1; k < n->views; k++) fastpg_add_frame(n, r, block, k, fastpg_seen(n, r, i, k), made, &sums);
@@ -288,9 +288,9 @@ FASTPG_CLONES static void fastpg_evaluate(
     }
 }
 
-/* To be called before entries of another record, or with other weights, are evaluated. */
+/* To be called before slots of another buffer, or with other weights, are evaluated. */
 static void fastpg_forget_latest(const fastpg_network_t *n, fastpg_latest_t *latest) {
-    for (int64_t block = 0; block < n->blocks; block++) latest[block].entry = -1;
+    for (int64_t block = 0; block < n->blocks; block++) latest[block].slot = -1;
 }
 
 #endif

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: cdivision=True, embedsignature=False
-"""Extension module fastpg.rollouts._rollouts: many games that a network on tiles plays into a record.
+"""Extension module fastpg.rollouts._rollouts: many games that a network on tiles plays into a buffer.
 
-``Rollout`` plays them on the threads of a ``Pool``; entries are a record's, see
+``Rollout`` plays them on the threads of a ``Pool``; slots are a buffer's, see
 csrc/network/tile_network.h. Arguments that would lead out of memory are refused here, everything else in
 fastpg/rollouts/native.py.
 """
@@ -22,27 +22,29 @@ from fastpg.network.c_network cimport (
     fastpg_forget_latest, fastpg_game_t, fastpg_latest_t, fastpg_rollout_t, fastpg_rollout_task,
     fastpg_value_task,
 )
-from fastpg.network._network cimport Network, Pool, Record, latest_of
+from fastpg.network._network cimport Network, Pool, RolloutBuffer, latest_of
 
 import numpy as np
 
 from fastpg.emulator._emulator import LAYOUT_VERSION
 from fastpg.network._network import zeros
 
-ENTRY_ARRAYS = "begins counts ages actions ends rewards chances values".split()
+SLOT_ARRAYS = (
+    "tile_offsets tile_counts episode_steps actions dones rewards action_probs values".split()
+)
 
 
 cdef class Rollout:
-    """Games that a network plays into a record."""
+    """Games that a network plays into a buffer."""
 
     cdef fastpg_rollout_t o
     cdef Cartridge cartridge
     cdef Network network
     cdef Pool pool
-    cdef readonly Record record
+    cdef readonly RolloutBuffer buffer
     cdef fastpg_latest_t *latest
     cdef object red, pixels
-    cdef int64_t carry
+    cdef int64_t lookback
 
     def __cinit__(
         self, Cartridge cartridge not None, Network network not None, Pool pool not None,
@@ -80,7 +82,7 @@ cdef class Rollout:
         self.pixels = zeros((pool.threads, A2600_SCREEN_BYTES), np.uint8)
         cdef uint8_t[:, ::1] pixels = self.pixels
         self.o.pixels = &pixels[0, 0]
-        self.carry = network.carry()
+        self.lookback = network.lookback()
         atomic_flag_clear(&self.o.choosing)
 
     def __dealloc__(self):
@@ -144,53 +146,53 @@ cdef class Rollout:
 
     cdef int64_t room(self) except -1:
         """Tiles of a game's row."""
-        if self.record is None:
+        if self.buffer is None:
             raise RuntimeError("expected write_to() before")
-        return self.record.room // self.o.games
+        return self.buffer.room // self.o.games
 
-    def write_to(self, Record record not None):
+    def write_to(self, RolloutBuffer buffer not None):
         """Where everything is written: a row of equal length a game, empty."""
-        cdef int64_t k, entries, room
-        entries, room = record.entries // self.o.games, record.room // self.o.games
-        if entries < self.carry + 2 or room < 2 * FASTPG_TILE_PIXELS:
+        cdef int64_t k, slots, room
+        slots, room = buffer.slots // self.o.games, buffer.room // self.o.games
+        if slots < self.lookback + 2 or room < 2 * FASTPG_TILE_PIXELS:
             raise ValueError(
-                f"record: expected room for a step of {self.o.games} games, "
-                f"got {record.entries} entries, {record.room} tiles")
-        self.record = record
-        self.o.record = &record.r
+                f"buffer: expected room for a step of {self.o.games} games, "
+                f"got {buffer.slots} slots, {buffer.room} tiles")
+        self.buffer = buffer
+        self.o.buffer = &buffer.r
         for k in range(self.o.games):
             g = &self.o.game[k]
-            g.begin, g.end = k * entries, (k + 1) * entries
+            g.begin, g.end = k * slots, (k + 1) * slots
             g.tile, g.tiles_end = k * room, (k + 1) * room
-            g.entry = g.begin
+            g.slot = g.begin
 
-    def move_to(self, Record record not None):
-        """Go on in another record with longer rows, which takes over what is in this one."""
-        cdef int64_t k, entries = record.entries // self.o.games, room = record.room // self.o.games
+    def move_to(self, RolloutBuffer buffer not None):
+        """Go on in another buffer with longer rows, which takes over what is in this one."""
+        cdef int64_t k, slots = buffer.slots // self.o.games, room = buffer.room // self.o.games
         cdef int64_t old_room = self.room()
-        old, old_entries = self.record, self.record.entries // self.o.games
-        if entries < old_entries or room < old_room:
+        old, old_entries = self.buffer, self.buffer.slots // self.o.games
+        if slots < old_entries or room < old_room:
             raise ValueError(
-                f"record: expected rows of at least {old_entries} entries, {old_room} tiles, as "
-                f"before, got {entries}, {room}")
+                f"buffer: expected rows of at least {old_entries} slots, {old_room} tiles, as "
+                f"before, got {slots}, {room}")
         for k in range(self.o.games):
             g = &self.o.game[k]
-            used, tiles = g.entry + 1 - g.begin, g.tile - k * old_room
-            for name in ENTRY_ARRAYS:
-                getattr(record, name)[k * entries:k * entries + used] = (
+            used, tiles = g.slot + 1 - g.begin, g.tile - k * old_room
+            for name in SLOT_ARRAYS:
+                getattr(buffer, name)[k * slots:k * slots + used] = (
                     getattr(old, name)[g.begin:g.begin + used])
-            record.begins[k * entries:k * entries + used] += np.uint32(k * (room - old_room))
-            record.tiles[k * room:k * room + tiles] = old.tiles[k * old_room:k * old_room + tiles]
-            g.entry += k * entries - g.begin
-            g.begin, g.end = k * entries, (k + 1) * entries
+            buffer.tile_offsets[k * slots:k * slots + used] += np.uint32(k * (room - old_room))
+            buffer.tiles[k * room:k * room + tiles] = old.tiles[k * old_room:k * old_room + tiles]
+            g.slot += k * slots - g.begin
+            g.begin, g.end = k * slots, (k + 1) * slots
             g.tile, g.tiles_end = k * room + tiles, (k + 1) * room
-        self.record = record
-        self.o.record = &record.r
+        self.buffer = buffer
+        self.o.buffer = &buffer.r
 
     def rows(self):
-        """Of each game: (first entry, entry to act upon, end of the row), (games, 3) int64."""
+        """Of each game: (first slot, slot to act upon, end of the row), (games, 3) int64."""
         return np.array([
-            (self.o.game[k].begin, self.o.game[k].entry, self.o.game[k].end)
+            (self.o.game[k].begin, self.o.game[k].slot, self.o.game[k].end)
             for k in range(self.o.games)], np.int64)
 
     def plan(self, int64_t game, uint64_t first, int64_t episodes, int64_t stride):
@@ -199,53 +201,53 @@ cdef class Rollout:
         g = self.at(game)
         g.stream, g.episodes, g.stride = first, episodes, stride
         g.between = True
-        g.entry, g.tile = g.begin, game * room
+        g.slot, g.tile = g.begin, game * room
 
     def unfinished(self):
         """Games whose rows were too short for their episodes."""
         return [k for k in range(self.o.games) if self.o.game[k].episodes > 0]
 
-    def carry_over(self):
+    def shift_lookback(self):
         """Empty all rows, but for what the next steps look back at."""
         cdef int64_t k, room = self.room()
         for k in range(self.o.games):
             g = &self.o.game[k]
             if g.between:
-                g.entry, g.tile = g.begin + self.carry, k * room
-            elif g.entry < g.begin + self.carry:
-                raise RuntimeError(f"game {k}: expected carry_over() before its first steps")
+                g.slot, g.tile = g.begin + self.lookback, k * room
+            elif g.slot < g.begin + self.lookback:
+                raise RuntimeError(f"game {k}: expected shift_lookback() before its first steps")
             else:
-                fastpg_carry(g, &self.record.r, self.carry, k * room)
+                fastpg_carry(g, &self.buffer.r, self.lookback, k * room)
 
-    def set_tail(self, int64_t game, tiles, counts, ages, actions):
-        """Fill the begin of a game's row with the entries that its next steps look back at."""
+    def set_lookback_frames(self, int64_t game, tiles, counts, ages, actions):
+        """Fill the begin of a game's row with the slots that its next steps look back at."""
         cdef int64_t k, tile, room = self.room()
         g = self.at(game)
-        if len(counts) != self.carry + 1 or len(ages) != len(counts) or len(actions) != len(counts):
+        if len(counts) != self.lookback + 1 or len(ages) != len(counts) or len(actions) != len(counts):
             raise ValueError(
-                f"counts, ages, actions: expected {self.carry + 1} of each, "
+                f"counts, ages, actions: expected {self.lookback + 1} of each, "
                 f"got {len(counts)}, {len(ages)}, {len(actions)}")
         tile = game * room
         if len(tiles) != counts.sum() or len(tiles) > room:
             raise ValueError(f"tiles: expected {counts.sum()}, at most {room}, got {len(tiles)}")
         if len(tiles) and tiles.max() >= FASTPG_TILES:
             raise ValueError(f"tiles: expected all below {FASTPG_TILES}, got {tiles.max()}")
-        self.record.tiles[tile:tile + len(tiles)] = tiles
-        for k in range(self.carry + 1):
-            self.record.begins[g.begin + k] = tile
+        self.buffer.tiles[tile:tile + len(tiles)] = tiles
+        for k in range(self.lookback + 1):
+            self.buffer.tile_offsets[g.begin + k] = tile
             tile += int(counts[k])
-        self.record.counts[g.begin:g.begin + self.carry + 1] = counts
-        self.record.ages[g.begin:g.begin + self.carry + 1] = ages
-        self.record.actions[g.begin:g.begin + self.carry + 1] = actions
-        g.entry, g.tile = g.begin + self.carry, tile
+        self.buffer.tile_counts[g.begin:g.begin + self.lookback + 1] = counts
+        self.buffer.episode_steps[g.begin:g.begin + self.lookback + 1] = ages
+        self.buffer.actions[g.begin:g.begin + self.lookback + 1] = actions
+        g.slot, g.tile = g.begin + self.lookback, tile
 
     @property
     def threads(self):
         """Threads of the pool."""
         return self.pool.threads
 
-    def play(self, int64_t entries=-1):
-        """Play until rows or episodes end, or have so many entries.
+    def play(self, int64_t slots=-1):
+        """Play until rows or episodes end, or have so many slots.
 
         Returns:
             The seconds that threads spent choosing.
@@ -253,20 +255,20 @@ cdef class Rollout:
         cdef int64_t k, stride
         cdef double seconds = 0
         self.room()
-        stride = self.record.entries // self.o.games
+        stride = self.buffer.slots // self.o.games
         for k in range(self.o.games):
             g = &self.o.game[k]
             fastpg_forget_latest(&self.network.n, g.latest)
-            g.end = g.begin + (stride if entries < 0 else min(stride, entries + 1))
+            g.end = g.begin + (stride if slots < 0 else min(stride, slots + 1))
         self.pool.run(fastpg_rollout_task, &self.o, self.pool.threads)
         for k in range(self.o.games):
             seconds += self.o.game[k].seconds_forward
             self.o.game[k].seconds_forward = 0
         return seconds
 
-    def value_last(self):
+    def bootstrap_values(self):
         """Write the values of the frames that games have come to."""
         self.room()
         if self.network.n.heads == self.network.n.outputs:
-            raise RuntimeError("value_last: expected a network with a value")
+            raise RuntimeError("bootstrap_values: expected a network with a value")
         self.pool.run(fastpg_value_task, &self.o, self.o.games)

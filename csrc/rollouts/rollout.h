@@ -14,11 +14,11 @@
 
 #define FASTPG_FRAGMENT 512 /* steps of a game at a time: 3 ms */
 
-/* A game, and its row of the record. Entries from `begin` to `end`, and tiles to `tiles_end`, are its own. */
+/* A game, and its row of the buffer. Slots from `begin` to `end`, and tiles to `tiles_end`, are its own. */
 typedef struct {
     a26_gym_t gym;
     uint64_t stream, step; /* of the next action's random number */
-    int64_t begin, end, entry; /* entry: of the frame to act upon */
+    int64_t begin, end, slot; /* slot: of the frame to act upon */
     int64_t tile, tiles_end;   /* tile: the first that is free */
     int64_t episodes, stride;  /* still to be played, this one among them; from one's number to the next */
     uint8_t between;           /* two episodes: the next has to begin */
@@ -38,7 +38,7 @@ typedef struct {
     uint64_t seed;       /* of the actions */
     uint8_t emulator_action[FASTPG_MOST_OUTPUTS]; /* of each action */
     const fastpg_network_t *network;
-    const fastpg_record_t *record;
+    const fastpg_record_t *buffer;
     fastpg_game_t *game;
     int64_t games;
     uint8_t *pixels; /* a picture's scratch memory a thread */
@@ -73,14 +73,14 @@ static uint8_t fastpg_likeliest(const float *probabilities, int64_t outputs) {
 
 /* Whether another step fits into the game's row. */
 static int fastpg_has_room(const fastpg_game_t *g) {
-    return g->entry + 1 < g->end && g->tiles_end - g->tile >= FASTPG_TILE_PIXELS;
+    return g->slot + 1 < g->end && g->tiles_end - g->tile >= FASTPG_TILE_PIXELS;
 }
 
-/* Write the picture's view down as the frame of the game's entry. */
+/* Write the picture's view down as the frame of the game's slot. */
 static void fastpg_look(
     const fastpg_rollout_t *o, fastpg_game_t *g, const tia_picture_t *picture, uint8_t age)
 {
-    const fastpg_record_t *r = o->record;
+    const fastpg_record_t *r = o->buffer;
     uint8_t view[A26_VIEW_BYTES];
     a26_rows_t rows[TIA_VIEW_SIDE];
     fastpg_view_bits_t bits;
@@ -88,9 +88,9 @@ static void fastpg_look(
     for (uint32_t k = 0; k < groups; k++)
         fastpg_set_rows(&bits, view + rows[k].first * TIA_VIEW_SIDE, rows[k].first, rows[k].times);
     const int64_t count = fastpg_write_tiles(&bits, r->tiles + g->tile, g->tiles_end - g->tile);
-    r->begins[g->entry] = (uint32_t)g->tile;
-    r->counts[g->entry] = (uint16_t)count;
-    r->ages[g->entry] = age;
+    r->tile_offsets[g->slot] = (uint32_t)g->tile;
+    r->tile_counts[g->slot] = (uint16_t)count;
+    r->episode_steps[g->slot] = age;
     g->tile += count;
 }
 
@@ -103,33 +103,33 @@ static void fastpg_begin_episode(const fastpg_rollout_t *o, fastpg_game_t *g, ui
     if (o->whole) g->step = 0;
 }
 
-/* Choose the entry's action, drawn or `greedy`, and write down how. */
+/* Choose the slot's action, drawn or `greedy`, and write down how. */
 static uint8_t fastpg_choose(
-    const fastpg_network_t *n, const fastpg_record_t *r, int64_t entry, uint64_t seed, uint64_t stream,
+    const fastpg_network_t *n, const fastpg_record_t *r, int64_t slot, uint64_t seed, uint64_t stream,
     uint64_t step, int greedy, fastpg_latest_t *latest)
 {
     float heads[FASTPG_MOST_HEADS], uniform;
-    fastpg_evaluate(n, r, entry, latest, heads);
+    fastpg_evaluate(n, r, slot, latest, heads);
     fastpg_probabilities(heads, n->outputs);
     fastpg_philox(&stream, &step, seed, 1, &uniform);
     uint8_t action = greedy ? fastpg_likeliest(heads, n->outputs) : fastpg_sample(heads, n->outputs, uniform);
     const float chance = fastpg_chance(heads, n->outputs, action);
-    r->chances[entry] = chance < FLT_MIN ? FLT_MIN : chance; /* ratios divide by it; learning flushes what is less */
-    if (n->heads > n->outputs) r->values[entry] = heads[n->outputs];
-    return r->actions[entry] = action;
+    r->action_probs[slot] = chance < FLT_MIN ? FLT_MIN : chance; /* ratios divide by it; learning flushes what is less */
+    if (n->heads > n->outputs) r->values[slot] = heads[n->outputs];
+    return r->actions[slot] = action;
 }
 
 static void fastpg_play_step(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_t *pixels) {
     tia_picture_t picture;
-    const fastpg_record_t *r = o->record;
+    const fastpg_record_t *r = o->buffer;
     double began = fastpg_seconds();
     uint8_t action =
-        fastpg_choose(o->network, r, g->entry, o->seed, g->stream, g->step++, o->greedy, g->latest);
+        fastpg_choose(o->network, r, g->slot, o->seed, g->stream, g->step++, o->greedy, g->latest);
     g->seconds_forward += fastpg_seconds() - began;
     tia_begin_picture(&picture, pixels, 1);
     int32_t reward = a26_gym_step(&g->gym, o->cartridge, &o->rules, o->emulator_action[action], &picture);
-    r->rewards[g->entry] = (float)reward;
-    uint8_t over = r->ends[g->entry] = (uint8_t)a26_over(&g->gym.env), age = r->ages[g->entry++];
+    r->rewards[g->slot] = (float)reward;
+    uint8_t over = r->dones[g->slot] = (uint8_t)a26_over(&g->gym.env), age = r->episode_steps[g->slot++];
     if (!over) {
         fastpg_look(o, g, &picture, age < 255 ? (uint8_t)(age + 1) : 255);
         return;
@@ -161,7 +161,7 @@ static int64_t fastpg_next_game(fastpg_rollout_t *o, int64_t done) {
     for (int64_t k = 0; k < o->games; k++) {
         const fastpg_game_t *g = &o->game[k];
         if (!fastpg_waits(o, g)) continue;
-        if (best < 0 || g->entry - g->begin < o->game[best].entry - o->game[best].begin) best = k;
+        if (best < 0 || g->slot - g->begin < o->game[best].slot - o->game[best].begin) best = k;
     }
     if (best >= 0) o->game[best].busy = 1;
     atomic_flag_clear_explicit(&o->choosing, memory_order_release);
@@ -177,19 +177,19 @@ static void fastpg_rollout_task(void *context, int64_t piece, int thread) {
         fastpg_play(o, &o->game[k], FASTPG_FRAGMENT, pixels);
 }
 
-/* Begin a game's row anew with what its next steps look back at: its frame, and `carry` entries before it. */
-static void fastpg_carry(fastpg_game_t *g, const fastpg_record_t *r, int64_t carry, int64_t first_tile) {
+/* Begin a game's row anew with what its next steps look back at: its frame, and `lookback` slots before it. */
+static void fastpg_carry(fastpg_game_t *g, const fastpg_record_t *r, int64_t lookback, int64_t first_tile) {
     g->tile = first_tile;
-    for (int64_t k = 0; k <= carry; k++) {
-        const int64_t from = g->entry - carry + k, to = g->begin + k;
-        memmove(r->tiles + g->tile, r->tiles + r->begins[from], r->counts[from] * sizeof(uint16_t));
-        r->counts[to] = r->counts[from];
-        r->ages[to] = r->ages[from];
+    for (int64_t k = 0; k <= lookback; k++) {
+        const int64_t from = g->slot - lookback + k, to = g->begin + k;
+        memmove(r->tiles + g->tile, r->tiles + r->tile_offsets[from], r->tile_counts[from] * sizeof(uint16_t));
+        r->tile_counts[to] = r->tile_counts[from];
+        r->episode_steps[to] = r->episode_steps[from];
         r->actions[to] = r->actions[from];
-        r->begins[to] = (uint32_t)g->tile;
-        g->tile += r->counts[to];
+        r->tile_offsets[to] = (uint32_t)g->tile;
+        g->tile += r->tile_counts[to];
     }
-    g->entry = g->begin + carry;
+    g->slot = g->begin + lookback;
 }
 
 /* The value of the frame that a game has come to. */
@@ -198,8 +198,8 @@ static void fastpg_value_task(void *context, int64_t piece, int thread) {
     const fastpg_game_t *g = &o->game[piece];
     float heads[FASTPG_MOST_HEADS];
     (void)thread;
-    fastpg_evaluate(o->network, o->record, g->entry, g->latest, heads);
-    o->record->values[g->entry] = heads[o->network->outputs];
+    fastpg_evaluate(o->network, o->buffer, g->slot, g->latest, heads);
+    o->buffer->values[g->slot] = heads[o->network->outputs];
 }
 
 #endif

@@ -13,13 +13,13 @@ from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.worker_pool import available_cores
 from fastpg.network._network import Pool
-from fastpg.network.input_spec import Sight
+from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from fastpg.network.optimizer import Optimizer
-from fastpg.rollouts.base import GameRows
+from fastpg.rollouts.base import RolloutCollector
 from fastpg.rollouts.fragments import action_table, mirrored_actions
 from fastpg.rollouts.native import Games
-from fastpg.rollouts.returns import Credit
+from fastpg.rollouts.returns import ReturnEstimator
 from fastpg.rollouts.stepwise_episodes import SteppedGames
 from fastpg.rollouts.stepwise_player import RolloutSetup
 from fastpg.rollouts.stepwise_steps import SteppedRows
@@ -28,7 +28,7 @@ from fastpg.rollouts.stepwise_steps import SteppedRows
 def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     """The algorithm that a run's settings ask for."""
     game = game_class(config.emulator)(rules)
-    outputs, table = action_table(rules.game, game.action_meanings, config.idle)
+    outputs, table = action_table(rules.game, game.action_meanings, config.allow_noop)
     setup = RolloutSetup(
         rules=rules,
         emulator=config.emulator,
@@ -39,7 +39,7 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
         hidden=config.hidden,
         outputs=outputs,
         action_table=table,
-        sight=Sight(config.views, config.input == "difference", config.past_actions),
+        input_spec=InputSpec(config.views, config.input == "difference", config.past_actions),
         cell=config.cells,
         mirrored=mirrored_actions(len(table)) if config.mirror else None,
     )
@@ -50,7 +50,7 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
 
 
 def _make_reinforce(config: TrainConfig, setup: RolloutSetup, cores: int) -> Algorithm:
-    credit = Credit(config.gamma, config.cut_at_rewards, config.standardize)
+    estimator = ReturnEstimator(config.gamma, config.cut_at_rewards, config.standardize)
     games = config.num_envs or config.episodes_per_batch
     cores = min(cores, games)
     settings: dict[str, Any] = {
@@ -59,10 +59,10 @@ def _make_reinforce(config: TrainConfig, setup: RolloutSetup, cores: int) -> Alg
         "episodes_per_batch": config.episodes_per_batch,
     }
     if config.backend != "tiles":
-        return ReinforceOps(credit, setup, games=games, workers=cores, **settings)
+        return ReinforceOps(estimator, setup, games=games, workers=cores, **settings)
     if config.device == "cuda":
         parts = _on_gpu(setup, games, Reinforce.MOMENTS, steps=None)
-        return Reinforce(credit, *parts, seed=config.seed, **settings)
+        return Reinforce(estimator, *parts, seed=config.seed, **settings)
     network, pool = _network(setup, value=False), Pool(min(cores, MOST_THREADS))
     players: Games | SteppedGames
     if config.emulator == "native":
@@ -70,7 +70,7 @@ def _make_reinforce(config: TrainConfig, setup: RolloutSetup, cores: int) -> Alg
     else:
         players = SteppedGames(network, setup, games, cores)
     optimizer = Optimizer(network, pool, Reinforce.MOMENTS)
-    return Reinforce(credit, network, players, optimizer, seed=config.seed, **settings)
+    return Reinforce(estimator, network, players, optimizer, seed=config.seed, **settings)
 
 
 def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
@@ -85,19 +85,19 @@ def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
         anneal_steps=config.anneal_steps,
         gamma=config.gamma,
         gae_lambda=config.gae_lambda,
-        lost_weight=config.lost_weight,
+        lost_point_weight=config.lost_point_weight,
         clip=config.clip,
         value_weight=config.value_weight,
-        max_gradient=config.max_gradient,
+        max_grad_norm=config.max_grad_norm,
     )
     games = config.num_envs or PPO_GAMES
     if config.device == "cuda":
         return PPO(settings, *_on_gpu(setup, games, PPO.MOMENTS, settings.steps), seed=config.seed)
     network, pool = _network(setup, value=True), Pool(min(cores, MOST_THREADS))
-    rows: GameRows
+    rows: RolloutCollector
     if config.emulator == "native":
         rows = compiled = Games(network, pool, **_compiled(setup, games, whole_episodes=False))
-        compiled.make_room(compiled.carry + settings.steps + 1)
+        compiled.allocate(compiled.lookback + settings.steps + 1)
     else:
         rows = SteppedRows(network, setup, games, cores, settings.steps)
     optimizer = Optimizer(network, pool, PPO.MOMENTS)
@@ -111,7 +111,7 @@ def _network(setup: RolloutSetup, value: bool) -> TileNetwork:
 def _shape(setup: RolloutSetup, value: bool) -> dict[str, Any]:
     return {
         "hidden": setup.hidden,
-        "sight": setup.sight,
+        "input_spec": setup.input_spec,
         "actions": len(setup.action_table),
         "outputs": setup.outputs,
         "value": value,
@@ -143,5 +143,5 @@ def _on_gpu(
     optimizer = DeviceOptimizer(network, moments)
     players = DeviceGames(network, **_compiled(setup, games, whole))
     if steps is not None:
-        players.make_room(players.carry + steps + 1)
+        players.allocate(players.lookback + steps + 1)
     return network, players, optimizer

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastpg.network.optimizer import Objective
 from fastpg.rollouts.base import PlayedEpisodes
-from fastpg.rollouts.snapshots import Kept
+from fastpg.rollouts.snapshots import Snapshot
 
 
 class NetworkPart(Protocol):
@@ -33,15 +33,15 @@ class OptimizerPart(Protocol):
     def finite(self) -> bool:
         """Whether all gradients so far were."""
 
-    def forget_sums(self) -> None:
+    def reset_stats(self) -> None:
         """Begin the sums anew."""
 
-    def sums(self) -> np.ndarray:
-        """Sums over the samples since :meth:`forget_sums`."""
+    def stats(self) -> np.ndarray:
+        """Sums over the samples since :meth:`reset_stats`."""
 
-    def climb_adam(
+    def adam_step(
         self,
-        record: Any,
+        buffer: Any,
         samples: Any,
         advantages: Any,
         returns: Any,
@@ -50,8 +50,8 @@ class OptimizerPart(Protocol):
     ) -> None:
         """One step of Adam."""
 
-    def climb_rmsprop(
-        self, record: Any, samples: Any, weights: Any, learning_rate: float, decay: float
+    def rmsprop_step(
+        self, buffer: Any, samples: Any, weights: Any, learning_rate: float, decay: float
     ) -> None:
         """One step of RMSProp."""
 
@@ -68,7 +68,7 @@ class EpisodesPart(Protocol):
     games: int
 
     @property
-    def record(self) -> Any:
+    def buffer(self) -> Any:
         """What was played last."""
 
     def seed(self, seeds: Sequence[int]) -> None:
@@ -77,18 +77,20 @@ class EpisodesPart(Protocol):
     def play_episodes(self, first: int, episodes: int) -> PlayedEpisodes:
         """Play episodes by their numbers."""
 
-    def decisions(self, spans: Sequence[tuple[int, int]]) -> tuple[Any, np.ndarray, list[int]]:
-        """Entries of episodes' steps, their rewards, and steps of each episode."""
+    def transitions(
+        self, episode_slices: Sequence[tuple[int, int]]
+    ) -> tuple[Any, np.ndarray, list[int]]:
+        """Slots of episodes' steps, their rewards, and steps of each episode."""
 
-    def credits(
-        self, credit: Any, samples: Any, rewards: np.ndarray, lengths: Sequence[int]
+    def episode_advantages(
+        self, estimator: Any, samples: Any, rewards: np.ndarray, lengths: Sequence[int]
     ) -> Any:
         """The weights of these decisions."""
 
-    def keep(self) -> Kept:
+    def snapshot(self) -> Snapshot:
         """All that the games' future depends on."""
 
-    def go_back(self, kept: Kept) -> None:
+    def rollback(self, snapshot: Snapshot) -> None:
         """Take over :meth:`keep`."""
 
     def close(self) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 
 from fastpg.algorithms.base import GAMES, ORDER, WEIGHTS, Diverged, Played, stream_seed
 from fastpg.algorithms.parts import NetworkPart, OptimizerPart
-from fastpg.algorithms.score_tracker import EpisodeOrder
+from fastpg.algorithms.score_tracker import StartOrderedScores
 from fastpg.network._network import SHUFFLE_KEYS
 from fastpg.network.optimizer import Objective
-from fastpg.rollouts.base import GameRows
-from fastpg.rollouts.snapshots import Kept, KeptTensors
+from fastpg.rollouts.base import RolloutCollector
+from fastpg.rollouts.snapshots import Snapshot, TensorSnapshot
 
 _PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01  # of the first weights: policies begin all but uniform
 _LEARNED = ("entropy", "kl", "clip_fraction", "value_loss")  # what gradients come with
@@ -34,10 +34,10 @@ class PPOSettings:
     anneal_steps: int
     gamma: float
     gae_lambda: float
-    lost_weight: float
+    lost_point_weight: float
     clip: float
     value_weight: float
-    max_gradient: float
+    max_grad_norm: float
 
 
 class PPO:
@@ -53,7 +53,7 @@ class PPO:
         self,
         settings: PPOSettings,
         network: NetworkPart,
-        games: GameRows,
+        games: RolloutCollector,
         optimizer: OptimizerPart,
         *,
         seed: int,
@@ -64,22 +64,22 @@ class PPO:
         self.network.initialize(stream_seed(seed, WEIGHTS), _PIXEL_SCALE, _POLICY_SCALE)
         self.optimizer = optimizer
         self.games.seed([stream_seed(seed, GAMES, game) for game in range(games.games)])
-        self.order = EpisodeOrder(games.games)
+        self.order = StartOrderedScores(games.games)
         self.agent_steps = self.rounds = 0
         self._broken_off = False
-        self._kept: Kept = self.games.keep()
+        self._snapshot: Snapshot = self.games.snapshot()
 
     # ---- playing ----------------------------------------------------------------------------
 
     def play(self) -> Played:
         """Play T steps of all games."""
         if self._broken_off:
-            self.games.go_back(self._kept)
+            self.games.rollback(self._snapshot)
         self._broken_off = True  # until all of it has been learned from
         steps = self.settings.steps
         took = self.games.play_steps(steps)
         order = self.order.copy()
-        finished = order.add(self.games.rows("rewards", steps), self.games.rows("ends", steps))
+        finished = order.add(self.games.rows("rewards", steps), self.games.rows("dones", steps))
         return Played(
             steps * self.games.games,
             took.emulator_frames,
@@ -94,28 +94,28 @@ class PPO:
 
     def learn(self, played: Played) -> dict[str, float]:
         """Some epochs over what was played; returns means over the samples of the last."""
-        settings, record = self.settings, self.games.record
-        credit = settings.steps, settings.gamma, settings.gae_lambda, settings.lost_weight
-        advantages, returns = self.games.advantages(*credit)
+        settings, buffer = self.settings, self.games.buffer
+        estimator = settings.steps, settings.gamma, settings.gae_lambda, settings.lost_point_weight
+        advantages, returns = self.games.advantages(*estimator)
         done = min(self.agent_steps / settings.anneal_steps, 1.0) if settings.anneal_steps else 0.0
         learning_rate = settings.learning_rate * (1 - done) + settings.final_learning_rate * done
         entropy = settings.entropy * (1 - done) if settings.anneal_steps else settings.entropy
-        objective = Objective(settings.clip, entropy, settings.value_weight, settings.max_gradient)
+        objective = Objective(settings.clip, entropy, settings.value_weight, settings.max_grad_norm)
         draws = np.random.SeedSequence([self.seed, ORDER, self.rounds])
         keys = draws.generate_state(settings.epochs * SHUFFLE_KEYS).reshape(settings.epochs, -1)
         for own in keys:
-            self.optimizer.forget_sums()
+            self.optimizer.reset_stats()
             for chosen in self.games.minibatches(settings.steps, settings.minibatch, own):
-                batch = record, chosen, advantages, returns
-                self.optimizer.climb_adam(*batch, objective, learning_rate)
+                batch = buffer, chosen, advantages, returns
+                self.optimizer.adam_step(*batch, objective, learning_rate)
         if not self.optimizer.finite:
             raise Diverged("the gradient is not finite")
         self.order = played.batch
         self.agent_steps += played.agent_steps
         self.rounds += 1
-        self._kept, self._broken_off = self.games.keep(), False
+        self._snapshot, self._broken_off = self.games.snapshot(), False
         samples = settings.steps * self.games.games
-        means = self.optimizer.sums() / samples
+        means = self.optimizer.stats() / samples
         return dict(zip(_LEARNED, means.tolist(), strict=True))
 
     # ---- keeping ----------------------------------------------------------------------------
@@ -123,18 +123,21 @@ class PPO:
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, moments, games and what they look back at."""
         progress = np.array([self.agent_steps, self.rounds])
-        tensors = self.network.tensors() | self.optimizer.tensors() | self._kept.tensors()
+        tensors = self.network.tensors() | self.optimizer.tensors() | self._snapshot.tensors()
         return tensors | self.order.tensors() | {"progress": progress}
 
     def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Take over :meth:`tensors`."""
         self.network.load(dict(tensors))
         self.optimizer.load(dict(tensors))
-        self.order = EpisodeOrder.from_tensors(tensors)
+        self.order = StartOrderedScores.from_tensors(tensors)
         self.agent_steps, self.rounds = (int(n) for n in tensors["progress"])
-        names = [name for name in tensors if name.startswith(("game_", "tail_"))]
-        self._kept, self._broken_off = KeptTensors({name: tensors[name] for name in names}), False
-        self.games.go_back(self._kept)
+        names = [name for name in tensors if name.startswith(("game_", "lookback_"))]
+        self._snapshot, self._broken_off = (
+            TensorSnapshot({name: tensors[name] for name in names}),
+            False,
+        )
+        self.games.rollback(self._snapshot)
 
     def close(self) -> None:
         """End workers."""

@@ -1,6 +1,6 @@
 """REINFORCE as in the article: every decision is encouraged in proportion to its return.
 
-:class:`fastpg.rollouts.returns.Credit` says how returns become the weights of decisions;
+:class:`fastpg.rollouts.returns.ReturnEstimator` says how returns become the weights of decisions;
 :class:`Reinforce` plays and learns with the network on tiles, on the CPU or, with other games,
 network and optimizer, on a GPU. :mod:`fastpg.algorithms.reinforce_kernels` is the same on the
 kernel table.
@@ -12,8 +12,8 @@ import numpy as np
 
 from fastpg.algorithms.base import GAMES, WEIGHTS, Diverged, Played, stream_seed
 from fastpg.algorithms.parts import EpisodesPart, NetworkPart, OptimizerPart
-from fastpg.rollouts.returns import Credit
-from fastpg.rollouts.snapshots import Kept, KeptTensors
+from fastpg.rollouts.returns import ReturnEstimator
+from fastpg.rollouts.snapshots import Snapshot, TensorSnapshot
 
 
 class Reinforce:
@@ -31,7 +31,7 @@ class Reinforce:
 
     def __init__(
         self,
-        credit: Credit,
+        estimator: ReturnEstimator,
         network: NetworkPart,
         games: EpisodesPart,
         optimizer: OptimizerPart,
@@ -42,20 +42,20 @@ class Reinforce:
         seed: int,
     ):
         """Draw the weights, begin the games."""
-        self.credit, self.learning_rate, self.decay = credit, learning_rate, decay
+        self.estimator, self.learning_rate, self.decay = estimator, learning_rate, decay
         self.episodes_per_batch = episodes_per_batch
         self.network, self.games = network, games
         self.network.initialize(stream_seed(seed, WEIGHTS), None, None)
         self.optimizer = optimizer
         self.games.seed([stream_seed(seed, GAMES, game) for game in range(games.games)])
-        self._kept: Kept = self.games.keep()
+        self._snapshot: Snapshot = self.games.snapshot()
         self._episodes = 0
 
     def play(self) -> Played:
         """Play the next batch of episodes to their ends."""
-        self.games.go_back(self._kept)
+        self.games.rollback(self._snapshot)
         played = self.games.play_episodes(self._episodes, self.episodes_per_batch)
-        samples, rewards, lengths = self.games.decisions(played.spans)
+        samples, rewards, lengths = self.games.transitions(played.episode_slices)
         scores = np.add.reduceat(rewards, np.cumsum([0, *lengths[:-1]]), dtype=np.float64)
         return Played(
             len(rewards),
@@ -70,19 +70,19 @@ class Reinforce:
     def learn(self, played: Played) -> dict[str, float]:
         """One step uphill."""
         samples, rewards, lengths = played.batch
-        record, optimizer = self.games.record, self.optimizer
-        advantages = self.games.credits(self.credit, samples, rewards, lengths)
-        optimizer.forget_sums()
-        optimizer.climb_rmsprop(record, samples, advantages, self.learning_rate, self.decay)
+        buffer, optimizer = self.games.buffer, self.optimizer
+        advantages = self.games.episode_advantages(self.estimator, samples, rewards, lengths)
+        optimizer.reset_stats()
+        optimizer.rmsprop_step(buffer, samples, advantages, self.learning_rate, self.decay)
         if not optimizer.finite:
             raise Diverged("the gradient is not finite")
-        self._kept = self.games.keep()
+        self._snapshot = self.games.snapshot()
         self._episodes += self.episodes_per_batch
-        return {"entropy": float(optimizer.sums()[0]) / len(rewards)}
+        return {"entropy": float(optimizer.stats()[0]) / len(rewards)}
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the games."""
-        tensors = self.network.tensors() | self.optimizer.tensors() | self._kept.tensors()
+        tensors = self.network.tensors() | self.optimizer.tensors() | self._snapshot.tensors()
         return tensors | {"episode": np.array([self._episodes])}
 
     def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
@@ -90,8 +90,8 @@ class Reinforce:
         self.network.load(dict(tensors))
         self.optimizer.load(dict(tensors))
         names = [f"game_{game}" for game in range(self.games.games)]
-        self._kept = KeptTensors({name: tensors[name] for name in names})
-        self.games.go_back(self._kept)
+        self._snapshot = TensorSnapshot({name: tensors[name] for name in names})
+        self.games.rollback(self._snapshot)
         self._episodes = int(tensors["episode"][0])
 
     def close(self) -> None:

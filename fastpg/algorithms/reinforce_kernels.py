@@ -15,7 +15,7 @@ from fastpg.kernels import get_backend
 from fastpg.network.table_policy import Policy, RMSProp
 from fastpg.rollouts.episode import Episode, concatenate_inputs
 from fastpg.rollouts.fragments import RolloutWorker, play_batch, rehearsal
-from fastpg.rollouts.returns import Credit
+from fastpg.rollouts.returns import ReturnEstimator
 from fastpg.rollouts.stepwise_player import RolloutSetup, input_size
 
 
@@ -24,7 +24,7 @@ class ReinforceOps:
 
     def __init__(
         self,
-        credit: Credit,
+        estimator: ReturnEstimator,
         setup: RolloutSetup,
         *,
         learning_rate: float,
@@ -34,7 +34,7 @@ class ReinforceOps:
         workers: int,
     ):
         """Draw the weights, start the workers, compile all that is needed."""
-        self.credit, self.episodes_per_batch, self.games = credit, episodes_per_batch, games
+        self.estimator, self.episodes_per_batch, self.games = estimator, episodes_per_batch, games
         self.workers = workers
         size = input_size(setup.input)
         shared = SharedArray(((size + setup.outputs) * setup.hidden,), "float32")
@@ -54,7 +54,7 @@ class ReinforceOps:
                 np.zeros((setup.outputs, 1), np.float32),
                 self.policy.backend,
             )
-            update(self.credit, RMSProp(small, 0.0, 0.0), [rehearsal(setup.input)])
+            update(self.estimator, RMSProp(small, 0.0, 0.0), [rehearsal(setup.input)])
 
     def play(self) -> Played:
         """Play the next batch on all workers."""
@@ -81,7 +81,7 @@ class ReinforceOps:
 
     def learn(self, played: Played) -> dict[str, float]:
         """One step uphill."""
-        update(self.credit, self.optimizer, played.batch.episodes)
+        update(self.estimator, self.optimizer, played.batch.episodes)
         if not (np.isfinite(self.policy.w1).all() and np.isfinite(self.policy.w2).all()):
             raise Diverged("the weights are not finite")
         self._states = played.batch.states
@@ -114,11 +114,11 @@ class ReinforceOps:
         self.pool.terminate()
 
 
-def update(credit: Credit, optimizer: RMSProp, episodes: Sequence[Episode]) -> None:
+def update(estimator: ReturnEstimator, optimizer: RMSProp, episodes: Sequence[Episode]) -> None:
     """One step along the gradient of sum_t A_t log pi(a_t | x_t) over whole episodes.
 
     Args:
-        credit: the weight of each decision.
+        estimator: the weight of each decision.
         optimizer: holds the policy that played the episodes; its weights are updated.
         episodes: the batch; sums run in this order.
     """
@@ -126,6 +126,6 @@ def update(credit: Credit, optimizer: RMSProp, episodes: Sequence[Episode]) -> N
     actions = np.concatenate([episode.actions for episode in episodes])
     rewards = np.concatenate([episode.rewards for episode in episodes])
     lengths = [len(episode.actions) for episode in episodes]
-    advantages = credit.advantages(optimizer.policy.backend, rewards, lengths)
+    advantages = estimator.advantages(optimizer.policy.backend, rewards, lengths)
     optimizer.policy.gradients(inputs, actions, advantages, optimizer.dw1, optimizer.dw2)
     optimizer.step()

@@ -11,37 +11,37 @@ from collections.abc import Mapping
 import numpy as np
 
 
-class EpisodeOrder:
+class StartOrderedScores:
     """Follows N games; gives finished episodes in the order of their first steps."""
 
     def __init__(self, games: int):
         self.step = 0
-        self.begins = np.zeros(games, np.int64)  # of the running episodes
+        self.starts = np.zeros(games, np.int64)  # of the running episodes
         self.scores = np.zeros(games, np.float64)  # so far
         self._waiting: list[tuple[int, int, int, float]] = []  # begin, game, length, score
 
-    def copy(self) -> "EpisodeOrder":
+    def copy(self) -> "StartOrderedScores":
         """The same, apart."""
         return self.from_tensors(self.tensors())
 
-    def add(self, rewards: np.ndarray, ends: np.ndarray) -> list[tuple[float, int]]:
+    def add(self, rewards: np.ndarray, dones: np.ndarray) -> list[tuple[float, int]]:
         """Take T steps of all games.
 
         Args:
             rewards: (T, N) after each step.
-            ends: (T, N): whether the episode ended with it.
+            dones: (T, N): whether the episode ended with it.
 
         Returns:
             (score, length) of the episodes that count from now on.
         """
         sums = np.cumsum(rewards, axis=0, dtype=np.float64)
-        before = np.zeros(len(self.begins))
-        for t, game in np.argwhere(ends):
+        before = np.zeros(len(self.starts))
+        for t, game in np.argwhere(dones):
             score = self.scores[game] + sums[t, game] - before[game]
-            begin = int(self.begins[game])
+            begin = int(self.starts[game])
             length = self.step + int(t) + 1 - begin
             heapq.heappush(self._waiting, (begin, int(game), length, float(score)))
-            self.begins[game], self.scores[game] = begin + length, 0.0
+            self.starts[game], self.scores[game] = begin + length, 0.0
             before[game] = sums[t, game]
         if len(rewards):
             self.scores += sums[-1] - before
@@ -50,7 +50,7 @@ class EpisodeOrder:
 
     def _released(self) -> list[tuple[float, int]]:
         released = []
-        oldest = min(zip(self.begins.tolist(), range(len(self.begins)), strict=True))
+        oldest = min(zip(self.starts.tolist(), range(len(self.starts)), strict=True))
         while self._waiting and self._waiting[0][:2] < oldest:
             _, _, length, score = heapq.heappop(self._waiting)
             released.append((score, length))
@@ -60,17 +60,17 @@ class EpisodeOrder:
         """For a checkpoint."""
         return {
             "episode_step": np.array([self.step]),
-            "episode_begins": self.begins.copy(),
+            "episode_begins": self.starts.copy(),
             "episode_scores": self.scores.copy(),
             "episode_waiting": np.array(self._waiting, np.float64).reshape(-1, 4),
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> "EpisodeOrder":
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> "StartOrderedScores":
         """The inverse of :meth:`tensors`."""
         order = cls(len(tensors["episode_begins"]))
         order.step = int(tensors["episode_step"][0])
-        order.begins = tensors["episode_begins"].copy()
+        order.starts = tensors["episode_begins"].copy()
         order.scores = tensors["episode_scores"].copy()
         order._waiting = [
             (int(begin), int(game), int(length), float(score))

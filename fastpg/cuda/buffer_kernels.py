@@ -1,11 +1,11 @@
-"""Launches over the record's rows: what is carried over, what is learned from."""
+"""Launches over the buffer's rows: what is carried over, what is learned from."""
 
 from fastpg.kernels._cuda.jit import cuda, kernel
 
 
 @kernel
-def carry_over(games, first, rows, tiles, counts, ages, actions):
-    """Copy ``rows`` rows of a record from row ``first`` to its begin, a thread a column.
+def shift_lookback(games, first, rows, tiles, counts, ages, actions):
+    """Copy ``rows`` rows of a buffer from row ``first`` to its begin, a thread a column.
 
     The rows may overlap: each column is copied in the order of its rows.
     """
@@ -13,12 +13,12 @@ def carry_over(games, first, rows, tiles, counts, ages, actions):
     for i in range(cuda.grid(1), games * width, cuda.gridsize(1)):
         game, column = i // width, i % width
         for row in range(rows):
-            entry, source = row * games + game, (first + row) * games + game
-            tiles[entry, column] = tiles[source, column]
+            slot, source = row * games + game, (first + row) * games + game
+            tiles[slot, column] = tiles[source, column]
             if column == 0:
-                counts[entry] = counts[source]
-                ages[entry] = ages[source]
-                actions[entry] = actions[source]
+                counts[slot] = counts[source]
+                ages[slot] = ages[source]
+                actions[slot] = actions[source]
 
 
 @kernel
@@ -33,7 +33,7 @@ def emulated_frames(states, first, second, frames):
 
 @kernel
 def episode_samples(games, begins, offsets, samples):
-    """Entries of episodes, a block an episode: number k begins with entry ``begins[k]``."""
+    """Slots of episodes, a block an episode: number k begins with slot ``begins[k]``."""
     for k in range(cuda.blockIdx.x, begins.shape[0], cuda.gridDim.x):
         steps = offsets[k + 1] - offsets[k]
         for step in range(cuda.threadIdx.x, steps, cuda.blockDim.x):
@@ -58,7 +58,7 @@ def scattered(taken, samples, values):
 
 
 @kernel
-def weighted(rewards, lost_weight, out):
+def weighted(rewards, lost_point_weight, out):
     """Write rewards, the negative ones times a weight."""
     for i in range(cuda.grid(1), rewards.shape[0], cuda.gridsize(1)):
-        out[i] = rewards[i] * lost_weight if rewards[i] < 0 else rewards[i]
+        out[i] = rewards[i] * lost_point_weight if rewards[i] < 0 else rewards[i]

@@ -18,7 +18,7 @@ from fastpg.kernels._cuda import kernels as table_kernels
 from fastpg.kernels._cuda.arrays import adopted, as_stream, stream_number, stream_of_arrays
 from fastpg.kernels._cuda.jit import SCAN_THREADS, SIMULATED, WARP, cuda, require_device
 
-TERMINATED, TRUNCATED = 1, 2  # bits of `ends`
+TERMINATED, TRUNCATED = 1, 2  # bits of `dones`
 
 
 class Played(NamedTuple):
@@ -26,14 +26,14 @@ class Played(NamedTuple):
 
     Attributes:
         rewards: (T, N) float32.
-        ends: (T, N) uint8: 0, or of an episode that ended ``TERMINATED``, ``TRUNCATED`` or both.
+        dones: (T, N) uint8: 0, or of an episode that ended ``TERMINATED``, ``TRUNCATED`` or both.
         views: (T, N, 800) uint8: the 80x80 view after each step, of an episode that begins where
             one ended, a bit a pixel, row by row, the first pixel lowest
             (``np.unpackbits(views, axis=-1, bitorder="little")``); (T, N, 0) if none were wanted.
     """
 
     rewards: Any
-    ends: Any
+    dones: Any
     views: Any
 
 

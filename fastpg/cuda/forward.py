@@ -1,8 +1,8 @@
-"""Device functions of the network on tiles: an entry's hidden units and heads, by a block.
+"""Device functions of the network on tiles: an slot's hidden units and heads, by a block.
 
 All threads of a block call with equal arguments, and each has a hidden unit at a time, so that a
-row of weights is read in one go. ``net`` is a :class:`fastpg.cuda.network.Layers`, ``record`` an
-:class:`fastpg.cuda.buffer.Entries`. Sums do not depend on the number of threads, nor
+row of weights is read in one go. ``net`` is a :class:`fastpg.cuda.network.Layers`, ``buffer`` an
+:class:`fastpg.cuda.buffer.Slots`. Sums do not depend on the number of threads, nor
 on which products a compiler fuses with sums: a rollout and learning give the same chances.
 """
 
@@ -21,18 +21,18 @@ TALL = 4  # heights that tiles have; kinds from here on are two columns wide
 
 
 @device
-def seen(net, record, entry, view):
-    """The entry whose frame an entry has as view number ``view``: an episode's first has itself."""
-    lag, age = np.int64(net.lags[view]), np.int64(record.ages[entry])
-    return entry - min(lag, age) * record.games
+def seen(net, buffer, slot, view):
+    """The slot whose frame an slot has as view number ``view``: an episode's first has itself."""
+    lag, age = np.int64(net.lags[view]), np.int64(buffer.episode_steps[slot])
+    return slot - min(lag, age) * buffer.games
 
 
 @device
-def past_row(net, record, entry, k):
+def past_row(net, buffer, slot, k):
     """The row of the earlier action number k (0 the latest), or -1 at the episode's begin."""
-    if k >= np.int64(record.ages[entry]):
+    if k >= np.int64(buffer.episode_steps[slot]):
         return np.int64(-1)
-    action = np.int64(record.actions[entry - (1 + k) * record.games])
+    action = np.int64(buffer.actions[slot - (1 + k) * buffer.games])
     return np.int64(net.past + k * net.actions + action)
 
 
@@ -68,15 +68,15 @@ def column_sums(w1, first, height, unit, other, total, total_other):
 
 
 @device
-def frame_sums(net, record, plane, frame, unit, other):
-    """Sums of two units' weights over the pixels that an entry's frame lights in a plane.
+def frame_sums(net, buffer, plane, frame, unit, other):
+    """Sums of two units' weights over the pixels that an slot's frame lights in a plane.
 
     Two, since what a tile is takes longer to see than to add up.
     """
     total, total_other = ZERO, ZERO
-    k, count = 0, np.int64(record.counts[index(frame)])
+    k, count = 0, np.int64(buffer.tile_counts[index(frame)])
     while k < count:
-        tile = np.int64(record.tiles[index(frame), index(k)])
+        tile = np.int64(buffer.tiles[index(frame), index(k)])
         height, first = height_of(tile), counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
         last = first + (width_of(tile) - 1) * VIEW_SIDE
         while first <= last:
@@ -87,18 +87,18 @@ def frame_sums(net, record, plane, frame, unit, other):
 
 
 @device
-def hidden_units(net, record, entry, unit, other):
-    """Two of an entry's hidden units."""
-    total, total_other = frame_sums(net, record, 0, entry, unit, other)
+def hidden_units(net, buffer, slot, unit, other):
+    """Two of an slot's hidden units."""
+    total, total_other = frame_sums(net, buffer, 0, slot, unit, other)
     if net.difference:
-        before = frame_sums(net, record, 0, seen(net, record, entry, 1), unit, other)
+        before = frame_sums(net, buffer, 0, seen(net, buffer, slot, 1), unit, other)
         total, total_other = total - before[0], total_other - before[1]
     else:
         for k in range(1, net.lags.shape[0]):
-            earlier = frame_sums(net, record, k, seen(net, record, entry, k), unit, other)
+            earlier = frame_sums(net, buffer, k, seen(net, buffer, slot, k), unit, other)
             total, total_other = total + earlier[0], total_other + earlier[1]
     for k in range(net.recalled):
-        row = past_row(net, record, entry, k)
+        row = past_row(net, buffer, slot, k)
         if row >= 0:
             total += net.w1[index(row), index(unit)]
             total_other += net.w1[index(row), index(other)]
@@ -106,8 +106,8 @@ def hidden_units(net, record, entry, unit, other):
 
 
 @device
-def forward(net, record, entry, hidden, heads):
-    """Write an entry's hidden units (H,) and heads: logits, then the value if there is one.
+def forward(net, buffer, slot, hidden, heads):
+    """Write an slot's hidden units (H,) and heads: logits, then the value if there is one.
 
     Both are arrays that the whole block sees, in shared or global memory. When it returns, all
     threads may read both, and call again with others.
@@ -118,7 +118,7 @@ def forward(net, record, entry, hidden, heads):
     unit = thread
     while unit < units:
         other = unit + threads if unit + threads < units else unit
-        one, another = hidden_units(net, record, entry, unit, other)
+        one, another = hidden_units(net, buffer, slot, unit, other)
         hidden[index(unit)] = one
         hidden[index(other)] = another
         unit += 2 * threads

@@ -30,30 +30,30 @@ ENTROPY, DIVERGENCE, CLIPPED, VALUE_ERROR = range(4)  # places of a sample's sta
 
 
 @device
-def loss(net, record, entry, advantages, returns, objective, heads, statistics):
-    """An entry's heads become the objective's derivatives by them, as
+def loss(net, buffer, slot, advantages, returns, objective, heads, statistics):
+    """An slot's heads become the objective's derivatives by them, as
     csrc/kernels/returns_losses_optimizers.h's.
 
     Args:
         net: the network.
-        record: what was played.
-        entry: of it.
-        advantages: of all entries.
-        returns: of all entries.
+        buffer: what was played.
+        slot: of it.
+        advantages: of all slots.
+        returns: of all slots.
         objective: clip, and the weights of entropy and of the value's error, float64.
         heads: (heads,) float32, read and written.
         statistics: (4,) float64, added to.
     """
     clip, entropy_weight, value_weight = objective
-    outputs, action = net.outputs, np.int64(record.actions[entry])
+    outputs, action = net.outputs, np.int64(buffer.actions[slot])
     error = 0.0
     if net.w2.shape[0] > outputs:
-        error = np.float64(heads[outputs]) - np.float64(returns[entry])
+        error = np.float64(heads[outputs]) - np.float64(returns[slot])
         heads[outputs] = -2.0 * value_weight * error
     to_probabilities(heads, outputs)
-    advantage = np.float64(advantages[entry])
+    advantage = np.float64(advantages[slot])
     chance = np.float64(chance_of(heads, outputs, action))
-    ratio = chance / np.float64(record.chances[entry])
+    ratio = chance / np.float64(buffer.action_probs[slot])
     weight = ppo_weight(ratio, advantage, clip)
     if outputs == 1:
         entropy = _of_logit(heads, action, weight, entropy_weight)
@@ -108,8 +108,8 @@ def fixed(value, unit, status):
 
 
 @device
-def backward(net, record, entry, hidden, d_heads, unit, gradient):
-    """Add an entry's gradients to the sums; in columns of pixels to those of their differences.
+def backward(net, buffer, slot, hidden, d_heads, unit, gradient):
+    """Add an slot's gradients to the sums; in columns of pixels to those of their differences.
 
     That is, a tile adds at its first row and subtracts below its last: running sums down the
     columns, in :func:`run_down`, then give each row its own.
@@ -130,32 +130,32 @@ def backward(net, record, entry, hidden, d_heads, unit, gradient):
             if hidden[index(h)] > ZERO:
                 what = fixed(back, unit, gradient.status)
                 if what != 0:
-                    _scatter(net, record, entry, counted(h), what, gradient)
+                    _scatter(net, buffer, slot, counted(h), what, gradient)
         h += cuda.blockDim.x
-    _cover(net, record, entry, gradient)
+    _cover(net, buffer, slot, gradient)
 
 
 @device
-def _scatter(net, record, entry, h, what, gradient):
+def _scatter(net, buffer, slot, h, what, gradient):
     """Add a hidden unit's derivative to its column of the gradient."""
-    _scatter_frame(record, 0, entry, h, what, gradient)
+    _scatter_frame(buffer, 0, slot, h, what, gradient)
     for k in range(1, net.lags.shape[0]):
-        frame = seen(net, record, entry, k)
+        frame = seen(net, buffer, slot, k)
         if net.difference:
-            _scatter_frame(record, 0, frame, h, -what, gradient)
+            _scatter_frame(buffer, 0, frame, h, -what, gradient)
         else:
-            _scatter_frame(record, k, frame, h, what, gradient)
+            _scatter_frame(buffer, k, frame, h, what, gradient)
     for k in range(net.recalled):
-        row = past_row(net, record, entry, k)
+        row = past_row(net, buffer, slot, k)
         if row >= 0:
             cuda.atomic.add(gradient.sums, (counted(row), h), what)
 
 
 @device
-def _scatter_frame(record, plane, frame, h, what, gradient):
-    k, count = 0, np.int64(record.counts[index(frame)])
+def _scatter_frame(buffer, plane, frame, h, what, gradient):
+    k, count = 0, np.int64(buffer.tile_counts[index(frame)])
     while k < count:
-        tile = np.int64(record.tiles[index(frame), index(k)])
+        tile = np.int64(buffer.tiles[index(frame), index(k)])
         y, height = tile % VIEW_SIDE, height_of(tile)
         row = counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
         last = row + (width_of(tile) - 1) * VIEW_SIDE
@@ -168,14 +168,14 @@ def _scatter_frame(record, plane, frame, h, what, gradient):
 
 
 @device
-def _cover(net, record, entry, gradient):
+def _cover(net, buffer, slot, gradient):
     """Count the tiles over each row in the same way: a row that lit is one with some."""
     for k in range(net.lags.shape[0]):
-        frame = seen(net, record, entry, k)
+        frame = seen(net, buffer, slot, k)
         plane = 0 if net.difference else k
         i = cuda.threadIdx.x
-        while i < np.int64(record.counts[frame]):
-            tile = np.int64(record.tiles[frame, i])
+        while i < np.int64(buffer.tile_counts[frame]):
+            tile = np.int64(buffer.tiles[frame, i])
             y, height = tile % VIEW_SIDE, height_of(tile)
             row = plane * TILE_PIXELS + tile % TILE_PIXELS
             for _ in range(width_of(tile)):
@@ -186,7 +186,7 @@ def _cover(net, record, entry, gradient):
             i += cuda.blockDim.x
     k = cuda.threadIdx.x
     while k < net.recalled:
-        row = past_row(net, record, entry, k)
+        row = past_row(net, buffer, slot, k)
         if row >= 0:
             cuda.atomic.add(gradient.cover, row, 1)
         k += cuda.blockDim.x

@@ -35,7 +35,7 @@ class Replays:
             group: which ones.
             launch: called if they are not known yet, or the rest is not what it was.
             arrays: all that its launches take which is not always the same, compared by identity:
-                arrays, and what refers to some. Kept until others come: a graph has addresses.
+                arrays, and what refers to some. Snapshot until others come: a graph has addresses.
             numbers: the rest of it, compared by value.
         """
         if not self._loaded:  # a kernel's first launch compiles and loads it

@@ -50,9 +50,9 @@ def advance(progress, rates, size, rate, epsilon, keep1, keep2):
 
 @kernel
 def add_gradients(
-    net, record, gradient, blocks, order, progress, size, advantages, returns, objective, unit
+    net, buffer, gradient, blocks, order, progress, size, advantages, returns, objective, unit
 ):
-    """Add up the gradients of ``size`` entries of an order; a block has one at a time."""
+    """Add up the gradients of ``size`` slots of an order; a block has one at a time."""
     block = cuda.blockIdx.x
     hidden, heads = blocks.hidden[block], blocks.heads[block]
     statistics = blocks.statistics[block]
@@ -62,12 +62,12 @@ def add_gradients(
     first = progress[FIRST]
     i = first + block
     while i < first + size:
-        entry = np.int64(order[i])
-        forward(net, record, entry, hidden, heads)
+        slot = np.int64(order[i])
+        forward(net, buffer, slot, hidden, heads)
         if cuda.threadIdx.x == 0:
-            loss(net, record, entry, advantages, returns, objective, heads, statistics)
+            loss(net, buffer, slot, advantages, returns, objective, heads, statistics)
         cuda.syncthreads()
-        backward(net, record, entry, hidden, heads, unit, gradient)
+        backward(net, buffer, slot, hidden, heads, unit, gradient)
         cuda.syncthreads()
         i += cuda.gridDim.x
 
@@ -128,13 +128,14 @@ def _slope(gradient, row, h, scale):
 
 
 @kernel
-def join(gradient, twins, inputs, rows):
-    """Add the gradients of rows that are each other's ``twins``, see fastpg/network/symmetry.py.
+def join(gradient, mirror_rows, inputs, rows):
+    """Add the gradients of rows that are each other's ``mirror_rows``, see
+    fastpg/network/symmetry.py.
 
     Rows ``inputs`` to ``rows``, those of cells, come after: sums of what is joined here.
     """
     for row in range(cuda.blockIdx.x, gradient.sums.shape[0], cuda.gridDim.x):
-        given = np.int64(twins[row])
+        given = np.int64(mirror_rows[row])
         twin, sign = (given, np.int64(1)) if given >= 0 else (-1 - given, np.int64(-1))
         if (row < inputs or row >= rows) and row <= twin:
             lit = gradient.touched[row] | gradient.touched[twin]

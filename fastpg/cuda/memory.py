@@ -13,13 +13,13 @@ For N environments and launches of T steps::
 Training, with E stored steps of each (those of a round, and what its first and last look at), a
 network that looks C steps back and H hidden units::
 
-    fixed + learner + N * (3 * state + scratch + seed + player + 2 * C1 * tail + E * entry + H / 8)
+    fixed + learner + N * (3 * state + scratch + seed + player + 2 * C1 * frames + E * slot + H / 8)
 
     3 * state         17 kB          the game, one that is kept until a round has been learned
                                      from, and the one before that
     player            876            a view 800, keys of random numbers and their copies
-    tail              68             of C + 1 stored steps: 32 tiles 64, count 2, age 1, action 1
-    entry             101            tail, end 1, reward, chance, value 4 each; in learning 20
+    frames              68             of C + 1 stored steps: 32 tiles 64, count 2, age 1, action 1
+    slot             101            frames, end 1, reward, chance, value 4 each; in learning 20
     H / 8                            hidden units of 32 games at a time, four bytes each; of 4 and
                                      more, up to H, while games are few
     learner                          :func:`learner_bytes`: 27 MB of preset pong, 124 MB of sticky
@@ -86,18 +86,20 @@ def require_room(
 # ---- training --------------------------------------------------------------------------------
 
 
-def training_bytes(environments: int, entries: int, carry: int, hidden: int, fixed: int = 0) -> int:
+def training_bytes(
+    environments: int, slots: int, lookback: int, hidden: int, fixed: int = 0
+) -> int:
     """Bytes of the GPU's memory for so many environments that are learned from.
 
     Args:
         environments: N.
-        entries: stored steps of each.
-        carry: steps that the network looks back.
+        slots: stored steps of each.
+        lookback: steps that the network looks back.
         hidden: its hidden units.
         fixed: see :func:`fixed_bytes`, and :func:`learner_bytes`.
     """
     each = 3 * SNAPSHOT_BYTES + SCRATCH_BYTES + SEED_BYTES + PLAYER_BYTES
-    each += 2 * (carry + 1) * TAIL_BYTES + entries * ENTRY_BYTES + -(-hidden // 8)
+    each += 2 * (lookback + 1) * TAIL_BYTES + slots * ENTRY_BYTES + -(-hidden // 8)
     return fixed + environments * each
 
 
@@ -143,26 +145,26 @@ def require_room_to_learn(
 
 
 def require_room_to_train(
-    environments: int, free: int, entries: int, carry: int, hidden: int, fixed: int = 0
+    environments: int, free: int, slots: int, lookback: int, hidden: int, fixed: int = 0
 ) -> None:
     """Raise unless so many environments fit that are learned from.
 
     Args:
         environments: how many are wanted.
         free: bytes of the GPU's memory that nobody uses.
-        entries: as :func:`training_bytes`.
-        carry: as :func:`training_bytes`.
+        slots: as :func:`training_bytes`.
+        lookback: as :func:`training_bytes`.
         hidden: as :func:`training_bytes`.
         fixed: what is not in use yet of it.
 
     Raises:
         MemoryError: they do not; the message names the largest number that does.
     """
-    needed = training_bytes(environments, entries, carry, hidden, fixed)
+    needed = training_bytes(environments, slots, lookback, hidden, fixed)
     if needed > free:
-        most = max(0, (free - fixed) // training_bytes(1, entries, carry, hidden))
+        most = max(0, (free - fixed) // training_bytes(1, slots, lookback, hidden))
         raise MemoryError(
-            f"num_envs: {environments:,} environments with {entries:,} stored steps each need "
+            f"num_envs: {environments:,} environments with {slots:,} stored steps each need "
             f"{needed / 2**30:.1f} GiB of the GPU's memory, {free / 2**30:.1f} GiB are free; "
             f"{most:,} fit"
         )

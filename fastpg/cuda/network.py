@@ -10,7 +10,7 @@ from fastpg.cuda.graph import DEFAULT_STREAM
 from fastpg.cuda.memory import require_room_to_learn
 from fastpg.kernels._cuda.jit import cuda, typed
 from fastpg.kernels.spec import VIEW_PIXELS
-from fastpg.network.input_spec import Sight
+from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 
 
@@ -53,7 +53,7 @@ class DeviceNetwork:
             :meth:`load` or :meth:`tensors`.
         weights: (rows + heads, H) float32 on the GPU: all that is learned.
         layers: the same, as kernels take it.
-        twins: the host's, on the GPU, if hidden units come in pairs; or None.
+        mirror_rows: the host's, on the GPU, if hidden units come in pairs; or None.
 
     Raises:
         BackendUnavailable: no GPU, or no driver; the message says what to do.
@@ -63,16 +63,16 @@ class DeviceNetwork:
     def __init__(
         self,
         hidden: int,
-        sight: Sight,
+        input_spec: InputSpec,
         actions: int,
         outputs: int,
         value: bool,
         cell: int = 0,
         mirrored: tuple[int, ...] | None = None,
     ):
-        self.hidden, self.sight, self.outputs, self.cell = hidden, sight, outputs, cell
+        self.hidden, self.input_spec, self.outputs, self.cell = hidden, input_spec, outputs, cell
         self.actions = actions
-        self.host = TileNetwork(hidden, sight, actions, outputs, value, cell, mirrored)
+        self.host = TileNetwork(hidden, input_spec, actions, outputs, value, cell, mirrored)
         self._add_up: Any = None
         core = self.host.core
         self.rows, self.inputs, self.heads = core.rows, core.inputs, core.heads
@@ -80,19 +80,19 @@ class DeviceNetwork:
         if room is not None:
             require_room_to_learn(room[0], self.rows, self.inputs, self.heads, hidden, cell)
         self.weights = cuda.to_device(np.zeros((self.rows + self.heads, hidden), np.float32))
-        paired = self.host.twins
-        self.twins = None if paired is None else cuda.to_device(paired)
+        paired = self.host.mirror_rows
+        self.mirror_rows = None if paired is None else cuda.to_device(paired)
         parts = self.weights[: self.rows]
         self.layers = Layers(
             w1=cuda.device_array((self.inputs, hidden), np.float32) if cell else parts,
             w2=self.weights[self.rows :],
             parts=parts,
-            lags=cuda.to_device(np.array(sight.views, np.int32)),
-            difference=bool(sight.difference),
-            recalled=sight.past_actions,
+            lags=cuda.to_device(np.array(input_spec.views, np.int32)),
+            difference=bool(input_spec.difference),
+            recalled=input_spec.past_actions,
             actions=actions,
             outputs=outputs,
-            past=sight.planes * VIEW_PIXELS,
+            past=input_spec.planes * VIEW_PIXELS,
             cell=cell,
         )
 

@@ -1,4 +1,4 @@
-"""Kernels of the network's own: its weights added up, its heads at any entries."""
+"""Kernels of the network's own: its weights added up, its heads at any slots."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def add_up(net, changed):
 
 
 @kernel
-def evaluate(net, record, chosen, hidden, heads):
-    """Hidden units (C, H) and heads (C, heads) of the entries ``chosen`` (C,) int32."""
+def evaluate(net, buffer, chosen, hidden, heads):
+    """Hidden units (C, H) and heads (C, heads) of the slots ``chosen`` (C,) int32."""
     for i in range(cuda.blockIdx.x, chosen.shape[0], cuda.gridDim.x):
-        forward(net, record, np.int64(chosen[i]), hidden[i], heads[i])
+        forward(net, buffer, np.int64(chosen[i]), hidden[i], heads[i])

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastpg.cuda import learning_kernels as kernels
-from fastpg.cuda.buffer import DeviceRecord, Entries
+from fastpg.cuda.buffer import DeviceBuffer, Slots
 from fastpg.cuda.gradients import LARGEST
 from fastpg.cuda.graph import DEFAULT_STREAM, Replays
 from fastpg.cuda.network import DeviceNetwork
 from fastpg.cuda.network_kernels import BLOCKS, THREADS
 from fastpg.cuda.shuffle import Minibatch
 from fastpg.kernels._cuda.jit import cuda, typed
-from fastpg.network.optimizer import SUMS, Objective
+from fastpg.network.optimizer import STATS, Objective
 
 _MOST_BITS = 36  # behind the point of a gradient; fewer where sums would not fit
 _BETAS, _ADAM_EPSILON, _RMSPROP_EPSILON = (0.9, 0.999), 1e-7, 1e-5  # as the CPU's
@@ -90,7 +90,7 @@ class DeviceOptimizer:
 
         Args:
             network: whose weights are learned.
-            moments: those that are kept: ("square",) for RMSProp, and "mean" for Adam.
+            moments: those that are snapshot: ("square",) for RMSProp, and "mean" for Adam.
         """
         self.network, self.moments, self.updates = network, moments, 0
         self._typed: dict[Any, Any] = {}
@@ -107,7 +107,7 @@ class DeviceOptimizer:
         self._blocks = Blocks(
             hidden=_zeros((BLOCKS, units), np.float32),
             heads=_zeros((BLOCKS, network.heads), np.float32),
-            statistics=_zeros((BLOCKS, len(SUMS)), np.float64),
+            statistics=_zeros((BLOCKS, len(STATS)), np.float64),
         )
         self._moments = Moments(
             mean=_zeros(shape, np.float32),
@@ -116,7 +116,7 @@ class DeviceOptimizer:
         )
         self._norms = _zeros(BLOCKS, np.float64)  # of blocks, sums of squares
         # the sums for the log, the gradient's norm, its factor
-        self._totals = _zeros(len(SUMS) + 2, np.float64)
+        self._totals = _zeros(len(STATS) + 2, np.float64)
         self._rates = _zeros(2, np.float32)  # of Adam's step: its size, its epsilon
         self._start = _zeros(2, np.int64)
         self._progress = _zeros(2, np.int64)  # where the next step's samples begin, and updates
@@ -135,21 +135,21 @@ class DeviceOptimizer:
         """Whether all gradients so far were; no step was taken since. Waits for the GPU."""
         return not self._gradient.status.copy_to_host()[0]
 
-    def forget_sums(self) -> None:
+    def reset_stats(self) -> None:
         """Begin the sums anew."""
         self._launch(kernels.forget, self._totals, blocks=1)
 
-    def sums(self) -> np.ndarray:
-        """(4,) float64: ``SUMS`` over the samples since :meth:`forget_sums`; waits for the GPU."""
-        return self._totals.copy_to_host()[: len(SUMS)]
+    def stats(self) -> np.ndarray:
+        """(4,) float64: ``STATS`` over the samples since :meth:`reset_stats`; waits for the GPU."""
+        return self._totals.copy_to_host()[: len(STATS)]
 
     def norm(self) -> float:
         """The length of the last gradient; waits for the GPU."""
         return float(self._totals.copy_to_host()[kernels.NORM])
 
-    def climb_adam(
+    def adam_step(
         self,
-        record: DeviceRecord,
+        buffer: DeviceBuffer,
         samples: Minibatch,
         advantages: Any,
         returns: Any,
@@ -159,21 +159,21 @@ class DeviceOptimizer:
         """One step of Adam along the gradient of the samples' mean objective.
 
         Args:
-            record: what was played.
-            samples: entries of it.
-            advantages: float32 on the GPU, of all entries.
-            returns: float32 on the GPU, of all entries.
+            buffer: what was played.
+            samples: slots of it.
+            advantages: float32 on the GPU, of all slots.
+            returns: float32 on the GPU, of all slots.
             objective: what to climb.
             learning_rate: the step size.
         """
         if self._known != (samples.first, self.updates):
             self._launch(kernels.seek, self._progress, samples.first, self.updates, blocks=1)
-        entries, weights, size = record.entries, self.network.weights, samples.size
+        slots, weights, size = buffer.slots, self.network.weights, samples.size
         batch = samples.order, self._progress, size, advantages, returns, objective
         keep1, keep2 = map(np.float32, _BETAS)
 
         def launch(stream: Any) -> None:
-            scale = self._add_up(entries, *batch, 1.0 / size, stream)
+            scale = self._add_up(slots, *batch, 1.0 / size, stream)
             numbers = size, float(learning_rate), _ADAM_EPSILON, float(keep1), float(keep2)
             own = {"blocks": 1, "stream": stream}
             self._launch(kernels.advance, self._progress, self._rates, *numbers, **own)
@@ -182,23 +182,23 @@ class DeviceOptimizer:
             self._launch(kernels.adam, *state, scale, keep1, keep2, stream=stream)
             self.network.changed(self._gradient.touched, stream)
 
-        arrays = entries, samples.order, advantages, returns
+        arrays = slots, samples.order, advantages, returns
         self._known = None
         self._replays(size, launch, arrays, (*objective, learning_rate))
         self.updates += 1
         self._known = samples.first + size, self.updates
 
-    def climb_rmsprop(
+    def rmsprop_step(
         self,
-        record: DeviceRecord,
+        buffer: DeviceBuffer,
         samples: Any,
         weights: Any,
         learning_rate: float,
         decay: float,
     ) -> None:
-        """One step of RMSProp along sum_t w_t grad log pi; ``weights`` w of all entries."""
+        """One step of RMSProp along sum_t w_t grad log pi; ``weights`` w of all slots."""
         batch = samples, self._start, samples.shape[0], weights, weights
-        scale = self._add_up(record.entries, *batch, Objective(), 1.0)
+        scale = self._add_up(buffer.slots, *batch, Objective(), 1.0)
         self.updates += 1
         numbers = map(np.float32, (learning_rate, decay, _RMSPROP_EPSILON))
         moments, own = self._moments, self.network.weights
@@ -208,7 +208,7 @@ class DeviceOptimizer:
 
     def _add_up(
         self,
-        entries: Entries,
+        slots: Slots,
         order: Any,
         progress: Any,
         size: int,
@@ -221,31 +221,31 @@ class DeviceOptimizer:
         """The samples' gradient; returns what its integers are to be multiplied by.
 
         Args:
-            entries: of the record.
+            slots: of the buffer.
             order: samples, on the GPU.
             progress: where in it they begin, on the GPU.
             size: how many there are.
-            advantages: as :meth:`climb_adam`.
-            returns: as :meth:`climb_adam`.
-            objective: as :meth:`climb_adam`.
+            advantages: as :meth:`adam_step`.
+            returns: as :meth:`adam_step`.
+            objective: as :meth:`adam_step`.
             weight: of each sample.
             stream: of the launches.
         """
         network, gradient, blocks = self.network, self._gradient, self._blocks
-        paired = network.twins is not None
+        paired = network.mirror_rows is not None
         unit = 2.0 ** fraction_bits(size, network.cell, paired)
         scale = weight / unit
         weights = tuple(map(float, objective[:3]))
         launch = partial(self._launch, stream=stream)
         batch = order, progress, size, advantages, returns, weights, unit
-        launch(kernels.add_gradients, network.layers, entries, gradient, blocks, *batch)
+        launch(kernels.add_gradients, network.layers, slots, gradient, blocks, *batch)
         launch(kernels.run_down, gradient, network.layers.past, network.inputs)
         if paired:
-            launch(kernels.join, gradient, network.twins, network.inputs, network.rows)
+            launch(kernels.join, gradient, network.mirror_rows, network.inputs, network.rows)
         shape = network.inputs, network.rows, network.cell
         launch(kernels.fold, gradient, self._norms, *shape, scale, 0.5 if paired else 1.0)
         sums = self._norms, blocks.statistics, self._totals
-        launch(kernels.judge, *sums, float(objective.longest), blocks=1)
+        launch(kernels.judge, *sums, float(objective.max_grad_norm), blocks=1)
         return scale
 
     def tensors(self) -> dict[str, np.ndarray]:

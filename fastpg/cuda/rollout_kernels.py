@@ -54,22 +54,22 @@ def plays(players, whole, n):
 
 
 @device
-def choose(players, net, record, seed, n, entry, heads):
+def choose(players, net, buffer, seed, n, slot, heads):
     """Draw game n's action, and write down how."""
     if net.w2.shape[0] > net.outputs:
-        record.values[entry] = heads[net.outputs]
+        buffer.values[slot] = heads[net.outputs]
     to_probabilities(heads, net.outputs)
     action = drawn_action(heads, net.outputs, seed, players.streams[n], players.steps[n])
     players.steps[n] += np.uint64(1)
     chance = chance_of(heads, net.outputs, action)
-    record.chances[entry] = LEAST_CHANCE if chance < LEAST_CHANCE else chance
-    record.actions[entry] = action
+    buffer.action_probs[slot] = LEAST_CHANCE if chance < LEAST_CHANCE else chance
+    buffer.actions[slot] = action
 
 
 @device
-def next_age(record, entry):
-    """The age of the frame after an entry's, in the same episode."""
-    age = np.int64(record.ages[entry])
+def next_age(buffer, slot):
+    """The age of the frame after an slot's, in the same episode."""
+    age = np.int64(buffer.episode_steps[slot])
     return age + 1 if age < OLDEST_AGE else age
 
 
@@ -84,13 +84,13 @@ def end_episode(players, whole, n):
 
 
 @device
-def write_view(record, entry, count, age):
-    """Write down what there is to know of an entry's tiles but themselves."""
-    if count > record.tiles.shape[1]:
-        cuda.atomic.max(record.status, TOO_MANY_TILES, 1)
-        count = record.tiles.shape[1]
-    record.counts[entry] = count
-    record.ages[entry] = age
+def write_view(buffer, slot, count, age):
+    """Write down what there is to know of an slot's tiles but themselves."""
+    if count > buffer.tiles.shape[1]:
+        cuda.atomic.max(buffer.status, TOO_MANY_TILES, 1)
+        count = buffer.tiles.shape[1]
+    buffer.tile_counts[slot] = count
+    buffer.episode_steps[slot] = age
 
 
 def limits() -> dict[str, int]:
@@ -109,10 +109,11 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
     begin_game, step_game, tiles_of = emulator.begin, emulator.step, emulator.tiles
 
     @cuda_module.jit(**limits())
-    def rollout(players, net, record, seed, whole, each, first, steps, value_last):
-        """Play ``steps`` rows of the record from row ``first`` on, after what has to begin.
+    def rollout(players, net, buffer, seed, whole, each, first, steps, bootstrap_values):
+        """Play ``steps`` rows of the buffer from row ``first`` on, after what has to begin.
 
-        A block has ``each`` games. With ``value_last`` the frames that games come to are valued.
+        A block has ``each`` games. With ``bootstrap_values`` the frames that games come to are
+        valued.
         """
         heads = cuda.shared.array((MOST_GAMES_A_BLOCK, MOST_HEADS), np.float32)
         games = players.games.shape[0]
@@ -127,28 +128,28 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
             row = np.int64(first + t) * games
             for k in range(here):
                 if t >= 0 and plays(players, whole, base + k):
-                    forward(net, record, row + base + k, hidden, heads[k])
+                    forward(net, buffer, row + base + k, hidden, heads[k])
             if steps_one and plays(players, whole, n):
                 begins, shows, age = False, False, 0
                 if t < 0:
                     begins = players.between[n] != 0
                 else:
-                    choose(players, net, record, seed, n, row + n, heads[own])
+                    choose(players, net, buffer, seed, n, row + n, heads[own])
                     over = step_game(
                         pointer(players.games),
                         pointer(players.shared),
-                        pointer(record.actions[row:]),
+                        pointer(buffer.actions[row:]),
                         pointer(players.scratch),
-                        pointer(record.rewards[row:]),
-                        pointer(record.ends[row:]),
+                        pointer(buffer.rewards[row:]),
+                        pointer(buffer.dones[row:]),
                         pointer(players.views),
                         np.int32(n),
                     )
                     if over:
-                        record.ends[row + n] = 1
+                        buffer.dones[row + n] = 1
                         begins = end_episode(players, whole, n)
                     else:
-                        shows, age = True, next_age(record, row + n)
+                        shows, age = True, next_age(buffer, row + n)
                 if begins:
                     begin_game(
                         pointer(players.games),
@@ -162,15 +163,15 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
                     if whole:
                         players.steps[n] = 0
                 if begins or shows:
-                    entry, room = row + games + n, np.int32(record.tiles.shape[1])
-                    view, tiles = pointer(players.views[n]), pointer(record.tiles[entry])
-                    write_view(record, entry, tiles_of(view, tiles, room), age)
+                    slot, room = row + games + n, np.int32(buffer.tiles.shape[1])
+                    view, tiles = pointer(players.views[n]), pointer(buffer.tiles[slot])
+                    write_view(buffer, slot, tiles_of(view, tiles, room), age)
             cuda.syncthreads()
-        if value_last:
+        if bootstrap_values:
             row = np.int64(first + steps) * games
             for k in range(here):
-                forward(net, record, row + base + k, hidden, heads[k])
+                forward(net, buffer, row + base + k, hidden, heads[k])
             if steps_one:
-                record.values[row + n] = heads[own, net.outputs]
+                buffer.values[row + n] = heads[own, net.outputs]
 
     return rollout

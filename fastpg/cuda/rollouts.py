@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastpg.cuda import buffer_kernels as row_kernels
-from fastpg.cuda.buffer import MOST_TILES, DeviceRecord
+from fastpg.cuda.buffer import MOST_TILES, DeviceBuffer
 from fastpg.cuda.emulator import DevicePong, free_and_fixed_bytes
 from fastpg.cuda.functions import current_capability
 from fastpg.cuda.launch_shape import games_a_block
@@ -23,28 +23,28 @@ from fastpg.cuda.rollout_kernels import (
 )
 from fastpg.cuda.shuffle import Minibatch, shuffled_samples
 from fastpg.cuda.snapshots import (
-    TAIL,
+    LOOKBACK,
     KeptOnDevice,
     from_states,
+    lookback_of_rows,
     rows_of_tail,
     states_of,
-    tail_of_rows,
 )
 from fastpg.emulator._emulator import FRAME_WORDS
 from fastpg.envs.rules import Rules
 from fastpg.kernels import get_backend
 from fastpg.kernels._cuda.jit import SIMULATED, THREADS, cuda
-from fastpg.rollouts.base import GameRows, PlayedEpisodes, PlayedSteps
-from fastpg.rollouts.returns import Credit
-from fastpg.rollouts.snapshots import Kept
+from fastpg.rollouts.base import PlayedEpisodes, PlayedSteps, RolloutCollector
+from fastpg.rollouts.returns import ReturnEstimator
+from fastpg.rollouts.snapshots import Snapshot
 
 LAUNCH_STEPS = 64 if SIMULATED else 256  # at most: then the host looks whether all are done
-_FIRST_STEPS = 4 * LAUNCH_STEPS + 1  # of a record of whole episodes; a full one is made longer
+_FIRST_STEPS = 4 * LAUNCH_STEPS + 1  # of a buffer of whole episodes; a full one is made longer
 _MOST_BLOCKS = 1 << 16
 
 
-class DeviceGames(GameRows):
-    """Games of Pong that a network plays on the current GPU, and the record of it.
+class DeviceGames(RolloutCollector):
+    """Games of Pong that a network plays on the current GPU, and the buffer of it.
 
     The same games as :class:`fastpg.rollouts.native.Games` plays, as long as rounding parts no
     choices. All launches go to the default stream; the host waits where it takes rewards and ends
@@ -83,9 +83,9 @@ class DeviceGames(GameRows):
             MemoryError: the GPU has too little; the message names the largest number that fits.
         """
         self.network, self.games, self._whole = network, games, whole_episodes
-        self.carry = network.sight.carry
+        self.lookback = network.input_spec.lookback
         self._room = free_and_fixed_bytes()
-        self._require_room(self.carry + 2)
+        self._require_room(self.lookback + 2)
         self.pong = DevicePong(rules, games, actions=actions, find_background=find_background)
         self._loops = get_backend("cuda").loops
         self._rollout = rollout_kernel(current_capability())
@@ -104,34 +104,34 @@ class DeviceGames(GameRows):
             left=cuda.device_array((games,), np.int64),
             hidden=cuda.device_array((self._blocks, network.hidden), np.float32),
         )
-        self._record: Any = None
+        self._buffer: Any = None
         # what updates look at lies where it lay, for as long as its size is the same
         self._order: Any = None
         self._credit: tuple[Any, Any] | None = None
-        self._row = self.carry  # of the frames to act upon
+        self._row = self.lookback  # of the frames to act upon
 
     @property
-    def record(self) -> Any:
-        """What was played last: a ``DeviceRecord``; none before :meth:`make_room`."""
-        return self._record
+    def buffer(self) -> Any:
+        """What was played last: a ``DeviceBuffer``; none before :meth:`allocate`."""
+        return self._buffer
 
-    def _require_room(self, entries: int) -> None:
+    def _require_room(self, slots: int) -> None:
         """Raise MemoryError unless so many stored steps of each game fit, with all else."""
         if self._room is not None:
             free, fixed = self._room  # before the first array of these games
-            sizes = entries, self.carry, self.network.hidden
+            sizes = slots, self.lookback, self.network.hidden
             require_room_to_train(self.games, free, *sizes, fixed)
 
-    def make_room(self, steps: int) -> None:
-        """Begin with empty rows for so many entries a game.
+    def allocate(self, steps: int) -> None:
+        """Begin with empty rows for so many slots a game.
 
         Raises:
             MemoryError: the GPU has too little; the message names the largest number that fits.
         """
         self._require_room(steps)
-        self._record, self._row = DeviceRecord(self.games, steps), self.carry
-        entries = self._record.entries
-        for array in (entries.counts, entries.ages, entries.actions):
+        self._buffer, self._row = DeviceBuffer(self.games, steps), self.lookback
+        slots = self._buffer.slots
+        for array in (slots.tile_counts, slots.episode_steps, slots.actions):
             array.copy_to_device(np.zeros(array.shape, array.dtype))
 
     def _launch(self, kernel: Any, things: int, *arguments: Any) -> None:
@@ -140,8 +140,8 @@ class DeviceGames(GameRows):
         kernel[blocks, THREADS](*arguments)
 
     def rows(self, name: str, steps: int) -> np.ndarray:
-        """See :class:`GameRows`: a copy on the host."""
-        return self.record.rows(name, self.carry, steps).copy_to_host()
+        """See :class:`RolloutCollector`: a copy on the host."""
+        return self.buffer.rows(name, self.lookback, steps).copy_to_host()
 
     # ---- playing -----------------------------------------------------------------------------
 
@@ -155,18 +155,18 @@ class DeviceGames(GameRows):
         for name, values in players.items():
             getattr(self._players, name).copy_to_device(values)
 
-    def _play(self, first: int, steps: int, value_last: bool) -> None:
+    def _play(self, first: int, steps: int, bootstrap_values: bool) -> None:
         """Play steps from a row on, all in one launch."""
         self._rollout[self._blocks, THREADS_A_BLOCK](
             self._players,
             self.network.layers,
-            self.record.entries,
+            self.buffer.slots,
             self._seed,
             self._whole,
             self._each,
             first,
             steps,
-            value_last,
+            bootstrap_values,
         )
 
     def _frames(self) -> int:
@@ -178,28 +178,28 @@ class DeviceGames(GameRows):
 
     def _took(self, began: float, frames: int) -> PlayedSteps:
         """What it took since then; the GPU's time is not told apart, all counts as emulation."""
-        self.record.check()
+        self.buffer.check()
         return PlayedSteps(self._frames() - frames, perf_counter() - began, 0.0)
 
     def play_steps(self, steps: int) -> PlayedSteps:
-        """See :class:`GameRows`; the record has room for them."""
+        """See :class:`RolloutCollector`; the buffer has room for them."""
         began, frames = perf_counter(), self._frames()
         self._carry_over()
         for at in range(0, steps, LAUNCH_STEPS):
             count = min(LAUNCH_STEPS, steps - at)
-            self._play(self.carry + at, count, at + count == steps)
-        self._row, self.played = self.carry + steps, True
+            self._play(self.lookback + at, count, at + count == steps)
+        self._row, self.played = self.lookback + steps, True
         return self._took(began, frames)
 
     def _carry_over(self) -> None:
         """Begin the rows with what the next steps look back at."""
-        first = self._row - self.carry
+        first = self._row - self.lookback
         if first:
             things = self.games * MOST_TILES
-            arrays = (getattr(self.record.entries, name) for name in TAIL)
-            launch = row_kernels.carry_over
-            self._launch(launch, things, self.games, first, self.carry + 1, *arrays)
-        self._row = self.carry
+            arrays = (getattr(self.buffer.slots, name) for name in LOOKBACK)
+            launch = row_kernels.shift_lookback
+            self._launch(launch, things, self.games, first, self.lookback + 1, *arrays)
+        self._row = self.lookback
 
     # ---- whole episodes ----------------------------------------------------------------------
 
@@ -207,11 +207,11 @@ class DeviceGames(GameRows):
         """As :meth:`fastpg.rollouts.native.Games.play_episodes`; games that are done wait for the
         others.
 
-        The entries (begin, end) of an episode are those of its game, every N-th.
+        The slots (begin, end) of an episode are those of its game, every N-th.
         """
         began, frames, row, games = perf_counter(), self._frames(), 0, self.games
-        if self.record is None:
-            self.make_room(_FIRST_STEPS)
+        if self.buffer is None:
+            self.allocate(_FIRST_STEPS)
         planned = [len(range(game, episodes, games)) for game in range(games)]
         self._set(
             streams=np.arange(first, first + games, dtype=np.uint64),
@@ -219,55 +219,57 @@ class DeviceGames(GameRows):
             between=np.ones(games, np.uint8),
         )
         while self._players.left.copy_to_host().any():
-            while row + LAUNCH_STEPS >= self.record.steps:
-                self._require_room(3 * self.record.steps)  # the old ones are copied
-                self.record.grow()
+            while row + LAUNCH_STEPS >= self.buffer.steps:
+                self._require_room(3 * self.buffer.steps)  # the old ones are copied
+                self.buffer.grow()
             self._play(row, LAUNCH_STEPS, False)
             row += LAUNCH_STEPS
         took = self._took(began, frames)
-        spans = self._spans(planned, self.record.rows("ends", 0, row).copy_to_host())
-        return PlayedEpisodes(**vars(took), spans=spans)
+        episode_slices = self._spans(planned, self.buffer.rows("dones", 0, row).copy_to_host())
+        return PlayedEpisodes(**vars(took), episode_slices=episode_slices)
 
     def _spans(self, planned: Sequence[int], ends: np.ndarray) -> list[tuple[int, int]]:
-        spans, of_games = {}, np.ascontiguousarray(ends.T)
+        episode_slices, of_games = {}, np.ascontiguousarray(ends.T)
         for game, count in enumerate(planned):
             cuts = [0, *(np.flatnonzero(of_games[game])[:count] + 1).tolist()]
             for k in range(count):
                 begin, end = (cut * self.games + game for cut in cuts[k : k + 2])
-                spans[game + k * self.games] = begin, end
-        return [spans[number] for number in sorted(spans)]
+                episode_slices[game + k * self.games] = begin, end
+        return [episode_slices[number] for number in sorted(episode_slices)]
 
-    def decisions(self, spans: Sequence[tuple[int, int]]) -> tuple[Any, np.ndarray, list[int]]:
-        """As ``fastpg.rollouts.returns.WholeEpisodes``: the entries on the GPU, the rewards on the
+    def transitions(
+        self, episode_slices: Sequence[tuple[int, int]]
+    ) -> tuple[Any, np.ndarray, list[int]]:
+        """As ``fastpg.rollouts.returns.WholeEpisodes``: the slots on the GPU, the rewards on the
         host.
         """
-        lengths = [(end - begin) // self.games for begin, end in spans]
+        lengths = [(end - begin) // self.games for begin, end in episode_slices]
         count = sum(lengths)
         samples = cuda.device_array((count,), np.int32)
-        begins = cuda.to_device(np.array([begin for begin, _ in spans], np.int64))
+        begins = cuda.to_device(np.array([begin for begin, _ in episode_slices], np.int64))
         offsets = cuda.to_device(np.cumsum([0, *lengths]))
-        launch = row_kernels.episode_samples[min(len(spans), _MOST_BLOCKS), THREADS]
+        launch = row_kernels.episode_samples[min(len(episode_slices), _MOST_BLOCKS), THREADS]
         launch(self.games, begins, offsets, samples)
         rewards = cuda.device_array((count,), np.float32)
-        all_rewards = self.record.entries.rewards
+        all_rewards = self.buffer.slots.rewards
         self._launch(row_kernels.gathered, count, all_rewards, samples, rewards)
         return samples, rewards.copy_to_host(), lengths
 
-    def credits(
-        self, credit: Credit, samples: Any, rewards: np.ndarray, lengths: Sequence[int]
+    def episode_advantages(
+        self, estimator: ReturnEstimator, samples: Any, rewards: np.ndarray, lengths: Sequence[int]
     ) -> Any:
-        """As ``fastpg.rollouts.returns.WholeEpisodes``, on the GPU; of entries of no episode:
+        """As ``fastpg.rollouts.returns.WholeEpisodes``, on the GPU; of slots of no episode:
         anything.
         """
-        steps, loops, count = self.record.steps, self._loops, len(rewards)
+        steps, loops, count = self.buffer.steps, self._loops, len(rewards)
         returns = cuda.device_array((steps * self.games,), np.float32)
-        played = (self.record.rows(name, 0, steps) for name in ("rewards", "ends"))
+        played = (self.buffer.rows(name, 0, steps) for name in ("rewards", "dones"))
         shaped = returns.reshape(steps, self.games)
-        loops.discounted_returns(*played, credit.gamma, credit.cut_at_rewards, shaped)
-        if credit.standardize == "none":
+        loops.discounted_returns(*played, estimator.gamma, estimator.cut_at_rewards, shaped)
+        if estimator.standardize == "none":
             return returns
         ends = np.cumsum([0, *lengths])
-        offsets = cuda.to_device(ends if credit.standardize == "episode" else ends[[0, -1]])
+        offsets = cuda.to_device(ends if estimator.standardize == "episode" else ends[[0, -1]])
         values, standard = (cuda.device_array((count,), np.float32) for _ in range(2))
         self._launch(row_kernels.gathered, count, returns, samples, values)
         loops.standardize(values, offsets, standard)
@@ -277,26 +279,26 @@ class DeviceGames(GameRows):
     # ---- what is learned from ----------------------------------------------------------------
 
     def samples(self, steps: int) -> np.ndarray:
-        """Entries (N * steps,) int32 of the last steps, game by game."""
-        rows = (self.carry + np.arange(steps)) * self.games
+        """Slots (N * steps,) int32 of the last steps, game by game."""
+        rows = (self.lookback + np.arange(steps)) * self.games
         return (np.arange(self.games)[:, None] + rows).astype(np.int32).ravel()
 
     def advantages(
-        self, steps: int, gamma: float, lam: float, lost_weight: float = 1.0
+        self, steps: int, gamma: float, lam: float, lost_point_weight: float = 1.0
     ) -> tuple[Any, Any]:
-        """See :class:`GameRows`; both on the GPU, the same arrays each time."""
-        record, carry, size = self.record, self.carry, steps * self.games
+        """See :class:`RolloutCollector`; both on the GPU, the same arrays each time."""
+        buffer, lookback, size = self.buffer, self.lookback, steps * self.games
         raw, rewards = (cuda.device_array((steps, self.games), np.float32) for _ in range(2))
-        whole = record.steps * self.games
+        whole = buffer.steps * self.games
         if self._credit is None or self._credit[0].shape[0] != whole:
             one, other = (cuda.device_array((whole,), np.float32) for _ in range(2))
             self._credit = one, other
         standard, returns = self._credit
-        dealt, ends = (record.rows(name, carry, steps) for name in ("rewards", "ends"))
-        weighted = dealt.reshape(size), np.float32(lost_weight), rewards.reshape(size)
+        dealt, ends = (buffer.rows(name, lookback, steps) for name in ("rewards", "dones"))
+        weighted = dealt.reshape(size), np.float32(lost_point_weight), rewards.reshape(size)
         self._launch(row_kernels.weighted, size, *weighted)
-        values = record.rows("values", carry, steps + 1)
-        own = slice(carry * self.games, carry * self.games + size)
+        values = buffer.rows("values", lookback, steps + 1)
+        own = slice(lookback * self.games, lookback * self.games + size)
         into = raw, returns[own].reshape(steps, self.games)
         self._loops.generalized_advantages(rewards, ends, values, gamma, lam, *into)
         self._loops.standardize(
@@ -305,14 +307,14 @@ class DeviceGames(GameRows):
         return standard, returns
 
     def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[Minibatch]:
-        """See :class:`GameRows`: the same samples as on the CPU, in shuffled order.
+        """See :class:`RolloutCollector`: the same samples as on the CPU, in shuffled order.
 
         They lie in the same array each time.
         """
         count = steps * self.games
         if self._order is None or self._order.shape[0] != count:
             self._order = cuda.device_array((count,), np.int32)
-        shuffled_samples(self.games, steps, self.carry, keys, self._order)
+        shuffled_samples(self.games, steps, self.lookback, keys, self._order)
         for at in range(0, count, size):
             yield Minibatch(self._order, at, min(size, count - at))
 
@@ -321,29 +323,29 @@ class DeviceGames(GameRows):
     def _kept_players(self) -> dict[str, Any]:
         return {k: getattr(self._players, k) for k in ("games", "streams", "steps", "between")}
 
-    def _tail_rows(self) -> dict[str, Any]:
-        first, last = (self._row - self.carry) * self.games, (self._row + 1) * self.games
-        return {name: getattr(self.record.entries, name)[first:last] for name in TAIL}
+    def _lookback_rows(self) -> dict[str, Any]:
+        first, last = (self._row - self.lookback) * self.games, (self._row + 1) * self.games
+        return {name: getattr(self.buffer.slots, name)[first:last] for name in LOOKBACK}
 
-    def keep(self) -> KeptOnDevice:
-        """See :class:`fastpg.rollouts.snapshots.KeepsGames`: copies on the GPU."""
+    def snapshot(self) -> KeptOnDevice:
+        """See :class:`fastpg.rollouts.snapshots.KeepsSnapshots`: copies on the GPU."""
         players = {name: _copied(array) for name, array in self._kept_players().items()}
-        tail = self._tail_rows() if self.played else {}
-        rows = {name: _copied(rows) for name, rows in tail.items()}
+        frames = self._lookback_rows() if self.played else {}
+        rows = {name: _copied(rows) for name, rows in frames.items()}
         return KeptOnDevice(players, rows or None)
 
-    def go_back(self, kept: Kept) -> None:
-        """See :class:`fastpg.rollouts.snapshots.KeepsGames`."""
-        if not isinstance(kept, KeptOnDevice):
-            super().go_back(kept)
+    def rollback(self, snapshot: Snapshot) -> None:
+        """See :class:`fastpg.rollouts.snapshots.KeepsSnapshots`."""
+        if not isinstance(snapshot, KeptOnDevice):
+            super().rollback(snapshot)
             return
-        self._set(**kept.players)
-        self._row, self.played = self.carry, kept.tail is not None
-        for name, rows in (kept.tail or {}).items():
-            self._tail_rows()[name].copy_to_device(rows)
+        self._set(**snapshot.players)
+        self._row, self.played = self.lookback, snapshot.frames is not None
+        for name, rows in (snapshot.frames or {}).items():
+            self._lookback_rows()[name].copy_to_device(rows)
 
     def states(self) -> list[bytes]:
-        """See :class:`fastpg.rollouts.snapshots.KeepsGames`: copies to the host."""
+        """See :class:`fastpg.rollouts.snapshots.KeepsSnapshots`: copies to the host."""
         return states_of(**{k: array.copy_to_host() for k, array in self._kept_players().items()})
 
     def restore(self, states: Sequence[bytes]) -> None:
@@ -356,20 +358,20 @@ class DeviceGames(GameRows):
         self.pong.restore(players.pop("games"))
         self._set(**players)
 
-    def tail(self) -> dict[str, np.ndarray]:
-        """See :class:`GameRows`: copies to the host."""
-        rows = {name: array.copy_to_host() for name, array in self._tail_rows().items()}
-        return tail_of_rows(rows, self.games)
+    def lookback_frames(self) -> dict[str, np.ndarray]:
+        """See :class:`RolloutCollector`: copies to the host."""
+        rows = {name: array.copy_to_host() for name, array in self._lookback_rows().items()}
+        return lookback_of_rows(rows, self.games)
 
-    def set_tail(self, tail: Mapping[str, np.ndarray]) -> None:
-        """See :class:`GameRows`.
+    def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
+        """See :class:`RolloutCollector`.
 
         Raises:
-            ValueError: an entry with more tiles than the record has room for.
+            ValueError: an slot with more tiles than the buffer has room for.
         """
-        self._row = self.carry
-        for name, rows in rows_of_tail(tail).items():
-            self._tail_rows()[name].copy_to_device(rows)
+        self._row = self.lookback
+        for name, rows in rows_of_tail(frames).items():
+            self._lookback_rows()[name].copy_to_device(rows)
 
     def close(self) -> None:
         """The GPU's memory is free when nobody refers to it."""

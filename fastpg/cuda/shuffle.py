@@ -15,7 +15,7 @@ class Minibatch(NamedTuple):
     """Samples that lie one behind the other in an array.
 
     Attributes:
-        order: (all,) int32 on the GPU, entries of a record.
+        order: (all,) int32 on the GPU, slots of a buffer.
         first: the place of the first.
         size: how many there are.
     """
@@ -57,37 +57,39 @@ def shuffled(at, count, keys):
 
 
 @kernel
-def shuffle(keys, games, steps, carry, samples):
-    """The entries of ``games * steps`` samples, numbered game by game, in the order of keys."""
+def shuffle(keys, games, steps, lookback, samples):
+    """The slots of ``games * steps`` samples, numbered game by game, in the order of keys."""
     count = np.uint64(samples.shape[0])
     for i in range(cuda.grid(1), samples.shape[0], cuda.gridsize(1)):
         number = np.int64(shuffled(np.uint64(i), count, keys))
-        samples[i] = (carry + number % steps) * games + number // steps
+        samples[i] = (lookback + number % steps) * games + number // steps
 
 
-def shuffled_samples(games: int, steps: int, carry: int, keys: np.ndarray, out: Any = None) -> Any:
+def shuffled_samples(
+    games: int, steps: int, lookback: int, keys: np.ndarray, out: Any = None
+) -> Any:
     """All samples of some steps of the games once, in the order of the CPU's minibatches.
 
     Args:
         games: N.
         steps: T, of each game.
-        carry: the record's steps before them.
+        lookback: the buffer's steps before them.
         keys: (SHUFFLE_KEYS,) uint32.
         out: where they are written to, as what is returned; None: to a new array.
 
     Returns:
-        (N * T,) int32 on the GPU, entries of a :class:`fastpg.cuda.buffer.DeviceRecord`: at each
-        place the step of the game that ``GameRows.minibatches`` of the CPU takes there (which then
-        sorts each minibatch).
+        (N * T,) int32 on the GPU, slots of a :class:`fastpg.cuda.buffer.DeviceBuffer`: at each
+        place the step of the game that ``RolloutCollector.minibatches`` of the CPU takes there
+        (which then sorts each minibatch).
 
     Raises:
         ValueError: keys of another shape or dtype, or more samples than int32 can number.
     """
     if keys.shape != (SHUFFLE_KEYS,) or keys.dtype != np.uint32:
         raise ValueError(f"keys: expected ({SHUFFLE_KEYS},) uint32, got {keys.shape} {keys.dtype}")
-    if not 0 < games * (carry + steps) < 2**31:
-        raise ValueError(f"games, steps: expected 1 to 2**31 - 1 entries, got {games}, {steps}")
+    if not 0 < games * (lookback + steps) < 2**31:
+        raise ValueError(f"games, steps: expected 1 to 2**31 - 1 slots, got {games}, {steps}")
     samples = cuda.device_array((games * steps,), np.int32) if out is None else out
     # by value: a copy to the GPU would wait until it is idle
-    shuffle[BLOCKS, THREADS](tuple(keys), games, steps, carry, samples)
+    shuffle[BLOCKS, THREADS](tuple(keys), games, steps, lookback, samples)
     return samples

@@ -11,7 +11,12 @@ from fastpg.emulator._emulator import SNAPSHOT_BYTES
 from fastpg.rollouts._rollouts import LAYOUT_VERSION
 
 _HEAD_BYTES = 8 * 4  # layout, stream, step, between: uint64 each, before the game
-TAIL = ("tiles", "counts", "ages", "actions")  # arrays of a record that the next steps look back at
+LOOKBACK = (
+    "tiles",
+    "tile_counts",
+    "episode_steps",
+    "actions",
+)  # arrays of a buffer that the next steps look back at
 
 
 @dataclass(frozen=True)
@@ -20,20 +25,20 @@ class KeptOnDevice:
 
     Attributes:
         players: games, streams, steps and between, by name.
-        tail: rows of the record, by name; None before the first step.
+        frames: rows of the buffer, by name; None before the first step.
     """
 
     players: dict[str, Any]
-    tail: dict[str, Any] | None
+    frames: dict[str, Any] | None
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """See :class:`fastpg.rollouts.snapshots.Kept`: copies to the host."""
+        """See :class:`fastpg.rollouts.snapshots.Snapshot`: copies to the host."""
         states = states_of(**{k: array.copy_to_host() for k, array in self.players.items()})
         tensors = {f"game_{n}": np.frombuffer(state, np.uint8) for n, state in enumerate(states)}
-        if self.tail is None:
+        if self.frames is None:
             return tensors
-        tail = {name: rows.copy_to_host() for name, rows in self.tail.items()}
-        return tensors | tail_of_rows(tail, len(states))
+        frames = {name: rows.copy_to_host() for name, rows in self.frames.items()}
+        return tensors | lookback_of_rows(frames, len(states))
 
 
 def states_of(
@@ -68,26 +73,26 @@ def from_states(states: Sequence[bytes]) -> dict[str, np.ndarray]:
     }
 
 
-def tail_of_rows(tail: Mapping[str, np.ndarray], games: int) -> dict[str, np.ndarray]:
-    """Rows of all games as what ``fastpg.rollouts.lookback.tail_of`` says of each game."""
-    flat = {name: tail[name].reshape(-1, games).T for name in TAIL[1:]}
-    tiles = tail["tiles"].reshape(-1, games, MOST_TILES).transpose(1, 0, 2)
-    used = np.arange(MOST_TILES) < flat["counts"][..., None]
-    return {"tail_tiles": tiles[used]} | {
-        f"tail_{name}": np.ascontiguousarray(values) for name, values in flat.items()
+def lookback_of_rows(frames: Mapping[str, np.ndarray], games: int) -> dict[str, np.ndarray]:
+    """Rows of all games as what ``fastpg.rollouts.lookback.lookback_of`` says of each game."""
+    flat = {name: frames[name].reshape(-1, games).T for name in LOOKBACK[1:]}
+    tiles = frames["tiles"].reshape(-1, games, MOST_TILES).transpose(1, 0, 2)
+    used = np.arange(MOST_TILES) < flat["tile_counts"][..., None]
+    return {"lookback_tiles": tiles[used]} | {
+        f"lookback_{name}": np.ascontiguousarray(values) for name, values in flat.items()
     }
 
 
-def rows_of_tail(tail: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The inverse of :func:`tail_of_rows`.
+def rows_of_tail(frames: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of :func:`lookback_of_rows`.
 
     Raises:
-        ValueError: an entry with more tiles than the record has room for.
+        ValueError: an slot with more tiles than the buffer has room for.
     """
-    counts = tail["tail_counts"]
+    counts = frames["lookback_tile_counts"]
     if counts.max(initial=0) > MOST_TILES:
-        raise ValueError(f"tail: expected at most {MOST_TILES} tiles, got {counts.max()}")
+        raise ValueError(f"frames: expected at most {MOST_TILES} tiles, got {counts.max()}")
     tiles = np.zeros((*counts.shape, MOST_TILES), np.uint16)
-    tiles[np.arange(MOST_TILES) < counts[..., None]] = tail["tail_tiles"]
-    rows = {name: tail[f"tail_{name}"].T.flatten() for name in TAIL[1:]}
+    tiles[np.arange(MOST_TILES) < counts[..., None]] = frames["lookback_tiles"]
+    rows = {name: frames[f"lookback_{name}"].T.flatten() for name in LOOKBACK[1:]}
     return {"tiles": tiles.transpose(1, 0, 2).reshape(-1, MOST_TILES)} | rows

@@ -23,11 +23,11 @@ from fastpg.envs.worker_pool import WorkerPool
 from fastpg.evaluation.policy import Policy, actions_of, policy_of, weights_alone
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
-from fastpg.network._network import Pool, Record
+from fastpg.network._network import Pool, RolloutBuffer
 from fastpg.rollouts.native import Games
 
 _STREAM = 3  # of the seed: apart from those of training
-_ROOM = 64  # entries; only the last few are looked at
+_ROOM = 64  # slots; only the last few are looked at
 _GAMES = 32  # at least played side by side in compiled code: a second or so until Ctrl-C is heard
 
 
@@ -86,9 +86,9 @@ class Player:
         self.game = game_class(emulator)(rules)
         self.actions = actions_of(policy, rules, self.game.action_meanings)
         self.kernels = get_backend("cython")
-        self.record = Record(_ROOM, (_ROOM + 1) * VIEW_PIXELS)
+        self.buffer = RolloutBuffer(_ROOM, (_ROOM + 1) * VIEW_PIXELS)
         self.screen = np.zeros((1, *SCREEN), np.uint8)
-        self.entry, self.view = 0, np.zeros(VIEW_PIXELS, np.uint8)
+        self.slot, self.view = 0, np.zeros(VIEW_PIXELS, np.uint8)
 
     def begin(self, number: int) -> None:
         """Begin the episode of a number."""
@@ -113,11 +113,11 @@ class Player:
         view = self.kernels.preprocess_palette(
             self.screen, PALETTE_RED, self.policy.find_background
         )[0]
-        entry = self.entry = self._next_entry(step)
+        slot = self.slot = self._next_entry(step)
         self.view = view
-        self.record.observe(entry, entry * VIEW_PIXELS, min(step, 255), view)
+        self.buffer.observe(slot, slot * VIEW_PIXELS, min(step, 255), view)
         network = self.policy.network.core
-        return network.choose(self.record, entry, self.seed, number, step, self.greedy)
+        return network.choose(self.buffer, slot, self.seed, number, step, self.greedy)
 
     def judgement(self) -> tuple[np.ndarray, float | None]:
         """What the network said of the picture chosen for last.
@@ -125,7 +125,7 @@ class Player:
         Returns:
             Probabilities (actions,) float32, and the value of its state if it has a value head.
         """
-        return self.policy.network.core.evaluate(self.record, self.entry)
+        return self.policy.network.core.evaluate(self.buffer, self.slot)
 
     def _next_entry(self, step: int) -> int:
         """Where the step's frame goes; what it looks back at stands before it."""
@@ -133,12 +133,12 @@ class Player:
             return step
         half = _ROOM // 2
         if step % half == 0:  # move the second half to the front
-            for name in ("begins", "counts", "ages", "actions"):
-                array = getattr(self.record, name)
+            for name in ("tile_offsets", "tile_counts", "episode_steps", "actions"):
+                array = getattr(self.buffer, name)
                 array[:half] = array[half:]
-            tiles = self.record.tiles[: _ROOM * VIEW_PIXELS].reshape(_ROOM, -1)
+            tiles = self.buffer.tiles[: _ROOM * VIEW_PIXELS].reshape(_ROOM, -1)
             tiles[:half] = tiles[half:]
-            self.record.begins[:half] -= np.uint32(half * VIEW_PIXELS)
+            self.buffer.tile_offsets[:half] -= np.uint32(half * VIEW_PIXELS)
         return half + step % half
 
 
@@ -215,8 +215,8 @@ def _play_compiled(
         games.seed([game_seed(seed, number) for number in numbers])
         played = games.play_episodes(first, len(numbers))
         frames = games.core.episode_frames()
-        for k, (begin, end) in enumerate(played.spans):
-            rewards = games.record.rewards[begin:end].astype(np.float64)
+        for k, (begin, end) in enumerate(played.episode_slices):
+            rewards = games.buffer.rewards[begin:end].astype(np.float64)
             won, lost = rewards[rewards > 0].sum(), -rewards[rewards < 0].sum()
             yield first + k, Episode(won, lost, end - begin, frames[k])
 

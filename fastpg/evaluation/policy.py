@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.envs.rules import Rules
-from fastpg.network.input_spec import Sight
+from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from fastpg.rollouts.fragments import action_table
 
@@ -58,9 +58,11 @@ def policy_of(saved: Checkpoint) -> Policy:
             "expected a policy that sees views"
         )
     views = tuple(config.get("views", (0, 1)))
-    sight = Sight(views, seen == "difference", config.get("past_actions", 0))
+    input_spec = InputSpec(views, seen == "difference", config.get("past_actions", 0))
     try:
-        network = TileNetwork(hidden, sight, max(outputs, 2), outputs, value="value" in tensors)
+        network = TileNetwork(
+            hidden, input_spec, max(outputs, 2), outputs, value="value" in tensors
+        )
         network.load(tensors)
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{saved.path}: weights do not fit their config: {error}") from None
@@ -74,7 +76,7 @@ def actions_of(policy: Policy, rules: Rules, meanings: Sequence[str]) -> tuple[i
         CheckpointError: the policy is for a game with another number of actions.
     """
     outputs = policy.network.outputs
-    expected, actions = action_table(rules.game, meanings, idle=outputs == 3)
+    expected, actions = action_table(rules.game, meanings, allow_noop=outputs == 3)
     if outputs != expected:
         raise CheckpointError(
             f"{policy.name}: a policy of {max(outputs, 2)} actions, {rules.game} needs "

@@ -14,11 +14,11 @@ cdef class Pool:
     cdef int run(self, fastpg_task_t task, void *context, int64_t count) except -1
 
 
-cdef class Record:
+cdef class RolloutBuffer:
     cdef fastpg_record_t r
-    cdef readonly object tiles, begins, counts, ages, actions, ends, rewards, chances, values
-    cdef readonly int64_t entries, room
-    cdef int within(self, int64_t entry, int64_t carry) except -1
+    cdef readonly object tiles, tile_offsets, tile_counts, episode_steps, actions, dones, rewards, action_probs, values
+    cdef readonly int64_t slots, room
+    cdef int within(self, int64_t slot, int64_t lookback) except -1
 
 
 cdef class Network:
@@ -26,4 +26,4 @@ cdef class Network:
     cdef readonly object w1, w2  # (blocks, places, UNITS), (blocks, heads, UNITS)
     cdef object stamps
     cdef fastpg_latest_t *latest
-    cdef int64_t carry(self)
+    cdef int64_t lookback(self)

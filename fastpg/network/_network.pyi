@@ -5,7 +5,7 @@ import numpy as np
 TILE_PIXELS: int
 TILES: int
 SHUFFLE_KEYS: int
-MOST_ENTRIES: int
+MOST_SLOTS: int
 MOST_TILES: int
 VECTORS: str
 
@@ -17,20 +17,20 @@ class Pool:
     threads: int
     def __init__(self, threads: int) -> None: ...
 
-class Record:
-    entries: int
+class RolloutBuffer:
+    slots: int
     room: int
     tiles: np.ndarray
-    begins: np.ndarray
-    counts: np.ndarray
-    ages: np.ndarray
+    tile_offsets: np.ndarray
+    tile_counts: np.ndarray
+    episode_steps: np.ndarray
     actions: np.ndarray
-    ends: np.ndarray
+    dones: np.ndarray
     rewards: np.ndarray
-    chances: np.ndarray
+    action_probs: np.ndarray
     values: np.ndarray
-    def __init__(self, entries: int, room: int) -> None: ...
-    def observe(self, entry: int, tile: int, age: int, view: np.ndarray) -> int: ...
+    def __init__(self, slots: int, room: int) -> None: ...
+    def observe(self, slot: int, tile: int, age: int, view: np.ndarray) -> int: ...
 
 class Network:
     w1: np.ndarray
@@ -53,9 +53,15 @@ class Network:
     @property
     def heads(self) -> int: ...
     def changed(self) -> None: ...
-    def evaluate(self, record: Record, entry: int) -> tuple[np.ndarray, float | None]: ...
+    def evaluate(self, buffer: RolloutBuffer, slot: int) -> tuple[np.ndarray, float | None]: ...
     def choose(
-        self, record: Record, entry: int, seed: int, stream: int, step: int, greedy: bool = False
+        self,
+        buffer: RolloutBuffer,
+        slot: int,
+        seed: int,
+        stream: int,
+        step: int,
+        greedy: bool = False,
     ) -> int: ...
 
 class Learner:
@@ -68,11 +74,11 @@ class Learner:
     gradient2: np.ndarray
     updates: int
     def __init__(
-        self, network: Network, pool: Pool, most_samples: int, twins: np.ndarray | None = None
+        self, network: Network, pool: Pool, most_samples: int, mirror_rows: np.ndarray | None = None
     ) -> None: ...
     def gradient(
         self,
-        record: Record,
+        buffer: RolloutBuffer,
         samples: np.ndarray,
         advantages: np.ndarray,
         returns: np.ndarray,

@@ -16,13 +16,13 @@ cdef extern from "rollouts/rollout.h" nogil:
 
     ctypedef struct fastpg_record_t:
         uint16_t *tiles
-        uint32_t *begins
-        uint16_t *counts
-        uint8_t *ages
+        uint32_t *tile_offsets
+        uint16_t *tile_counts
+        uint8_t *episode_steps
         uint8_t *actions
-        uint8_t *ends
+        uint8_t *dones
         float *rewards
-        float *chances
+        float *action_probs
         float *values
     ctypedef struct stamp_t "_Atomic uint32_t":
         pass
@@ -45,14 +45,14 @@ cdef extern from "rollouts/rollout.h" nogil:
         stamp_t *stamps
         uint32_t version
     ctypedef struct fastpg_latest_t:
-        int64_t entry
+        int64_t slot
     ctypedef struct fastpg_game_t:
         a26_gym_t gym
         uint64_t stream
         uint64_t step
         int64_t begin
         int64_t end
-        int64_t entry
+        int64_t slot
         int64_t tile
         int64_t tiles_end
         int64_t episodes
@@ -74,7 +74,7 @@ cdef extern from "rollouts/rollout.h" nogil:
         uint64_t seed
         uint8_t emulator_action[18]
         const fastpg_network_t *network
-        const fastpg_record_t *record
+        const fastpg_record_t *buffer
         fastpg_game_t *game
         int64_t games
         uint8_t *pixels
@@ -117,7 +117,7 @@ cdef extern from "network/learner.h" nogil:
         double value_error
     ctypedef struct fastpg_learner_t:
         fastpg_network_t *net
-        const int32_t *twins
+        const int32_t *mirror_rows
         float *g1
         float *g2
         uint8_t *marks
@@ -136,7 +136,7 @@ cdef extern from "network/learner.h" nogil:
         pass
     ctypedef struct fastpg_batch_t:
         fastpg_learner_t *learner
-        const fastpg_record_t *record
+        const fastpg_record_t *buffer
         const int32_t *samples
         int64_t count
         const float *advantages
@@ -146,7 +146,7 @@ cdef extern from "network/learner.h" nogil:
         float *hidden
         float *parts
         float *gradients
-        fastpg_span_t *spans
+        fastpg_span_t *episode_slices
         int32_t *lists
         fastpg_ppo_sums_t *loss_sums
         float learning_rate

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Sight:
+class InputSpec:
     """What the network sees.
 
     Attributes:
@@ -24,6 +24,6 @@ class Sight:
         return 1 if self.difference else len(self.views)
 
     @property
-    def carry(self) -> int:
+    def lookback(self) -> int:
         """Steps before a step that it looks back at."""
         return max(*self.views, self.past_actions)

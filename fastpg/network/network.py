@@ -10,8 +10,8 @@ import numpy as np
 
 from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
 from fastpg.network._network import Network
-from fastpg.network.input_spec import Sight
-from fastpg.network.symmetry import follow, twins
+from fastpg.network.input_spec import InputSpec
+from fastpg.network.symmetry import mirror_rows, symmetrize
 
 _CELLS_SCALE = 0.4  # of the first weights that a cell's pixels share, to those of pixels
 
@@ -28,14 +28,14 @@ class TileNetwork:
         core: the compiled network.
         hidden: H, number of hidden units.
         cell: pixels in a cell's side; 0: no cells.
-        twins: (rows + heads,) int32, see :func:`fastpg.network.symmetry.twins`, if hidden units
-            come in pairs that are each other's mirror image; or None.
+        mirror_rows: (rows + heads,) int32, see :func:`fastpg.network.symmetry.mirror_rows`, if
+            hidden units come in pairs that are each other's mirror image; or None.
     """
 
     def __init__(
         self,
         hidden: int,
-        sight: Sight,
+        input_spec: InputSpec,
         actions: int,
         outputs: int,
         value: bool,
@@ -46,7 +46,7 @@ class TileNetwork:
 
         Args:
             hidden: H, number of hidden units.
-            sight: what it sees.
+            input_spec: what it sees.
             actions: A, number of actions.
             outputs: logits: A, or 1 for two actions.
             value: whether there is a value head.
@@ -54,19 +54,19 @@ class TileNetwork:
             mirrored: for each action the one that takes its place upside down: units learn in
                 pairs; None: each by itself.
         """
-        self.hidden, self.sight, self.outputs, self.cell = hidden, sight, outputs, cell
+        self.hidden, self.input_spec, self.outputs, self.cell = hidden, input_spec, outputs, cell
         self.actions = actions
-        self.twins: np.ndarray | None = None
+        self.mirror_rows: np.ndarray | None = None
         if mirrored is not None:
             if hidden % 2:
                 raise ValueError(f"hidden: expected pairs of units, got {hidden}")
-            shape = sight.planes, sight.past_actions, actions, outputs, value, cell
-            self.twins = twins(*shape, mirrored)
+            shape = input_spec.planes, input_spec.past_actions, actions, outputs, value, cell
+            self.mirror_rows = mirror_rows(*shape, mirrored)
         self.core = Network(
             hidden,
-            sight.views,
-            sight.difference,
-            sight.past_actions,
+            input_spec.views,
+            input_spec.difference,
+            input_spec.past_actions,
             actions,
             outputs,
             value,
@@ -94,8 +94,8 @@ class TileNetwork:
         tensors = {"w1": w1 * scale, "w2": w2[: self.outputs], "value": w2[self.outputs :]}
         parts = np.concatenate([tensors["w1"], cells * scale * _CELLS_SCALE])
         self._load(tensors | {"w1_parts": parts})
-        if self.twins is not None:
-            self._load_matrix(follow(self._matrix(), self.twins))
+        if self.mirror_rows is not None:
+            self._load_matrix(symmetrize(self._matrix(), self.mirror_rows))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The weights as copies.
@@ -121,9 +121,9 @@ class TileNetwork:
                 is not to be used then.
         """
         self._load(tensors)
-        if self.twins is not None:
+        if self.mirror_rows is not None:
             matrix = self._matrix()
-            if not np.array_equal(matrix, follow(matrix, self.twins), equal_nan=True):
+            if not np.array_equal(matrix, symmetrize(matrix, self.mirror_rows), equal_nan=True):
                 raise ValueError("w1, w2: expected hidden units that mirror each other in pairs")
 
     def _matrix(self) -> np.ndarray:
@@ -159,8 +159,8 @@ class TileNetwork:
         x = y = np.arange(VIEW_SIDE) // self.cell
         of_pixel = (x[None, :] * across + y[:, None]).ravel()  # cells lie column by column
         w1, cells = parts[: self.core.inputs].copy(), parts[self.core.inputs :]
-        planes = cells.reshape(self.sight.planes, across * across, self.hidden)
-        pixels = self.sight.planes * VIEW_PIXELS
+        planes = cells.reshape(self.input_spec.planes, across * across, self.hidden)
+        pixels = self.input_spec.planes * VIEW_PIXELS
         w1[:pixels] += planes[:, of_pixel].reshape(pixels, self.hidden)
         return w1
 
@@ -168,14 +168,14 @@ class TileNetwork:
 
     def rows_outside(self, blocks: np.ndarray) -> np.ndarray:
         """(D, H) from (blocks, D or more, units), where pixels lie column by column."""
-        rows, pixels = self.core.rows, self.sight.planes * VIEW_PIXELS
+        rows, pixels = self.core.rows, self.input_spec.planes * VIEW_PIXELS
         flat = blocks[:, :rows].transpose(1, 0, 2).reshape(rows, -1)[:, : self.hidden]
         views = flat[:pixels].reshape(-1, VIEW_SIDE, VIEW_SIDE, self.hidden)
         return np.concatenate([_turned(views).reshape(pixels, self.hidden), flat[pixels:]])
 
     def rows_inside(self, matrix: Any, blocks: np.ndarray) -> None:
         """The inverse of :meth:`rows_outside`, into ``blocks``."""
-        rows, pixels = self.core.rows, self.sight.planes * VIEW_PIXELS
+        rows, pixels = self.core.rows, self.input_spec.planes * VIEW_PIXELS
         matrix = np.asarray(matrix)
         if matrix.shape != (rows, self.hidden):
             raise ValueError(f"w1: expected {(rows, self.hidden)}, got {matrix.shape}")

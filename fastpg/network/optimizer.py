@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastpg.network._network import Learner, Pool, Record
+from fastpg.network._network import Learner, Pool, RolloutBuffer
 from fastpg.network.network import TileNetwork
 
 SAMPLES_AT_ONCE = 512  # their hidden units, 128 KB a block, stay in a core's cache
-SUMS = ("entropy", "divergence", "clipped", "value_error")  # that gradients come with
+STATS = ("entropy", "divergence", "clipped", "value_error")  # that gradients come with
 
 
 class Objective(NamedTuple):
@@ -19,13 +19,13 @@ class Objective(NamedTuple):
         clip: how far the ratio of probabilities may be from 1; inf: no clipping.
         entropy: weight of the policy's entropy.
         value: weight of the value's squared error.
-        longest: the gradient's longest; a longer one is cut to it.
+        max_grad_norm: the gradient's longest; a longer one is cut to it.
     """
 
     clip: float = math.inf
     entropy: float = 0.0
     value: float = 0.0
-    longest: float = math.inf
+    max_grad_norm: float = math.inf
 
 
 class Optimizer:
@@ -51,26 +51,26 @@ class Optimizer:
         Args:
             network: whose weights are learned.
             pool: threads that share out the hidden units.
-            moments: those that are kept: ("square",) for RMSProp, and "mean" for Adam.
+            moments: those that are snapshot: ("square",) for RMSProp, and "mean" for Adam.
             samples_at_once: of a minibatch, whose hidden units are kept between the forward and the
                 backward pass.
         """
         self.network, self.moments = network, moments
-        self.core = Learner(network.core, pool, samples_at_once, network.twins)
+        self.core = Learner(network.core, pool, samples_at_once, network.mirror_rows)
         self.finite = True
-        self.forget_sums()
+        self.reset_stats()
 
-    def forget_sums(self) -> None:
+    def reset_stats(self) -> None:
         """Begin the sums anew."""
-        self._sums = np.zeros(len(SUMS))
+        self._stats = np.zeros(len(STATS))
 
-    def sums(self) -> np.ndarray:
-        """(4,) float64: ``SUMS`` over the samples since :meth:`forget_sums`."""
-        return self._sums
+    def stats(self) -> np.ndarray:
+        """(4,) float64: ``STATS`` over the samples since :meth:`reset_stats`."""
+        return self._stats
 
-    def climb_adam(
+    def adam_step(
         self,
-        record: Record,
+        buffer: RolloutBuffer,
         samples: np.ndarray,
         advantages: np.ndarray,
         returns: np.ndarray,
@@ -80,32 +80,32 @@ class Optimizer:
         """One step of Adam along the gradient of the samples' mean objective.
 
         Args:
-            record: what was played.
-            samples: (B,) int32, entries of it.
-            advantages: float32, of all entries.
-            returns: float32, of all entries.
+            buffer: what was played.
+            samples: (B,) int32, slots of it.
+            advantages: float32, of all slots.
+            returns: float32, of all slots.
             objective: what to climb.
             learning_rate: the step size.
         """
-        if self._gradient(record, samples, advantages, returns, objective, 1.0 / len(samples)):
-            factor = min(1.0, objective.longest / (self.core.norm() + 1e-9))
+        if self._gradient(buffer, samples, advantages, returns, objective, 1.0 / len(samples)):
+            factor = min(1.0, objective.max_grad_norm / (self.core.norm() + 1e-9))
             self.core.adam(learning_rate, factor, 0.9, 0.999, 1e-7)
 
-    def climb_rmsprop(
+    def rmsprop_step(
         self,
-        record: Record,
+        buffer: RolloutBuffer,
         samples: np.ndarray,
         weights: np.ndarray,
         learning_rate: float,
         decay: float,
     ) -> None:
-        """One step of RMSProp along sum_t w_t grad log pi; ``weights`` w of all entries."""
-        if self._gradient(record, samples, weights, weights, Objective(), 1.0):
+        """One step of RMSProp along sum_t w_t grad log pi; ``weights`` w of all slots."""
+        if self._gradient(buffer, samples, weights, weights, Objective(), 1.0):
             self.core.rmsprop(learning_rate, decay, 1e-5)
 
     def _gradient(
         self,
-        record: Record,
+        buffer: RolloutBuffer,
         samples: np.ndarray,
         advantages: np.ndarray,
         returns: np.ndarray,
@@ -113,8 +113,8 @@ class Optimizer:
         scale: float,
     ) -> bool:
         """The samples' gradient, times ``scale``; whether it, and all before, are finite."""
-        batch = record, samples, advantages, returns
-        self._sums += self.core.gradient(*batch, *objective[:3], scale)
+        batch = buffer, samples, advantages, returns
+        self._stats += self.core.gradient(*batch, *objective[:3], scale)
         self.finite &= math.isfinite(self.core.norm())
         return self.finite
 

@@ -12,7 +12,7 @@ import numpy as np
 from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
 
 
-def twins(
+def mirror_rows(
     planes: int,
     past_actions: int,
     actions: int,
@@ -34,7 +34,7 @@ def twins(
 
     Returns:
         (R,) int32, rows as csrc/network/tile_network.h has them, then heads: weight (r, h) is
-        weight (twins[r], h ^ 1). ~twin, which is below 0: with the other sign.
+        weight (mirror_rows[r], h ^ 1). ~twin, which is below 0: with the other sign.
 
     Raises:
         ValueError: the actions are no pairs, or cells do not divide a view.
@@ -65,9 +65,11 @@ def _upside_down(count: int, side: int) -> np.ndarray:
     return np.arange(count).reshape(-1, side)[:, ::-1].ravel()
 
 
-def follow(rows: np.ndarray, twins: np.ndarray) -> np.ndarray:
+def symmetrize(rows: np.ndarray, mirror_rows: np.ndarray) -> np.ndarray:
     """(R, H) of which the units 2k + 1 are the mirror image of the units 2k of ``rows``."""
     paired = rows.copy()
-    signs = np.where(twins < 0, -1, 1).astype(rows.dtype)
-    paired[:, 1::2] = signs[:, None] * rows[np.where(twins < 0, ~twins, twins), 0::2]
+    signs = np.where(mirror_rows < 0, -1, 1).astype(rows.dtype)
+    paired[:, 1::2] = (
+        signs[:, None] * rows[np.where(mirror_rows < 0, ~mirror_rows, mirror_rows), 0::2]
+    )
     return paired

@@ -77,26 +77,26 @@ class Frames:
 class Tiles:
     """Inputs of B samples as the tiles of their views, for the network on tiles.
 
-    ``tiles (K,) uint16`` of all views one after the other, ``counts (B,) uint16`` of each;
-    ``chances (B,) float32`` of the actions taken.
+    ``tiles (K,) uint16`` of all views one after the other, ``tile_counts (B,) uint16`` of each;
+    ``action_probs (B,) float32`` of the actions taken.
     """
 
     tiles: np.ndarray
-    counts: np.ndarray
-    chances: np.ndarray
+    tile_counts: np.ndarray
+    action_probs: np.ndarray
 
     def __len__(self) -> int:
-        return self.counts.shape[0]
+        return self.tile_counts.shape[0]
 
     @property
     def nbytes(self) -> int:
         """Bytes held by all samples together."""
-        return self.tiles.nbytes + self.counts.nbytes + self.chances.nbytes
+        return self.tiles.nbytes + self.tile_counts.nbytes + self.action_probs.nbytes
 
     @staticmethod
     def concatenate(parts: "list[Tiles]") -> "Tiles":
         """Join the samples of all parts, in order."""
-        names = ("tiles", "counts", "chances")
+        names = ("tiles", "tile_counts", "action_probs")
         return Tiles(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 

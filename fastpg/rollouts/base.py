@@ -9,8 +9,8 @@ import numpy as np
 
 from fastpg.kernels import get_backend
 from fastpg.network._network import shuffled
-from fastpg.rollouts.lookback import checked_tail
-from fastpg.rollouts.snapshots import KeepsGames
+from fastpg.rollouts.lookback import checked_lookback
+from fastpg.rollouts.snapshots import KeepsSnapshots
 
 
 @dataclass(frozen=True)
@@ -30,34 +30,34 @@ class PlayedSteps:
 
 @dataclass(frozen=True)
 class PlayedEpisodes(PlayedSteps):
-    """Whole episodes in a record.
+    """Whole episodes in a buffer.
 
     Attributes:
-        spans: entries (begin, end) of each, in the order of their numbers.
+        episode_slices: slots (begin, end) of each, in the order of their numbers.
     """
 
-    spans: list[tuple[int, int]]
+    episode_slices: list[tuple[int, int]]
 
 
-class GameRows(KeepsGames):
-    """Games that play on, some steps at a time, each into a row of the record.
+class RolloutCollector(KeepsSnapshots):
+    """Games that play on, some steps at a time, each into a row of the buffer.
 
-    A row begins with the entries that its first step looks back at, and ends with that of the frame
+    A row begins with the slots that its first step looks back at, and ends with that of the frame
     after its last step. Episodes that end are followed by the next.
 
     Attributes:
         network: chooses the actions.
-        carry: entries before a row's first step.
+        lookback: slots before a row's first step.
         played: whether there are steps that the next look back at.
     """
 
     network: Any
-    carry: int
+    lookback: int
     played: bool = False
 
     @property
     @abstractmethod
-    def record(self) -> Any:
+    def buffer(self) -> Any:
         """What was played last."""
 
     @abstractmethod
@@ -69,12 +69,12 @@ class GameRows(KeepsGames):
         """Play so many steps of each game, and value the frames that they come to."""
 
     @abstractmethod
-    def tail(self) -> dict[str, np.ndarray]:
+    def lookback_frames(self) -> dict[str, np.ndarray]:
         """What the next steps look back at: of each game the frame it shows and those before."""
 
     @abstractmethod
-    def set_tail(self, tail: Mapping[str, np.ndarray]) -> None:
-        """Take over :meth:`tail`."""
+    def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
+        """Take over :meth:`frames`."""
 
     @abstractmethod
     def close(self) -> None:
@@ -82,15 +82,15 @@ class GameRows(KeepsGames):
 
     @abstractmethod
     def rows(self, name: str, steps: int) -> np.ndarray:
-        """(steps, N): an array of the record as the games' steps side by side, on the host."""
+        """(steps, N): an array of the buffer as the games' steps side by side, on the host."""
 
     @abstractmethod
     def advantages(
-        self, steps: int, gamma: float, lam: float, lost_weight: float = 1.0
+        self, steps: int, gamma: float, lam: float, lost_point_weight: float = 1.0
     ) -> tuple[Any, Any]:
-        """Standardised advantages, and returns, of the last steps: of all entries of the record.
+        """Standardised advantages, and returns, of the last steps: of all slots of the buffer.
 
-        Negative rewards count ``lost_weight`` times; the record keeps them as they are.
+        Negative rewards count ``lost_point_weight`` times; the buffer keeps them as they are.
         """
 
     @abstractmethod
@@ -101,64 +101,64 @@ class GameRows(KeepsGames):
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All that the games' future depends on, for :meth:`load`."""
-        return super().tensors() | (self.tail() if self.played else {})
+        return super().tensors() | (self.lookback_frames() if self.played else {})
 
     def load(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Take over :meth:`tensors`."""
         super().load(tensors)
-        self.played = "tail_tiles" in tensors
+        self.played = "lookback_tiles" in tensors
         if self.played:
-            own = self.games, self.carry, self.network.actions
-            self.set_tail(checked_tail(tensors, *own))
+            own = self.games, self.lookback, self.network.actions
+            self.set_lookback_frames(checked_lookback(tensors, *own))
 
 
-class HostRows(GameRows):
-    """Rows of a record of the CPU's: a game's entries lie one after the other."""
+class HostCollector(RolloutCollector):
+    """Rows of a buffer of the CPU's: a game's slots lie one after the other."""
 
     @property
     def _stride(self) -> int:
-        return self.record.entries // self.games
+        return self.buffer.slots // self.games
 
     def samples(self, steps: int) -> np.ndarray:
-        """Entries (N * steps,) int32 of the last steps, game by game."""
-        rows = np.arange(self.games)[:, None] * self._stride + self.carry
+        """Slots (N * steps,) int32 of the last steps, game by game."""
+        rows = np.arange(self.games)[:, None] * self._stride + self.lookback
         return (rows + np.arange(steps)).astype(np.int32).ravel()
 
     def rows(self, name: str, steps: int) -> np.ndarray:
-        """See :class:`GameRows`."""
-        whole = getattr(self.record, name)[: self.games * self._stride]
-        rows = whole.reshape(self.games, -1)[:, self.carry : self.carry + steps]
+        """See :class:`RolloutCollector`."""
+        whole = getattr(self.buffer, name)[: self.games * self._stride]
+        rows = whole.reshape(self.games, -1)[:, self.lookback : self.lookback + steps]
         return rows.T.copy()
 
-    def entries(self, steps: np.ndarray) -> np.ndarray:
-        """The inverse of :meth:`rows`: (steps, N) at the record's entries, zeros elsewhere."""
-        whole = np.zeros(self.record.entries, steps.dtype)
+    def slots(self, steps: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`rows`: (steps, N) at the buffer's slots, zeros elsewhere."""
+        whole = np.zeros(self.buffer.slots, steps.dtype)
         rows = whole[: self.games * self._stride].reshape(self.games, -1)
-        rows[:, self.carry : self.carry + len(steps)] = steps.T
+        rows[:, self.lookback : self.lookback + len(steps)] = steps.T
         return whole
 
     # ---- what is learned from ----------------------------------------------------------------
 
     def advantages(
-        self, steps: int, gamma: float, lam: float, lost_weight: float = 1.0
+        self, steps: int, gamma: float, lam: float, lost_point_weight: float = 1.0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """See :class:`GameRows`."""
+        """See :class:`RolloutCollector`."""
         kernels = get_backend("cython")
         rewards = self.rows("rewards", steps)
-        rewards[rewards < 0] *= np.float32(lost_weight)
+        rewards[rewards < 0] *= np.float32(lost_point_weight)
         advantages, returns = kernels.generalized_advantages(
             rewards,
-            self.rows("ends", steps).astype(np.bool_),
+            self.rows("dones", steps).astype(np.bool_),
             self.rows("values", steps + 1),
             gamma,
             lam,
         )
         flat = advantages.ravel()
         standard = kernels.standardize(flat, np.array([0, flat.size]))
-        return self.entries(standard.reshape(advantages.shape)), self.entries(returns)
+        return self.slots(standard.reshape(advantages.shape)), self.slots(returns)
 
     def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[np.ndarray]:
-        """See :class:`GameRows`."""
+        """See :class:`RolloutCollector`."""
         samples = self.samples(steps)
         order = samples[shuffled(len(samples), keys)]
         for at in range(0, len(order), size):

@@ -89,22 +89,22 @@ def _join(number: int, fragments: Sequence[Fragment]) -> Episode:
 
 
 def action_table(
-    game: str, meanings: Sequence[str], idle: bool = False
+    game: str, meanings: Sequence[str], allow_noop: bool = False
 ) -> tuple[int, tuple[int, ...]]:
     """Return the network's outputs A and the game's action for each sampled one.
 
-    Pong has the article's two, DOWN and UP, from one output, or with ``idle`` three outputs for
-    NOOP, DOWN and UP; another game has all of its own.
+    Pong has the article's two, DOWN and UP, from one output, or with ``allow_noop`` three outputs
+    for NOOP, DOWN and UP; another game has all of its own.
 
     Args:
         game: its name.
         meanings: ale-py's names of the game's actions, in their order.
-        idle: whether Pong has NOOP too.
+        allow_noop: whether Pong has NOOP too.
     """
     if game != "pong":
         return len(meanings), tuple(range(len(meanings)))
-    names = ("NOOP", *_PONG_ACTIONS) if idle else _PONG_ACTIONS
-    return (3 if idle else 1), tuple(meanings.index(name) for name in names)
+    names = ("NOOP", *_PONG_ACTIONS) if allow_noop else _PONG_ACTIONS
+    return (3 if allow_noop else 1), tuple(meanings.index(name) for name in names)
 
 
 def mirrored_actions(count: int) -> tuple[int, ...]:

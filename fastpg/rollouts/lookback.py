@@ -1,56 +1,67 @@
-"""Tails: of each game the entry of the frame that it shows, and those that its next steps look at.
+"""Tails: of each game the slot of the frame that it shows, and those that its next steps look at.
 
-As tensors, for N games whose network looks back C steps: ``tail_counts`` (N, C + 1) uint16 tiles of
-each entry, ``tail_tiles`` uint16 those of all entries one after the other, ``tail_ages`` and
-``tail_actions`` (N, C + 1) uint8. Entries are a record's, see ``fastpg.network._network.Record``.
+As tensors, for N games whose network looks back C steps: ``lookback_tile_counts`` (N, C + 1) uint16
+tiles of each slot, ``lookback_tiles`` uint16 those of all slots one after the other,
+``lookback_episode_steps`` and ``lookback_actions`` (N, C + 1) uint8. Slots are a buffer's, see
+``fastpg.network._network.RolloutBuffer``.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from fastpg.network._network import TILES, Record
+from fastpg.network._network import TILES, RolloutBuffer
 
 
-def tail_of(record: Record, entries: np.ndarray) -> dict[str, np.ndarray]:
-    """The tail that these entries (N, C + 1) of a record are."""
-    at = entries.ravel()
-    begins, counts = record.begins[at].astype(np.int64), record.counts[at].astype(np.int64)
+def lookback_of(buffer: RolloutBuffer, slots: np.ndarray) -> dict[str, np.ndarray]:
+    """The frames that these slots (N, C + 1) of a buffer are."""
+    at = slots.ravel()
+    begins, counts = (
+        buffer.tile_offsets[at].astype(np.int64),
+        buffer.tile_counts[at].astype(np.int64),
+    )
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return {
-        "tail_tiles": record.tiles[np.repeat(begins, counts) + within],
-        "tail_counts": counts.astype(np.uint16).reshape(entries.shape),
-        "tail_ages": record.ages[at].reshape(entries.shape),
-        "tail_actions": record.actions[at].reshape(entries.shape),
+        "lookback_tiles": buffer.tiles[np.repeat(begins, counts) + within],
+        "lookback_tile_counts": counts.astype(np.uint16).reshape(slots.shape),
+        "lookback_episode_steps": buffer.episode_steps[at].reshape(slots.shape),
+        "lookback_actions": buffer.actions[at].reshape(slots.shape),
     }
 
 
-def checked_tail(
-    tensors: Mapping[str, np.ndarray], games: int, carry: int, actions: int
+def checked_lookback(
+    tensors: Mapping[str, np.ndarray], games: int, lookback: int, actions: int
 ) -> dict[str, np.ndarray]:
-    """The tail among these tensors.
+    """The frames among these tensors.
 
     Args:
         tensors: of a checkpoint, say.
         games: N.
-        carry: C.
+        lookback: C.
         actions: that there are.
 
     Raises:
         KeyError: a tensor is missing.
         ValueError: another shape or dtype, or a tile or an action that there is not.
     """
-    dtypes = {"counts": np.uint16, "tiles": np.uint16, "ages": np.uint8, "actions": np.uint8}
-    tail = {f"tail_{name}": tensors[f"tail_{name}"] for name in dtypes}
-    tiles = int(tail["tail_counts"].sum(dtype=np.int64))
+    dtypes = {
+        "tile_counts": np.uint16,
+        "tiles": np.uint16,
+        "episode_steps": np.uint8,
+        "actions": np.uint8,
+    }
+    frames = {f"lookback_{name}": tensors[f"lookback_{name}"] for name in dtypes}
+    tiles = int(frames["lookback_tile_counts"].sum(dtype=np.int64))
     for name, dtype in dtypes.items():
-        found = tail[f"tail_{name}"]
-        shape = (tiles,) if name == "tiles" else (games, carry + 1)
+        found = frames[f"lookback_{name}"]
+        shape = (tiles,) if name == "tiles" else (games, lookback + 1)
         if found.shape != shape or found.dtype != dtype:
             expected = f"{shape} {np.dtype(dtype)}"
-            raise ValueError(f"tail_{name}: expected {expected}, got {found.shape} {found.dtype}")
+            raise ValueError(
+                f"lookback_{name}: expected {expected}, got {found.shape} {found.dtype}"
+            )
     for name, end in (("tiles", TILES), ("actions", actions)):
-        most = tail[f"tail_{name}"].max(initial=0)
+        most = frames[f"lookback_{name}"].max(initial=0)
         if most >= end:
-            raise ValueError(f"tail_{name}: expected all below {end}, got {most}")
-    return tail
+            raise ValueError(f"lookback_{name}: expected all below {end}, got {most}")
+    return frames

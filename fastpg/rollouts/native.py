@@ -9,18 +9,18 @@ from fastpg.emulator.palette import PALETTE_RED
 from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
 from fastpg.envs.rules import Rules
 from fastpg.kernels.spec import VIEW_PIXELS
-from fastpg.network._network import MOST_ENTRIES, MOST_TILES, Pool, Record
+from fastpg.network._network import MOST_SLOTS, MOST_TILES, Pool, RolloutBuffer
 from fastpg.network.network import TileNetwork
 from fastpg.rollouts._rollouts import Rollout
-from fastpg.rollouts.base import HostRows, PlayedEpisodes, PlayedSteps
-from fastpg.rollouts.lookback import tail_of
+from fastpg.rollouts.base import HostCollector, PlayedEpisodes, PlayedSteps
+from fastpg.rollouts.lookback import lookback_of
 from fastpg.rollouts.returns import WholeEpisodes
 
 _FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
 _TILES_A_STEP = 16  # four times what Pong shows
 
 
-class Games(WholeEpisodes, HostRows):
+class Games(WholeEpisodes, HostCollector):
     """Games of Pong that a network plays in compiled code, on a pool of threads.
 
     Attributes:
@@ -55,7 +55,7 @@ class Games(WholeEpisodes, HostRows):
             greedy: take the likeliest action instead of drawing one.
         """
         self.network, self.games = network, games
-        self.carry = network.sight.carry
+        self.lookback = network.input_spec.lookback
         self.core = Rollout(
             pong_cartridge(),
             network.core,
@@ -74,16 +74,18 @@ class Games(WholeEpisodes, HostRows):
         )
 
     @property
-    def record(self) -> Record:
-        """What was played last; none before :meth:`make_room`."""
-        return self.core.record
+    def buffer(self) -> RolloutBuffer:
+        """What was played last; none before :meth:`allocate`."""
+        return self.core.buffer
 
-    def make_room(self, steps: int) -> None:
-        """Begin with empty rows of so many entries a game."""
-        self.core.write_to(self._record(steps))
+    def allocate(self, steps: int) -> None:
+        """Begin with empty rows of so many slots a game."""
+        self.core.write_to(self._buffer(steps))
 
-    def _record(self, steps: int) -> Record:
-        return Record(self.games * steps, self.games * (steps * _TILES_A_STEP + 2 * VIEW_PIXELS))
+    def _buffer(self, steps: int) -> RolloutBuffer:
+        return RolloutBuffer(
+            self.games * steps, self.games * (steps * _TILES_A_STEP + 2 * VIEW_PIXELS)
+        )
 
     def grow(self) -> None:
         """Give every game twice the room, or what there can be; what is in it stays.
@@ -91,15 +93,15 @@ class Games(WholeEpisodes, HostRows):
         Raises:
             MemoryError: there cannot be more.
         """
-        steps, room = self.record.entries // self.games, self.record.room
-        longer = min(2 * steps, MOST_ENTRIES // self.games), min(2 * room, MOST_TILES)
+        steps, room = self.buffer.slots // self.games, self.buffer.room
+        longer = min(2 * steps, MOST_SLOTS // self.games), min(2 * room, MOST_TILES)
         if longer == (steps, room):
             raise MemoryError(
-                f"{self.games} games at once, of {steps:,} steps and more: a record holds "
-                f"{MOST_ENTRIES:,} steps and {MOST_TILES:,} tiles; play fewer "
+                f"{self.games} games at once, of {steps:,} steps and more: a buffer holds "
+                f"{MOST_SLOTS:,} steps and {MOST_TILES:,} tiles; play fewer "
                 "episodes for an update (--episodes-per-batch)"
             )
-        self.core.move_to(Record(self.games * longer[0], longer[1]))
+        self.core.move_to(RolloutBuffer(self.games * longer[0], longer[1]))
 
     def seed(self, seeds: Sequence[int]) -> None:
         """Begin all games anew."""
@@ -107,7 +109,7 @@ class Games(WholeEpisodes, HostRows):
             self.core.seed(game, seed_words(seed))
 
     def states(self) -> list[bytes]:
-        """All that the games' future depends on, but for the record."""
+        """All that the games' future depends on, but for the buffer."""
         return [self.core.state(game) for game in range(self.games)]
 
     def restore(self, states: Sequence[bytes]) -> None:
@@ -125,8 +127,8 @@ class Games(WholeEpisodes, HostRows):
     def play_episodes(self, first: int, episodes: int) -> PlayedEpisodes:
         """Play episodes ``first``, .. to their ends; they are shared out to the games in turn."""
         began, core, games = perf_counter(), self.core, self.games
-        if core.record is None:
-            self.make_room(-(-episodes // games) * _FIRST_ROOM)
+        if core.buffer is None:
+            self.allocate(-(-episodes // games) * _FIRST_ROOM)
         frames = core.frames().sum()
         for game in range(games):
             core.plan(game, first + game, len(range(game, episodes, games)), games)
@@ -135,15 +137,15 @@ class Games(WholeEpisodes, HostRows):
             self.grow()
             choosing += core.play()
         took = self._took(began, frames, choosing)
-        return PlayedEpisodes(**vars(took), spans=self._spans())
+        return PlayedEpisodes(**vars(took), episode_slices=self._spans())
 
     def _spans(self) -> list[tuple[int, int]]:
-        spans = {}
-        for game, (begin, entry, _) in enumerate(self.core.rows()):
-            ends = np.flatnonzero(self.record.ends[begin:entry]) + 1 + begin
+        episode_slices = {}
+        for game, (begin, slot, _) in enumerate(self.core.rows()):
+            ends = np.flatnonzero(self.buffer.dones[begin:slot]) + 1 + begin
             for k, (first, last) in enumerate(zip([begin, *ends[:-1]], ends, strict=True)):
-                spans[game + k * self.games] = int(first), int(last)
-        return [spans[number] for number in sorted(spans)]
+                episode_slices[game + k * self.games] = int(first), int(last)
+        return [episode_slices[number] for number in sorted(episode_slices)]
 
     def close(self) -> None:
         """Threads end with the pool."""
@@ -151,36 +153,38 @@ class Games(WholeEpisodes, HostRows):
     # ---- a number of steps of each game ------------------------------------------------------
 
     def play_steps(self, steps: int) -> PlayedSteps:
-        """See :class:`fastpg.rollouts.base.GameRows`; where a row is too short it is made longer."""
+        """See :class:`fastpg.rollouts.base.RolloutCollector`; where a row is too short it is made
+        longer.
+        """
         began, core = perf_counter(), self.core
         frames = core.frames().sum()
-        core.carry_over()
-        choosing = core.play(self.carry + steps)
+        core.shift_lookback()
+        choosing = core.play(self.lookback + steps)
         while self.short_of(steps):
             self.grow()
-            choosing += core.play(self.carry + steps)
-        core.value_last()
+            choosing += core.play(self.lookback + steps)
+        core.bootstrap_values()
         self.played = True
         return self._took(began, frames, choosing)
 
     def short_of(self, steps: int) -> bool:
         """Whether a game's row was full before it had played so many steps."""
-        return any(entry - begin < self.carry + steps for begin, entry, _ in self.core.rows())
+        return any(slot - begin < self.lookback + steps for begin, slot, _ in self.core.rows())
 
-    def tail(self) -> dict[str, np.ndarray]:
-        """See :class:`fastpg.rollouts.base.GameRows`."""
-        last = [np.arange(entry - self.carry, entry + 1) for _, entry, _ in self.core.rows()]
-        return tail_of(self.record, np.array(last))
+    def lookback_frames(self) -> dict[str, np.ndarray]:
+        """See :class:`fastpg.rollouts.base.RolloutCollector`."""
+        last = [np.arange(slot - self.lookback, slot + 1) for _, slot, _ in self.core.rows()]
+        return lookback_of(self.buffer, np.array(last))
 
-    def set_tail(self, tail: Mapping[str, np.ndarray]) -> None:
-        """See :class:`fastpg.rollouts.base.GameRows`; the rows have room."""
-        counts = tail["tail_counts"]
+    def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
+        """See :class:`fastpg.rollouts.base.RolloutCollector`; the rows have room."""
+        counts = frames["lookback_tile_counts"]
         first = np.cumsum([0, *counts.sum(axis=1, dtype=np.int64)])
         for game in range(self.games):
-            self.core.set_tail(
+            self.core.set_lookback_frames(
                 game,
-                np.ascontiguousarray(tail["tail_tiles"][first[game] : first[game + 1]]),
+                np.ascontiguousarray(frames["lookback_tiles"][first[game] : first[game + 1]]),
                 counts[game],
-                tail["tail_ages"][game],
-                tail["tail_actions"][game],
+                frames["lookback_episode_steps"][game],
+                frames["lookback_actions"][game],
             )

@@ -9,7 +9,7 @@ from fastpg.kernels import get_backend
 from fastpg.kernels.ops import Backend
 
 
-class Credit(NamedTuple):
+class ReturnEstimator(NamedTuple):
     """What turns the rewards of a batch into the weight of each decision."""
 
     gamma: float = 0.99
@@ -39,25 +39,29 @@ class Credit(NamedTuple):
 
 
 class WholeEpisodes:
-    """What is learned from whole episodes that lie in a record one entry after the other.
+    """What is learned from whole episodes that lie in a buffer one slot after the other.
 
     Attributes:
-        record: what was played last.
+        buffer: what was played last.
     """
 
-    record: Any
+    buffer: Any
 
-    def decisions(
-        self, spans: Sequence[tuple[int, int]]
+    def transitions(
+        self, episode_slices: Sequence[tuple[int, int]]
     ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-        """Entries (B,) int32 of episodes' steps, their rewards (B,), and steps of each episode."""
-        samples = np.concatenate([np.arange(*span, dtype=np.int32) for span in spans])
-        return samples, self.record.rewards[samples], [end - begin for begin, end in spans]
+        """Slots (B,) int32 of episodes' steps, their rewards (B,), and steps of each episode."""
+        samples = np.concatenate([np.arange(*span, dtype=np.int32) for span in episode_slices])
+        return samples, self.buffer.rewards[samples], [end - begin for begin, end in episode_slices]
 
-    def credits(
-        self, credit: Credit, samples: np.ndarray, rewards: np.ndarray, lengths: Sequence[int]
+    def episode_advantages(
+        self,
+        estimator: ReturnEstimator,
+        samples: np.ndarray,
+        rewards: np.ndarray,
+        lengths: Sequence[int],
     ) -> np.ndarray:
-        """The weights of :meth:`decisions`, float32 of all entries of the record."""
-        weights = np.zeros(self.record.entries, np.float32)
-        weights[samples] = credit.advantages(get_backend("cython"), rewards, lengths)
+        """The weights of :meth:`decisions`, float32 of all slots of the buffer."""
+        weights = np.zeros(self.buffer.slots, np.float32)
+        weights[samples] = estimator.advantages(get_backend("cython"), rewards, lengths)
         return weights

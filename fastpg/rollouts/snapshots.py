@@ -1,4 +1,4 @@
-"""What a round of playing begins with, kept until it has been learned from."""
+"""What a round of playing begins with, snapshot until it has been learned from."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 
-class Kept(Protocol):
+class Snapshot(Protocol):
     """What games' future depends on, wherever it lies."""
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -16,18 +16,18 @@ class Kept(Protocol):
 
 
 @dataclass(frozen=True)
-class KeptTensors:
-    """Kept as tensors."""
+class TensorSnapshot:
+    """Snapshot as tensors."""
 
     held: Mapping[str, np.ndarray]
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """See :class:`Kept`."""
+        """See :class:`Snapshot`."""
         return dict(self.held)
 
 
-class KeepsGames(ABC):
-    """Games that can be kept between two rounds, and gone back to.
+class KeepsSnapshots(ABC):
+    """Games that can be snapshot between two rounds, and gone back to.
 
     Attributes:
         games: how many.
@@ -37,7 +37,7 @@ class KeepsGames(ABC):
 
     @abstractmethod
     def states(self) -> Sequence[bytes]:
-        """All that the games' future depends on, but for the record."""
+        """All that the games' future depends on, but for the buffer."""
 
     @abstractmethod
     def restore(self, states: Sequence[bytes]) -> None:
@@ -52,10 +52,10 @@ class KeepsGames(ABC):
         """Take over :meth:`tensors`."""
         self.restore([tensors[f"game_{k}"].tobytes() for k in range(self.games)])
 
-    def keep(self) -> Kept:
-        """All that the games' future depends on, for :meth:`go_back`."""
-        return KeptTensors(self.tensors())
+    def snapshot(self) -> Snapshot:
+        """All that the games' future depends on, for :meth:`rollback`."""
+        return TensorSnapshot(self.tensors())
 
-    def go_back(self, kept: Kept) -> None:
+    def rollback(self, snapshot: Snapshot) -> None:
         """Take over :meth:`keep`."""
-        self.load(kept.tensors())
+        self.load(snapshot.tensors())

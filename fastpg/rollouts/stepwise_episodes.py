@@ -10,31 +10,31 @@ from typing import Any
 import numpy as np
 
 from fastpg.envs.worker_pool import SharedArray, WorkerPool
-from fastpg.network._network import Record
+from fastpg.network._network import RolloutBuffer
 from fastpg.network.network import TileNetwork
 from fastpg.rollouts.base import PlayedEpisodes
 from fastpg.rollouts.episode import Episode, concatenate_inputs
 from fastpg.rollouts.fragments import RolloutWorker, play_batch
 from fastpg.rollouts.returns import WholeEpisodes
-from fastpg.rollouts.snapshots import KeepsGames
-from fastpg.rollouts.stepwise_player import RolloutSetup, hand_over, handed_over
+from fastpg.rollouts.snapshots import KeepsSnapshots
+from fastpg.rollouts.stepwise_player import RolloutSetup, publish_weights, published_size
 
 
-class SteppedGames(WholeEpisodes, KeepsGames):
+class SteppedGames(WholeEpisodes, KeepsSnapshots):
     """Games on any emulator, shared out to processes; whole episodes only.
 
     Attributes:
-        record: what was played last.
+        buffer: what was played last.
     """
 
     def __init__(self, network: TileNetwork, setup: RolloutSetup, games: int, workers: int):
         """Start the workers; :meth:`seed` or :meth:`restore` before the first episode."""
         self.network, self.games, self.workers = network, games, workers
-        self._weights = SharedArray((handed_over(network),), "float32")
+        self._weights = SharedArray((published_size(network),), "float32")
         factory = partial(RolloutWorker, setup, self._weights)
         self._pool = WorkerPool([factory] * workers, inline=workers == 1)
         self._states: list[bytes] = []
-        self.record = Record(1, 1)
+        self.buffer = RolloutBuffer(1, 1)
 
     def seed(self, seeds: Sequence[int]) -> None:
         """Begin all games anew."""
@@ -44,7 +44,7 @@ class SteppedGames(WholeEpisodes, KeepsGames):
         self._states = [parts[game % self.workers][game // self.workers] for game in games]
 
     def states(self) -> list[bytes]:
-        """All that the games' future depends on, but for the record."""
+        """All that the games' future depends on, but for the buffer."""
         return self._states
 
     def restore(self, states: Sequence[bytes]) -> None:
@@ -53,17 +53,17 @@ class SteppedGames(WholeEpisodes, KeepsGames):
 
     def play_episodes(self, first: int, episodes: int) -> PlayedEpisodes:
         """As :meth:`fastpg.rollouts.native.Games.play_episodes`."""
-        hand_over(self.network, self._weights.array)
+        publish_weights(self.network, self._weights.array)
         numbers = range(first, first + episodes)
         plans = [list(numbers[game :: self.games]) for game in range(self.games)]
         batch = play_batch(self._pool, plans, self._states)
         self._states = batch.states
-        self.record, spans = _recorded(batch.episodes)
+        self.buffer, episode_slices = _recorded(batch.episodes)
         return PlayedEpisodes(
             sum(episode.emulator_frames for episode in batch.episodes),
             batch.seconds_emulation / self.workers,
             batch.seconds_forward / self.workers,
-            spans,
+            episode_slices,
         )
 
     def close(self) -> None:
@@ -71,18 +71,18 @@ class SteppedGames(WholeEpisodes, KeepsGames):
         self._pool.terminate()
 
 
-def _recorded(episodes: Sequence[Episode]) -> tuple[Record, list[tuple[int, int]]]:
-    """Episodes as a record, and the entries (begin, end) of each."""
+def _recorded(episodes: Sequence[Episode]) -> tuple[RolloutBuffer, list[tuple[int, int]]]:
+    """Episodes as a buffer, and the slots (begin, end) of each."""
     inputs: Any = concatenate_inputs([episode.inputs for episode in episodes])  # Tiles
     lengths = [len(episode.actions) for episode in episodes]
     ends = np.cumsum(lengths)
-    record = Record(len(inputs), max(inputs.tiles.size, 1))
-    record.tiles[: inputs.tiles.size] = inputs.tiles
-    record.counts[:], record.chances[:] = inputs.counts, inputs.chances
-    record.begins[:] = np.cumsum(inputs.counts, dtype=np.int64) - inputs.counts
-    record.actions[:] = np.concatenate([episode.actions for episode in episodes])
-    record.rewards[:] = np.concatenate([episode.rewards for episode in episodes])
-    record.ages[:] = np.concatenate([np.minimum(np.arange(n), 255) for n in lengths])
-    record.ends[ends - 1] = 1
+    buffer = RolloutBuffer(len(inputs), max(inputs.tiles.size, 1))
+    buffer.tiles[: inputs.tiles.size] = inputs.tiles
+    buffer.tile_counts[:], buffer.action_probs[:] = inputs.tile_counts, inputs.action_probs
+    buffer.tile_offsets[:] = np.cumsum(inputs.tile_counts, dtype=np.int64) - inputs.tile_counts
+    buffer.actions[:] = np.concatenate([episode.actions for episode in episodes])
+    buffer.rewards[:] = np.concatenate([episode.rewards for episode in episodes])
+    buffer.episode_steps[:] = np.concatenate([np.minimum(np.arange(n), 255) for n in lengths])
+    buffer.dones[ends - 1] = 1
     begins = (ends - lengths).tolist()
-    return record, list(zip(begins, ends.tolist(), strict=True))
+    return buffer, list(zip(begins, ends.tolist(), strict=True))

@@ -12,8 +12,8 @@ from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
-from fastpg.network._network import Record
-from fastpg.network.input_spec import Sight
+from fastpg.network._network import RolloutBuffer
+from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from fastpg.network.table_policy import Frames, Recorded, SparseRows, Tiles
 from fastpg.rollouts.episode import Growing
@@ -32,7 +32,7 @@ class RolloutSetup:
     hidden: int
     outputs: int
     action_table: tuple[int, ...]
-    sight: Sight = field(default_factory=Sight)
+    input_spec: InputSpec = field(default_factory=InputSpec)
     cell: int = 0
     mirrored: tuple[int, ...] | None = None
 
@@ -194,7 +194,7 @@ class _Decision:
 
 
 class _SparseDecision(_Decision):
-    """Picture -> 80x80 view -> signed sparse pixels, written straight into the episode's record."""
+    """Picture -> 80x80 view -> signed sparse pixels, written straight into the episode's buffer."""
 
     def __init__(self, setup: RolloutSetup, weights: np.ndarray):
         super().__init__(setup, weights)
@@ -212,7 +212,7 @@ class _SparseDecision(_Decision):
         if memory is not None:
             self.previous[:] = memory[1]
         self.indices, self.signs = Growing(np.uint16), Growing(np.int8)
-        self.ends = [0]
+        self.dones = [0]
 
     def memory(self) -> tuple[np.ndarray, ...]:
         """The picture, and the view before it."""
@@ -232,12 +232,12 @@ class _SparseDecision(_Decision):
         )
         self.indices.size += used
         self.signs.size += used
-        self.ends.append(self.indices.size)
+        self.dones.append(self.indices.size)
         return self.sample()
 
     def inputs(self) -> SparseRows:
         """Inputs of the episode so far."""
-        ends = np.array(self.ends, np.int64)
+        ends = np.array(self.dones, np.int64)
         return SparseRows(self.indices.used.copy(), self.signs.used.copy(), ends)
 
 
@@ -261,17 +261,17 @@ class _RawDecision(_Decision):
 
 
 class _TileDecision:
-    """Picture -> view -> tiles -> the compiled network, which also keeps the record."""
+    """Picture -> view -> tiles -> the compiled network, which also keeps the buffer."""
 
     def __init__(self, setup: RolloutSetup, weights: np.ndarray):
         self.kernels = get_backend("cython").loops
         actions = len(setup.action_table)
         self.network = TileNetwork(
-            setup.hidden, setup.sight, actions, setup.outputs, value=False, cell=setup.cell
+            setup.hidden, setup.input_spec, actions, setup.outputs, value=False, cell=setup.cell
         )
         self.weights, self.version = weights, -1.0
-        self.carry = setup.sight.carry
-        self.record = Record(self.carry + StepwisePlayer.STEPS + 1, _TILE_ROOM)
+        self.lookback = setup.input_spec.lookback
+        self.buffer = RolloutBuffer(self.lookback + StepwisePlayer.STEPS + 1, _TILE_ROOM)
         self.seed, self.find_background = setup.seed, setup.find_background
         self.frame = np.zeros((1, *SCREEN), np.uint8)
         self.screen = self.frame[0]
@@ -280,23 +280,28 @@ class _TileDecision:
     def go_on(self, number: int, step: int, memory: Any) -> None:
         """See ``_Decision``."""
         if self.weights[-1] != self.version:
-            take_over(self.weights, self.network)
+            load_weights(self.weights, self.network)
             self.version = float(self.weights[-1])
-        self.number, self.step, self.entry, self.tile = number, step, self.carry, 0
+        self.number, self.step, self.slot, self.tile = number, step, self.lookback, 0
         if memory is not None:
-            self.screen[:], tiles, counts, self.record.actions[: self.carry] = memory
-            self.record.tiles[: len(tiles)] = tiles
-            self.record.counts[: self.carry] = counts
-            self.record.begins[: self.carry] = np.cumsum(counts) - counts
+            self.screen[:], tiles, counts, self.buffer.actions[: self.lookback] = memory
+            self.buffer.tiles[: len(tiles)] = tiles
+            self.buffer.tile_counts[: self.lookback] = counts
+            self.buffer.tile_offsets[: self.lookback] = np.cumsum(counts) - counts
             self.tile = len(tiles)
         self.first = self.tile
 
     def memory(self) -> tuple[np.ndarray, ...]:
         """The picture, and the tiles and actions before it that the next step looks back at."""
-        record, last = self.record, slice(self.entry - self.carry, self.entry)
-        begin = record.begins[last][0] if self.carry else self.tile
-        tiles = record.tiles[begin : self.tile].copy()
-        return self.screen.copy(), tiles, record.counts[last].copy(), record.actions[last].copy()
+        buffer, last = self.buffer, slice(self.slot - self.lookback, self.slot)
+        begin = buffer.tile_offsets[last][0] if self.lookback else self.tile
+        tiles = buffer.tiles[begin : self.tile].copy()
+        return (
+            self.screen.copy(),
+            tiles,
+            buffer.tile_counts[last].copy(),
+            buffer.actions[last].copy(),
+        )
 
     def __call__(self) -> int:
         """Return the action for the picture in ``screen``."""
@@ -304,25 +309,27 @@ class _TileDecision:
         age = min(self.step, 255)
         if self.tile > _TILE_ROOM - VIEW_PIXELS:
             raise MemoryError("views are too full of tiles")
-        self.tile = self.record.observe(self.entry, self.tile, age, self.view[0])
-        core, entry = self.network.core, self.entry
-        self.entry, self.step = entry + 1, self.step + 1
-        return core.choose(self.record, entry, self.seed, self.number, self.step - 1)
+        self.tile = self.buffer.observe(self.slot, self.tile, age, self.view[0])
+        core, slot = self.network.core, self.slot
+        self.slot, self.step = slot + 1, self.step + 1
+        return core.choose(self.buffer, slot, self.seed, self.number, self.step - 1)
 
     def inputs(self) -> Tiles:
         """Inputs of the fragment so far."""
-        own = slice(self.carry, self.entry)
-        tiles = self.record.tiles[self.first : self.tile].copy()
-        return Tiles(tiles, self.record.counts[own].copy(), self.record.chances[own].copy())
+        own = slice(self.lookback, self.slot)
+        tiles = self.buffer.tiles[self.first : self.tile].copy()
+        return Tiles(
+            tiles, self.buffer.tile_counts[own].copy(), self.buffer.action_probs[own].copy()
+        )
 
 
-def handed_over(network: TileNetwork) -> int:
+def published_size(network: TileNetwork) -> int:
     """Numbers that hand a network's weights over to players: they end with a version."""
     core = network.core
     return core.w1[:, : core.rows].size + core.w2.size + 1
 
 
-def hand_over(network: TileNetwork, numbers: np.ndarray) -> None:
+def publish_weights(network: TileNetwork, numbers: np.ndarray) -> None:
     """Write the weights for players to take over before their next fragment."""
     core = network.core
     rows = core.w1[:, : core.rows]
@@ -331,8 +338,8 @@ def hand_over(network: TileNetwork, numbers: np.ndarray) -> None:
     numbers[-1] = (numbers[-1] + 1) % 1024
 
 
-def take_over(numbers: np.ndarray, network: TileNetwork) -> None:
-    """The inverse of :func:`hand_over`."""
+def load_weights(numbers: np.ndarray, network: TileNetwork) -> None:
+    """The inverse of :func:`publish_weights`."""
     core = network.core
     rows = core.w1[:, : core.rows]
     core.w1[:, : core.rows] = numbers[: rows.size].reshape(rows.shape)

@@ -15,19 +15,21 @@ from fastpg.envs import game_class
 from fastpg.envs.worker_pool import SharedArray, WorkerPool
 from fastpg.kernels import get_backend
 from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
-from fastpg.network._network import MOST_TILES, Record
+from fastpg.network._network import MOST_TILES, RolloutBuffer
 from fastpg.network.network import TileNetwork
-from fastpg.rollouts.base import HostRows, PlayedSteps
-from fastpg.rollouts.lookback import tail_of
+from fastpg.rollouts.base import HostCollector, PlayedSteps
+from fastpg.rollouts.lookback import lookback_of
 from fastpg.rollouts.stepwise_player import (
     RolloutSetup,
     first_states,
-    hand_over,
-    handed_over,
-    take_over,
+    load_weights,
+    publish_weights,
+    published_size,
 )
 
-_ARRAYS = "counts ages actions ends rewards chances values".split()  # one number an entry
+_ARRAYS = (
+    "tile_counts episode_steps actions dones rewards action_probs values".split()
+)  # one number a slot
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,14 @@ class RowJob:
         game: its number.
         steps: that the game has played before, in all its episodes; 0: its first has to begin.
         state: of the game.
-        tail: tiles, counts, ages and actions of the entries that the first step looks back at, and
+        frames: tiles, counts, ages and actions of the slots that the first step looks back at, and
             of its own; None before the first.
     """
 
     game: int
     steps: int
     state: bytes
-    tail: tuple[np.ndarray, ...] | None
+    frames: tuple[np.ndarray, ...] | None
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,15 @@ class RowWorker:
         """Set up; ``steps`` of a row. ``weights`` are those that the learner hands over."""
         self.setup, self.steps, self._weights = setup, steps, weights.array
         self._game = game_class(setup.emulator)(setup.rules)
-        table, sight = setup.action_table, setup.sight
+        table, input_spec = setup.action_table, setup.input_spec
         self._network = TileNetwork(
-            setup.hidden, sight, len(table), setup.outputs, value=True, cell=setup.cell
+            setup.hidden, input_spec, len(table), setup.outputs, value=True, cell=setup.cell
         )
-        self._carry = sight.carry
-        entries = self._carry + steps + 1
-        self._record = Record(entries, min(entries * VIEW_PIXELS, MOST_TILES))  # as full as can be
+        self._lookback = input_spec.lookback
+        slots = self._lookback + steps + 1
+        self._buffer = RolloutBuffer(
+            slots, min(slots * VIEW_PIXELS, MOST_TILES)
+        )  # as full as can be
         self._preprocess = get_backend("cython").loops.preprocess_palette
         self._frame = np.zeros((1, *SCREEN), np.uint8)
         self._view = np.zeros((1, VIEW_PIXELS), np.uint8)
@@ -84,61 +88,65 @@ class RowWorker:
 
     def play(self, jobs: Sequence[RowJob]) -> list[PlayedRow]:
         """Play some rows, with the weights of now."""
-        take_over(self._weights, self._network)
+        load_weights(self._weights, self._network)
         return [self._play(job) for job in jobs]
 
     def _play(self, job: RowJob) -> PlayedRow:
         began, deciding = perf_counter(), 0.0
-        game, record, choose = self._game, self._record, self._network.core.choose
+        game, buffer, choose = self._game, self._buffer, self._network.core.choose
         table, seed = self.setup.action_table, self.setup.seed
         game.restore(job.state)
         frames = game.emulated_frames
         self._begin(job)
         for step in range(self.steps):
-            entry, now = self._carry + step, perf_counter()
-            action = choose(record, entry, seed, job.game, job.steps + step)
+            slot, now = self._lookback + step, perf_counter()
+            action = choose(buffer, slot, seed, job.game, job.steps + step)
             deciding += perf_counter() - now
             reward, terminated, truncated = game.step(table[action])
             over = terminated or truncated
-            record.rewards[entry], record.ends[entry] = reward, over
+            buffer.rewards[slot], buffer.dones[slot] = reward, over
             if over:
                 game.reset()
-            self._look(entry + 1, 0 if over else min(int(record.ages[entry]) + 1, 255))
-        last = self._carry + self.steps
-        _, record.values[last] = self._network.core.evaluate(record, last)
+            self._look(slot + 1, 0 if over else min(int(buffer.episode_steps[slot]) + 1, 255))
+        last = self._lookback + self.steps
+        _, buffer.values[last] = self._network.core.evaluate(buffer, last)
         return PlayedRow(
             game.state(),
-            record.tiles[: self._tile].copy(),
-            {name: getattr(record, name).copy() for name in _ARRAYS},
+            buffer.tiles[: self._tile].copy(),
+            {name: getattr(buffer, name).copy() for name in _ARRAYS},
             game.emulated_frames - frames,
             perf_counter() - began - deciding,
             deciding,
         )
 
     def _begin(self, job: RowJob) -> None:
-        record, carry = self._record, self._carry
+        buffer, lookback = self._buffer, self._lookback
         for name in _ARRAYS:
-            getattr(record, name)[:] = 0
+            getattr(buffer, name)[:] = 0
         self._tile = 0
-        if job.tail is None:
-            record.begins[:carry] = 0
+        if job.frames is None:
+            buffer.tile_offsets[:lookback] = 0
             self._game.reset()
-            self._look(carry, 0)
+            self._look(lookback, 0)
             return
-        tiles, counts, ages, actions = job.tail
-        record.tiles[: len(tiles)], self._tile = tiles, len(tiles)
-        known = slice(carry + 1)
-        record.counts[known], record.ages[known], record.actions[known] = counts, ages, actions
-        record.begins[known] = np.cumsum(counts, dtype=np.int64) - counts
+        tiles, counts, ages, actions = job.frames
+        buffer.tiles[: len(tiles)], self._tile = tiles, len(tiles)
+        known = slice(lookback + 1)
+        buffer.tile_counts[known], buffer.episode_steps[known], buffer.actions[known] = (
+            counts,
+            ages,
+            actions,
+        )
+        buffer.tile_offsets[known] = np.cumsum(counts, dtype=np.int64) - counts
 
-    def _look(self, entry: int, age: int) -> None:
-        """Write the game's picture down as the entry's frame."""
+    def _look(self, slot: int, age: int) -> None:
+        """Write the game's picture down as the slot's frame."""
         self._game.screen(self._frame[0])
         self._preprocess(self._frame, PALETTE_RED, self.setup.find_background, self._view)
-        self._tile = self._record.observe(entry, self._tile, age, self._view[0])
+        self._tile = self._buffer.observe(slot, self._tile, age, self._view[0])
 
 
-class SteppedRows(HostRows):
+class SteppedRows(HostCollector):
     """Games on any emulator that play on, some steps at a time, shared out to processes."""
 
     def __init__(
@@ -146,17 +154,17 @@ class SteppedRows(HostRows):
     ):
         """Start the workers; :meth:`seed` or :meth:`restore` before the first step."""
         self.network, self.games, self.workers = network, games, min(workers, games)
-        self.carry, self.steps = network.sight.carry, steps
-        self._weights = SharedArray((handed_over(network),), "float32")
+        self.lookback, self.steps = network.input_spec.lookback, steps
+        self._weights = SharedArray((published_size(network),), "float32")
         factory = partial(RowWorker, setup, self._weights, steps)
         self._pool = WorkerPool([factory] * self.workers, inline=self.workers == 1)
         self._jobs: list[RowJob] = []
-        self._record = Record(1, 1)
+        self._buffer = RolloutBuffer(1, 1)
 
     @property
-    def record(self) -> Record:
+    def buffer(self) -> RolloutBuffer:
         """What was played last."""
-        return self._record
+        return self._buffer
 
     def _shares(self, values: Sequence) -> list[tuple]:
         return [(values[worker :: self.workers],) for worker in range(self.workers)]
@@ -168,7 +176,7 @@ class SteppedRows(HostRows):
         self._jobs = [RowJob(game, 0, state, None) for game, state in enumerate(states)]
 
     def states(self) -> list[bytes]:
-        """All that the games' future depends on, but for the :meth:`tail`."""
+        """All that the games' future depends on, but for the :meth:`frames`."""
         return [job.steps.to_bytes(8, "little") + job.state for job in self._jobs]
 
     def restore(self, states: Sequence[bytes]) -> None:
@@ -182,7 +190,7 @@ class SteppedRows(HostRows):
         """Play so many steps of each game, as many as the rows were made for."""
         if steps != self.steps:
             raise ValueError(f"steps: expected {self.steps}, as the rows were made, got {steps}")
-        hand_over(self.network, self._weights.array)
+        publish_weights(self.network, self._weights.array)
         parts = self._pool.call("play", self._shares(self._jobs))
         rows = [parts[game % self.workers][game // self.workers] for game in range(self.games)]
         self._write_down(rows)
@@ -190,7 +198,7 @@ class SteppedRows(HostRows):
             replace(job, steps=job.steps + steps, state=row.state)
             for job, row in zip(self._jobs, rows, strict=True)
         ]
-        self.set_tail(self.tail())
+        self.set_lookback_frames(self.lookback_frames())
         self.played = True
         return PlayedSteps(
             sum(row.emulator_frames for row in rows),
@@ -200,25 +208,27 @@ class SteppedRows(HostRows):
 
     def _write_down(self, rows: Sequence[PlayedRow]) -> None:
         tiles = np.concatenate([row.tiles for row in rows])
-        record = Record(self.games * (self.carry + self.steps + 1), max(len(tiles), 1))
-        record.tiles[: len(tiles)] = tiles
+        buffer = RolloutBuffer(self.games * (self.lookback + self.steps + 1), max(len(tiles), 1))
+        buffer.tiles[: len(tiles)] = tiles
         for name in _ARRAYS:
-            getattr(record, name)[:] = np.concatenate([row.arrays[name] for row in rows])
-        record.begins[:] = np.cumsum(record.counts, dtype=np.int64) - record.counts
-        self._record = record
+            getattr(buffer, name)[:] = np.concatenate([row.arrays[name] for row in rows])
+        buffer.tile_offsets[:] = np.cumsum(buffer.tile_counts, dtype=np.int64) - buffer.tile_counts
+        self._buffer = buffer
 
-    def tail(self) -> dict[str, np.ndarray]:
+    def lookback_frames(self) -> dict[str, np.ndarray]:
         """What the next steps look back at, as :class:`fastpg.rollouts.native.Games` says it."""
         ends = (np.arange(self.games) + 1) * self._stride
-        return tail_of(self.record, ends[:, None] + np.arange(-self.carry - 1, 0))
+        return lookback_of(self.buffer, ends[:, None] + np.arange(-self.lookback - 1, 0))
 
-    def set_tail(self, tail: Mapping[str, np.ndarray]) -> None:
-        """Take over :meth:`tail`."""
-        counts, ages, actions = (tail[f"tail_{name}"] for name in ("counts", "ages", "actions"))
+    def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
+        """Take over :meth:`frames`."""
+        counts, ages, actions = (
+            frames[f"lookback_{name}"] for name in ("tile_counts", "episode_steps", "actions")
+        )
         ends = np.cumsum(counts.sum(axis=1, dtype=np.int64))
-        tiles = np.split(tail["tail_tiles"], ends[:-1])
+        tiles = np.split(frames["lookback_tiles"], ends[:-1])
         own = zip(tiles, counts, ages, actions, strict=True)
-        self._jobs = [replace(job, tail=of) for job, of in zip(self._jobs, own, strict=True)]
+        self._jobs = [replace(job, frames=of) for job, of in zip(self._jobs, own, strict=True)]
 
     def close(self) -> None:
         """End the workers."""

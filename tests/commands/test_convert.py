@@ -141,7 +141,7 @@ def test_the_score_of_what_is_written_is_kept(run, tmp_path, capsys, monkeypatch
     [
         "--preset fast --seed 1",
         "--hidden 7",
-        "--preset sticky --no-idle --views 0 2 --past-actions 1 --agent-steps 5",
+        "--preset sticky --no-allow-noop --views 0 2 --past-actions 1 --agent-steps 5",
         "--preset blog --env ALE/Pong-v5 --noop-max 3 --learning-rate 0.1",
     ],
 )
@@ -155,7 +155,7 @@ REFUSED = [
     ({"input": "stack"}, {"w1": (12800, 2)}, "sees 2 views side by side"),
     ({"views": (0, 3)}, {}, "sees the view 3 steps back"),
     ({"past_actions": 2}, {"w1": (6404, 2)}, "sees 2 past actions"),
-    ({"idle": True}, {"w2": (3, 2)}, "chooses among 3 actions"),
+    ({"allow_noop": True}, {"w2": (3, 2)}, "chooses among 3 actions"),
     ({"env": "ALE/Breakout-v5"}, {"w2": (4, 2)}, "chooses among 4 actions"),
     ({"input": "raw"}, {"w1": (100_800, 2)}, "sees whole pictures"),
 ]

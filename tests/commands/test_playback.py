@@ -13,7 +13,7 @@ from fastpg.evaluation.episodes import evaluate
 from fastpg.evaluation.policy import load_pretrained
 from fastpg.show import ShowError
 from fastpg.show.play.playback import Playback, policy_of_run
-from fastpg.show.report.saliency import Weights, blurred, telling
+from fastpg.show.report.saliency import Weights, blurred, most_salient_decisions
 from fastpg.watch import game_of
 from tests.support.small_runs import ARTICLE, LOOKS_BACK, small_run
 
@@ -89,7 +89,7 @@ def test_looks_differ_though_a_rally_is_played_again():
     rules, emulator, _ = game_of(trained, None, "auto")
     playback = Playback(policy, rules, emulator, greedy=False, seed=0)
     up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
-    looks = telling(playback, Weights(policy, up, down), 4)
+    looks = most_salient_decisions(playback, Weights(policy, up, down), 4)
     assert len({look.moment.decision.planes.tobytes() for look in looks}) == 4
 
 
@@ -97,7 +97,7 @@ def test_lit_pixels_add_up_to_the_log_odds(article):
     policy, _ = policy_of_run(article)
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=False, seed=0)
     weights = Weights(policy, 1, 0)
-    looks = telling(playback, weights, 4)
+    looks = most_salient_decisions(playback, weights, 4)
     assert len(looks) == 4
     assert len({look.moment.decision.step // 70 for look in looks}) > 1
     for look in looks:

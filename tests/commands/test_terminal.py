@@ -145,17 +145,17 @@ def test_input_in_one_picture():
 
 
 def test_live_play_keeps_time_and_quits():
-    class Moment:
+    class PlaybackFrame:
         over = False
 
     shown = []
     began = time.perf_counter()
-    play_live(iter([Moment()] * 12), shown.append, lambda seconds: time.sleep(seconds) or "")
+    play_live(iter([PlaybackFrame()] * 12), shown.append, lambda seconds: time.sleep(seconds) or "")
     assert time.perf_counter() - began >= 0.19
     assert shown
     keys = iter(["", "x", "q"])
     count = iter(range(100))
-    endless = (Moment() for _ in count)
+    endless = (PlaybackFrame() for _ in count)
     play_live(endless, shown.append, lambda seconds: next(keys))
     assert next(count) < 5
 

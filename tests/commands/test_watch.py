@@ -54,11 +54,11 @@ def test_many_views_and_actions_fit():
         planes = np.ones((8, 80, 80), np.int8)
         probabilities = np.full(18, 1 / 18, np.float32)
 
-    class Moment:
+    class PlaybackFrame:
         picture = np.zeros((210, 160, 3), np.uint8)
         decision, episode, score = Decision(), 0, 1234.0
 
-    picture = composer.draw(Moment())
+    picture = composer.draw(PlaybackFrame())
     lowest = np.flatnonzero((picture[:, 509:] != BACKGROUND).any((1, 2))).max()
     assert SIZE[0] - 120 < lowest < SIZE[0] - 5
 

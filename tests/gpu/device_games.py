@@ -20,7 +20,7 @@ from fastpg.envs import NativeVectorEnv
 from fastpg.envs.rules import rules
 from fastpg.kernels import get_backend, reference
 from fastpg.kernels._cuda.jit import cuda_module as cuda
-from fastpg.network._network import Record
+from fastpg.network._network import RolloutBuffer
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 RULES = {  # sticky actions; frame skips drawn at random; idle starts, and episodes that are cut
@@ -167,7 +167,7 @@ def test_states_travel():
     np.testing.assert_array_equal(other.states(), device.states())
     sooner = DevicePong(rules("Pong-v0", max_num_frames_per_episode=8), 4)
     sooner.restore(device.states())  # under rules of its own
-    assert (sooner.play(drawn(sooner, 4)).ends.copy_to_host().sum(axis=0) > 0).all()
+    assert (sooner.play(drawn(sooner, 4)).dones.copy_to_host().sum(axis=0) > 0).all()
     with pytest.raises(ValueError, match=r"^states: expected those of games"):
         other.restore(np.full_like(device.states(), 255))
     with pytest.raises(ValueError, match=r"^states: expected \(4, "):
@@ -230,11 +230,11 @@ def test_differences_are_those_of_the_kernel_table(alone, missing):
 
 
 def expected_tiles(views):
-    record = Record(len(views), 6400 * len(views))
+    buffer = RolloutBuffer(len(views), 6400 * len(views))
     end = 0
     for k, view in enumerate(np.unpackbits(views, axis=-1, bitorder="little")):
-        end = record.observe(k, end, 0, view)
-    return record.tiles[:end], np.append(0, np.cumsum(record.counts))
+        end = buffer.observe(k, end, 0, view)
+    return buffer.tiles[:end], np.append(0, np.cumsum(buffer.tile_counts))
 
 
 @pytest.mark.parametrize("missing", [0, 2, 10**6])

@@ -1,4 +1,4 @@
-"""Games that a network plays on a GPU beside the CPU's: entry for entry, kept, learned from.
+"""Games that a network plays on a GPU beside the CPU's: slot for slot, kept, learned from.
 
 Run by tests/gpu/test_device_rollouts.py in a process of its own: in numba's simulator, and on a GPU
 if there is one. Networks' choices are drawn, and far enough from ties that rounding parts none.
@@ -14,9 +14,9 @@ from fastpg.cuda.rollouts import DeviceGames
 from fastpg.envs.rules import rules
 from fastpg.kernels._cuda.jit import cuda_module as cuda
 from fastpg.network._network import SHUFFLE_KEYS, Pool
-from fastpg.network.input_spec import Sight
+from fastpg.network.input_spec import InputSpec
 from fastpg.rollouts.native import Games
-from fastpg.rollouts.returns import Credit
+from fastpg.rollouts.returns import ReturnEstimator
 from tests.support.tile_model import make_network
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
@@ -29,17 +29,23 @@ RULES = {  # episodes of some dozen steps
     ),
     "over at once": rules("ALE/Pong-v5", max_num_frames_per_episode=3),
 }
-SIGHTS = {  # with the number of actions, cells, games, hidden units
-    "difference": (Sight((0, 1), True), 2, 0, 3, 6),
-    "stack": (Sight((0, 1, 4), False, 2), 3, 9, 2, 6),
-    "blocks of games": (Sight((0, 1), True), 2, 0, 70, 200),  # more units than a block has threads
+INPUT_SPECS = {  # with the number of actions, cells, games, hidden units
+    "difference": (InputSpec((0, 1), True), 2, 0, 3, 6),
+    "stack": (InputSpec((0, 1, 4), False, 2), 3, 9, 2, 6),
+    "blocks of games": (
+        InputSpec((0, 1), True),
+        2,
+        0,
+        70,
+        200,
+    ),  # more units than a block has threads
 }
-EXACT = ("actions", "rewards", "ends", "ages", "counts")
+EXACT = ("actions", "rewards", "dones", "episode_steps", "tile_counts")
 
 
-def twins(sight="difference", named="random skips", whole=False, seeded=True):
+def mirror_rows(input_spec="difference", named="random skips", whole=False, seeded=True):
     """The same games with the same weights: (of the CPU, of the GPU)."""
-    seen, actions, cell, games, hidden = SIGHTS[sight]
+    seen, actions, cell, games, hidden = INPUT_SPECS[input_spec]
     outputs, table = (1, (4, 3)) if actions == 2 else (actions, (0, 3, 4))
     network = make_network(seen, hidden, actions, outputs, True, cell=cell)
     there = DeviceNetwork(hidden, seen, actions, outputs, True, cell)
@@ -54,28 +60,32 @@ def twins(sight="difference", named="random skips", whole=False, seeded=True):
 
 def with_room(steps, *played):
     for games in played:
-        games.make_room(games.carry + steps + 1)
+        games.allocate(games.lookback + steps + 1)
     return played
 
 
 def tiles_of(games, steps):
-    """Of each game the tiles of its entries, with what it begins with and what comes last."""
-    record, rows = games.record, range(games.carry, games.carry + steps + 1)
+    """Of each game the tiles of its slots, with what it begins with and what comes last."""
+    buffer, rows = games.buffer, range(games.lookback, games.lookback + steps + 1)
     if isinstance(games, DeviceGames):
-        counts, tiles = (getattr(record.entries, k).copy_to_host() for k in ("counts", "tiles"))
+        counts, tiles = (getattr(buffer.slots, k).copy_to_host() for k in ("tile_counts", "tiles"))
         places = [[t * games.games + n for t in rows] for n in range(games.games)]
         return [[tiles[i, : counts[i]].tolist() for i in row] for row in places]
-    room = record.entries // games.games
+    room = buffer.slots // games.games
     places = [[n * room + t for t in rows] for n in range(games.games)]
-    spans = [[(record.begins[i], record.counts[i]) for i in row] for row in places]
-    return [[record.tiles[int(i) : int(i + size)].tolist() for i, size in row] for row in spans]
+    episode_slices = [
+        [(buffer.tile_offsets[i], buffer.tile_counts[i]) for i in row] for row in places
+    ]
+    return [
+        [buffer.tiles[int(i) : int(i + size)].tolist() for i, size in row] for row in episode_slices
+    ]
 
 
 def assert_same_rows(host, device, steps):
     for name in EXACT:
         got, wanted = device.rows(name, steps), host.rows(name, steps)
         np.testing.assert_array_equal(got, wanted, err_msg=name)
-    for name, more in (("chances", 0), ("values", 1)):
+    for name, more in (("action_probs", 0), ("values", 1)):
         got, wanted = device.rows(name, steps + more), host.rows(name, steps + more)
         np.testing.assert_allclose(got, wanted, rtol=0, atol=2e-6, err_msg=name)
     assert tiles_of(device, steps) == tiles_of(host, steps)
@@ -92,30 +102,30 @@ def assert_same_tensors(first, second):
 
 
 @pytest.mark.parametrize(
-    ("sight", "named", "rounds"),
+    ("input_spec", "named", "rounds"),
     [
         ("difference", "random skips", (12, 30, 12)),
         ("stack", "no-op starts", (30, 3)),
         ("stack", "over at once", (5, 2)),
     ],
 )
-def test_games_are_those_of_the_cpu(sight, named, rounds, monkeypatch):
+def test_games_are_those_of_the_cpu(input_spec, named, rounds, monkeypatch):
     """Over the ends of episodes, several rounds, shorter ones than what they look back at, and
     several launches."""
     monkeypatch.setattr(device_games, "LAUNCH_STEPS", 16)
-    assert_same_games(*twins(sight, named), rounds)
+    assert_same_games(*mirror_rows(input_spec, named), rounds)
 
 
 def test_any_number_of_games_a_block_plays_the_same(monkeypatch):
     monkeypatch.setattr("fastpg.cuda.launch_shape.FIXED", 1)
-    assert_same_games(*twins("stack", "no-op starts"), (30,))
+    assert_same_games(*mirror_rows("stack", "no-op starts"), (30,))
 
 
 @LARGE
 def test_blocks_of_games_are_those_of_the_cpu():
     """Three blocks, the last one not full; more steps than a launch has."""
     assert device_games.LAUNCH_STEPS < 300
-    assert_same_games(*twins("blocks of games"), (300, 40))
+    assert_same_games(*mirror_rows("blocks of games"), (300, 40))
 
 
 def assert_same_games(host, device, rounds):
@@ -127,22 +137,22 @@ def assert_same_games(host, device, rounds):
         assert_same_rows(host, device, steps)
         assert_same_tensors(device.tensors(), host.tensors())
         assert device.states() == host.states()
-        ended += host.rows("ends", steps).sum()
+        ended += host.rows("dones", steps).sum()
     assert ended >= host.games
 
 
-@pytest.mark.parametrize("lost_weight", [1.0, 2.5])
-def test_what_is_learned_from_is_the_cpu_s(lost_weight):
-    host, device = with_room(9, *twins("stack"))
+@pytest.mark.parametrize("lost_point_weight", [1.0, 2.5])
+def test_what_is_learned_from_is_the_cpu_s(lost_point_weight):
+    host, device = with_room(9, *mirror_rows("stack"))
     # a game's rewards are seldom: some more
     dealt = np.random.default_rng(3).integers(-1, 2, 9 * host.games).astype(np.float32)
     for games in (host, device):
         games.play_steps(9)
-    host.record.rewards[host.samples(9)] = dealt
-    whole = device.record.entries.rewards.copy_to_host()
+    host.buffer.rewards[host.samples(9)] = dealt
+    whole = device.buffer.slots.rewards.copy_to_host()
     whole[device.samples(9)] = dealt
-    device.record.entries.rewards.copy_to_device(whole)
-    wanted, got = (games.advantages(9, 0.9, 0.8, lost_weight) for games in (host, device))
+    device.buffer.slots.rewards.copy_to_device(whole)
+    wanted, got = (games.advantages(9, 0.9, 0.8, lost_point_weight) for games in (host, device))
     order = host.samples(9)
     for a, b in zip(wanted, got, strict=True):
         there = b.copy_to_host()[device.samples(9)]
@@ -151,31 +161,31 @@ def test_what_is_learned_from_is_the_cpu_s(lost_weight):
 
 
 def test_minibatches_are_the_cpu_s():
-    host, device = with_room(8, *twins())
+    host, device = with_room(8, *mirror_rows())
     keys = np.arange(SHUFFLE_KEYS, dtype=np.uint32) * 77
     wanted, got = list(host.minibatches(8, 10, keys)), list(device.minibatches(8, 10, keys))
     place = dict(zip(device.samples(8).tolist(), host.samples(8).tolist(), strict=True))
     assert [len(part) for part in wanted] == [10, 10, 4]
     for a, (order, first, size) in zip(wanted, got, strict=True):
         taken = order.copy_to_host()[first : first + size].tolist()
-        assert sorted(place[entry] for entry in taken) == a.tolist()
+        assert sorted(place[slot] for slot in taken) == a.tolist()
 
 
 # ---- whole episodes --------------------------------------------------------------------------
 
 
 def test_whole_episodes_are_those_of_the_cpu(monkeypatch):
-    """In records that grow; of games of which some have more episodes than others."""
+    """In buffers that grow; of games of which some have more episodes than others."""
     monkeypatch.setattr(device_games, "LAUNCH_STEPS", 16)
     monkeypatch.setattr(device_games, "_FIRST_STEPS", 20)
-    assert_same_episodes(*twins(whole=True), (4, 3))
+    assert_same_episodes(*mirror_rows(whole=True), (4, 3))
 
 
 @LARGE
 def test_whole_episodes_of_blocks_of_games_are_those_of_the_cpu(monkeypatch):
     monkeypatch.setattr(device_games, "LAUNCH_STEPS", 8)
     monkeypatch.setattr(device_games, "_FIRST_STEPS", 9)
-    assert_same_episodes(*twins("blocks of games", whole=True), (150, 70))
+    assert_same_episodes(*mirror_rows("blocks of games", whole=True), (150, 70))
 
 
 def assert_same_episodes(host, device, batches):
@@ -183,15 +193,15 @@ def assert_same_episodes(host, device, batches):
     for episodes in batches:
         wanted, got = (games.play_episodes(first, episodes) for games in (host, device))
         assert got.emulator_frames == wanted.emulator_frames
-        samples, rewards, lengths = host.decisions(wanted.spans)
-        there, found, sizes = device.decisions(got.spans)
+        samples, rewards, lengths = host.transitions(wanted.episode_slices)
+        there, found, sizes = device.transitions(got.episode_slices)
         assert sizes == lengths
         assert max(lengths) > 16
         np.testing.assert_array_equal(found, rewards)
-        entries = there.copy_to_host()
-        for name in ("actions", "ages", "counts"):
-            whole = getattr(device.record.entries, name).copy_to_host()
-            np.testing.assert_array_equal(whole[entries], getattr(host.record, name)[samples])
+        slots = there.copy_to_host()
+        for name in ("actions", "episode_steps", "tile_counts"):
+            whole = getattr(device.buffer.slots, name).copy_to_host()
+            np.testing.assert_array_equal(whole[slots], getattr(host.buffer, name)[samples])
         assert device.states() == host.states()
         first += episodes
 
@@ -199,22 +209,24 @@ def assert_same_episodes(host, device, batches):
 @pytest.mark.parametrize("standardize", ["episode", "batch", "none"])
 def test_weights_of_decisions_are_the_cpu_s(standardize, monkeypatch):
     monkeypatch.setattr(device_games, "_FIRST_STEPS", device_games.LAUNCH_STEPS + 1)
-    host, device = twins("stack", whole=True)
-    credit = Credit(0.9, standardize != "batch", standardize)
+    host, device = mirror_rows("stack", whole=True)
+    estimator = ReturnEstimator(0.9, standardize != "batch", standardize)
     results = []
     for games in (host, device):
-        samples, rewards, lengths = games.decisions(games.play_episodes(0, 3).spans)
+        samples, rewards, lengths = games.transitions(games.play_episodes(0, 3).episode_slices)
         # a game's rewards are seldom: some more
         dealt = np.random.default_rng(3).integers(-1, 2, len(rewards)).astype(np.float32)
         if games is host:
-            games.record.rewards[samples] = dealt
-            weights = games.credits(credit, samples, dealt, lengths)[samples]
+            games.buffer.rewards[samples] = dealt
+            weights = games.episode_advantages(estimator, samples, dealt, lengths)[samples]
         else:
-            entries = samples.copy_to_host()
-            whole = games.record.entries.rewards.copy_to_host()
-            whole[entries] = dealt
-            games.record.entries.rewards.copy_to_device(whole)
-            weights = games.credits(credit, samples, dealt, lengths).copy_to_host()[entries]
+            slots = samples.copy_to_host()
+            whole = games.buffer.slots.rewards.copy_to_host()
+            whole[slots] = dealt
+            games.buffer.slots.rewards.copy_to_device(whole)
+            weights = games.episode_advantages(estimator, samples, dealt, lengths).copy_to_host()[
+                slots
+            ]
         results.append(weights)
     np.testing.assert_allclose(*results, rtol=0, atol=3e-6)
     assert np.abs(results[0]).max() > 0.5
@@ -224,13 +236,13 @@ def test_weights_of_decisions_are_the_cpu_s(standardize, monkeypatch):
 
 
 def test_games_go_back_to_what_was_kept():
-    _, device = with_room(7, *twins("stack"))
+    _, device = with_room(7, *mirror_rows("stack"))
     for _ in range(2):
-        kept, tensors = device.keep(), device.tensors()
+        kept, tensors = device.snapshot(), device.tensors()
         assert_same_tensors(kept.tensors(), tensors)
         played = []
         for _ in range(2):
-            device.go_back(kept)
+            device.rollback(kept)
             assert_same_tensors(device.tensors(), tensors)
             device.play_steps(7)
             played.append([device.rows(name, 7) for name in EXACT] + [device.tensors()])
@@ -239,14 +251,14 @@ def test_games_go_back_to_what_was_kept():
 
 
 def test_games_travel_between_cpu_and_gpu():
-    host, device = with_room(20, *twins("stack"))
+    host, device = with_room(20, *mirror_rows("stack"))
     host.play_steps(20)
     device.load(host.tensors())
     assert_same_tensors(device.tensors(), host.tensors())
     for games in (host, device):
         games.play_steps(12)
     assert_same_rows(host, device, 12)
-    other, _ = with_room(20, *twins("stack"))
+    other, _ = with_room(20, *mirror_rows("stack"))
     other.load(device.tensors())
     for games in (other, device):
         games.play_steps(6)
@@ -254,7 +266,7 @@ def test_games_travel_between_cpu_and_gpu():
 
 
 def test_states_that_none_has_are_refused():
-    host, device = twins()
+    host, device = mirror_rows()
     states = host.states()
     with pytest.raises(ValueError, match=r"^state: expected \d+ bytes, got 3"):
         device.restore([b"123", *states[1:]])
@@ -269,9 +281,9 @@ def test_states_that_none_has_are_refused():
 
 
 def test_views_of_too_many_tiles_are_noticed():
-    _, device = with_room(2, *twins())
-    record = device.record
-    cut = cuda.device_array((record.entries.tiles.shape[0], 1), np.uint16)
-    record.entries = record.entries._replace(tiles=cut)
+    _, device = with_room(2, *mirror_rows())
+    buffer = device.buffer
+    cut = cuda.device_array((buffer.slots.tiles.shape[0], 1), np.uint16)
+    buffer.slots = buffer.slots._replace(tiles=cut)
     with pytest.raises(MemoryError, match="a view has more than 1 tiles"):
         device.play_steps(2)

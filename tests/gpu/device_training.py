@@ -27,7 +27,7 @@ PPO = replace(PPO, input="difference", views=(0, 2), cells=9, past_actions=1, an
 PONG = replace(preset("pong"), **SMALL, episodes_per_batch=2, num_envs=2)
 CONFIGS = {"ppo": PPO, "reinforce": PONG}
 MORE = {
-    "ppo on a stack": replace(PPO, input="stack", cells=0, idle=False),
+    "ppo on a stack": replace(PPO, input="stack", cells=0, allow_noop=False),
     "reinforce on a stack": replace(PONG, input="stack", cells=7, standardize="batch"),
 }
 
@@ -51,13 +51,13 @@ def dealt(algorithm, played):
     """What REINFORCE played, with rewards: episodes so short have none."""
     samples, rewards, lengths = played.batch
     rewards = np.random.default_rng(len(rewards)).integers(-1, 2, len(rewards)).astype(np.float32)
-    record = algorithm.games.record
+    buffer = algorithm.games.buffer
     if isinstance(algorithm.games, DeviceGames):
-        whole = record.entries.rewards.copy_to_host()
+        whole = buffer.slots.rewards.copy_to_host()
         whole[samples.copy_to_host()] = rewards
-        record.entries.rewards.copy_to_device(whole)
+        buffer.slots.rewards.copy_to_device(whole)
     else:
-        record.rewards[samples] = rewards
+        buffer.rewards[samples] = rewards
     return replace(played, batch=(samples, rewards, lengths))
 
 

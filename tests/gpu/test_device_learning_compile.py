@@ -15,7 +15,7 @@ from numba import cuda, types
 from numba.cuda import dispatcher
 
 from fastpg.cuda import learning_kernels, memory, network_kernels, shuffle
-from fastpg.cuda.buffer import Entries
+from fastpg.cuda.buffer import Slots
 from fastpg.cuda.network import Layers
 from fastpg.cuda.optimizer import Blocks, Gradient
 from fastpg.network._network import SHUFFLE_KEYS
@@ -31,23 +31,23 @@ NET = types.NamedTuple(
 BYTES = types.uint8[::1]
 RECORD = types.NamedTuple(
     (types.uint16[:, ::1], types.uint16[::1], *[BYTES] * 3, *[FLOATS] * 3, INTS, types.int64),
-    Entries,
+    Slots,
 )
 DOUBLES = types.float64[::1]
 GRADIENT = types.NamedTuple((types.int64[:, ::1], INTS, BYTES, INTS), Gradient)
 BLOCKS = types.NamedTuple((ROWS, ROWS, types.float64[:, ::1]), Blocks)
 ARGUMENTS = {
     "net": NET,
-    "record": RECORD,
+    "buffer": RECORD,
     "gradient": GRADIENT,
     "blocks": BLOCKS,
-    **dict.fromkeys(("chosen", "order", "samples", "twins"), INTS),
+    **dict.fromkeys(("chosen", "order", "samples", "mirror_rows"), INTS),
     **dict.fromkeys(("hidden", "heads", "weights", "means", "squares"), ROWS),
     **dict.fromkeys(("advantages", "returns", "rates"), FLOATS),
     **dict.fromkeys(("unit", "scale", "share", "longest"), types.float64),
     **dict.fromkeys(("rate", "epsilon", "decay", "keep1", "keep2"), types.float32),
     "progress": types.int64[::1],
-    **dict.fromkeys(("updates", "games", "steps", "carry"), types.int64),
+    **dict.fromkeys(("updates", "games", "steps", "lookback"), types.int64),
     **dict.fromkeys(("past", "inputs", "rows", "cell", "first", "size"), types.int64),
     **dict.fromkeys(("norms", "totals"), DOUBLES),
     "statistics": types.float64[:, ::1],

@@ -4,7 +4,7 @@ import pytest
 
 from fastpg.config import preset
 from fastpg.cuda import memory
-from fastpg.network.input_spec import Sight
+from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from tests.gpu.test_cuda import in_a_process, passed, passes_on_the_gpu
 
@@ -64,10 +64,10 @@ def test_the_largest_network_fits_and_one_more_unit_does_not():
 @pytest.mark.parametrize(("name", "said"), [("pong", 27), ("sticky", 124)])
 def test_sizes_of_learners_are_those_of_the_documentation(name, said):
     config = preset(name)
-    sight = Sight(config.views, config.input == "difference", config.past_actions)
-    actions, outputs = (3, 3) if config.idle else (2, 1)
+    input_spec = InputSpec(config.views, config.input == "difference", config.past_actions)
+    actions, outputs = (3, 3) if config.allow_noop else (2, 1)
     value = config.algorithm == "ppo"
-    core = TileNetwork(config.hidden, sight, actions, outputs, value, config.cells).core
+    core = TileNetwork(config.hidden, input_spec, actions, outputs, value, config.cells).core
     sizes = core.rows, core.inputs, core.heads, config.hidden, config.cells
     assert round(memory.learner_bytes(*sizes) / 1e6) == said
     assert f"{said} MB of " in memory.__doc__

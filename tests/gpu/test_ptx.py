@@ -63,7 +63,7 @@ def test_threads_come_in_an_order_of_the_seed():
 
 def counted(name, folder):
     """What the last launch of an example took."""
-    file = folder / "counts"
+    file = folder / "tile_counts"
     result(name, "--counts", str(file))
     return json.loads(file.read_text().splitlines()[-1])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastpg.kernels import get_backend
-from fastpg.network.input_spec import Sight
+from fastpg.network.input_spec import InputSpec
 from tests.support.tile_model import PIXELS, Loss, Model, make_entries, make_network, make_optimizer
 
 LOSSES = {
@@ -12,18 +12,18 @@ LOSSES = {
     "clip": Loss(clip=0.2, scale=0.1),
     "all": Loss(clip=0.3, entropy=0.05, value=0.5, scale=0.01),
 }
-STACK = Sight((0, 1))
+STACK = InputSpec((0, 1))
 
 
 class Case:
-    """A network, entries, and what is to be learned from them."""
+    """A network, slots, and what is to be learned from them."""
 
-    def __init__(self, sight=STACK, hidden=70, actions=2, count=40, value=True, cell=0):
+    def __init__(self, input_spec=STACK, hidden=70, actions=2, count=40, value=True, cell=0):
         rng = np.random.default_rng(hidden)
         outputs = 1 if actions == 2 else actions
-        self.network = make_network(sight, hidden, actions, outputs, value, cell=cell)
-        self.entries = make_entries(rng, count, actions)
-        self.record = self.entries.record()
+        self.network = make_network(input_spec, hidden, actions, outputs, value, cell=cell)
+        self.slots = make_entries(rng, count, actions)
+        self.buffer = self.slots.buffer()
         self.advantages, self.returns = rng.standard_normal((2, count)).astype(np.float32)
         self.model = Model(self.network, actions)
         # some of them again and again, in any order
@@ -33,13 +33,13 @@ class Case:
 
     def learn(self, optimizer, loss, samples=None):
         chosen = self.samples if samples is None else samples
-        return loss.of(optimizer, self.record, chosen, self.advantages, self.returns)
+        return loss.of(optimizer, self.buffer, chosen, self.advantages, self.returns)
 
     def expected(self, loss, samples=None):
         """Gradients of (w1, heads), and magnitudes, by the model."""
         i = self.samples if samples is None else samples
-        entries, arguments = self.entries, self.model.inputs(self.entries, i)
-        rest = entries.actions[i], entries.chances[i], self.advantages[i], self.returns[i]
+        slots, arguments = self.slots, self.model.inputs(self.slots, i)
+        rest = slots.actions[i], slots.action_probs[i], self.advantages[i], self.returns[i]
         return self.model.gradients(*arguments, *rest, loss)
 
 
@@ -52,18 +52,18 @@ def gradients(optimizer):
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("actions", [2, 5])
 @pytest.mark.parametrize(
-    ("sight", "hidden", "cell"),
+    ("input_spec", "hidden", "cell"),
     [
-        (Sight((0, 1), True), 70, 0),
-        (Sight((0, 1, 4), False, 2), 5, 0),
-        (Sight((0,), False, 1), 64, 1),
-        (Sight((0, 2), False, 1), 64, 6),
-        (Sight((0, 2), True), 7, 5),
+        (InputSpec((0, 1), True), 70, 0),
+        (InputSpec((0, 1, 4), False, 2), 5, 0),
+        (InputSpec((0,), False, 1), 64, 1),
+        (InputSpec((0, 2), False, 1), 64, 6),
+        (InputSpec((0, 2), True), 7, 5),
     ],
     ids=str,
 )
-def test_gradients_equal_the_dense_ones(sight, hidden, cell, actions, loss):
-    case = Case(sight, hidden, actions, cell=cell)
+def test_gradients_equal_the_dense_ones(input_spec, hidden, cell, actions, loss):
+    case = Case(input_spec, hidden, actions, cell=cell)
     optimizer = make_optimizer(case.network, at_once=32)  # fewer than there are
     sums = case.learn(optimizer, loss)
     expected, magnitudes = case.expected(loss)
@@ -76,10 +76,10 @@ def test_gradients_equal_the_dense_ones(sight, hidden, cell, actions, loss):
 
 
 def check_sums(case, loss, sums):
-    i, entries = case.samples, case.entries
-    x, _ = case.model.inputs(entries, i)
+    i, slots = case.samples, case.slots
+    x, _ = case.model.inputs(slots, i)
     _, probabilities, values = case.model.forward(x)
-    ratio = case.model.chances(probabilities, entries.actions[i]) / entries.chances[i]
+    ratio = case.model.action_probs(probabilities, slots.actions[i]) / slots.action_probs[i]
     beyond = np.where(case.advantages[i] > 0, ratio - 1, 1 - ratio) > loss.clip
     expected = (
         case.model.entropy(probabilities).sum(),
@@ -95,10 +95,10 @@ def check_sums(case, loss, sums):
 @pytest.mark.parametrize("actions", [2, 5])
 def test_gradients_are_those_of_the_objective(actions):
     """Central differences of the objective along directions of the weights, in float64."""
-    case, loss = Case(Sight((0, 1), True, 1), 12, actions), LOSSES["all"]
-    entries, model, i = case.entries, case.model, case.samples
-    x, _ = model.inputs(entries, i)
-    rest = entries.actions[i], entries.chances[i], case.advantages[i], case.returns[i]
+    case, loss = Case(InputSpec((0, 1), True, 1), 12, actions), LOSSES["all"]
+    slots, model, i = case.slots, case.model, case.samples
+    x, _ = model.inputs(slots, i)
+    rest = slots.actions[i], slots.action_probs[i], case.advantages[i], case.returns[i]
     optimizer = make_optimizer(case.network)
     case.learn(optimizer, loss)
     rng, step = np.random.default_rng(1), 1e-7
@@ -117,17 +117,17 @@ def test_gradients_are_those_of_the_objective(actions):
 
 def test_gradients_equal_the_kernel_table_s():
     """Those of ppo_gradient and policy_backward_outputs, with the same weights."""
-    case, loss, kernels = Case(Sight((0, 1), True), 70), LOSSES["all"], get_backend("cython")
-    entries, i, tensors = case.entries, case.samples, case.network.tensors()
-    before = entries.views[np.where(entries.ages[i] > 0, i - 1, i)]
-    rows = kernels.frame_difference(entries.views[i], before)
+    case, loss, kernels = Case(InputSpec((0, 1), True), 70), LOSSES["all"], get_backend("cython")
+    slots, i, tensors = case.slots, case.samples, case.network.tensors()
+    before = slots.views[np.where(slots.episode_steps[i] > 0, i - 1, i)]
+    rows = kernels.frame_difference(slots.views[i], before)
     hidden, probabilities = kernels.policy_forward(*rows, tensors["w1"], tensors["w2"])
     values = hidden @ tensors["value"][0]
     d_logits, d_values = kernels.ppo_gradient(
         probabilities,
         values,
-        entries.actions[i],
-        entries.chances[i],
+        slots.actions[i],
+        slots.action_probs[i],
         case.advantages[i],
         case.returns[i],
         loss.clip,
@@ -149,10 +149,10 @@ def test_gradients_equal_the_kernel_table_s():
 def test_a_ratio_to_the_same_weights_is_one(cell):
     """Chances of the weights that learn: nothing is clipped, by a clip of 0 neither."""
     for actions in (2, 5):
-        case = Case(Sight((0, 1, 2), False, 2), 150, actions, cell=cell)
-        for i in range(len(case.entries.ages)):
-            case.network.core.choose(case.record, i, 3, 0, i)
-        assert len(set(case.record.actions)) == actions
+        case = Case(InputSpec((0, 1, 2), False, 2), 150, actions, cell=cell)
+        for i in range(len(case.slots.episode_steps)):
+            case.network.core.choose(case.buffer, i, 3, 0, i)
+        assert len(set(case.buffer.actions)) == actions
         optimizer = make_optimizer(case.network)
         _, divergence, clipped, _ = case.learn(optimizer, Loss(clip=0.0))
         assert (divergence, clipped) == (0, 0)
@@ -160,10 +160,10 @@ def test_a_ratio_to_the_same_weights_is_one(cell):
 
 @pytest.mark.parametrize(("difference", "cell"), [(False, 0), (False, 5), (True, 5)])
 def test_samples_beyond_the_room_and_threads_change_no_bit(difference, cell):
-    sight, results = Sight((0, 1), difference, 1), []
-    case = Case(sight, 150, 5, count=300, cell=cell)
+    input_spec, results = InputSpec((0, 1), difference, 1), []
+    case = Case(input_spec, 150, 5, count=300, cell=cell)
     for threads, at_once in ((1, 1000), (2, 1000), (3, 1000), (1, 130), (2, 7)):
-        network = make_network(sight, 150, 5, 5, True, cell=cell)
+        network = make_network(input_spec, 150, 5, 5, True, cell=cell)
         optimizer, norms = make_optimizer(network, threads, at_once), []
         for step in range(3):
             sums = case.learn(optimizer, LOSSES["all"])
@@ -183,13 +183,13 @@ def test_samples_beyond_the_room_and_threads_change_no_bit(difference, cell):
 
 
 @pytest.mark.parametrize(
-    ("sight", "cell"),
-    [(STACK, 6), (Sight((0, 2), False, 2), 6), (STACK, 0), (Sight((0, 1), True, 1), 6)],
+    ("input_spec", "cell"),
+    [(STACK, 6), (InputSpec((0, 2), False, 2), 6), (STACK, 0), (InputSpec((0, 1), True, 1), 6)],
     ids=str,
 )
-def test_a_minibatch_knows_nothing_of_those_before(sight, cell):
+def test_a_minibatch_knows_nothing_of_those_before(input_spec, cell):
     """Gradient, sums and norm of a learner that had fewer, then more samples: a new one's."""
-    case = Case(sight, cell=cell, count=300)
+    case = Case(input_spec, cell=cell, count=300)
     used = make_optimizer(case.network, threads=2)
     for samples in (np.arange(9), np.arange(300), np.array([250]), np.arange(30, 120)):
         new = make_optimizer(case.network)
@@ -215,12 +215,12 @@ def test_no_samples_no_gradient():
 
 def touched(case, samples):
     """(D,): rows of w1 whose pixels or actions some sample saw."""
-    return case.model.inputs(case.entries, samples)[1].any(axis=0)
+    return case.model.inputs(case.slots, samples)[1].any(axis=0)
 
 
 def test_adam_is_the_table_s_on_rows_that_lit():
     """Where they light; the others' weights and moments stand still, to the last bit."""
-    case, kernels = Case(Sight((0, 1), True), 70), get_backend("cython")
+    case, kernels = Case(InputSpec((0, 1), True), 70), get_backend("cython")
     optimizer, network, factor = make_optimizer(case.network), case.network, np.float32(0.3)
     rng = np.random.default_rng(3)
     for step in range(1, 6):
@@ -253,7 +253,7 @@ def test_adam_is_the_table_s_on_rows_that_lit():
 def test_rmsprop_is_the_dense_one_though_rows_light_seldom():
     """200 updates; most rows light in few of them, and are made up for then."""
     case, rate, decay = (
-        Case(Sight((0, 1), True), 8, value=False),
+        Case(InputSpec((0, 1), True), 8, value=False),
         1e-3,
         np.float64(np.float32(0.97)),
     )
@@ -289,9 +289,9 @@ def test_rmsprop_is_the_dense_one_though_rows_light_seldom():
 
 
 def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():
-    case, ends = Case(Sight((0, 1), False, 1), 100, 5), []
+    case, ends = Case(InputSpec((0, 1), False, 1), 100, 5), []
     for saved in (False, True):
-        network = make_network(Sight((0, 1), False, 1), 100, 5, 5, True)
+        network = make_network(InputSpec((0, 1), False, 1), 100, 5, 5, True)
         optimizer, rng = make_optimizer(network), np.random.default_rng(0)
         for step in range(6):
             case.learn(optimizer, LOSSES["all"], rng.integers(0, 40, 5))
@@ -301,7 +301,7 @@ def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():
                 optimizer.core.rmsprop(1e-2, 0.9, 1e-5)
             if saved:
                 tensors, weights = optimizer.tensors(), network.tensors()
-                network = make_network(Sight((0, 1), False, 1), 100, 5, 5, True, seed=9)
+                network = make_network(InputSpec((0, 1), False, 1), 100, 5, 5, True, seed=9)
                 optimizer = make_optimizer(network)
                 network.load(weights)
                 optimizer.load(tensors)

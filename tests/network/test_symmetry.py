@@ -6,75 +6,75 @@ import numpy as np
 import pytest
 
 from fastpg.network._network import Learner, Pool
-from fastpg.network.input_spec import Sight
+from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from fastpg.rollouts.fragments import mirrored_actions
 from tests.support.tile_model import (
     SIDE,
-    Entries,
     Loss,
     Model,
+    Slots,
     make_entries,
     make_optimizer,
 )
 
 LOSS = Loss(clip=0.3, entropy=0.05, value=0.5, scale=0.01)
 CASES = {  # what it sees, hidden units, side of the cells, for each action its mirror image
-    "stack": (Sight((0, 1, 4), False, 2), 70, 5, (0, 2, 1)),
-    "difference": (Sight((0, 2), True, 1), 6, 0, (1, 0)),
-    "many cells": (Sight((0,)), 130, 1, (2, 1, 0, 3)),
+    "stack": (InputSpec((0, 1, 4), False, 2), 70, 5, (0, 2, 1)),
+    "difference": (InputSpec((0, 2), True, 1), 6, 0, (1, 0)),
+    "many cells": (InputSpec((0,)), 130, 1, (2, 1, 0, 3)),
 }
 
 
-def upside_down(entries, mirrored):
-    views = entries.views.reshape(-1, SIDE, SIDE)[:, ::-1].reshape(entries.views.shape)
-    actions = np.array(mirrored, np.uint8)[entries.actions]
-    return Entries(np.ascontiguousarray(views), entries.ages, actions, entries.chances)
+def upside_down(slots, mirrored):
+    views = slots.views.reshape(-1, SIDE, SIDE)[:, ::-1].reshape(slots.views.shape)
+    actions = np.array(mirrored, np.uint8)[slots.actions]
+    return Slots(np.ascontiguousarray(views), slots.episode_steps, actions, slots.action_probs)
 
 
 class Case:
-    """A network in pairs, entries, and the same upside down."""
+    """A network in pairs, slots, and the same upside down."""
 
     def __init__(self, name):
-        self.sight, hidden, cell, self.mirrored = CASES[name]
+        self.input_spec, hidden, cell, self.mirrored = CASES[name]
         actions = len(self.mirrored)
         outputs = 1 if actions == 2 else actions
-        arguments = hidden, self.sight, actions, outputs, True, cell
+        arguments = hidden, self.input_spec, actions, outputs, True, cell
         self.network = TileNetwork(*arguments, self.mirrored)
         self.network.initialize(4, 0.1, None)
         self.apart = TileNetwork(*arguments)  # its units learn each by itself
         self.apart.load(self.network.tensors())
         rng = np.random.default_rng(hidden)
-        self.entries = make_entries(rng, 40, actions)
-        self.turned = upside_down(self.entries, self.mirrored)
+        self.slots = make_entries(rng, 40, actions)
+        self.turned = upside_down(self.slots, self.mirrored)
         self.samples = rng.integers(0, 40, 60)
         self.advantages, self.returns = rng.standard_normal((2, 40)).astype(np.float32)
 
-    def learn(self, optimizer, entries=None, samples=None):
-        """The learner's gradient of the entries."""
-        record = (self.entries if entries is None else entries).record()
+    def learn(self, optimizer, slots=None, samples=None):
+        """The learner's gradient of the slots."""
+        buffer = (self.slots if slots is None else slots).buffer()
         chosen = self.samples if samples is None else samples
-        LOSS.of(optimizer, record, chosen, self.advantages, self.returns)
+        LOSS.of(optimizer, buffer, chosen, self.advantages, self.returns)
         core, network = optimizer.core, optimizer.network
         return network.rows_outside(core.gradient1), network.heads_outside(core.gradient2)
 
     def assert_plays_alike(self):
         """Upside down: the mirrored actions' chances, and the same value, up to rounding."""
-        record, turned = self.entries.record(), self.turned.record()
+        buffer, turned = self.slots.buffer(), self.turned.buffer()
         model = Model(self.network, len(self.mirrored))
-        off = 4 * model.rounding(*model.inputs(self.entries, np.arange(40))).max(axis=1)
+        off = 4 * model.rounding(*model.inputs(self.slots, np.arange(40))).max(axis=1)
         differ = 0
-        for entry in range(40):
-            chances, value = self.network.core.evaluate(record, entry)
-            others, other = self.network.core.evaluate(turned, entry)
-            assert np.abs(others[list(self.mirrored)] - chances).max() <= off[entry]
-            assert abs(other - value) <= off[entry]
-            differ += np.abs(others - chances).max() > 10 * off[entry]
+        for slot in range(40):
+            chances, value = self.network.core.evaluate(buffer, slot)
+            others, other = self.network.core.evaluate(turned, slot)
+            assert np.abs(others[list(self.mirrored)] - chances).max() <= off[slot]
+            assert abs(other - value) <= off[slot]
+            differ += np.abs(others - chances).max() > 10 * off[slot]
         assert differ > 10
 
     def assert_pairs(self):
         """Of the public tensors: unit 2k + 1 is unit 2k upside down, to the last bit."""
-        tensors, rows = self.network.tensors(), self.sight.planes * SIDE * SIDE
+        tensors, rows = self.network.tensors(), self.input_spec.planes * SIDE * SIDE
         even, odd = tensors["w1"][:, 0::2], tensors["w1"][:, 1::2]
         turned = even[:rows].reshape(-1, SIDE, SIDE, even.shape[1])[:, ::-1]
         np.testing.assert_array_equal(odd[:rows], turned.reshape(odd[:rows].shape))
@@ -104,9 +104,9 @@ def test_gradients_are_those_of_the_samples_and_their_mirror_images(name):
     once, turned = case.learn(optimizer), case.learn(optimizer, case.turned)
     model, i = Model(case.apart, len(case.mirrored)), case.samples
     sizes = []
-    for entries in (case.entries, case.turned):
-        inputs = model.inputs(entries, i)
-        rest = entries.actions[i], entries.chances[i], case.advantages[i], case.returns[i]
+    for slots in (case.slots, case.turned):
+        inputs = model.inputs(slots, i)
+        rest = slots.actions[i], slots.action_probs[i], case.advantages[i], case.returns[i]
         sizes.append(model.gradients(*inputs, *rest, LOSS)[1])
     for layer, (a, b) in enumerate(zip(once, turned, strict=True)):
         bound = 4e-5 * (sizes[0][layer] + sizes[1][layer]) + 1e-12
@@ -133,7 +133,7 @@ def test_pairs_stay_pairs_and_the_norm_counts_one_of_each(name, threads):
     for name_, tensor in case.network.tensors().items():
         assert (tensor != before[name_]).any(), name_
     other = TileNetwork(
-        case.network.hidden, case.sight, len(case.mirrored), case.network.outputs, True,
+        case.network.hidden, case.input_spec, len(case.mirrored), case.network.outputs, True,
         case.network.cell, case.mirrored,
     )  # fmt: skip
     other.load(case.network.tensors())
@@ -153,9 +153,9 @@ def test_weights_that_are_no_pairs_are_refused():
     with pytest.raises(ValueError, match="expected hidden units that mirror each other in pairs"):
         case.network.load(tensors)
     with pytest.raises(ValueError, match="hidden: expected pairs of units, got 7"):
-        TileNetwork(7, Sight(), 2, 1, False, 0, (1, 0))
+        TileNetwork(7, InputSpec(), 2, 1, False, 0, (1, 0))
     with pytest.raises(ValueError, match="cell: expected to divide 80, got 6"):
-        TileNetwork(8, Sight(), 2, 1, False, 6, (1, 0))
+        TileNetwork(8, InputSpec(), 2, 1, False, 6, (1, 0))
 
 
 @pytest.mark.parametrize(
@@ -170,12 +170,12 @@ def test_weights_that_are_no_pairs_are_refused():
 )
 def test_actions_that_are_no_pairs_are_refused(actions, outputs, mirrored, said):
     with pytest.raises(ValueError, match=re.escape(f"mirrored: {said}")):
-        TileNetwork(4, Sight(), actions, outputs, False, 0, mirrored)
+        TileNetwork(4, InputSpec(), actions, outputs, False, 0, mirrored)
 
 
 def test_twins_that_are_none_are_refused():
     case = Case("difference")
-    core, good = case.network.core, case.network.twins
+    core, good = case.network.core, case.network.mirror_rows
     Learner(core, Pool(1), 8, good)
     ahead, behind, sign, head, up, down, turns = (good.copy() for _ in range(7))
     ahead[-1], behind[-1] = len(good), ~len(good)
@@ -183,5 +183,7 @@ def test_twins_that_are_none_are_refused():
     up[-1], down[-1] = 3, ~3
     turns[:3] = 1, 2, 0
     for bad in (ahead, behind, sign, head, up, down, turns, good[:-1].copy()):
-        with pytest.raises(ValueError, match=r"twins: expected those of \d+ rows, then of 2 heads"):
+        with pytest.raises(
+            ValueError, match=r"mirror_rows: expected those of \d+ rows, then of 2 heads"
+        ):
             Learner(core, Pool(1), 8, bad)

@@ -11,27 +11,27 @@ from hypothesis import strategies as st
 
 from fastpg.kernels import get_backend
 from fastpg.network import _network
-from fastpg.network._network import Learner, Network, Pool, Record
-from fastpg.network.input_spec import Sight
+from fastpg.network._network import Learner, Network, Pool, RolloutBuffer
+from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from tests.support.tile_model import (
     PIXELS,
     SIDE,
-    Entries,
     Model,
+    Slots,
     make_entries,
     make_network,
     pong_like,
 )
 
-SIGHTS = [  # what it sees, hidden units, side of the cells
-    (Sight((0, 1), True), 150, 0),
-    (Sight((0,)), 5, 1),
-    (Sight((0, 1)), 64, 0),
-    (Sight((0, 2, 5)), 70, 0),
-    (Sight((0, 5)), 70, 7),
-    (Sight((0, 3), True, 3), 8, 5),
-    (Sight((0, 1, 2), False, 5), 5, 80),
+INPUT_SPECS = [  # what it sees, hidden units, side of the cells
+    (InputSpec((0, 1), True), 150, 0),
+    (InputSpec((0,)), 5, 1),
+    (InputSpec((0, 1)), 64, 0),
+    (InputSpec((0, 2, 5)), 70, 0),
+    (InputSpec((0, 5)), 70, 7),
+    (InputSpec((0, 3), True, 3), 8, 5),
+    (InputSpec((0, 1, 2), False, 5), 5, 80),
 ]
 
 
@@ -40,10 +40,10 @@ SIGHTS = [  # what it sees, hidden units, side of the cells
 
 def tiles_of(view: np.ndarray) -> np.ndarray:
     """(tiles, 4) of a view (80, 80): column, row, width, height."""
-    record = Record(1, PIXELS)
-    end = record.observe(0, 0, 0, np.ascontiguousarray(view, np.uint8).ravel())
-    assert (record.begins[0], record.counts[0]) == (0, end)
-    kind, place = np.divmod(record.tiles[:end].astype(int), PIXELS)
+    buffer = RolloutBuffer(1, PIXELS)
+    end = buffer.observe(0, 0, 0, np.ascontiguousarray(view, np.uint8).ravel())
+    assert (buffer.tile_offsets[0], buffer.tile_counts[0]) == (0, end)
+    kind, place = np.divmod(buffer.tiles[:end].astype(int), PIXELS)
     column, row = np.divmod(place, SIDE)
     return np.stack([column, row, 1 + kind // 4, 1 << kind % 4], axis=1)
 
@@ -106,19 +106,19 @@ def test_a_paddle_is_two_tiles_and_two_pixels_are_two():
 
 
 def test_a_view_is_written_only_where_it_fits():
-    record, view = Record(3, 2 * PIXELS), np.indices((SIDE, SIDE)).sum(axis=0).ravel() % 2
+    buffer, view = RolloutBuffer(3, 2 * PIXELS), np.indices((SIDE, SIDE)).sum(axis=0).ravel() % 2
     view = view.astype(np.uint8)
-    assert record.observe(0, PIXELS, 0, view) == PIXELS + PIXELS // 2
-    for entry, tile in ((3, 0), (-1, 0), (0, PIXELS + 1), (0, -1)):
+    assert buffer.observe(0, PIXELS, 0, view) == PIXELS + PIXELS // 2
+    for slot, tile in ((3, 0), (-1, 0), (0, PIXELS + 1), (0, -1)):
         with pytest.raises(IndexError):
-            record.observe(entry, tile, 0, view)
+            buffer.observe(slot, tile, 0, view)
     with pytest.raises(ValueError, match="6400"):
-        record.observe(0, 0, 0, view[:-1])
+        buffer.observe(0, 0, 0, view[:-1])
     with pytest.raises(OverflowError):
-        record.observe(0, 0, 256, view)
-    for entries, room in ((0, 1), (1, 0), (2**31, 1), (1, 2**32)):
-        with pytest.raises(ValueError, match=f"expected 1 to .*, got {entries}, {room}"):
-            Record(entries, room)
+        buffer.observe(0, 0, 256, view)
+    for slots, room in ((0, 1), (1, 0), (2**31, 1), (1, 2**32)):
+        with pytest.raises(ValueError, match=f"expected 1 to .*, got {slots}, {room}"):
+            RolloutBuffer(slots, room)
 
 
 # ---- weights ----------------------------------------------------------------------------------
@@ -129,13 +129,13 @@ def test_a_view_is_written_only_where_it_fits():
     ("actions", "outputs", "value"), [(2, 1, False), (2, 1, True), (4, 4, True)]
 )
 def test_weights_go_in_and_out(hidden, actions, outputs, value):
-    sight = Sight((0, 1), True, 1)
-    network = make_network(sight, hidden, actions, outputs, value)
+    input_spec = InputSpec((0, 1), True, 1)
+    network = make_network(input_spec, hidden, actions, outputs, value)
     tensors = network.tensors()
     assert tensors["w1"].shape == (PIXELS + actions, hidden)
     assert tensors["w2"].shape == (outputs, hidden)
     assert ("value" in tensors) == value
-    other = TileNetwork(hidden, sight, actions, outputs, value)
+    other = TileNetwork(hidden, input_spec, actions, outputs, value)
     other.load(tensors)
     kept = {name: tensor.copy() for name, tensor in tensors.items()}
     for tensor in tensors.values():  # copies: nothing that is done to them is done to a network
@@ -154,8 +154,8 @@ def test_weights_go_in_and_out(hidden, actions, outputs, value):
 @pytest.mark.parametrize("cell", [1, 5, 7, 80])
 def test_parts_of_weights_add_up(cell):
     """The public weights of a network with cells are those of one without, up to rounding."""
-    sight = Sight((0, 3), False, 2)
-    network = make_network(sight, 70, 3, 3, True, cell=cell)
+    input_spec = InputSpec((0, 3), False, 2)
+    network = make_network(input_spec, 70, 3, 3, True, cell=cell)
     tensors = network.tensors()
     across = -(-SIDE // cell)
     own, rest = np.split(tensors["w1_parts"].astype(np.float64), [2 * PIXELS + 6])
@@ -165,21 +165,21 @@ def test_parts_of_weights_add_up(cell):
     for plane, cells in enumerate(np.split(rest, 2)):
         own[plane * PIXELS :][:PIXELS] += cells[x // cell * across + y // cell]
     np.testing.assert_allclose(tensors["w1"], own, rtol=0, atol=2.0**-24 * 2)
-    plain = TileNetwork(70, sight, 3, 3, True)
+    plain = TileNetwork(70, input_spec, 3, 3, True)
     plain.load(tensors)
-    other = TileNetwork(70, sight, 3, 3, True, cell)
+    other = TileNetwork(70, input_spec, 3, 3, True, cell)
     other.load(tensors)
     np.testing.assert_array_equal(other.tensors()["w1_parts"], tensors["w1_parts"])
     other.load({name: tensors[name] for name in ("w1", "w2", "value")})
     assert not other.tensors()["w1_parts"][2 * PIXELS + 6 :].any()
-    record = make_entries(np.random.default_rng(cell), 9, 3).record()
-    for entry in range(9):
-        (p, v), (q, w) = (n.core.evaluate(record, entry) for n in (network, plain))
+    buffer = make_entries(np.random.default_rng(cell), 9, 3).buffer()
+    for slot in range(9):
+        (p, v), (q, w) = (n.core.evaluate(buffer, slot) for n in (network, plain))
         np.testing.assert_allclose([*p, v], [*q, w], rtol=1e-4, atol=1e-5)
 
 
 def test_weights_are_drawn_with_the_scales_given():
-    network = TileNetwork(100, Sight((0, 1)), 2, 1, True)
+    network = TileNetwork(100, InputSpec((0, 1)), 2, 1, True)
     for pixels, policy, expected in ((None, None, 1 / 12800**0.5), (0.05, 0.01, 0.05)):
         network.initialize(3, pixels, policy)
         tensors = network.tensors()
@@ -218,18 +218,18 @@ def test_networks_that_cannot_be(arguments):
 # ---- forward ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sight", "hidden", "cell"), SIGHTS, ids=str)
+@pytest.mark.parametrize(("input_spec", "hidden", "cell"), INPUT_SPECS, ids=str)
 @pytest.mark.parametrize(("actions", "outputs"), [(2, 1), (4, 4)])
-def test_choices_equal_the_dense_network(sight, hidden, cell, actions, outputs):
+def test_choices_equal_the_dense_network(input_spec, hidden, cell, actions, outputs):
     """Probabilities and values within the roundings of float32 sums; draws as the table's ops."""
     rng, kernels = np.random.default_rng(hidden), get_backend("reference")
-    entries = make_entries(rng, 24, actions)
-    record, samples = entries.record(), np.arange(24)
-    network = TileNetwork(hidden, sight, actions, outputs, True, cell)
+    slots = make_entries(rng, 24, actions)
+    buffer, samples = slots.buffer(), np.arange(24)
+    network = TileNetwork(hidden, input_spec, actions, outputs, True, cell)
     for seed in (1, 2):  # the second weights replace the first, and all sums over tiles
         network.initialize(seed, 0.1, None)
         model = Model(network, actions)
-        x, terms = model.inputs(entries, samples)
+        x, terms = model.inputs(slots, samples)
         _, probabilities, values = model.forward(x)
         off = model.rounding(x, terms)
         assert np.median(off) < 1e-3  # the bound is worth something
@@ -237,36 +237,36 @@ def test_choices_equal_the_dense_network(sight, hidden, cell, actions, outputs):
             np.full(24, 7, np.uint64), samples.astype(np.uint64), seed
         )
         for i in rng.permutation(samples):
-            record.actions[:] = entries.actions
-            action = network.core.choose(record, i, seed, 7, i)
-            assert record.actions[i] == action
+            buffer.actions[:] = slots.actions
+            action = network.core.choose(buffer, i, seed, 7, i)
+            assert buffer.actions[i] == action
             rows = probabilities[i : i + 1].astype(np.float32)
             near = np.abs(np.cumsum(rows) - uniforms[i]).min() <= off[i].max() + 1e-7
             assert near or action == kernels.sample_actions(rows, uniforms[i : i + 1])[0]
-            chance = model.chances(probabilities[i : i + 1], np.array([action]))[0]
+            chance = model.action_probs(probabilities[i : i + 1], np.array([action]))[0]
             slope = 2 * chance * (1 - chance)  # of a probability by the largest change of a logit
-            assert abs(record.chances[i] - chance) <= 2 * slope * off[i, :-1].max() + 1e-7
-            assert abs(record.values[i] - values[i]) <= off[i, -1] + 1e-7
+            assert abs(buffer.action_probs[i] - chance) <= 2 * slope * off[i, :-1].max() + 1e-7
+            assert abs(buffer.values[i] - values[i]) <= off[i, -1] + 1e-7
 
 
 def test_full_views_of_all_kinds_of_tiles():
     """6400 pixels in a frame, lone ones and in tiles; an episode's first frame less itself is 0."""
     checkerboard = np.indices((SIDE, SIDE)).sum(axis=0).ravel() % 2
     views_ = np.array([checkerboard, np.ones(PIXELS), 1 - checkerboard], np.uint8)
-    entries = Entries(views_, np.arange(3, dtype=np.uint8), np.zeros(3, np.uint8), np.ones(3))
-    record = entries.record()
-    assert record.counts.tolist() == [3200, 400, 3200]
-    for sight in (Sight((0, 1), True), Sight((0, 2, 5))):
-        network = make_network(sight, 66, 2, 1, True)
+    slots = Slots(views_, np.arange(3, dtype=np.uint8), np.zeros(3, np.uint8), np.ones(3))
+    buffer = slots.buffer()
+    assert buffer.tile_counts.tolist() == [3200, 400, 3200]
+    for input_spec in (InputSpec((0, 1), True), InputSpec((0, 2, 5))):
+        network = make_network(input_spec, 66, 2, 1, True)
         model = Model(network, 2)
-        x, terms = model.inputs(entries, range(3))
+        x, terms = model.inputs(slots, range(3))
         values, off = model.forward(x)[2], model.rounding(x, terms)
         for i in range(3):
-            network.core.choose(record, i, 0, 0, 0)
-            assert abs(record.values[i] - values[i]) <= off[i, -1]
-        if sight.difference:
-            assert record.values[0] == 0
-            assert record.chances[0] == 0.5
+            network.core.choose(buffer, i, 0, 0, 0)
+            assert abs(buffer.values[i] - values[i]) <= off[i, -1]
+        if input_spec.difference:
+            assert buffer.values[0] == 0
+            assert buffer.action_probs[0] == 0.5
 
 
 def test_saturated_policies_keep_a_chance_that_ratios_can_divide_by():
@@ -274,49 +274,49 @@ def test_saturated_policies_keep_a_chance_that_ratios_can_divide_by():
     stream, step = 0, 14_883_995
     numbers = np.array([stream], np.uint64), np.array([step], np.uint64)
     assert get_backend("reference").counter_uniforms(*numbers, 0)[0] == 0
-    network = TileNetwork(1, Sight((0,)), 2, 1, False)
-    entries = make_entries(np.random.default_rng(0), 8, 2)
-    record = entries.record()
-    lit = entries.views[0].sum(dtype=float)
+    network = TileNetwork(1, InputSpec((0,)), 2, 1, False)
+    slots = make_entries(np.random.default_rng(0), 8, 2)
+    buffer = slots.buffer()
+    lit = slots.views[0].sum(dtype=float)
     network.load({"w1": np.ones((PIXELS, 1)), "w2": np.full((1, 1), -95 / lit)})
-    network.core.choose(record, 0, 0, stream, step)
-    assert record.actions[0] == 1
-    assert record.chances[0] == np.finfo(np.float32).tiny
+    network.core.choose(buffer, 0, 0, stream, step)
+    assert buffer.actions[0] == 1
+    assert buffer.action_probs[0] == np.finfo(np.float32).tiny
     learner, ones = Learner(network.core, Pool(1), 8), np.ones(8, np.float32)
-    learner.gradient(record, np.zeros(1, np.int32), ones, ones, np.inf, 0, 0, 1)
+    learner.gradient(buffer, np.zeros(1, np.int32), ones, ones, np.inf, 0, 0, 1)
     assert np.isfinite(learner.norm())
-    network.core.choose(record, 0, 0, stream, step + 1)
-    assert (record.actions[0], record.chances[0]) == (0, 1)
+    network.core.choose(buffer, 0, 0, stream, step + 1)
+    assert (buffer.actions[0], buffer.action_probs[0]) == (0, 1)
 
 
 def test_a_network_that_is_not_finite_is_seen_to_be():
-    network = TileNetwork(3, Sight((0,)), 2, 1, False)
-    record = make_entries(np.random.default_rng(0), 8, 2).record()
+    network = TileNetwork(3, InputSpec((0,)), 2, 1, False)
+    buffer = make_entries(np.random.default_rng(0), 8, 2).buffer()
     network.load({"w1": np.full((PIXELS, 3), np.nan), "w2": np.ones((1, 3))})
-    network.core.choose(record, 0, 0, 0, 0)
-    assert np.isnan(record.chances[0])
+    network.core.choose(buffer, 0, 0, 0, 0)
+    assert np.isnan(buffer.action_probs[0])
     learner, ones = Learner(network.core, Pool(1), 8), np.ones(8, np.float32)
-    learner.gradient(record, np.zeros(1, np.int32), ones, ones, np.inf, 0, 0, 1)
+    learner.gradient(buffer, np.zeros(1, np.int32), ones, ones, np.inf, 0, 0, 1)
     assert np.isnan(learner.norm())
 
 
 def test_entries_that_look_out_of_the_record_are_refused():
-    network = make_network(Sight((0, 1), False, 3), 8, 2, 1, False)
-    record = Record(4, 4 * PIXELS)
-    record.ages[:] = 9
-    for entry in (-1, 0, 2, 4):
-        with pytest.raises(IndexError, match=f"entry {entry}"):
-            network.core.choose(record, entry, 0, 0, 0)
-    network.core.choose(record, 3, 0, 0, 0)
+    network = make_network(InputSpec((0, 1), False, 3), 8, 2, 1, False)
+    buffer = RolloutBuffer(4, 4 * PIXELS)
+    buffer.episode_steps[:] = 9
+    for slot in (-1, 0, 2, 4):
+        with pytest.raises(IndexError, match=f"slot {slot}"):
+            network.core.choose(buffer, slot, 0, 0, 0)
+    network.core.choose(buffer, 3, 0, 0, 0)
     learner, zeros = Learner(network.core, Pool(1), 8), np.zeros(4, np.float32)
     for samples, error in (([2], IndexError), ([4], IndexError), ([-1], IndexError)):
         with pytest.raises(error):
-            learner.gradient(record, np.array(samples, np.int32), zeros, zeros, 1, 0, 0, 1)
-    record.actions[3] = 2
+            learner.gradient(buffer, np.array(samples, np.int32), zeros, zeros, 1, 0, 0, 1)
+    buffer.actions[3] = 2
     with pytest.raises(ValueError, match="action"):
-        learner.gradient(record, np.array([3], np.int32), zeros, zeros, 1, 0, 0, 1)
+        learner.gradient(buffer, np.array([3], np.int32), zeros, zeros, 1, 0, 0, 1)
     with pytest.raises(ValueError, match="advantages, returns"):
-        learner.gradient(record, np.array([3], np.int32), zeros[1:], zeros, 1, 0, 0, 1)
+        learner.gradient(buffer, np.array([3], np.int32), zeros[1:], zeros, 1, 0, 0, 1)
     with pytest.raises(ValueError, match="most_samples"):
         Learner(network.core, Pool(1), 0)
     with pytest.raises(ValueError, match="threads"):
@@ -353,4 +353,4 @@ def test_scattered_zeros_are_zeros_of_their_own(monkeypatch, pages):
 
 def test_a_network_without_hidden_units_is_refused():
     with pytest.raises(ValueError, match=r"^hidden: expected at least 1, got 0$"):
-        TileNetwork(0, Sight(), 2, 1, False)
+        TileNetwork(0, InputSpec(), 2, 1, False)

@@ -29,7 +29,7 @@ STEPS = ["--agent-steps", "17000"]  # three updates of 32 games
 PRESETS = {"pong": EPISODES, "blog": EPISODES, "fast": STEPS, "sticky": STEPS, "random-skip": STEPS}
 OTHERS = {
     "batch": ["--standardize", "batch", "--no-cut-at-rewards", "--num-envs", "4", *EPISODES],
-    "cells": ["--cells", "4", "--past-actions", "2", "--idle", "--mirror", *EPISODES],
+    "cells": ["--cells", "4", "--past-actions", "2", "--allow-noop", "--mirror", *EPISODES],
     "stack": ["--input", "stack", "--views", "0", "2", "5", *EPISODES],
     "a2c": ["--algorithm", "ppo", "--epochs", "1", "--clip", "inf", "--agent-steps", "9000"],
     "ppo": [
@@ -46,13 +46,20 @@ OTHERS = {
     "breakout-ppo": ["--env", "ALE/Breakout-v5", "--preset", "fast", "--agent-steps", "9000"],
 }
 OBSERVATIONS = ("rgb", "grayscale", "palette", "ram", "pong80", "dqn")
+# Names that tensors of a checkpoint had before: a digest is of the old name.
+RENAMED = {
+    "lookback_tiles": "tail_tiles",
+    "lookback_tile_counts": "tail_counts",
+    "lookback_episode_steps": "tail_ages",
+    "lookback_actions": "tail_actions",
+}
 IDS = ("Pong-v0", "Pong-v5", "PongNoFrameskip-v4")
 
 
 def digest(arrays: dict[str, np.ndarray]) -> str:
     """SHA-256 over names, dtypes, shapes and bytes."""
     total = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
+    for name, array in sorted((RENAMED.get(name, name), array) for name, array in arrays.items()):
         total.update(f"{name} {array.dtype} {array.shape}".encode())
         total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()[:32]

@@ -8,14 +8,22 @@ from fastpg.envs.native_game import NativeGame, pong_cartridge
 from fastpg.envs.native_vector import NativeVectorEnv
 from fastpg.envs.rules import rules
 from fastpg.kernels import get_backend
-from fastpg.network._network import Pool, Record
-from fastpg.network.input_spec import Sight
+from fastpg.network._network import Pool, RolloutBuffer
+from fastpg.network.input_spec import InputSpec
 from fastpg.rollouts._rollouts import Rollout
 from fastpg.rollouts.native import Games
 from tests.support.tile_model import PIXELS, make_network
 
 ACTIONS, EMULATOR_ACTIONS = (3, 2), (4, 3)  # DOWN and UP: of the environments, and as ALE numbers
-STEP_ARRAYS = ("actions", "rewards", "ends", "chances", "values", "ages", "counts")
+STEP_ARRAYS = (
+    "actions",
+    "rewards",
+    "dones",
+    "action_probs",
+    "values",
+    "episode_steps",
+    "tile_counts",
+)
 RULES = {  # episodes of some dozen steps
     "random skips, sticky": {"env_id": "Pong-v0", "max_num_frames_per_episode": 190},
     "no-op starts": {"env_id": "PongNoFrameskip-v4", "frameskip": 4, "noop_max": 30}
@@ -23,13 +31,13 @@ RULES = {  # episodes of some dozen steps
     "over at once": {"env_id": "ALE/Pong-v5", "max_num_frames_per_episode": 3},
     "long": {"env_id": "ALE/Pong-v5"},
 }
-SIGHTS = (Sight((0, 1), True), Sight((0, 1, 4), False, 4))
+INPUT_SPECS = (InputSpec((0, 1), True), InputSpec((0, 1, 4), False, 4))
 SEED = 11
 
 
-def make_games(named, sight=SIGHTS[1], games=3, threads=1, **options):
+def make_games(named, input_spec=INPUT_SPECS[1], games=3, threads=1, **options):
     """(network, games), seeded; the network has weights of its own."""
-    network = make_network(sight, 40, 2, 1, True)
+    network = make_network(input_spec, 40, 2, 1, True)
     env = dict(named)
     made = rules(env.pop("env_id"), **env)
     played = Games(
@@ -42,27 +50,27 @@ def make_games(named, sight=SIGHTS[1], games=3, threads=1, **options):
 class Stepwise:
     """One game of the vector environment, and the network upon it, a step at a time."""
 
-    def __init__(self, network, entries):
-        self.network, self.record = network, Record(entries, entries * 64 + PIXELS)
-        self.entry = self.tile = 0
+    def __init__(self, network, slots):
+        self.network, self.buffer = network, RolloutBuffer(slots, slots * 64 + PIXELS)
+        self.slot = self.tile = 0
 
     def see(self, view, age):
-        self.tile = self.record.observe(self.entry, self.tile, min(age, 255), view)
+        self.tile = self.buffer.observe(self.slot, self.tile, min(age, 255), view)
 
     def choose(self, stream, step):
-        return self.network.core.choose(self.record, self.entry, SEED, stream, step)
+        return self.network.core.choose(self.buffer, self.slot, SEED, stream, step)
 
     def write(self, reward, over):
-        self.record.rewards[self.entry], self.record.ends[self.entry] = reward, over
-        self.entry += 1
+        self.buffer.rewards[self.slot], self.buffer.dones[self.slot] = reward, over
+        self.slot += 1
 
-    def tiles(self, entry):
-        begin = int(self.record.begins[entry])
-        return self.record.tiles[begin : begin + int(self.record.counts[entry])]
+    def tiles(self, slot):
+        begin = int(self.buffer.tile_offsets[slot])
+        return self.buffer.tiles[begin : begin + int(self.buffer.tile_counts[slot])]
 
 
 def play_stepwise(named, network, games, steps):
-    """The same games on NativeVectorEnv: a player each, with one entry more than steps."""
+    """The same games on NativeVectorEnv: a player each, with one slot more than steps."""
     envs = NativeVectorEnv(
         num_envs=games, obs_type="pong80", autoreset_mode="Disabled", num_threads=1, **named
     )
@@ -91,35 +99,35 @@ def play_stepwise(named, network, games, steps):
 
 
 def assert_played(games, players, steps):
-    """The record of one round, to the last bit."""
-    record, carry = games.record, games.carry
-    for (begin, entry, _), player in zip(games.core.rows(), players, strict=True):
-        first = begin + carry
-        assert entry == first + steps
+    """The buffer of one round, to the last bit."""
+    buffer, lookback = games.buffer, games.lookback
+    for (begin, slot, _), player in zip(games.core.rows(), players, strict=True):
+        first = begin + lookback
+        assert slot == first + steps
         for name in STEP_ARRAYS:
-            got = getattr(record, name)[first : first + steps]
-            np.testing.assert_array_equal(got, getattr(player.record, name)[:steps], name)
+            got = getattr(buffer, name)[first : first + steps]
+            np.testing.assert_array_equal(got, getattr(player.buffer, name)[:steps], name)
         for k in range(steps + 1):
-            at = int(record.begins[first + k])
-            tiles = record.tiles[at : at + int(record.counts[first + k])]
+            at = int(buffer.tile_offsets[first + k])
+            tiles = buffer.tiles[at : at + int(buffer.tile_counts[first + k])]
             np.testing.assert_array_equal(tiles, player.tiles(k))
-        assert record.values[entry] == player.record.values[steps]
-        assert record.ages[entry] == player.record.ages[steps]
+        assert buffer.values[slot] == player.buffer.values[steps]
+        assert buffer.episode_steps[slot] == player.buffer.episode_steps[steps]
 
 
-@pytest.mark.parametrize("sight", SIGHTS, ids=str)
+@pytest.mark.parametrize("input_spec", INPUT_SPECS, ids=str)
 @pytest.mark.parametrize("named", RULES.values(), ids=RULES)
-def test_rollouts_equal_the_environment_step_by_step(named, sight):
+def test_rollouts_equal_the_environment_step_by_step(named, input_spec):
     steps = 320 if named == RULES["long"] else 150
-    network, games = make_games(named, sight)
+    network, games = make_games(named, input_spec)
     players = play_stepwise(named, network, 3, steps)
-    games.make_room(games.carry + steps + 1)
-    games.core.carry_over()
-    games.core.play(games.carry + steps)
+    games.allocate(games.lookback + steps + 1)
+    games.core.shift_lookback()
+    games.core.play(games.lookback + steps)
     assert not games.short_of(steps)
-    games.core.value_last()
+    games.core.bootstrap_values()
     assert_played(games, players, steps)
-    ends, ages = games.rows("ends", steps), games.rows("ages", steps)
+    ends, ages = games.rows("dones", steps), games.rows("episode_steps", steps)
     if named == RULES["long"]:
         assert ages.max() == 255
         assert not ends.any()
@@ -133,15 +141,15 @@ def test_rollouts_equal_the_environment_step_by_step(named, sight):
 
 def play_rounds(games, steps, rounds, room=None):
     """Arrays (rounds * steps, N) of what was played in rounds."""
-    games.make_room(room or games.carry + steps + 1)
+    games.allocate(room or games.lookback + steps + 1)
     parts = []
     for _ in range(rounds):
-        games.core.carry_over()
-        games.core.play(games.carry + steps)
+        games.core.shift_lookback()
+        games.core.play(games.lookback + steps)
         while games.short_of(steps):
             games.grow()
-            games.core.play(games.carry + steps)
-        games.core.value_last()
+            games.core.play(games.lookback + steps)
+        games.core.bootstrap_values()
         parts.append([games.rows(name, steps) for name in STEP_ARRAYS])
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
@@ -151,8 +159,8 @@ def assert_same(first, second):
         np.testing.assert_array_equal(a, b, name)
 
 
-@pytest.mark.parametrize("sight", SIGHTS, ids=str)
-def test_rounds_threads_and_short_rows_change_nothing(sight):
+@pytest.mark.parametrize("input_spec", INPUT_SPECS, ids=str)
+def test_rounds_threads_and_short_rows_change_nothing(input_spec):
     """One long round, many short ones, rows that grow: the same games, and the same states."""
     named, results = RULES["random skips, sticky"], []
     for threads, steps, rounds, room in (
@@ -162,18 +170,18 @@ def test_rounds_threads_and_short_rows_change_nothing(sight):
         (1, 1, 120, None),
         (2, 40, 3, 8),
     ):
-        _, games = make_games(named, sight, 5, threads)
+        _, games = make_games(named, input_spec, 5, threads)
         played = play_rounds(games, steps, rounds, room)
-        tail = games.tail()
-        results.append((played, games.states(), tail))
-        assert games.record.entries >= 5 * (games.carry + steps + 1)
-    played, states, tail = results[0]
-    assert played[STEP_ARRAYS.index("ends")].sum() >= 5
+        frames = games.lookback_frames()
+        results.append((played, games.states(), frames))
+        assert games.buffer.slots >= 5 * (games.lookback + steps + 1)
+    played, states, frames = results[0]
+    assert played[STEP_ARRAYS.index("dones")].sum() >= 5
     for other, other_states, other_tail in results[1:]:
         assert_same(other, played)
         assert other_states == states
-        for name in tail:
-            np.testing.assert_array_equal(other_tail[name], tail[name], name)
+        for name in frames:
+            np.testing.assert_array_equal(other_tail[name], frames[name], name)
 
 
 def test_rows_of_tiles_grow_where_everything_is_lit(monkeypatch):
@@ -181,51 +189,51 @@ def test_rows_of_tiles_grow_where_everything_is_lit(monkeypatch):
     monkeypatch.setattr("fastpg.rollouts.native.PALETTE_RED", np.full(256, 7, np.uint8))
     results = []
     for room in (None, 4096):
-        _, games = make_games(RULES["no-op starts"], SIGHTS[1], 2, find_background=False)
-        results.append((play_rounds(games, 60, 2, room), games.tail(), games.states()))
-        assert games.record.entries == 2 * (room or 4 * (games.carry + 61))
-    (first, tail, states), (second, other_tail, other_states) = results
-    assert (first[STEP_ARRAYS.index("counts")] == 400).all()
+        _, games = make_games(RULES["no-op starts"], INPUT_SPECS[1], 2, find_background=False)
+        results.append((play_rounds(games, 60, 2, room), games.lookback_frames(), games.states()))
+        assert games.buffer.slots == 2 * (room or 4 * (games.lookback + 61))
+    (first, frames, states), (second, other_tail, other_states) = results
+    assert (first[STEP_ARRAYS.index("tile_counts")] == 400).all()
     assert_same(first, second)
     assert states == other_states
-    for name in tail:
-        np.testing.assert_array_equal(other_tail[name], tail[name], name)
+    for name in frames:
+        np.testing.assert_array_equal(other_tail[name], frames[name], name)
 
 
 def test_a_record_that_cannot_grow_is_an_error_that_says_what_to_do(monkeypatch):
-    """Rows grow to what a record holds at most; where even that is too little, nothing is lost."""
-    monkeypatch.setattr("fastpg.rollouts.native.MOST_ENTRIES", 2 * 100 + 1)
-    _, games = make_games(RULES["no-op starts"], SIGHTS[1], 2)
-    games.make_room(64)
+    """Rows grow to what a buffer holds at most; where even that is too little, nothing is lost."""
+    monkeypatch.setattr("fastpg.rollouts.native.MOST_SLOTS", 2 * 100 + 1)
+    _, games = make_games(RULES["no-op starts"], INPUT_SPECS[1], 2)
+    games.allocate(64)
     games.grow()
-    assert games.record.entries == 2 * 100
-    monkeypatch.setattr("fastpg.rollouts.native.MOST_TILES", games.record.room)
+    assert games.buffer.slots == 2 * 100
+    monkeypatch.setattr("fastpg.rollouts.native.MOST_TILES", games.buffer.room)
     with pytest.raises(MemoryError, match=r"^2 games at once, of 100 steps .*--episodes-per-batch"):
         games.grow()
-    assert games.record.entries == 2 * 100
+    assert games.buffer.slots == 2 * 100
 
 
 def test_games_go_on_from_states_and_tails():
     named = RULES["no-op starts"]
     _, games = make_games(named, games=3)
     play_rounds(games, 50, 1)
-    states, tail = games.states(), games.tail()
-    assert tail["tail_ages"].shape == (3, games.carry + 1)
+    states, frames = games.states(), games.lookback_frames()
+    assert frames["lookback_episode_steps"].shape == (3, games.lookback + 1)
     straight = play_rounds_on(games, 50)
     _, other = make_games(named, games=3, threads=2)
-    other.make_room(other.carry + 51)
+    other.allocate(other.lookback + 51)
     other.restore(states)
-    other.set_tail({name: array.copy() for name, array in tail.items()})
+    other.set_lookback_frames({name: array.copy() for name, array in frames.items()})
     assert_same(play_rounds_on(other, 50), straight)
     games.restore(states)  # the same games again
-    games.set_tail(tail)
+    games.set_lookback_frames(frames)
     assert_same(play_rounds_on(games, 50), straight)
     assert (games.core.frames() == other.core.frames()).all()
 
 
-def spoilt(tail, name, change):
-    array = tail[f"tail_{name}"].copy()
-    return tail | {f"tail_{name}": change(array)}
+def spoilt(frames, name, change):
+    array = frames[f"lookback_{name}"].copy()
+    return frames | {f"lookback_{name}": change(array)}
 
 
 def set_last(value):
@@ -238,22 +246,26 @@ def set_last(value):
 
 BAD_TAILS = {
     "another game's counts": (
-        "counts",
+        "tile_counts",
         lambda a: a[:2],
-        r"^tail_counts: expected \(3, 5\) uint16, ",
+        r"^lookback_tile_counts: expected \(3, 5\) uint16, ",
     ),
-    "a tile too many": ("counts", set_last(40_000), r"^tail_tiles: expected \(\d+,\) uint16, got"),
+    "a tile too many": (
+        "tile_counts",
+        set_last(40_000),
+        r"^lookback_tiles: expected \(\d+,\) uint16, got",
+    ),
     "other numbers": (
-        "ages",
+        "episode_steps",
         lambda a: a.astype(np.int64),
-        "^tail_ages: expected .* got .* int64$",
+        "^lookback_episode_steps: expected .* got .* int64$",
     ),
     "no such tile": (
         "tiles",
         set_last(51_200),
-        "^tail_tiles: expected all below 51200, got 51200$",
+        "^lookback_tiles: expected all below 51200, got 51200$",
     ),
-    "no such action": ("actions", set_last(2), "^tail_actions: expected all below 2, got 2$"),
+    "no such action": ("actions", set_last(2), "^lookback_actions: expected all below 2, got 2$"),
 }
 
 
@@ -267,14 +279,16 @@ def test_tails_that_no_games_have_are_refused(name):
     with pytest.raises(ValueError, match=said):
         games.load(spoilt(tensors, part, change))
     games.load(tensors)
-    with pytest.raises(KeyError, match="tail_ages"):
-        games.load({name: array for name, array in tensors.items() if name != "tail_ages"})
+    with pytest.raises(KeyError, match="lookback_episode_steps"):
+        games.load(
+            {name: array for name, array in tensors.items() if name != "lookback_episode_steps"}
+        )
 
 
 def play_rounds_on(games, steps):
-    games.core.carry_over()
-    games.core.play(games.carry + steps)
-    games.core.value_last()
+    games.core.shift_lookback()
+    games.core.play(games.lookback + steps)
+    games.core.bootstrap_values()
     return [games.rows(name, steps) for name in STEP_ARRAYS]
 
 
@@ -305,7 +319,7 @@ def test_whole_episodes_play_by_number_into_rows_that_grow(threads):
     alone = [NativeGame(made), NativeGame(made)]
     for seed, game in enumerate(alone):
         game.reset(seed=100 + seed)
-    games.make_room(9 if threads == 2 else 300)
+    games.allocate(9 if threads == 2 else 300)
     for first in (0, 3):
         for game in range(2):
             games.core.plan(game, first + game, 2 - game, 2)
@@ -313,15 +327,15 @@ def test_whole_episodes_play_by_number_into_rows_that_grow(threads):
         while games.core.unfinished():
             games.grow()
             games.core.play()
-        record = games.record
+        buffer = games.buffer
         for game, numbers in ((0, (first, first + 2)), (1, (first + 1,))):
             begin, last, _ = games.core.rows()[game]
             for number in numbers:
                 player = play_episode(network, alone[game], number, 120)
-                end = begin + player.entry
+                end = begin + player.slot
                 for name in STEP_ARRAYS:
-                    got = getattr(record, name)[begin:end]
-                    np.testing.assert_array_equal(got, getattr(player.record, name)[: player.entry])
+                    got = getattr(buffer, name)[begin:end]
+                    np.testing.assert_array_equal(got, getattr(player.buffer, name)[: player.slot])
                 begin = end
             assert begin == last
             assert games.core.frames()[game] == alone[game].emulated_frames
@@ -360,30 +374,30 @@ def make_rollout(network, **changed):
 )
 def test_rollouts_that_cannot_be(changed):
     with pytest.raises(ValueError, match="expected"):
-        make_rollout(make_network(Sight((0, 1)), 3, 2, 1, False), **changed)
+        make_rollout(make_network(InputSpec((0, 1)), 3, 2, 1, False), **changed)
 
 
 def test_calls_that_cannot_be():
-    core = make_rollout(make_network(Sight((0, 1), False, 3), 3, 2, 1, False))
+    core = make_rollout(make_network(InputSpec((0, 1), False, 3), 3, 2, 1, False))
     few = np.zeros(4, np.uint8)
     for call in (
         core.play,
-        core.carry_over,
-        core.value_last,
+        core.shift_lookback,
+        core.bootstrap_values,
         lambda: core.plan(0, 0, 1, 1),
-        lambda: core.set_tail(0, few[:0], few, few, few),
-        lambda: core.move_to(Record(100, 10 * PIXELS)),
+        lambda: core.set_lookback_frames(0, few[:0], few, few, few),
+        lambda: core.move_to(RolloutBuffer(100, 10 * PIXELS)),
     ):
         with pytest.raises(RuntimeError, match="write_to"):
             call()
-    for entries, room in ((1, 4 * PIXELS), (9, 4 * PIXELS), (10, 4 * PIXELS - 1)):
-        with pytest.raises(ValueError, match="record: expected room"):
-            core.write_to(Record(entries, room))
-    core.write_to(Record(40, 10 * PIXELS))
-    with pytest.raises(ValueError, match=r"rows of at least 20 entries, .* got 19,"):
-        core.move_to(Record(38, 10 * PIXELS))
+    for slots, room in ((1, 4 * PIXELS), (9, 4 * PIXELS), (10, 4 * PIXELS - 1)):
+        with pytest.raises(ValueError, match="buffer: expected room"):
+            core.write_to(RolloutBuffer(slots, room))
+    core.write_to(RolloutBuffer(40, 10 * PIXELS))
+    with pytest.raises(ValueError, match=r"rows of at least 20 slots, .* got 19,"):
+        core.move_to(RolloutBuffer(38, 10 * PIXELS))
     with pytest.raises(RuntimeError, match="with a value"):
-        core.value_last()
+        core.bootstrap_values()
     for game in (-1, 2):
         with pytest.raises(IndexError, match=f"game {game}"):
             core.state(game)
@@ -393,7 +407,7 @@ def test_calls_that_cannot_be():
         (np.zeros(0, np.uint16), few[1:], "expected 4 of each"),
     ):
         with pytest.raises(ValueError, match=said):
-            core.set_tail(0, tiles, counts, few, few)
+            core.set_lookback_frames(0, tiles, counts, few, few)
 
 
 def test_states_are_checked():

@@ -13,7 +13,7 @@ SUBSETS = {
     "missiles": (*NUSIZ, *RESM, *RESMP, *ENABLE, *RESP, *RESBL),
     "playfield": (*PF, *CTRLPF, *COLOURS, *GRP),
     "motion": (*MOTION, *HMOVE, *HMOVE, *HMCLR, *RESP, *RESM, *RESBL, *NUSIZ),
-    "sight": (*VBLANK, *CXCLR, *ENABLE, *GRP, *PF, *COLOURS),
+    "input_spec": (*VBLANK, *CXCLR, *ENABLE, *GRP, *PF, *COLOURS),
     "all": tuple(r for r in range(0x40) if r not in (0x00, 0x02)),
 }
 READS = range(0x08)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastpg.network._network import Pool, Record
-from fastpg.network.input_spec import Sight
+from fastpg.network._network import Pool, RolloutBuffer
+from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from fastpg.network.optimizer import Optimizer
 
@@ -14,22 +14,22 @@ SIDE, PIXELS = 80, 6400
 
 
 @dataclass
-class Entries:
-    """What was played, as dense arrays: views (E, 6400), ages (E,), actions (E,), .."""
+class Slots:
+    """What was played, as dense arrays: views (E, 6400), episode_steps (E,), actions (E,), .."""
 
     views: np.ndarray
-    ages: np.ndarray
+    episode_steps: np.ndarray
     actions: np.ndarray
-    chances: np.ndarray
+    action_probs: np.ndarray
 
-    def record(self) -> Record:
-        """The same as a record."""
-        record = Record(len(self.views), len(self.views) * PIXELS)
+    def buffer(self) -> RolloutBuffer:
+        """The same as a buffer."""
+        buffer = RolloutBuffer(len(self.views), len(self.views) * PIXELS)
         tile = 0
-        for entry, (age, view) in enumerate(zip(self.ages, self.views, strict=True)):
-            tile = record.observe(entry, tile, int(age), view)
-        record.actions[:], record.chances[:] = self.actions, self.chances
-        return record
+        for slot, (age, view) in enumerate(zip(self.episode_steps, self.views, strict=True)):
+            tile = buffer.observe(slot, tile, int(age), view)
+        buffer.actions[:], buffer.action_probs[:] = self.actions, self.action_probs
+        return buffer
 
 
 def pong_like(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -43,21 +43,23 @@ def pong_like(rng: np.random.Generator, count: int) -> np.ndarray:
     return views.reshape(count, PIXELS)
 
 
-def make_entries(rng: np.random.Generator, count: int, actions: int) -> Entries:
-    """Episodes of at most seven steps, so that many entries are near a begin."""
-    ages, age = np.zeros(count, np.uint8), 0
-    for entry in range(count):
-        ages[entry] = age
+def make_entries(rng: np.random.Generator, count: int, actions: int) -> Slots:
+    """Episodes of at most seven steps, so that many slots are near a begin."""
+    episode_steps, age = np.zeros(count, np.uint8), 0
+    for slot in range(count):
+        episode_steps[slot] = age
         age = 0 if age == 6 or rng.random() < 0.2 else age + 1
     views = pong_like(rng, count)
     views[count // 2] = 0
     views[count // 3] = rng.random(PIXELS) < 0.05
-    chances = rng.uniform(0.2, 0.9, count).astype(np.float32)
-    return Entries(views, ages, rng.integers(0, actions, count).astype(np.uint8), chances)
+    action_probs = rng.uniform(0.2, 0.9, count).astype(np.float32)
+    return Slots(
+        views, episode_steps, rng.integers(0, actions, count).astype(np.uint8), action_probs
+    )
 
 
 def make_network(
-    sight: Sight,
+    input_spec: InputSpec,
     hidden: int,
     actions: int,
     outputs: int,
@@ -67,7 +69,7 @@ def make_network(
     mirrored: tuple[int, ...] | None = None,
 ) -> TileNetwork:
     """A network whose hidden units and logits are of ordinary size."""
-    network = TileNetwork(hidden, sight, actions, outputs, value, cell, mirrored)
+    network = TileNetwork(hidden, input_spec, actions, outputs, value, cell, mirrored)
     network.initialize(seed, 0.1, None)
     return network
 
@@ -87,11 +89,11 @@ class Loss:
     value: float = 0.0
     scale: float = 1.0
 
-    def of(self, optimizer: Optimizer, record: Record, samples, advantages, returns):
+    def of(self, optimizer: Optimizer, buffer: RolloutBuffer, samples, advantages, returns):
         """The learner's sums; its gradients are then in it."""
         chosen = np.asarray(samples, np.int32)
         weights = self.clip, self.entropy, self.value, self.scale
-        return optimizer.core.gradient(record, chosen, advantages, returns, *weights)
+        return optimizer.core.gradient(buffer, chosen, advantages, returns, *weights)
 
 
 class Model:
@@ -99,24 +101,24 @@ class Model:
     pixels of each cell are lit."""
 
     def __init__(self, network: TileNetwork, actions: int):
-        self.sight, self.actions, self.outputs = network.sight, actions, network.outputs
+        self.input_spec, self.actions, self.outputs = network.input_spec, actions, network.outputs
         self.cell = network.cell
         tensors = network.tensors()
         self.w1 = tensors.get("w1_parts", tensors["w1"]).astype(np.float64)
         heads = [tensors["w2"], *([tensors["value"]] if "value" in tensors else [])]
         self.heads = np.concatenate(heads).astype(np.float64)
 
-    def inputs(self, entries: Entries, samples) -> tuple[np.ndarray, np.ndarray]:
+    def inputs(self, slots: Slots, samples) -> tuple[np.ndarray, np.ndarray]:
         """What the first layer sees of each sample (B, D), and how many terms there are of it."""
         seen, terms = [], []
         for i in samples:
-            age = int(entries.ages[i])
-            views = [entries.views[i - min(lag, age)].astype(int) for lag in self.sight.views]
-            past = np.zeros((self.sight.past_actions, self.actions), int)
-            for k in range(min(self.sight.past_actions, age)):
-                past[k, entries.actions[i - 1 - k]] = 1
-            shown = [views[0] - views[1]] if self.sight.difference else views
-            added = [views[0] + views[1]] if self.sight.difference else views
+            age = int(slots.episode_steps[i])
+            views = [slots.views[i - min(lag, age)].astype(int) for lag in self.input_spec.views]
+            past = np.zeros((self.input_spec.past_actions, self.actions), int)
+            for k in range(min(self.input_spec.past_actions, age)):
+                past[k, slots.actions[i - 1 - k]] = 1
+            shown = [views[0] - views[1]] if self.input_spec.difference else views
+            added = [views[0] + views[1]] if self.input_spec.difference else views
             seen.append(np.concatenate([*shown, past.ravel(), *self.lit_in_cells(shown)]))
             terms.append(np.concatenate([*added, past.ravel(), *self.lit_in_cells(added)]))
         return np.array(seen, np.float64), np.array(terms, np.float64)
@@ -162,7 +164,7 @@ class Model:
             return actions[:, None].astype(np.float64)
         return (np.arange(self.outputs) == actions[:, None]).astype(np.float64)
 
-    def chances(self, probabilities: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    def action_probs(self, probabilities: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """(B,): the probability of each sample's action."""
         both = probabilities
         if self.outputs == 1:
@@ -179,7 +181,7 @@ class Model:
     def objective(self, x, actions, old, advantages, returns, loss: Loss) -> float:
         """What is maximised, summed over the samples."""
         _, probabilities, values = self.forward(x)
-        ratio = self.chances(probabilities, actions) / old
+        ratio = self.action_probs(probabilities, actions) / old
         clipped = np.clip(ratio, 1 - loss.clip, 1 + loss.clip) * advantages
         policy = np.minimum(ratio * advantages, clipped) + loss.entropy * self.entropy(
             probabilities
@@ -189,7 +191,7 @@ class Model:
     def gradients(self, x, terms, actions, old, advantages, returns, loss: Loss):
         """Of the objective by (w1, heads), and the sums of their terms' magnitudes."""
         hidden, p, values = self.forward(x)
-        ratio = self.chances(p, actions) / old
+        ratio = self.action_probs(p, actions) / old
         above = (advantages > 0) & (ratio > 1 + loss.clip)
         below = (advantages < 0) & (ratio < 1 - loss.clip)
         push = np.where(above | below, 0, ratio * advantages)[:, None]
@@ -209,13 +211,13 @@ class Model:
         return [loss.scale * g for g in gradients], [loss.scale * m for m in magnitudes]
 
 
-def entries_of(record: Record) -> Entries:
-    """A record's entries as dense arrays; those that nobody wrote are empty views."""
-    views = np.zeros((record.entries, SIDE, SIDE), np.uint8)
-    for view, begin, count in zip(views, record.begins, record.counts, strict=True):
-        for tile in record.tiles[int(begin) : int(begin) + int(count)]:
+def entries_of(buffer: RolloutBuffer) -> Slots:
+    """A buffer's slots as dense arrays; those that nobody wrote are empty views."""
+    views = np.zeros((buffer.slots, SIDE, SIDE), np.uint8)
+    for view, begin, count in zip(views, buffer.tile_offsets, buffer.tile_counts, strict=True):
+        for tile in buffer.tiles[int(begin) : int(begin) + int(count)]:
             kind, place = divmod(int(tile), PIXELS)
             column, row = divmod(place, SIDE)
             view[row : row + (1 << kind % 4), column : column + 1 + kind // 4] = 1
-    arrays = (record.ages.copy(), record.actions.copy(), record.chances.copy())
-    return Entries(views.reshape(-1, PIXELS), *arrays)
+    arrays = (buffer.episode_steps.copy(), buffer.actions.copy(), buffer.action_probs.copy())
+    return Slots(views.reshape(-1, PIXELS), *arrays)

@@ -16,7 +16,9 @@ from tests.support.tile_model import Loss, Model, entries_of
 
 PONG = replace(preset("pong"), emulator="native", backend="tiles", hidden=8, threads=1)
 PONG = replace(PONG, episodes_per_batch=3, num_envs=2)
-FAST = replace(preset("fast"), emulator="native", backend="tiles", hidden=8, threads=1, idle=False)
+FAST = replace(
+    preset("fast"), emulator="native", backend="tiles", hidden=8, threads=1, allow_noop=False
+)
 FAST = replace(FAST, num_envs=3, steps_per_update=50, minibatch=64, anneal_steps=0, cells=5)
 
 
@@ -53,7 +55,7 @@ def test_reinforce_on_tiles_is_reinforce_with_the_kernel_table(kind):
     assert played.agent_steps == expected.agent_steps == sum(lengths)
     assert played.emulator_frames == expected.emulator_frames
     actions = np.concatenate([episode.actions for episode in episodes])
-    np.testing.assert_array_equal(tiles.games.record.actions[samples], actions)
+    np.testing.assert_array_equal(tiles.games.buffer.actions[samples], actions)
     np.testing.assert_array_equal(rewards, np.concatenate([e.rewards for e in episodes]))
     tiles.learn(played)
     ops.learn(expected)
@@ -87,12 +89,12 @@ def test_reinforce_rejects_a_gradient_that_is_not_finite():
 
 def played_model(algorithm, settings):
     """Model of the weights, inputs of a round's samples, and what they are learned from."""
-    games, record, gamma = algorithm.games, algorithm.games.record, settings.gamma
+    games, buffer, gamma = algorithm.games, algorithm.games.buffer, settings.gamma
     rewards, ends, values = (
         games.rows(name, settings.steps_per_update + extra).astype(np.float64)
-        for name, extra in (("rewards", 0), ("ends", 0), ("values", 1))
+        for name, extra in (("rewards", 0), ("dones", 0), ("values", 1))
     )
-    rewards[rewards < 0] *= settings.lost_weight
+    rewards[rewards < 0] *= settings.lost_point_weight
     advantages, running = np.zeros_like(rewards), np.zeros(rewards.shape[1])
     for t in reversed(range(len(rewards))):
         alive = 1 - ends[t]
@@ -102,17 +104,22 @@ def played_model(algorithm, settings):
     returns = advantages + values[:-1]
     standard = (advantages - advantages.mean()) / advantages.std()
     samples = games.samples(settings.steps_per_update)
-    model, entries = Model(algorithm.network, 2), entries_of(record)
-    x, terms = model.inputs(entries, samples)
-    rest = entries.actions[samples], entries.chances[samples], standard.T.ravel(), returns.T.ravel()
+    model, slots = Model(algorithm.network, 2), entries_of(buffer)
+    x, terms = model.inputs(slots, samples)
+    rest = (
+        slots.actions[samples],
+        slots.action_probs[samples],
+        standard.T.ravel(),
+        returns.T.ravel(),
+    )
     return model, x, terms, rest
 
 
-@pytest.mark.parametrize(("kind", "lost_weight"), [("stack", 1.0), ("difference", 3.0)])
-def test_one_epoch_without_clip_is_an_actor_critic(kind, lost_weight):
+@pytest.mark.parametrize(("kind", "lost_point_weight"), [("stack", 1.0), ("difference", 3.0)])
+def test_one_epoch_without_clip_is_an_actor_critic(kind, lost_point_weight):
     """Its one gradient, cut to length, is that of log pi A + entropy - value error."""
     config = replace(FAST, input=kind, epochs=1, clip=np.inf, minibatch=10_000, past_actions=2)
-    config = replace(config, max_gradient=0.01, lost_weight=lost_weight)
+    config = replace(config, max_grad_norm=0.01, lost_point_weight=lost_point_weight)
     algorithm = make(config)
     for _ in range(2):  # the second round begins in the midst of episodes
         played = algorithm.play()
@@ -129,8 +136,8 @@ def test_one_epoch_without_clip_is_an_actor_critic(kind, lost_weight):
     for gradient, wanted, size in zip(got, expected, magnitudes, strict=True):
         assert (np.abs(gradient - wanted) <= 3e-5 * size + 1e-12).all()
     norm = np.sqrt(sum((g**2).sum() for g in expected))
-    assert norm > config.max_gradient  # so that it is cut
-    factor = config.max_gradient / norm
+    assert norm > config.max_grad_norm  # so that it is cut
+    factor = config.max_grad_norm / norm
     after = algorithm.optimizer.tensors()
     for before, part, gradient in ((mean, "w1", expected[0]), (heads, "w2", expected[1])):
         moved = np.where(lit, 0.9 * before, before) if part == "w1" else 0.9 * before
@@ -148,7 +155,7 @@ def test_an_update_of_ppo_improves_its_objective():
     algorithm.learn(played)
     after = Model(algorithm.network, 2)
     assert after.objective(x, *rest, loss) > before + 0.01
-    ratio = after.chances(after.forward(x)[1], rest[0]) / rest[1]
+    ratio = after.action_probs(after.forward(x)[1], rest[0]) / rest[1]
     assert np.abs(ratio - 1).max() > 0.01
     assert np.mean(np.abs(ratio - 1) < 2 * config.clip) > 0.9
 
@@ -158,16 +165,16 @@ def test_step_size_and_entropy_go_to_their_ends(monkeypatch):
     config = replace(config, entropy=0.4, minibatch=150)  # rounds of 150 steps
     algorithm, rates = make(config), []
 
-    def climb_adam(record, samples, advantages, returns, objective, learning_rate):
+    def adam_step(buffer, samples, advantages, returns, objective, learning_rate):
         rates.append((learning_rate, objective.entropy))
 
-    monkeypatch.setattr(algorithm.optimizer, "climb_adam", climb_adam)
+    monkeypatch.setattr(algorithm.optimizer, "adam_step", adam_step)
     for _ in range(4):
         algorithm.learn(algorithm.play())
     wanted = [(0.4, 0.4), (0.25, 0.2), (0.1, 0.0), (0.1, 0.0)]
     assert np.array(rates) == pytest.approx(np.repeat(wanted, 2, axis=0))
     constant = make(replace(config, anneal_steps=0))
-    monkeypatch.setattr(constant.optimizer, "climb_adam", climb_adam)
+    monkeypatch.setattr(constant.optimizer, "adam_step", adam_step)
     constant.learn(constant.play())
     assert rates[-1] == (0.4, 0.4)
 
@@ -188,7 +195,7 @@ def test_scores_and_lengths_are_those_of_the_episodes():
         played = algorithm.play()
         assert played.agent_steps == 400
         rewards.append(algorithm.games.rows("rewards", 200))
-        ends.append(algorithm.games.rows("ends", 200))
+        ends.append(algorithm.games.rows("dones", 200))
         found += zip(played.scores, played.lengths, strict=True)
         algorithm.learn(played)
     rewards, ends = np.concatenate(rewards), np.concatenate(ends)

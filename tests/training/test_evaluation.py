@@ -13,7 +13,7 @@ from fastpg.evaluation import episodes as evaluation
 from fastpg.evaluation.episodes import Evaluation, Player, evaluate
 from fastpg.evaluation.policy import load_policy, load_pretrained, policy_of
 from fastpg.kernels.spec import VIEW_PIXELS
-from fastpg.network._network import Record
+from fastpg.network._network import RolloutBuffer
 from fastpg.train import main, parse, resolve_rules
 
 SHORT = rules("Pong-v0", max_num_frames_per_episode=900)
@@ -29,8 +29,8 @@ def trained(folder, *settings):
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory):
     settings = "--preset fast --num-envs 4 --steps-per-update 64 --agent-steps 512".split()
-    sight = ["--views", "0", "2", "5", "--past-actions", "2"]
-    return trained(tmp_path_factory.mktemp("fast") / "run", *settings, *sight)
+    input_spec = ["--views", "0", "2", "5", "--past-actions", "2"]
+    return trained(tmp_path_factory.mktemp("fast") / "run", *settings, *input_spec)
 
 
 def same(a, b):
@@ -73,7 +73,7 @@ def test_greedy_takes_the_likeliest_action():
     taken = set()
     for step in range(60):
         action = player.choose(step, 0)
-        probabilities, _ = player.policy.network.core.evaluate(player.record, step)
+        probabilities, _ = player.policy.network.core.evaluate(player.buffer, step)
         assert action == np.argmax(probabilities)
         taken.add(action)
         player.game.step(step % 6)
@@ -89,22 +89,26 @@ def test_whole_games_end_at_21(fast):
 
 
 def test_a_player_looks_back_as_one_that_forgets_nothing(fast):
-    """Its short record against one that holds the whole episode."""
+    """Its short buffer against one that holds the whole episode."""
     player = Player(load_policy(fast), SHORT, "native", greedy=False, seed=5)
     network = player.policy.network.core
-    whole = Record(400, 401 * VIEW_PIXELS)
+    whole = RolloutBuffer(400, 401 * VIEW_PIXELS)
     player.begin(7)
     chances = []
     for step in range(200):
         action = player.choose(step, 7)
-        entry = step if step < 64 else 32 + step % 32
-        begin, count = int(player.record.begins[entry]), int(player.record.counts[entry])
+        slot = step if step < 64 else 32 + step % 32
+        begin, count = int(player.buffer.tile_offsets[slot]), int(player.buffer.tile_counts[slot])
         tile = step * VIEW_PIXELS
-        whole.tiles[tile : tile + count] = player.record.tiles[begin : begin + count]
-        whole.begins[step], whole.counts[step], whole.ages[step] = tile, count, min(step, 255)
+        whole.tiles[tile : tile + count] = player.buffer.tiles[begin : begin + count]
+        whole.tile_offsets[step], whole.tile_counts[step], whole.episode_steps[step] = (
+            tile,
+            count,
+            min(step, 255),
+        )
         assert network.choose(whole, step, 5, 7, step) == action
-        assert whole.chances[step] == player.record.chances[entry]
-        chances.append(player.record.chances[entry])
+        assert whole.action_probs[step] == player.buffer.action_probs[slot]
+        chances.append(player.buffer.action_probs[slot])
         player.game.step(player.actions[action])
     assert len(set(chances)) > 50
 

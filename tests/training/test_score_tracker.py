@@ -1,13 +1,13 @@
-"""EpisodeOrder and Credit against models that follow every step."""
+"""StartOrderedScores and ReturnEstimator against models that follow every step."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpg.algorithms.score_tracker import EpisodeOrder
+from fastpg.algorithms.score_tracker import StartOrderedScores
 from fastpg.kernels import get_backend
-from fastpg.rollouts.returns import Credit
+from fastpg.rollouts.returns import ReturnEstimator
 
 
 def brute_force(rewards, ends, rounds):
@@ -48,20 +48,20 @@ def histories(draw):
 @given(histories(), st.booleans())
 def test_episodes_count_in_the_order_of_their_begins(history, saved):
     rewards, ends, cuts = history
-    order, got, begin = EpisodeOrder(ends.shape[1]), [], 0
+    order, got, begin = StartOrderedScores(ends.shape[1]), [], 0
     for end in cuts:
         got.append(order.add(rewards[begin:end], ends[begin:end]))
         begin = end
         if saved:
             tensors = order.tensors()
-            order = EpisodeOrder.from_tensors({k: v.copy() for k, v in tensors.items()})
+            order = StartOrderedScores.from_tensors({k: v.copy() for k, v in tensors.items()})
             for name, tensor in order.tensors().items():
                 np.testing.assert_array_equal(tensor, tensors[name])
     assert got == brute_force(rewards, ends, cuts)
 
 
 def test_a_copy_stands_apart():
-    order = EpisodeOrder(2)
+    order = StartOrderedScores(2)
     rewards, ends = np.ones((3, 2), np.float32), np.array([[0, 0], [0, 1], [0, 0]])
     assert order.copy().add(rewards, ends) == []
     assert order.step == 0
@@ -72,7 +72,7 @@ def test_a_copy_stands_apart():
     assert order.add(rewards[:0], ends[:0]) == []
 
 
-# ---- credit -----------------------------------------------------------------------------------
+# ---- estimator -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cut", [True, False])
@@ -95,6 +95,6 @@ def test_credit_of_each_decision(cut, standardize):
         parts = np.split(returns, np.cumsum(lengths)[:-1])
         returns = np.concatenate([(p - p.mean()) / (p.std() or 1) for p in parts])
     for backend in ("cython", "reference"):
-        credit = Credit(0.9, cut, standardize)
-        got = credit.advantages(get_backend(backend), rewards, lengths)
+        estimator = ReturnEstimator(0.9, cut, standardize)
+        got = estimator.advantages(get_backend(backend), rewards, lengths)
         np.testing.assert_allclose(got, returns, rtol=1e-5, atol=1e-6)

@@ -25,7 +25,7 @@ RUNS = {  # settings, and the limit that four updates reach, and two
     ),
     "actor-critic": ([*FAST, "--epochs", "1", "--clip", "inf"], "--agent-steps", 1024, 512),
     "on ale-py": ([*FAST, "--emulator", "ale", "--views", "0", "3"], "--agent-steps", 1024, 512),
-    "mirrored": ([*FAST, "--mirror", "--lost-weight", "3"], "--agent-steps", 1024, 512),
+    "mirrored": ([*FAST, "--mirror", "--lost-point-weight", "3"], "--agent-steps", 1024, 512),
     "pong, mirrored": (["--episodes-per-batch", "2", "--mirror"], "--episodes", 8, 4),
     "pong": (["--episodes-per-batch", "2"], "--episodes", 8, 4),
     "stack": (
@@ -61,7 +61,7 @@ def test_resumed_run_equals_uninterrupted_one(tmp_path, settings, limit, end, ha
 BOTH = {
     "pong": "--episodes-per-batch 2 --episodes 4",
     "stack": "--env PongNoFrameskip-v4 --input stack --views 0 1 4 --past-actions 2 --cells 5 "
-    "--idle --episodes-per-batch 2 --episodes 4",
+    "--allow-noop --episodes-per-batch 2 --episodes 4",
     # a lost game is some 800 steps: episodes end in the midst of a round
     "ppo": "--preset sticky --num-envs 3 --steps-per-update 400 --epochs 2 --minibatch 1200 "
     "--past-actions 2 --agent-steps 3600",
@@ -236,10 +236,10 @@ def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
         (["--clip", "-0.1"], "--clip: expected 0 to inf, got -0.1"),
         (["--clip", "nan"], "--clip: expected"),
         (["--gae-lambda", "1.1"], "--gae-lambda: expected 0 to 1"),
-        (["--lost-weight", "-1"], "--lost-weight: expected 0 to 1000"),
+        (["--lost-point-weight", "-1"], "--lost-point-weight: expected 0 to 1000"),
         (["--entropy", "-1"], "--entropy: expected 0 to 1000"),
         (["--value-weight", "inf"], "--value-weight: expected 0 to 1000"),
-        (["--max-gradient", "-1"], "--max-gradient: expected 0 to 1000"),
+        (["--max-grad-norm", "-1"], "--max-grad-norm: expected 0 to 1000"),
         (["--final-learning-rate", "-1"], "--final-learning-rate: expected 0 to 1000"),
         (["--anneal-steps", "-1"], "--anneal-steps: expected at least 0"),
         (["--steps-per-update", "0"], "--steps-per-update: expected at least 1"),
@@ -275,7 +275,7 @@ def test_wrong_values_end_with_one_clear_line(tmp_path, monkeypatch, capsys, arg
 
 def test_extreme_values_train(tmp_path):
     """A minibatch of more than there is; more threads than there are; no step at all."""
-    extreme = ["--minibatch", "99999999999999", "--threads", "1000", "--max-gradient", "0"]
+    extreme = ["--minibatch", "99999999999999", "--threads", "1000", "--max-grad-norm", "0"]
     extreme += ["--num-envs", "1", "--steps-per-update", "1", "--agent-steps", "2"]
     assert run(tmp_path / "run", *FAST, *extreme).update == 2
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastpg.kernels.spec import SCREEN, VIEW_SIDE
 from fastpg.show.play.font import text_mask
-from fastpg.show.play.playback import Decision, Moment
+from fastpg.show.play.playback import Decision, PlaybackFrame
 
 Colour = tuple[int, int, int]
 
@@ -86,7 +86,7 @@ class Composer:
         self._drawn: Decision | None = None
         self._history: deque[float] = deque(maxlen=_HISTORY)
 
-    def draw(self, moment: Moment) -> np.ndarray:
+    def draw(self, moment: PlaybackFrame) -> np.ndarray:
         """The picture of a moment: the canvas, which the next call overwrites."""
         canvas = self.canvas
         rows = moment.picture.repeat(_SCALE, 1)
@@ -98,7 +98,7 @@ class Composer:
             self._draw_panel(moment)
         return canvas
 
-    def _draw_panel(self, moment: Moment) -> None:
+    def _draw_panel(self, moment: PlaybackFrame) -> None:
         canvas, decision = self.canvas, moment.decision
         x, y = _MARGIN + _GAME_WIDTH + _GAP, 20
         canvas[:, x:] = self._blank[:, x:]

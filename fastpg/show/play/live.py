@@ -22,7 +22,7 @@ from fastpg.show.play.drawing import (
     SIZE,
     Composer,
 )
-from fastpg.show.play.playback import FRAMES_PER_SECOND, Decision, Moment
+from fastpg.show.play.playback import FRAMES_PER_SECOND, Decision, PlaybackFrame
 from fastpg.show.play.terminal import Cells, Terminal, shrunk
 
 _SIDE = 22  # columns beside the game that are worth having
@@ -34,7 +34,9 @@ _ESCAPE = "\x1b"  # alone; with more behind it, it is an arrow or the like
 
 
 def play_live(
-    moments: Iterator[Moment], show: Callable[[Moment], None], key: Callable[[float], str]
+    moments: Iterator[PlaybackFrame],
+    show: Callable[[PlaybackFrame], None],
+    key: Callable[[float], str],
 ) -> None:
     """Show every frame in its sixtieth of a second until a key to quit comes, or they end.
 
@@ -73,7 +75,7 @@ class TerminalView:
         self._history: deque[float] = deque(maxlen=200)
         self._last: Decision | None = None
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: PlaybackFrame) -> None:
         """Draw a moment."""
         decision = moment.decision
         if decision is not self._last and self.up is not None:
@@ -81,7 +83,7 @@ class TerminalView:
         self._last = decision
         self.terminal.show(self.cells(moment, *self.terminal.size))
 
-    def cells(self, moment: Moment, rows: int, columns: int) -> Cells:
+    def cells(self, moment: PlaybackFrame, rows: int, columns: int) -> Cells:
         """The page of a moment on a terminal of so many rows and columns."""
         cells = Cells(rows, columns, BACKGROUND)
         wide = columns - _SIDE - 1 if columns >= _LEAST else columns
@@ -199,7 +201,7 @@ class Window:
     def __exit__(self, *_: object) -> None:
         self._game.quit()
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: PlaybackFrame) -> None:
         """Draw a moment."""
         picture = self._composer.draw(moment)
         size = picture.shape[1], picture.shape[0]

@@ -74,7 +74,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Moment:
+class PlaybackFrame:
     """One emulated frame.
 
     Attributes:
@@ -126,23 +126,23 @@ class Playback:
         self.replay = game_class(emulator)(replace(rules, frameskip=1, noop_max=0))
         self.replay.reset(seed=0)  # makes it ready to take over states
         self._picture = np.zeros((*SCREEN, 3), np.uint8)
-        sight = policy.network.sight
-        self._views: deque[np.ndarray] = deque(maxlen=sight.carry + 1)
-        self._actions: deque[int] = deque(maxlen=sight.past_actions)  # the latest first
+        input_spec = policy.network.input_spec
+        self._views: deque[np.ndarray] = deque(maxlen=input_spec.lookback + 1)
+        self._actions: deque[int] = deque(maxlen=input_spec.past_actions)  # the latest first
 
     @property
     def up(self) -> int | None:
         """Which action is UP; None in games that have none of that name."""
         return self.labels.index("UP") if "UP" in self.labels else None
 
-    def moments(self, episodes: int | None = None) -> Iterator[Moment]:
+    def moments(self, episodes: int | None = None) -> Iterator[PlaybackFrame]:
         """All frames of so many episodes; of endless ones if None."""
         number = 0
         while episodes is None or number < episodes:
             yield from self.episode(number)
             number += 1
 
-    def episode(self, number: int) -> Iterator[Moment]:
+    def episode(self, number: int) -> Iterator[PlaybackFrame]:
         """All frames of the episode of a number."""
         player, game = self.player, self.player.game
         player.begin(number)
@@ -160,16 +160,16 @@ class Playback:
                 score += self.replay.step(action)[0]
                 self.replay.rgb(self._picture)
                 last = over and frame == frames - 1
-                yield Moment(self._picture, decision, frame == 0, number, score, last)
+                yield PlaybackFrame(self._picture, decision, frame == 0, number, score, last)
             step += 1
 
     def _decide(self, step: int, number: int) -> Decision:
         action = self.player.choose(step, number)
         probabilities, value = self.player.judgement()
         self._views.append(self.player.view.reshape(VIEW_SIDE, VIEW_SIDE).astype(np.int8))
-        sight, views = self.player.policy.network.sight, self._views
-        planes = np.stack([views[max(-1 - age, -len(views))] for age in sight.views])
-        if sight.difference:
+        input_spec, views = self.player.policy.network.input_spec, self._views
+        planes = np.stack([views[max(-1 - age, -len(views))] for age in input_spec.views])
+        if input_spec.difference:
             planes = planes[:1] - planes[1:]
         past = tuple(self._actions)
         self._actions.appendleft(action)

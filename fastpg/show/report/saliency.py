@@ -9,7 +9,7 @@ import numpy as np
 from fastpg.emulator.palette import PALETTE_RGB
 from fastpg.evaluation.policy import Policy
 from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
-from fastpg.show.play.playback import Decision, Moment, Playback
+from fastpg.show.play.playback import Decision, Playback, PlaybackFrame
 
 #: Pixels of a view: half the size of the things in it. Smoothed so, the start's noise recedes.
 THINGS = 2.0
@@ -42,7 +42,7 @@ class Look:
             the log-odds are the sum over the lit pixels.
     """
 
-    moment: Moment
+    moment: PlaybackFrame
     saliency: np.ndarray
 
 
@@ -56,7 +56,7 @@ class Weights:
 
     def __init__(self, policy: Policy, up: int, down: int):
         tensors = policy.network.tensors()
-        self.sight, self.w1, w2 = policy.network.sight, tensors["w1"], tensors["w2"]
+        self.input_spec, self.w1, w2 = policy.network.input_spec, tensors["w1"], tensors["w2"]
         self._actions = max(len(w2), 2)
         self.direction = w2[0] if len(w2) == 1 else w2[up] - w2[down]
 
@@ -65,8 +65,8 @@ class Weights:
 
         Smoothed, since what they began with is noise, and what is learned is not.
         """
-        pixels = self.w1[: self.sight.planes * VIEW_PIXELS].T
-        planes = pixels.reshape(-1, self.sight.planes, VIEW_SIDE, VIEW_SIDE)
+        pixels = self.w1[: self.input_spec.planes * VIEW_PIXELS].T
+        planes = pixels.reshape(-1, self.input_spec.planes, VIEW_SIDE, VIEW_SIDE)
         smooth = np.square(blurred(planes, THINGS)).sum((1, 2, 3))
         order = np.argsort(-np.abs(self.direction) * np.sqrt(smooth), kind="stable")[:count]
         return [Unit(int(k), planes[k], float(self.direction[k])) for k in order]
@@ -91,7 +91,9 @@ class Weights:
         return rows[:, on] @ self.direction[on]
 
 
-def telling(playback: Playback, weights: Weights, count: int, episode: int = 0) -> list[Look]:
+def most_salient_decisions(
+    playback: Playback, weights: Weights, count: int, episode: int = 0
+) -> list[Look]:
     """Decisions of an episode that lit pixels weighed most on, one of each part of its begin.
 
     A good policy plays the same rally many times: what was seen in one is not shown again.
@@ -124,7 +126,7 @@ def _weight(weights: Weights, decision: Decision, up: int | None) -> float:
     return float(p * (1 - p) * np.abs(weights.saliency(decision, lit)).sum())
 
 
-def _decisions(playback: Playback, episode: int) -> Iterator[Moment]:
+def _decisions(playback: Playback, episode: int) -> Iterator[PlaybackFrame]:
     """The first moments of an episode's first decisions."""
     return islice((m for m in playback.episode(episode) if m.first), _DECISIONS)
 

@@ -92,12 +92,12 @@ static const shape_t shapes[] = {
 
 typedef struct {
     fastpg_network_t network;
-    fastpg_record_t record;
+    fastpg_record_t buffer;
     fastpg_learner_t learner;
     fastpg_batch_t batch;
     fastpg_rollout_t rollout;
-    int32_t *twins;
-    int64_t entries, tiles, carry; /* of a row */
+    int32_t *mirror_rows;
+    int64_t slots, tiles, lookback; /* of a row */
 } run_t;
 
 static void open_network(run_t *r, const shape_t *s) {
@@ -121,21 +121,21 @@ static void open_network(run_t *r, const shape_t *s) {
         n->w2[k] = (float)(next_random(&seed) % 200) / 1000.0f - 0.1f;
 }
 
-static void open_record(run_t *r, int64_t entries, int64_t tiles) {
-    const int64_t all = GAMES_AT_ONCE * entries;
-    const fastpg_record_t record = {
+static void open_record(run_t *r, int64_t slots, int64_t tiles) {
+    const int64_t all = GAMES_AT_ONCE * slots;
+    const fastpg_record_t buffer = {
         room(GAMES_AT_ONCE * tiles, 2), room(all, 4), room(all, 2), room(all, 1), room(all, 1), room(all, 1),
         room(all, 4), room(all, 4), room(all, 4)};
-    r->record = record;
-    r->entries = entries;
+    r->buffer = buffer;
+    r->slots = slots;
     r->tiles = tiles;
 }
 
 /* Pairs of what lies in lines of `length`: each line turned round. */
-static int64_t turn_lines(int32_t *twins, int64_t first, int64_t end, int64_t length) {
+static int64_t turn_lines(int32_t *mirror_rows, int64_t first, int64_t end, int64_t length) {
     for (int64_t row = first; row < end; row++) {
         const int64_t line = (row - first) / length * length;
-        twins[row] = (int32_t)(first + line + length - 1 - (row - first - line));
+        mirror_rows[row] = (int32_t)(first + line + length - 1 - (row - first - line));
     }
     return end;
 }
@@ -143,28 +143,28 @@ static int64_t turn_lines(int32_t *twins, int64_t first, int64_t end, int64_t le
 /* Rows of the first layer in pairs, each column of pixels or of cells turned round, which divide it in all shapes that
  * are paired; of the heads too, and the last of these with itself, of the other sign. */
 static int32_t *make_twins(const fastpg_network_t *n) {
-    int32_t *twins = room(n->rows + n->heads, 4);
-    int64_t row = turn_lines(twins, 0, n->past, FASTPG_TILE_SIDE);
-    row = turn_lines(twins, row, n->cells, n->actions);
-    if (n->cell) turn_lines(twins, row, n->rows, n->across);
+    int32_t *mirror_rows = room(n->rows + n->heads, 4);
+    int64_t row = turn_lines(mirror_rows, 0, n->past, FASTPG_TILE_SIDE);
+    row = turn_lines(mirror_rows, row, n->cells, n->actions);
+    if (n->cell) turn_lines(mirror_rows, row, n->rows, n->across);
     for (int64_t o = 0; o < n->heads - 1; o++)
-        twins[n->rows + o] = (int32_t)(n->rows + n->heads - 2 - o);
-    twins[n->rows + n->heads - 1] = ~(int32_t)(n->rows + n->heads - 1);
-    return twins;
+        mirror_rows[n->rows + o] = (int32_t)(n->rows + n->heads - 2 - o);
+    mirror_rows[n->rows + n->heads - 1] = ~(int32_t)(n->rows + n->heads - 1);
+    return mirror_rows;
 }
 
 static void open_learner(run_t *r, int paired) {
     const fastpg_network_t *n = &r->network;
     const int64_t own = n->blocks * n->rows, heads = n->blocks * n->heads, all = n->blocks * n->places;
     const fastpg_learner_t learner = {
-        .net = &r->network, .twins = r->twins = paired ? make_twins(n) : NULL, .g1 = room(all * FASTPG_UNITS, 4), .g2 = room(heads * FASTPG_UNITS, 4),
+        .net = &r->network, .mirror_rows = r->mirror_rows = paired ? make_twins(n) : NULL, .g1 = room(all * FASTPG_UNITS, 4), .g2 = room(heads * FASTPG_UNITS, 4),
         .marks = room(n->places + 8, 1), .rows = room(n->rows, 4), .sums = room(n->places - n->rows, 4),
         .slots = room(n->places, 4),
         .norms = room(n->blocks, 8), .mean1 = room(own * FASTPG_UNITS, 4), .mean2 = room(heads * FASTPG_UNITS, 4),
         .square1 = room(own * FASTPG_UNITS, 4), .square2 = room(heads * FASTPG_UNITS, 4), .updated = room(own, 4)};
     const int64_t pieces = pieces_of(MOST_SAMPLES, FASTPG_LOSS_SAMPLES);
     const fastpg_batch_t batch = {
-        .learner = &r->learner, .record = &r->record, .loss = {0.2, 0.01, 0.5}, .scale = 0.01f,
+        .learner = &r->learner, .buffer = &r->buffer, .loss = {0.2, 0.01, 0.5}, .scale = 0.01f,
         .hidden = room(n->blocks * MOST_SAMPLES * FASTPG_UNITS, 4), .parts = room(n->blocks * MOST_SAMPLES * n->heads, 4),
         .gradients = room(MOST_SAMPLES * n->heads, 4), .loss_sums = room(pieces, sizeof(fastpg_ppo_sums_t)),
         .learning_rate = 1e-3f, .decay = 0.9f, .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-5f, .factor = 0.5f};
@@ -176,11 +176,11 @@ static void open_rollout(run_t *r, const shape_t *s, int threads) {
     const a26_rules_t rules = {2, 5, 7, 60, a26_sticky_least(0.25f)};
     const fastpg_rollout_t rollout = {
         .cartridge = &cartridge, .powered = &powered, .rules = rules, .red = red[s->everything_lit],
-        .find_background = !s->everything_lit, .whole = s->whole, .greedy = s->greedy, .seed = 3, .network = &r->network, .record = &r->record,
+        .find_background = !s->everything_lit, .whole = s->whole, .greedy = s->greedy, .seed = 3, .network = &r->network, .buffer = &r->buffer,
         .game = room(GAMES_AT_ONCE, sizeof(fastpg_game_t)), .games = GAMES_AT_ONCE,
         .pixels = room(threads, A2600_SCREEN_BYTES)};
     r->rollout = rollout;
-    r->carry = s->last_view > s->recalled ? s->last_view : s->recalled;
+    r->lookback = s->last_view > s->recalled ? s->last_view : s->recalled;
     for (int a = 0; a < (int)s->actions; a++)
         r->rollout.emulator_action[a] = (uint8_t)a;
     atomic_flag_clear(&r->rollout.choosing);
@@ -191,8 +191,8 @@ static void open_rollout(run_t *r, const shape_t *s, int threads) {
         g->between = 1;
         g->latest = room(r->network.blocks, sizeof(fastpg_latest_t));
         g->stream = (uint64_t)k;
-        g->begin = g->entry = k * r->entries;
-        g->end = g->begin + r->entries;
+        g->begin = g->slot = k * r->slots;
+        g->end = g->begin + r->slots;
         g->tile = k * r->tiles;
         g->tiles_end = g->tile + r->tiles;
     }
@@ -202,16 +202,16 @@ static void close_run(run_t *r) {
     for (int k = 0; k < GAMES_AT_ONCE; k++)
         free(r->rollout.game[k].latest);
     void *all[] = {
-        r->network.w1, r->network.w2, r->network.stamps, r->record.tiles, r->record.begins, r->record.counts,
-        r->record.ages, r->record.actions, r->record.ends, r->record.rewards, r->record.chances, r->record.values,
-        r->twins, r->learner.g1, r->learner.g2, r->learner.marks, r->learner.rows, r->learner.sums,
+        r->network.w1, r->network.w2, r->network.stamps, r->buffer.tiles, r->buffer.tile_offsets, r->buffer.tile_counts,
+        r->buffer.episode_steps, r->buffer.actions, r->buffer.dones, r->buffer.rewards, r->buffer.action_probs, r->buffer.values,
+        r->mirror_rows, r->learner.g1, r->learner.g2, r->learner.marks, r->learner.rows, r->learner.sums,
         r->learner.slots, r->learner.norms, r->learner.mean1, r->learner.mean2, r->learner.square1, r->learner.square2, r->learner.updated,
         r->batch.hidden, r->batch.parts, r->batch.gradients, r->batch.loss_sums, r->rollout.game, r->rollout.pixels};
     for (int k = 0; k < COUNT(all); k++)
         free(all[k]);
 }
 
-/* Play until rows or episodes end; a digest of what the record then has. */
+/* Play until rows or episodes end; a digest of what the buffer then has. */
 static uint64_t play(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     for (int k = 0; k < GAMES_AT_ONCE; k++) {
         fastpg_game_t *g = &r->rollout.game[k];
@@ -223,10 +223,10 @@ static uint64_t play(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
         }
         if (r->rollout.whole || g->between) {
             g->between = 1;
-            g->entry = g->begin + (r->rollout.whole ? 0 : r->carry);
+            g->slot = g->begin + (r->rollout.whole ? 0 : r->lookback);
             g->tile = k * r->tiles;
         } else {
-            fastpg_carry(g, &r->record, r->carry, k * r->tiles);
+            fastpg_carry(g, &r->buffer, r->lookback, k * r->tiles);
         }
     }
     fastpg_pool_run(pool, fastpg_rollout_task, &r->rollout, pool->threads);
@@ -234,37 +234,37 @@ static uint64_t play(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
         fastpg_pool_run(pool, fastpg_value_task, &r->rollout, GAMES_AT_ONCE);
     for (int k = 0; k < GAMES_AT_ONCE; k++) {
         const fastpg_game_t *g = &r->rollout.game[k];
-        const size_t used = (size_t)(g->entry - g->begin);
-        hash = digest(hash, r->record.tiles + k * r->tiles, (size_t)(g->tile - k * r->tiles) * 2);
-        hash = digest(hash, r->record.actions + g->begin, used);
-        hash = digest(hash, r->record.rewards + g->begin, 4 * used);
-        hash = digest(hash, r->record.chances + g->begin, 4 * used);
-        hash = digest(hash, r->record.values + g->begin, 4 * used);
+        const size_t used = (size_t)(g->slot - g->begin);
+        hash = digest(hash, r->buffer.tiles + k * r->tiles, (size_t)(g->tile - k * r->tiles) * 2);
+        hash = digest(hash, r->buffer.actions + g->begin, used);
+        hash = digest(hash, r->buffer.rewards + g->begin, 4 * used);
+        hash = digest(hash, r->buffer.action_probs + g->begin, 4 * used);
+        hash = digest(hash, r->buffer.values + g->begin, 4 * used);
     }
     return hash;
 }
 
-/* The gradient of all that was played, twice the first entries of each row; a step of Adam or RMSProp. */
+/* The gradient of all that was played, twice the first slots of each row; a step of Adam or RMSProp. */
 static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     const fastpg_network_t *n = &r->network;
-    int64_t count = 0, all = GAMES_AT_ONCE * r->entries;
+    int64_t count = 0, all = GAMES_AT_ONCE * r->slots;
     int32_t *samples = room(2 * all, 4);
     float *advantages = room(all, 4);
     for (int64_t i = 0; i < all; i++)
         advantages[i] = (float)(i % 7) - 3.0f;
     for (int k = 0; k < GAMES_AT_ONCE; k++) {
         const fastpg_game_t *g = &r->rollout.game[k];
-        for (int64_t i = g->begin + (r->rollout.whole ? 0 : r->carry); i < g->entry; i++) {
+        for (int64_t i = g->begin + (r->rollout.whole ? 0 : r->lookback); i < g->slot; i++) {
             samples[count++] = (int32_t)i;
             if (i < g->begin + 9)
                 samples[count++] = (int32_t)i;
         }
     }
     r->batch.advantages = r->batch.returns = advantages;
-    fastpg_span_t *spans = room(count, sizeof(fastpg_span_t));
+    fastpg_span_t *episode_slices = room(count, sizeof(fastpg_span_t));
     r->batch.samples = samples;
     r->batch.count = count;
-    r->batch.spans = spans;
+    r->batch.episode_slices = episode_slices;
     memset(r->learner.marks, 0, (size_t)n->places);
     fastpg_pool_run(pool, fastpg_mark_task, &r->batch, pieces_of(count, FASTPG_LIST_SAMPLES));
     fastpg_plan(&r->learner);
@@ -273,7 +273,7 @@ static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
         const int64_t left = count - begin;
         r->batch.samples = samples + begin;
         r->batch.count = left < MOST_SAMPLES ? left : MOST_SAMPLES;
-        r->batch.spans = spans + begin;
+        r->batch.episode_slices = episode_slices + begin;
         r->batch.lists = room(fastpg_lay_spans(&r->batch), 4);
         if (!n->difference)
             fastpg_pool_run(pool, fastpg_list_task, &r->batch, pieces_of(r->batch.count, FASTPG_LIST_SAMPLES));
@@ -288,7 +288,7 @@ static uint64_t learn(run_t *r, fastpg_pool_t *pool, uint64_t hash, int round) {
     fastpg_pool_run(pool, round % 2 ? fastpg_adam_task : fastpg_rmsprop_task, &r->batch, n->blocks);
     r->network.version += 2;
     free(samples);
-    free(spans);
+    free(episode_slices);
     free(advantages);
     for (int64_t b = 0; b < n->blocks; b++)
         hash = digest(hash, n->w1 + b * n->places * FASTPG_UNITS, (size_t)(n->rows * FASTPG_UNITS) * 4);
@@ -304,7 +304,7 @@ static uint64_t play_and_learn(const shape_t *shape, int threads, int steps, int
     if (fastpg_pool_open(&pool, threads))
         abort();
     open_network(&run, shape);
-    /* rows that end by their entries, or, where all is lit, by their tiles */
+    /* rows that end by their slots, or, where all is lit, by their tiles */
     open_record(&run, steps + 9, FASTPG_TILE_PIXELS * (shape->everything_lit ? 2 : 2 + steps / 40));
     open_learner(&run, shape->paired);
     open_rollout(&run, shape, threads);
