@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.gpu.ptx.build import driver
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def before(name: str, *folders: Path) -> str:
