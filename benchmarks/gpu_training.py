@@ -109,7 +109,7 @@ def parting(config, other, rounds):
     runs = [prepared(one)[0] for one in (config, other)]
     for number in range(rounds):
         played = [run.play() for run in runs]
-        first, second = (run.games.rows("actions", config.steps_per_update) for run in runs)
+        first, second = (run.collector.rows("actions", config.steps_per_update) for run in runs)
         if (first != second).any():
             step, game = np.argwhere(first != second)[0]
             return number, int(step), int(game)

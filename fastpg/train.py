@@ -113,6 +113,11 @@ def resolve_backend(config: TrainConfig) -> TrainConfig:
             if getattr(config, name) != getattr(usual, name):
                 option = "--" + name.replace("_", "-")
                 raise ConfigError(f"{option}: needs --backend tiles, got {config.backend}")
+        if config.num_envs not in (None, config.episodes_per_batch):
+            raise ConfigError(
+                f"--num-envs: with --backend {config.backend} each episode of a batch has a game, "
+                f"expected {config.episodes_per_batch}, got {config.num_envs}; leave it out"
+            )
     if config.input == "difference" and len(config.views) != 2:
         shown = " ".join(map(str, config.views))
         raise ConfigError(f"--views: expected 2 for --input difference, got {shown}")

@@ -2,39 +2,36 @@
 
 from typing import Any
 
-from fastpg.algorithms.base import Algorithm
-from fastpg.algorithms.parts import NetworkPart, OptimizerPart
+from fastpg.algorithms.base import Algorithm, PolicyNetwork, PolicyOptimizer
 from fastpg.algorithms.ppo import PPO, PPOSettings
 from fastpg.algorithms.reinforce import Reinforce
-from fastpg.algorithms.reinforce_kernels import ReinforceOps
+from fastpg.algorithms.reinforce_kernels import ReinforceKernels
 from fastpg.config import PPO_GAMES, TrainConfig
 from fastpg.emulator._emulator import MOST_THREADS
-from fastpg.envs import game_class
+from fastpg.envs import AleVectorEnv, NativeVectorEnv, game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.worker_pool import available_cores
+from fastpg.kernels import get_backend
 from fastpg.network._network import Pool
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from fastpg.network.optimizer import Optimizer
+from fastpg.rollouts.actions import action_table, mirrored_actions
 from fastpg.rollouts.base import RolloutCollector
-from fastpg.rollouts.fragments import action_table, mirrored_actions
-from fastpg.rollouts.native import Games
+from fastpg.rollouts.native import NativeCollector
+from fastpg.rollouts.processes import StepwiseCollector
 from fastpg.rollouts.returns import ReturnEstimator
-from fastpg.rollouts.stepwise_episodes import SteppedGames
-from fastpg.rollouts.stepwise_player import RolloutSetup
-from fastpg.rollouts.stepwise_steps import SteppedRows
+from fastpg.rollouts.stepwise import StepwiseSetup
 
 
 def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     """The algorithm that a run's settings ask for."""
     game = game_class(config.emulator)(rules)
     outputs, table = action_table(rules.game, game.action_meanings, config.allow_noop)
-    setup = RolloutSetup(
+    setup = StepwiseSetup(
         rules=rules,
         emulator=config.emulator,
         seed=config.seed,
-        backend=config.backend,
-        input=config.input,
         find_background=config.background == "frame",
         hidden=config.hidden,
         outputs=outputs,
@@ -49,7 +46,7 @@ def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
     return _make_reinforce(config, setup, cores)
 
 
-def _make_reinforce(config: TrainConfig, setup: RolloutSetup, cores: int) -> Algorithm:
+def _make_reinforce(config: TrainConfig, setup: StepwiseSetup, cores: int) -> Algorithm:
     estimator = ReturnEstimator(config.gamma, config.cut_at_rewards, config.standardize)
     games = config.num_envs or config.episodes_per_batch
     cores = min(cores, games)
@@ -59,21 +56,44 @@ def _make_reinforce(config: TrainConfig, setup: RolloutSetup, cores: int) -> Alg
         "episodes_per_batch": config.episodes_per_batch,
     }
     if config.backend != "tiles":
-        return ReinforceOps(estimator, setup, games=games, workers=cores, **settings)
+        return _make_reinforce_kernels(config, setup, estimator, cores)
     if config.device == "cuda":
         parts = _on_gpu(setup, games, Reinforce.MOMENTS, steps=None)
         return Reinforce(estimator, *parts, seed=config.seed, **settings)
     network, pool = _network(setup, value=False), Pool(min(cores, MOST_THREADS))
-    players: Games | SteppedGames
+    players: RolloutCollector
     if config.emulator == "native":
-        players = Games(network, pool, **_compiled(setup, games, whole_episodes=True))
+        players = NativeCollector(network, pool, **_compiled(setup, games, whole_episodes=True))
     else:
-        players = SteppedGames(network, setup, games, cores)
+        players = StepwiseCollector(network, setup, games, cores)
     optimizer = Optimizer(network, pool, Reinforce.MOMENTS)
     return Reinforce(estimator, network, players, optimizer, seed=config.seed, **settings)
 
 
-def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
+def _make_reinforce_kernels(
+    config: TrainConfig, setup: StepwiseSetup, estimator: ReturnEstimator, cores: int
+) -> ReinforceKernels:
+    make = NativeVectorEnv if setup.emulator == "native" else AleVectorEnv
+    rules = {name: value for name, value in vars(setup.rules).items() if name != "game"}
+    envs = make(
+        config.env, config.episodes_per_batch, num_threads=cores, obs_type="palette", **rules
+    )
+    return ReinforceKernels(
+        envs,
+        get_backend(config.backend),
+        estimator,
+        actions=setup.action_table,
+        outputs=setup.outputs,
+        hidden=setup.hidden,
+        input=config.input,
+        find_background=setup.find_background,
+        learning_rate=config.learning_rate,
+        decay=config.decay,
+        seed=setup.seed,
+    )
+
+
+def _make_ppo(config: TrainConfig, setup: StepwiseSetup, cores: int) -> PPO:
     final = config.final_learning_rate
     settings = PPOSettings(
         steps=config.steps_per_update,
@@ -96,19 +116,21 @@ def _make_ppo(config: TrainConfig, setup: RolloutSetup, cores: int) -> PPO:
     network, pool = _network(setup, value=True), Pool(min(cores, MOST_THREADS))
     rows: RolloutCollector
     if config.emulator == "native":
-        rows = compiled = Games(network, pool, **_compiled(setup, games, whole_episodes=False))
+        rows = compiled = NativeCollector(
+            network, pool, **_compiled(setup, games, whole_episodes=False)
+        )
         compiled.allocate(compiled.lookback + settings.steps + 1)
     else:
-        rows = SteppedRows(network, setup, games, cores, settings.steps)
+        rows = StepwiseCollector(network, setup, games, cores, settings.steps)
     optimizer = Optimizer(network, pool, PPO.MOMENTS)
     return PPO(settings, network, rows, optimizer, seed=config.seed)
 
 
-def _network(setup: RolloutSetup, value: bool) -> TileNetwork:
+def _network(setup: StepwiseSetup, value: bool) -> TileNetwork:
     return TileNetwork(**_shape(setup, value))
 
 
-def _shape(setup: RolloutSetup, value: bool) -> dict[str, Any]:
+def _shape(setup: StepwiseSetup, value: bool) -> dict[str, Any]:
     return {
         "hidden": setup.hidden,
         "input_spec": setup.input_spec,
@@ -120,7 +142,7 @@ def _shape(setup: RolloutSetup, value: bool) -> dict[str, Any]:
     }
 
 
-def _compiled(setup: RolloutSetup, games: int, whole_episodes: bool) -> dict[str, Any]:
+def _compiled(setup: StepwiseSetup, games: int, whole_episodes: bool) -> dict[str, Any]:
     emulator_actions = game_class("native")(setup.rules).emulator_actions
     return {
         "rules": setup.rules,
@@ -133,8 +155,8 @@ def _compiled(setup: RolloutSetup, games: int, whole_episodes: bool) -> dict[str
 
 
 def _on_gpu(
-    setup: RolloutSetup, games: int, moments: tuple[str, ...], steps: int | None
-) -> tuple[NetworkPart, Any, OptimizerPart]:
+    setup: StepwiseSetup, games: int, moments: tuple[str, ...], steps: int | None
+) -> tuple[PolicyNetwork, Any, PolicyOptimizer]:
     """Network, games and optimizer on the GPU: games of so many steps, or of whole episodes."""
     from fastpg.cuda import DeviceGames, DeviceNetwork, DeviceOptimizer
 

@@ -9,21 +9,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastpg.algorithms.base import GAMES, ORDER, WEIGHTS, Diverged, Played, stream_seed
-from fastpg.algorithms.parts import NetworkPart, OptimizerPart
+from fastpg.algorithms.base import (
+    GAMES,
+    ORDER,
+    WEIGHTS,
+    Diverged,
+    Played,
+    PolicyNetwork,
+    PolicyOptimizer,
+    stream_seed,
+)
 from fastpg.algorithms.score_tracker import StartOrderedScores
 from fastpg.network._network import SHUFFLE_KEYS
 from fastpg.network.optimizer import Objective
 from fastpg.rollouts.base import RolloutCollector
-from fastpg.rollouts.snapshots import Snapshot, TensorSnapshot
 
-_PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01  # of the first weights: policies begin all but uniform
-_LEARNED = ("entropy", "kl", "clip_fraction", "value_loss")  # what gradients come with
+# Standard deviations of the first weights: small ones, so that policies begin all but uniform.
+_PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01
+_STATS = ("entropy", "kl", "clip_fraction", "value_loss")  # of an epoch, from the optimizer
 
 
 @dataclass(frozen=True)
 class PPOSettings:
-    """What a person can set; meanings as in :class:`fastpg.config.TrainConfig`."""
+    """Settings; meanings as in :class:`fastpg.config.TrainConfig`."""
 
     steps: int
     epochs: int
@@ -41,10 +49,10 @@ class PPOSettings:
 
 
 class PPO:
-    """N games play T steps each; then some epochs of minibatches with Adam.
+    """N games play T steps each; then follow some epochs of minibatches with Adam.
 
     Attributes:
-        MOMENTS: those that its optimizer keeps.
+        MOMENTS: moments that its optimizer keeps.
     """
 
     MOMENTS = ("mean", "square")
@@ -52,36 +60,33 @@ class PPO:
     def __init__(
         self,
         settings: PPOSettings,
-        network: NetworkPart,
-        games: RolloutCollector,
-        optimizer: OptimizerPart,
+        network: PolicyNetwork,
+        collector: RolloutCollector,
+        optimizer: PolicyOptimizer,
         *,
         seed: int,
     ):
-        """Draw the weights, begin the games."""
+        """Draw the weights, and seed the games."""
         self.settings, self.seed = settings, seed
-        self.network, self.games = network, games
+        self.network, self.collector, self.optimizer = network, collector, optimizer
         self.network.initialize(stream_seed(seed, WEIGHTS), _PIXEL_SCALE, _POLICY_SCALE)
-        self.optimizer = optimizer
-        self.games.seed([stream_seed(seed, GAMES, game) for game in range(games.games)])
-        self.order = StartOrderedScores(games.games)
+        games = range(collector.games)
+        self.collector.seed([stream_seed(seed, GAMES, game) for game in games])
+        self.collector.end_round()
+        self.order = StartOrderedScores(collector.games)
         self.agent_steps = self.rounds = 0
-        self._broken_off = False
-        self._snapshot: Snapshot = self.games.snapshot()
 
     # ---- playing ----------------------------------------------------------------------------
 
     def play(self) -> Played:
         """Play T steps of all games."""
-        if self._broken_off:
-            self.games.rollback(self._snapshot)
-        self._broken_off = True  # until all of it has been learned from
-        steps = self.settings.steps
-        took = self.games.play_steps(steps)
+        collector, steps = self.collector, self.settings.steps
+        collector.begin_round()
+        took = collector.play_steps(steps)
         order = self.order.copy()
-        finished = order.add(self.games.rows("rewards", steps), self.games.rows("dones", steps))
+        finished = order.add(collector.rows("rewards", steps), collector.rows("dones", steps))
         return Played(
-            steps * self.games.games,
+            steps * collector.games,
             took.emulator_frames,
             [score for score, _ in finished],
             [length for _, length in finished],
@@ -93,52 +98,54 @@ class PPO:
     # ---- learning ---------------------------------------------------------------------------
 
     def learn(self, played: Played) -> dict[str, float]:
-        """Some epochs over what was played; returns means over the samples of the last."""
-        settings, buffer = self.settings, self.games.buffer
-        estimator = settings.steps, settings.gamma, settings.gae_lambda, settings.lost_point_weight
-        advantages, returns = self.games.advantages(*estimator)
-        done = min(self.agent_steps / settings.anneal_steps, 1.0) if settings.anneal_steps else 0.0
-        learning_rate = settings.learning_rate * (1 - done) + settings.final_learning_rate * done
-        entropy = settings.entropy * (1 - done) if settings.anneal_steps else settings.entropy
-        objective = Objective(settings.clip, entropy, settings.value_weight, settings.max_grad_norm)
+        """Learn from the steps in some epochs; returns means over the samples of the last one."""
+        settings, collector = self.settings, self.collector
+        samples = settings.steps * collector.games
+        advantages, returns = collector.advantages(
+            settings.steps, settings.gamma, settings.gae_lambda, settings.lost_point_weight
+        )
+        objective, learning_rate = self._annealed()
         draws = np.random.SeedSequence([self.seed, ORDER, self.rounds])
         keys = draws.generate_state(settings.epochs * SHUFFLE_KEYS).reshape(settings.epochs, -1)
-        for own in keys:
+        for epoch_keys in keys:
             self.optimizer.reset_stats()
-            for chosen in self.games.minibatches(settings.steps, settings.minibatch, own):
-                batch = buffer, chosen, advantages, returns
+            for chosen in collector.minibatches(settings.steps, settings.minibatch, epoch_keys):
+                batch = collector.buffer, chosen, advantages, returns
                 self.optimizer.adam_step(*batch, objective, learning_rate)
         if not self.optimizer.finite:
             raise Diverged("the gradient is not finite")
         self.order = played.batch
         self.agent_steps += played.agent_steps
         self.rounds += 1
-        self._snapshot, self._broken_off = self.games.snapshot(), False
-        samples = settings.steps * self.games.games
+        collector.end_round()
         means = self.optimizer.stats() / samples
-        return dict(zip(_LEARNED, means.tolist(), strict=True))
+        return dict(zip(_STATS, means.tolist(), strict=True))
 
-    # ---- keeping ----------------------------------------------------------------------------
+    def _annealed(self) -> tuple[Objective, float]:
+        """Objective and learning rate of now: both go linearly over ``anneal_steps``."""
+        settings = self.settings
+        done = min(self.agent_steps / settings.anneal_steps, 1.0) if settings.anneal_steps else 0.0
+        learning_rate = settings.learning_rate * (1 - done) + settings.final_learning_rate * done
+        entropy = settings.entropy * (1 - done) if settings.anneal_steps else settings.entropy
+        limits = settings.value_weight, settings.max_grad_norm
+        return Objective(settings.clip, entropy, *limits), learning_rate
+
+    # ---- checkpoints ------------------------------------------------------------------------
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Weights, moments, games and what they look back at."""
-        progress = np.array([self.agent_steps, self.rounds])
-        tensors = self.network.tensors() | self.optimizer.tensors() | self._snapshot.tensors()
-        return tensors | self.order.tensors() | {"progress": progress}
+        """Weights, moments, the games and what they look back at, running scores."""
+        tensors = self.network.tensors() | self.optimizer.tensors()
+        tensors |= self.collector.round_tensors() | self.order.tensors()
+        return tensors | {"progress": np.array([self.agent_steps, self.rounds])}
 
     def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take over :meth:`tensors`."""
+        """Restore the state that :meth:`tensors` returned."""
         self.network.load(dict(tensors))
         self.optimizer.load(dict(tensors))
         self.order = StartOrderedScores.from_tensors(tensors)
-        self.agent_steps, self.rounds = (int(n) for n in tensors["progress"])
-        names = [name for name in tensors if name.startswith(("game_", "lookback_"))]
-        self._snapshot, self._broken_off = (
-            TensorSnapshot({name: tensors[name] for name in names}),
-            False,
-        )
-        self.games.rollback(self._snapshot)
+        self.agent_steps, self.rounds = (int(count) for count in tensors["progress"])
+        self.collector.restore_round(tensors)
 
     def close(self) -> None:
-        """End workers."""
-        self.games.close()
+        """End worker processes and threads."""
+        self.collector.close()

@@ -1,30 +1,36 @@
 """REINFORCE as in the article: every decision is encouraged in proportion to its return.
 
-:class:`fastpg.rollouts.returns.ReturnEstimator` says how returns become the weights of decisions;
-:class:`Reinforce` plays and learns with the network on tiles, on the CPU or, with other games,
-network and optimizer, on a GPU. :mod:`fastpg.algorithms.reinforce_kernels` is the same on the
-kernel table.
+Plays and learns with the compiled network on tiles, on the CPU or on a GPU.
+:mod:`fastpg.algorithms.reinforce_kernels` is the same algorithm as a readable loop.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from fastpg.algorithms.base import GAMES, WEIGHTS, Diverged, Played, stream_seed
-from fastpg.algorithms.parts import EpisodesPart, NetworkPart, OptimizerPart
+from fastpg.algorithms.base import (
+    GAMES,
+    WEIGHTS,
+    Diverged,
+    Played,
+    PolicyNetwork,
+    PolicyOptimizer,
+    stream_seed,
+)
+from fastpg.rollouts.base import RolloutCollector
 from fastpg.rollouts.returns import ReturnEstimator
-from fastpg.rollouts.snapshots import Snapshot, TensorSnapshot
 
 
 class Reinforce:
     """Whole episodes, then one step of RMSProp along sum_t A_t grad log pi(a_t | x_t).
 
-    All episodes of a batch are fixed when it begins and are played to their end by the weights that
-    they will update. Who plays a game changes nothing: games and actions draw from generators of
-    their own, and the batch is summed in the order of its episodes' numbers.
+    The episodes of a batch are fixed when it begins. All are played to their ends with the weights
+    that they will update, so short episodes are not favoured. Each game and each episode draws from
+    a random stream of its own, and the batch is summed in the order of the episodes' numbers, so
+    neither threads nor processes change a result.
 
     Attributes:
-        MOMENTS: those that its optimizer keeps.
+        MOMENTS: moments that its optimizer keeps.
     """
 
     MOMENTS = ("square",)
@@ -32,30 +38,31 @@ class Reinforce:
     def __init__(
         self,
         estimator: ReturnEstimator,
-        network: NetworkPart,
-        games: EpisodesPart,
-        optimizer: OptimizerPart,
+        network: PolicyNetwork,
+        collector: RolloutCollector,
+        optimizer: PolicyOptimizer,
         *,
         learning_rate: float,
         decay: float,
         episodes_per_batch: int,
         seed: int,
     ):
-        """Draw the weights, begin the games."""
+        """Draw the weights, and seed the games."""
         self.estimator, self.learning_rate, self.decay = estimator, learning_rate, decay
         self.episodes_per_batch = episodes_per_batch
-        self.network, self.games = network, games
+        self.network, self.collector, self.optimizer = network, collector, optimizer
         self.network.initialize(stream_seed(seed, WEIGHTS), None, None)
-        self.optimizer = optimizer
-        self.games.seed([stream_seed(seed, GAMES, game) for game in range(games.games)])
-        self._snapshot: Snapshot = self.games.snapshot()
+        games = range(collector.games)
+        self.collector.seed([stream_seed(seed, GAMES, game) for game in games])
+        self.collector.end_round()
         self._episodes = 0
 
     def play(self) -> Played:
         """Play the next batch of episodes to their ends."""
-        self.games.rollback(self._snapshot)
-        played = self.games.play_episodes(self._episodes, self.episodes_per_batch)
-        samples, rewards, lengths = self.games.transitions(played.episode_slices)
+        collector = self.collector
+        collector.begin_round()
+        played = collector.play_episodes(self._episodes, self.episodes_per_batch)
+        samples, rewards, lengths = collector.transitions(played.episode_slices)
         scores = np.add.reduceat(rewards, np.cumsum([0, *lengths[:-1]]), dtype=np.float64)
         return Played(
             len(rewards),
@@ -68,32 +75,31 @@ class Reinforce:
         )
 
     def learn(self, played: Played) -> dict[str, float]:
-        """One step uphill."""
+        """Take one step uphill."""
         samples, rewards, lengths = played.batch
-        buffer, optimizer = self.games.buffer, self.optimizer
-        advantages = self.games.episode_advantages(self.estimator, samples, rewards, lengths)
+        collector, optimizer = self.collector, self.optimizer
+        advantages = collector.episode_advantages(self.estimator, samples, rewards, lengths)
+        step = self.learning_rate, self.decay
         optimizer.reset_stats()
-        optimizer.rmsprop_step(buffer, samples, advantages, self.learning_rate, self.decay)
+        optimizer.rmsprop_step(collector.buffer, samples, advantages, *step)
         if not optimizer.finite:
             raise Diverged("the gradient is not finite")
-        self._snapshot = self.games.snapshot()
+        collector.end_round()
         self._episodes += self.episodes_per_batch
         return {"entropy": float(optimizer.stats()[0]) / len(rewards)}
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the games."""
-        tensors = self.network.tensors() | self.optimizer.tensors() | self._snapshot.tensors()
-        return tensors | {"episode": np.array([self._episodes])}
+        tensors = self.network.tensors() | self.optimizer.tensors()
+        return tensors | self.collector.round_tensors() | {"episode": np.array([self._episodes])}
 
     def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take over :meth:`tensors`."""
+        """Restore the state that :meth:`tensors` returned."""
         self.network.load(dict(tensors))
         self.optimizer.load(dict(tensors))
-        names = [f"game_{game}" for game in range(self.games.games)]
-        self._snapshot = TensorSnapshot({name: tensors[name] for name in names})
-        self.games.rollback(self._snapshot)
+        self.collector.restore_round(tensors)
         self._episodes = int(tensors["episode"][0])
 
     def close(self) -> None:
-        """End workers."""
-        self.games.close()
+        """End worker processes and threads."""
+        self.collector.close()

@@ -1,131 +1,201 @@
-"""REINFORCE with the kernel table: any backend, emulator, input and game, in worker processes.
+"""REINFORCE from pixels, as in the article: a thin loop over many games and compiled kernels.
 
-The same as :class:`fastpg.algorithms.reinforce.Reinforce`, up to rounding; all backends of the
-table give the same bits.
+All arithmetic is in the kernels of one backend (:func:`fastpg.kernels.get_backend`); all games are
+in one Gymnasium vector environment. Every backend of the CPU gives the same weights, bit for bit.
+:mod:`fastpg.algorithms.reinforce` is the same algorithm at full speed: there one compiled call
+plays whole episodes.
+
+Source: Karpathy, "Deep Reinforcement Learning: Pong from Pixels", 2016.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from time import perf_counter
+from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from fastpg.algorithms.base import GAMES, WEIGHTS, Diverged, Played, stream_seed
-from fastpg.envs.worker_pool import SharedArray, WorkerPool
-from fastpg.kernels import get_backend
-from fastpg.network.table_policy import Policy, RMSProp
-from fastpg.rollouts.episode import Episode, concatenate_inputs
-from fastpg.rollouts.fragments import RolloutWorker, play_batch, rehearsal
+from fastpg.emulator.palette import PALETTE_RED, PALETTE_RGB
+from fastpg.kernels.ops import Backend
+from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 from fastpg.rollouts.returns import ReturnEstimator
-from fastpg.rollouts.stepwise_player import RolloutSetup, input_size
+
+# Sizes of the network's input, and the tensors of a checkpoint.
+INPUTS = {"difference": VIEW_PIXELS, "stack": 2 * VIEW_PIXELS, "raw": SCREEN[0] * SCREEN[1] * 3}
+TENSORS = ("w1", "w2", "cache_w1", "cache_w2")
 
 
-class ReinforceOps:
-    """Workers that play whole episodes, and a learner that calls kernels."""
+class ReinforceKernels:
+    """An episode of each of N games, then a step of RMSProp along sum_t A_t grad log pi(a_t | x_t).
+
+    An episode's number seeds its game and its actions, so a resumed run plays the same episodes.
+
+    Attributes:
+        w1: (D, H) float32: the first layer, pixel-major.
+        w2: (A, H) float32: the second layer.
+        episode: number of the next episode.
+    """
 
     def __init__(
         self,
+        envs: VectorEnv,
+        kernels: Backend,
         estimator: ReturnEstimator,
-        setup: RolloutSetup,
         *,
+        actions: Sequence[int],
+        outputs: int,
+        hidden: int,
+        input: str,
+        find_background: bool,
         learning_rate: float,
         decay: float,
-        episodes_per_batch: int,
-        games: int,
-        workers: int,
+        seed: int,
     ):
-        """Draw the weights, start the workers, compile all that is needed."""
-        self.estimator, self.episodes_per_batch, self.games = estimator, episodes_per_batch, games
-        self.workers = workers
-        size = input_size(setup.input)
-        shared = SharedArray(((size + setup.outputs) * setup.hidden,), "float32")
-        w1 = shared.array[: size * setup.hidden].reshape(size, setup.hidden)
-        w2 = shared.array[size * setup.hidden :].reshape(setup.outputs, setup.hidden)
-        self.policy = Policy(w1, w2, get_backend(setup.backend))
-        self.policy.initialize(stream_seed(setup.seed, WEIGHTS))
-        self.optimizer = RMSProp(self.policy, learning_rate, decay)
-        self.pool = WorkerPool(
-            [partial(RolloutWorker, setup, shared)] * workers, inline=workers == 1
-        )
-        self._states = self._new_games(setup.seed)
-        self._episodes = 0
-        if setup.backend == "numba":  # compile now, so that no update's time has that in it
-            small = Policy(
-                np.zeros((size, 1), np.float32),
-                np.zeros((setup.outputs, 1), np.float32),
-                self.policy.backend,
-            )
-            update(self.estimator, RMSProp(small, 0.0, 0.0), [rehearsal(setup.input)])
+        """Draw the weights, and compile every kernel.
 
-    def play(self) -> Played:
-        """Play the next batch on all workers."""
-        first = self._episodes
-        last = first + self.episodes_per_batch
-        plans = [list(range(first + game, last, self.games)) for game in range(self.games)]
-        batch = play_batch(self.pool, plans, self._states)
-        lengths = [len(episode.actions) for episode in batch.episodes]
+        Args:
+            envs: N games. Observations are uint8 frames: palette indices (N, 210, 160) or RGB
+                (N, 210, 160, 3). The environment resets a game by itself after an episode.
+            kernels: the backend.
+            estimator: how rewards become advantages.
+            actions: the environment's action for each action of the policy.
+            outputs: logits A of the network; 1 for two actions.
+            hidden: H, number of hidden units.
+            input: ``"difference"`` or ``"stack"`` of two 80x80 views, or ``"raw"`` frames.
+            find_background: as in ``Backend.preprocess``.
+            learning_rate: step size of RMSProp.
+            decay: share of its mean square that RMSProp keeps at each update.
+            seed: of the weights, the games and the actions.
+
+        Raises:
+            ValueError: the environment does not reset a game by itself.
+        """
+        if envs.metadata.get("autoreset_mode") is AutoresetMode.DISABLED:
+            raise ValueError("envs: expected an environment with autoreset, got one without")
+        self.envs, self.kernels, self.estimator, self.seed = envs, kernels, estimator, seed
+        self.actions, self.input, self.find_background = np.array(actions), input, find_background
+        raw = input == "raw"
+        self.forward: Any = kernels.policy_forward_dense if raw else kernels.policy_forward
+        self.backward: Any = kernels.policy_backward_dense if raw else kernels.policy_backward
+
+        rng = np.random.default_rng(stream_seed(seed, WEIGHTS))
+        w1 = rng.standard_normal((INPUTS[input], hidden)) / np.sqrt(INPUTS[input])
+        w2 = rng.standard_normal((outputs, hidden)) / np.sqrt(hidden)
+        zeros = [np.zeros_like(w) for w in (w1, w2, w1, w2)]
+        arrays = [kernels.to_backend(w.astype(np.float32)) for w in (w1, w2, *zeros)]
+        self.w1, self.w2, self.dw1, self.dw2, self.cache_w1, self.cache_w2 = arrays
+        self.red = kernels.to_backend(PALETTE_RED)
+
+        self.learning_rate, self.decay, self.episode = 0.0, 1.0, 0
+        self.learn(self.play(most_steps=1))  # compiles every kernel, and changes no weight
+        self.learning_rate, self.decay, self.episode = learning_rate, decay, 0
+
+    def play(self, most_steps: int | None = None) -> Played:
+        """Play the next N episodes to their ends, one in each game."""
+        kernels, envs, began = self.kernels, self.envs, perf_counter()
+        numbers = np.arange(self.episode, self.episode + envs.num_envs)
+        seeds: Any = [stream_seed(self.seed, GAMES, int(number)) for number in numbers]
+        envs.reset(seed=seeds)
+        frames, _ = envs.reset()  # as everywhere here, a game that was seeded begins with a reset
+        streams = kernels.to_backend(numbers.astype(np.uint64))
+        over = np.zeros(envs.num_envs, np.bool_)
+        steps: list[Any] = []
+        rewards, active = [], []
+        views, emulator_frames, seconds_emulation = None, 0, perf_counter() - began
+        while not over.all() and len(steps) != most_steps:
+            inputs, views = self._inputs(frames, views)
+            hidden, probabilities = self.forward(*self._arrays(inputs), self.w1, self.w2)
+            step = kernels.to_backend(np.full(envs.num_envs, len(steps), np.uint64))
+            uniforms = kernels.counter_uniforms(streams, step, self.seed)
+            actions = kernels.sample_actions(probabilities, uniforms)
+
+            before, chosen = perf_counter(), self.actions[kernels.to_host(actions)]
+            frames, reward, terminated, truncated, infos = envs.step(chosen)
+            seconds_emulation += perf_counter() - before
+
+            steps.append((inputs, hidden, probabilities, actions))
+            rewards.append(np.where(over, 0, reward))  # a game whose episode is over plays on
+            active.append(~over)
+            ends = (terminated | truncated) & ~over
+            emulator_frames += int(infos.get("episode_frame_number", numbers * 0)[ends].sum())
+            over = over | ends
+        lengths = np.sum(active, axis=0)
         return Played(
-            sum(lengths),
-            sum(episode.emulator_frames for episode in batch.episodes),
-            [episode.score for episode in batch.episodes],
-            lengths,
-            batch.seconds_emulation / self.workers,
-            batch.seconds_forward / self.workers,
-            batch,
+            agent_steps=int(lengths.sum()),
+            emulator_frames=emulator_frames,
+            scores=np.sum(rewards, axis=0).tolist(),
+            lengths=lengths.tolist(),
+            seconds_emulation=seconds_emulation,
+            seconds_forward=perf_counter() - began - seconds_emulation,
+            batch=(steps, np.array(rewards, np.float32), np.array(active)),
         )
 
-    def _new_games(self, seed: int) -> list[bytes]:
-        seeds = [stream_seed(seed, GAMES, game) for game in range(self.games)]
-        shares = [seeds[worker :: self.workers] for worker in range(self.workers)]
-        parts = self.pool.call("first_states", [(share,) for share in shares])
-        return [parts[game % self.workers][game // self.workers] for game in range(self.games)]
+    def _inputs(self, frames: np.ndarray, before: Any) -> tuple[tuple[Any, ...], Any]:
+        """The network's inputs, and the views (N, 6400) that the next inputs look back at."""
+        if self.input == "raw":
+            return (frames.copy(),), None
+        kernels, on_backend = self.kernels, self.kernels.to_backend(frames)
+        if frames.ndim == 4:
+            views = kernels.preprocess(on_backend, self.find_background)
+        else:
+            views = kernels.preprocess_palette(on_backend, self.red, self.find_background)
+        compress = kernels.frame_stack if self.input == "stack" else kernels.frame_difference
+        return compress(views, views if before is None else before), views
+
+    def _arrays(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Sparse rows as they are; of raw frames every number over 255, (N, 100800) float32."""
+        if self.input != "raw":
+            return inputs
+        rgb = inputs[0] if inputs[0].ndim == 4 else PALETTE_RGB[inputs[0]]
+        return (self.kernels.to_backend(rgb.reshape(len(rgb), -1) / np.float32(255)),)
 
     def learn(self, played: Played) -> dict[str, float]:
-        """One step uphill."""
-        update(self.estimator, self.optimizer, played.batch.episodes)
-        if not (np.isfinite(self.policy.w1).all() and np.isfinite(self.policy.w2).all()):
+        """Take one step along the gradient of the whole batch.
+
+        Raises:
+            Diverged: a weight is not finite.
+        """
+        kernels, (steps, rewards, active) = self.kernels, played.batch
+        advantages = self._advantages(rewards, active)
+        gradients = self.w2, self.dw1, self.dw2
+        for t, (inputs, *results) in enumerate(steps):
+            weights = kernels.to_backend(advantages[t])
+            self.backward(*self._arrays(inputs), *results, weights, *gradients, t > 0)
+        kernels.rmsprop_update(self.dw1, self.learning_rate, self.decay, self.w1, self.cache_w1)
+        kernels.rmsprop_update(self.dw2, self.learning_rate, self.decay, self.w2, self.cache_w2)
+        if not all(np.isfinite(tensor).all() for tensor in self.tensors().values()):
             raise Diverged("the weights are not finite")
-        self._states = played.batch.states
-        self._episodes += self.episodes_per_batch
+        self.episode += len(played.scores)
         return {}
 
+    def _advantages(self, rewards: np.ndarray, active: np.ndarray) -> np.ndarray:
+        """(T, N) float32: standardized discounted returns; 0 after an episode's end."""
+        kernels, (gamma, cut_at_rewards, standardize) = self.kernels, self.estimator
+        dones = np.zeros_like(active)  # rewards are 0 after an episode's end
+        arrays = kernels.to_backend(rewards), kernels.to_backend(dones)
+        returns = kernels.discounted_returns(*arrays, gamma, cut_at_rewards)
+        flat = kernels.to_host(returns).T[active.T]  # episode after episode
+        if standardize != "none":
+            ends = np.cumsum([0, *active.sum(axis=0)])
+            segments = ends if standardize == "episode" else ends[[0, -1]]
+            arrays = kernels.to_backend(flat), kernels.to_backend(segments)
+            flat = kernels.to_host(kernels.standardize(*arrays))
+        advantages = np.zeros(active.T.shape, np.float32)
+        advantages[active.T] = flat
+        return np.ascontiguousarray(advantages.T)
+
     def tensors(self) -> dict[str, np.ndarray]:
-        """Weights, mean squares, and the games."""
-        games = {
-            f"game_{k}": np.frombuffer(state, np.uint8) for k, state in enumerate(self._states)
-        }
-        return {
-            "w1": self.policy.w1,
-            "w2": self.policy.w2,
-            "cache_w1": self.optimizer.cache_w1,
-            "cache_w2": self.optimizer.cache_w2,
-            "episode": np.array([self._episodes]),
-        } | games
+        """Weights, mean squares, and the number of the next episode."""
+        tensors = {name: self.kernels.to_host(getattr(self, name)) for name in TENSORS}
+        return tensors | {"episode": np.array([self.episode])}
 
     def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take over :meth:`tensors`."""
-        self.policy.w1[:], self.policy.w2[:] = tensors["w1"], tensors["w2"]
-        self.optimizer.cache_w1[:] = tensors["cache_w1"]
-        self.optimizer.cache_w2[:] = tensors["cache_w2"]
-        self._states = [tensors[f"game_{game}"].tobytes() for game in range(self.games)]
-        self._episodes = int(tensors["episode"][0])
+        """Restore the state that :meth:`tensors` returned."""
+        for name in TENSORS:
+            setattr(self, name, self.kernels.to_backend(np.array(tensors[name])))
+        self.episode = int(tensors["episode"][0])
 
     def close(self) -> None:
-        """End the workers."""
-        self.pool.terminate()
-
-
-def update(estimator: ReturnEstimator, optimizer: RMSProp, episodes: Sequence[Episode]) -> None:
-    """One step along the gradient of sum_t A_t log pi(a_t | x_t) over whole episodes.
-
-    Args:
-        estimator: the weight of each decision.
-        optimizer: holds the policy that played the episodes; its weights are updated.
-        episodes: the batch; sums run in this order.
-    """
-    inputs = concatenate_inputs([episode.inputs for episode in episodes])
-    actions = np.concatenate([episode.actions for episode in episodes])
-    rewards = np.concatenate([episode.rewards for episode in episodes])
-    lengths = [len(episode.actions) for episode in episodes]
-    advantages = estimator.advantages(optimizer.policy.backend, rewards, lengths)
-    optimizer.policy.gradients(inputs, actions, advantages, optimizer.dw1, optimizer.dw2)
-    optimizer.step()
+        """Close the environment."""
+        self.envs.close()

@@ -16,18 +16,17 @@ import numpy as np
 from fastpg.algorithms.base import stream_seed
 from fastpg.checkpoint import Checkpoint, load
 from fastpg.emulator._emulator import MOST_THREADS
-from fastpg.emulator.palette import PALETTE_RED
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.worker_pool import WorkerPool
 from fastpg.evaluation.policy import Policy, actions_of, policy_of, weights_alone
-from fastpg.kernels import get_backend
-from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
+from fastpg.kernels.spec import VIEW_PIXELS
 from fastpg.network._network import Pool, RolloutBuffer
-from fastpg.rollouts.native import Games
+from fastpg.rollouts.native import NativeCollector
+from fastpg.rollouts.stepwise import StepwiseAgent
 
 _STREAM = 3  # of the seed: apart from those of training
-_ROOM = 64  # slots; only the last few are looked at
+_SLOTS = 64  # of a player's buffer; only the last few are looked at
 _GAMES = 32  # at least played side by side in compiled code: a second or so until Ctrl-C is heard
 
 
@@ -66,7 +65,7 @@ class Player:
     """Plays episodes with a policy, one after the other, on one game.
 
     Attributes:
-        view: (6400,) uint8, the view of the picture chosen for last.
+        view: (6400,) uint8: the view that the last action was chosen for.
     """
 
     def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool, seed: int = 0):
@@ -85,58 +84,56 @@ class Player:
         self.policy, self.greedy, self.seed = policy, greedy, seed
         self.game = game_class(emulator)(rules)
         self.actions = actions_of(policy, rules, self.game.action_meanings)
-        self.kernels = get_backend("cython")
-        self.buffer = RolloutBuffer(_ROOM, (_ROOM + 1) * VIEW_PIXELS)
-        self.screen = np.zeros((1, *SCREEN), np.uint8)
-        self.slot, self.view = 0, np.zeros(VIEW_PIXELS, np.uint8)
+        self.buffer = RolloutBuffer(_SLOTS, (_SLOTS + 1) * VIEW_PIXELS)
+        self.agent = StepwiseAgent(
+            self.game,
+            policy.network,
+            self.actions,
+            find_background=policy.find_background,
+            seed=seed,
+            buffer=self.buffer,
+        )
+        self.slot, self.view = 0, self.agent.view
 
     def begin(self, number: int) -> None:
         """Begin the episode of a number."""
         self.game.reset(seed=game_seed(self.seed, number))
-        self.game.reset()  # as in training, where a game that has been seeded then begins
+        self.game.reset()  # as in training: a game that was seeded begins with a reset
 
     def play(self, number: int) -> Episode:
         """Play the episode of a number to its end."""
         self.begin(number)
         won, lost, steps, over = 0.0, 0.0, 0, False
         while not over:
-            action = self.choose(steps, number)
-            reward, terminated, truncated = self.game.step(self.actions[action])
+            reward, over = self.agent.step(self.choose(steps, number))
             won, lost = won + max(reward, 0.0), lost + max(-reward, 0.0)
             steps += 1
-            over = terminated or truncated
         return Episode(won, lost, steps, self.game.episode_frame_number)
 
     def choose(self, step: int, number: int) -> int:
         """The action for the picture that the game shows at a step of an episode."""
-        self.game.screen(self.screen[0])
-        view = self.kernels.preprocess_palette(
-            self.screen, PALETTE_RED, self.policy.find_background
-        )[0]
-        slot = self.slot = self._next_entry(step)
-        self.view = view
-        self.buffer.observe(slot, slot * VIEW_PIXELS, min(step, 255), view)
-        network = self.policy.network.core
-        return network.choose(self.buffer, slot, self.seed, number, step, self.greedy)
+        self.slot = self._next_slot(step)
+        self.agent.observe(self.slot, self.slot * VIEW_PIXELS, step)
+        return self.agent.choose(self.slot, number, step, self.greedy)
 
     def judgement(self) -> tuple[np.ndarray, float | None]:
-        """What the network said of the picture chosen for last.
+        """What the network said of the picture of the last :meth:`choose`.
 
         Returns:
-            Probabilities (actions,) float32, and the value of its state if it has a value head.
+            Probabilities (actions,) float32, and the estimated value if there is a value head.
         """
         return self.policy.network.core.evaluate(self.buffer, self.slot)
 
-    def _next_entry(self, step: int) -> int:
-        """Where the step's frame goes; what it looks back at stands before it."""
-        if step < _ROOM:
+    def _next_slot(self, step: int) -> int:
+        """The step's slot; the slots that it looks back at stand before it."""
+        if step < _SLOTS:
             return step
-        half = _ROOM // 2
+        half = _SLOTS // 2
         if step % half == 0:  # move the second half to the front
             for name in ("tile_offsets", "tile_counts", "episode_steps", "actions"):
                 array = getattr(self.buffer, name)
                 array[:half] = array[half:]
-            tiles = self.buffer.tiles[: _ROOM * VIEW_PIXELS].reshape(_ROOM, -1)
+            tiles = self.buffer.tiles[: _SLOTS * VIEW_PIXELS].reshape(_SLOTS, -1)
             tiles[:half] = tiles[half:]
             self.buffer.tile_offsets[:half] -= np.uint32(half * VIEW_PIXELS)
         return half + step % half
@@ -201,7 +198,7 @@ def _play_compiled(
     together = max(_GAMES, 4 * pool.threads)
     for first in range(0, episodes, together):
         numbers = range(first, min(first + together, episodes))
-        games = Games(
+        games = NativeCollector(
             policy.network,
             pool,
             rules,

@@ -9,7 +9,7 @@ from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.envs.rules import Rules
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
-from fastpg.rollouts.fragments import action_table
+from fastpg.rollouts.actions import action_table
 
 _WEIGHTS = ("w1", "w2", "value")
 

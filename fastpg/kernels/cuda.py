@@ -327,6 +327,14 @@ class CudaBackend(Backend):
         """The same ops on another stream: numba's, CuPy's, PyTorch's, or a handle as an integer."""
         return CudaBackend(stream, check_values)
 
+    def to_backend(self, array):
+        """Copy a NumPy array to the GPU."""
+        return cuda.to_device(np.ascontiguousarray(array), stream=self.stream)
+
+    def to_host(self, array):
+        """Wait for the stream, and copy an array of the GPU to NumPy."""
+        return self._host(adopted(array, self._number))
+
     def _checked(self, op, inputs, outputs, empty=None, **sizes):
         taken = [
             seen(declared.name, array, self._number)

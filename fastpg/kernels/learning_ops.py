@@ -26,6 +26,14 @@ class LearningOps:
     _last = staticmethod(checks.last)
     _verify = staticmethod(checks.verify)
 
+    def to_backend(self, array: Array) -> Any:
+        """The array where the backend's loops find it: itself, or a copy in the GPU's memory."""
+        return array
+
+    def to_host(self, array: Any) -> Array:
+        """The inverse of :meth:`to_backend`: a NumPy array."""
+        return array
+
     # ---- returns ----------------------------------------------------------------------------
 
     def discounted_returns(

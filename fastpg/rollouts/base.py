@@ -1,4 +1,8 @@
-"""The interface of a rollout collector: it plays steps or whole episodes into a buffer."""
+"""The interface of a rollout collector: it plays games with fixed weights into a buffer.
+
+Two kinds of rollouts: a number of steps of each game, with episodes that follow one another (what
+PPO learns from), and whole episodes (what REINFORCE learns from).
+"""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,18 +13,19 @@ import numpy as np
 
 from fastpg.kernels import get_backend
 from fastpg.network._network import shuffled
-from fastpg.rollouts.lookback import checked_lookback
+from fastpg.rollouts.buffer import checked_lookback
+from fastpg.rollouts.returns import ReturnEstimator
 from fastpg.rollouts.snapshots import KeepsSnapshots
 
 
 @dataclass(frozen=True)
 class PlayedSteps:
-    """What it took to play.
+    """What a rollout took.
 
     Attributes:
         emulator_frames: of all games, resets included.
-        seconds_emulation: by the clock, in the emulator and its pictures.
-        seconds_forward: the same, in the choice of actions.
+        seconds_emulation: wall-clock time in the emulator and its pictures.
+        seconds_forward: wall-clock time in the choice of actions.
     """
 
     emulator_frames: int
@@ -30,25 +35,25 @@ class PlayedSteps:
 
 @dataclass(frozen=True)
 class PlayedEpisodes(PlayedSteps):
-    """Whole episodes in a buffer.
+    """A rollout of whole episodes.
 
     Attributes:
-        episode_slices: slots (begin, end) of each, in the order of their numbers.
+        episode_slices: slots (begin, end) of each episode, by rising number.
     """
 
     episode_slices: list[tuple[int, int]]
 
 
 class RolloutCollector(KeepsSnapshots):
-    """Games that play on, some steps at a time, each into a row of the buffer.
+    """Plays N games with a network's current weights into a buffer.
 
-    A row begins with the slots that its first step looks back at, and ends with that of the frame
-    after its last step. Episodes that end are followed by the next.
+    With :meth:`play_steps`, each game has a row of the buffer: first the slots that its first step
+    looks back at, then a slot a step, then the slot of the frame after the last step.
 
     Attributes:
         network: chooses the actions.
         lookback: slots before a row's first step.
-        played: whether there are steps that the next look back at.
+        played: True once steps have been played, so that there are frames to look back at.
     """
 
     network: Any
@@ -58,53 +63,71 @@ class RolloutCollector(KeepsSnapshots):
     @property
     @abstractmethod
     def buffer(self) -> Any:
-        """What was played last."""
+        """What the last rollout wrote."""
 
     @abstractmethod
     def seed(self, seeds: Sequence[int]) -> None:
-        """Begin all games anew."""
-
-    @abstractmethod
-    def play_steps(self, steps: int) -> PlayedSteps:
-        """Play so many steps of each game, and value the frames that they come to."""
-
-    @abstractmethod
-    def lookback_frames(self) -> dict[str, np.ndarray]:
-        """What the next steps look back at: of each game the frame it shows and those before."""
-
-    @abstractmethod
-    def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
-        """Take over :meth:`frames`."""
+        """Seed every game and start its first episode."""
 
     @abstractmethod
     def close(self) -> None:
-        """End what plays."""
+        """Free threads, processes and memory."""
+
+    # ---- whole episodes ---------------------------------------------------------------------
+
+    @abstractmethod
+    def play_episodes(self, first: int, episodes: int) -> PlayedEpisodes:
+        """Play episodes ``first``, ``first + 1``, .. to their ends; the games take turns."""
+
+    @abstractmethod
+    def transitions(
+        self, episode_slices: Sequence[tuple[int, int]]
+    ) -> tuple[Any, np.ndarray, list[int]]:
+        """Slots (B,) int32 of the episodes' steps, their rewards (B,), each episode's length."""
+
+    @abstractmethod
+    def episode_advantages(
+        self, estimator: ReturnEstimator, samples: Any, rewards: np.ndarray, lengths: Sequence[int]
+    ) -> Any:
+        """Advantages of :meth:`transitions`, as float32 of all slots of the buffer."""
+
+    # ---- a number of steps of each game ------------------------------------------------------
+
+    @abstractmethod
+    def play_steps(self, steps: int) -> PlayedSteps:
+        """Play so many steps of each game, and estimate the value of the frame after them."""
 
     @abstractmethod
     def rows(self, name: str, steps: int) -> np.ndarray:
-        """(steps, N): an array of the buffer as the games' steps side by side, on the host."""
+        """(steps, N): an array of the buffer, the games' steps side by side, on the host."""
 
     @abstractmethod
     def advantages(
         self, steps: int, gamma: float, lam: float, lost_point_weight: float = 1.0
     ) -> tuple[Any, Any]:
-        """Standardised advantages, and returns, of the last steps: of all slots of the buffer.
+        """Standardized advantages (GAE) and returns of the last steps, as arrays of all slots.
 
-        Negative rewards count ``lost_point_weight`` times; the buffer keeps them as they are.
+        Negative rewards are multiplied by ``lost_point_weight``; the buffer keeps them as they are.
         """
 
     @abstractmethod
     def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[Any]:
-        """All samples of the last steps once, shuffled as the keys say, ``size`` at a time."""
+        """All slots of the last steps once, shuffled by ``keys``, ``size`` at a time."""
 
-    # ---- keeping ----------------------------------------------------------------------------
+    @abstractmethod
+    def lookback_frames(self) -> dict[str, np.ndarray]:
+        """Look-back frames of all games, see :mod:`fastpg.rollouts.buffer`."""
+
+    @abstractmethod
+    def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
+        """Restore what :meth:`lookback_frames` returned."""
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """All that the games' future depends on, for :meth:`load`."""
+        """The state of all games as named arrays, for :meth:`load`."""
         return super().tensors() | (self.lookback_frames() if self.played else {})
 
     def load(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take over :meth:`tensors`."""
+        """Restore the state that :meth:`tensors` returned."""
         super().load(tensors)
         self.played = "lookback_tiles" in tensors
         if self.played:
@@ -113,7 +136,25 @@ class RolloutCollector(KeepsSnapshots):
 
 
 class HostCollector(RolloutCollector):
-    """Rows of a buffer of the CPU's: a game's slots lie one after the other."""
+    """A collector with a buffer in the host's memory, where a game's slots lie side by side."""
+
+    def transitions(
+        self, episode_slices: Sequence[tuple[int, int]]
+    ) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """See :class:`RolloutCollector`."""
+        samples = np.concatenate([np.arange(*own, dtype=np.int32) for own in episode_slices])
+        lengths = [end - begin for begin, end in episode_slices]
+        return samples, self.buffer.rewards[samples], lengths
+
+    def episode_advantages(
+        self, estimator: ReturnEstimator, samples: Any, rewards: np.ndarray, lengths: Sequence[int]
+    ) -> np.ndarray:
+        """See :class:`RolloutCollector`."""
+        weights = np.zeros(self.buffer.slots, np.float32)
+        weights[samples] = estimator.advantages(get_backend("cython"), rewards, lengths)
+        return weights
+
+    # ---- a number of steps of each game ------------------------------------------------------
 
     @property
     def _stride(self) -> int:
@@ -130,14 +171,12 @@ class HostCollector(RolloutCollector):
         rows = whole.reshape(self.games, -1)[:, self.lookback : self.lookback + steps]
         return rows.T.copy()
 
-    def slots(self, steps: np.ndarray) -> np.ndarray:
+    def to_slots(self, steps: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`rows`: (steps, N) at the buffer's slots, zeros elsewhere."""
         whole = np.zeros(self.buffer.slots, steps.dtype)
         rows = whole[: self.games * self._stride].reshape(self.games, -1)
         rows[:, self.lookback : self.lookback + len(steps)] = steps.T
         return whole
-
-    # ---- what is learned from ----------------------------------------------------------------
 
     def advantages(
         self, steps: int, gamma: float, lam: float, lost_point_weight: float = 1.0
@@ -155,12 +194,12 @@ class HostCollector(RolloutCollector):
         )
         flat = advantages.ravel()
         standard = kernels.standardize(flat, np.array([0, flat.size]))
-        return self.slots(standard.reshape(advantages.shape)), self.slots(returns)
+        return self.to_slots(standard.reshape(advantages.shape)), self.to_slots(returns)
 
     def minibatches(self, steps: int, size: int, keys: np.ndarray) -> Iterator[np.ndarray]:
         """See :class:`RolloutCollector`."""
         samples = self.samples(steps)
         order = samples[shuffled(len(samples), keys)]
         for at in range(0, len(order), size):
-            # in the order of play: what follows each other shows much the same pixels
+            # Sorted: slots that follow each other show much the same pixels.
             yield np.sort(order[at : at + size])

@@ -13,14 +13,13 @@ from fastpg.network._network import MOST_SLOTS, MOST_TILES, Pool, RolloutBuffer
 from fastpg.network.network import TileNetwork
 from fastpg.rollouts._rollouts import Rollout
 from fastpg.rollouts.base import HostCollector, PlayedEpisodes, PlayedSteps
-from fastpg.rollouts.lookback import lookback_of
-from fastpg.rollouts.returns import WholeEpisodes
+from fastpg.rollouts.buffer import lookback_of
 
 _FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
 _TILES_A_STEP = 16  # four times what Pong shows
 
 
-class Games(WholeEpisodes, HostCollector):
+class NativeCollector(HostCollector):
     """Games of Pong that a network plays in compiled code, on a pool of threads.
 
     Attributes:

@@ -1,16 +1,22 @@
-"""From the rewards of whole episodes to the weights of their decisions."""
+"""Returns: from the rewards of whole episodes to the advantage of each decision."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from fastpg.kernels import get_backend
 from fastpg.kernels.ops import Backend
 
 
 class ReturnEstimator(NamedTuple):
-    """What turns the rewards of a batch into the weight of each decision."""
+    """Discounted returns, standardized: the advantages of REINFORCE.
+
+    Attributes:
+        gamma: discount per agent step.
+        cut_at_rewards: whether a non-zero reward ends the sum: in Pong, each point.
+        standardize: over what returns get mean 0 and deviation 1: ``"episode"``, ``"batch"`` or
+            ``"none"``.
+    """
 
     gamma: float = 0.99
     cut_at_rewards: bool = True
@@ -19,10 +25,10 @@ class ReturnEstimator(NamedTuple):
     def advantages(
         self, kernels: Backend, rewards: np.ndarray, lengths: Sequence[int]
     ) -> np.ndarray:
-        """Weights (B,) float32 of all decisions: returns, standardised as set.
+        """Advantages (B,) float32 of all decisions.
 
         Args:
-            kernels: of any backend.
+            kernels: any backend of the CPU.
             rewards: (B,) float32, episode after episode.
             lengths: steps of each episode, B together.
         """
@@ -36,32 +42,3 @@ class ReturnEstimator(NamedTuple):
             return returns
         segments = ends if self.standardize == "episode" else ends[[0, -1]]
         return kernels.standardize(returns, segments)
-
-
-class WholeEpisodes:
-    """What is learned from whole episodes that lie in a buffer one slot after the other.
-
-    Attributes:
-        buffer: what was played last.
-    """
-
-    buffer: Any
-
-    def transitions(
-        self, episode_slices: Sequence[tuple[int, int]]
-    ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-        """Slots (B,) int32 of episodes' steps, their rewards (B,), and steps of each episode."""
-        samples = np.concatenate([np.arange(*span, dtype=np.int32) for span in episode_slices])
-        return samples, self.buffer.rewards[samples], [end - begin for begin, end in episode_slices]
-
-    def episode_advantages(
-        self,
-        estimator: ReturnEstimator,
-        samples: np.ndarray,
-        rewards: np.ndarray,
-        lengths: Sequence[int],
-    ) -> np.ndarray:
-        """The weights of :meth:`decisions`, float32 of all slots of the buffer."""
-        weights = np.zeros(self.buffer.slots, np.float32)
-        weights[samples] = estimator.advantages(get_backend("cython"), rewards, lengths)
-        return weights

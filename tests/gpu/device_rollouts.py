@@ -15,7 +15,7 @@ from fastpg.envs.rules import rules
 from fastpg.kernels._cuda.jit import cuda_module as cuda
 from fastpg.network._network import SHUFFLE_KEYS, Pool
 from fastpg.network.input_spec import InputSpec
-from fastpg.rollouts.native import Games
+from fastpg.rollouts.native import NativeCollector
 from fastpg.rollouts.returns import ReturnEstimator
 from tests.support.tile_model import make_network
 
@@ -51,7 +51,7 @@ def mirror_rows(input_spec="difference", named="random skips", whole=False, seed
     there = DeviceNetwork(hidden, seen, actions, outputs, True, cell)
     there.load(network.tensors())
     options = {"actions": table, "seed": SEED, "whole_episodes": whole}
-    host = Games(network, Pool(1), RULES[named], games, **options)
+    host = NativeCollector(network, Pool(1), RULES[named], games, **options)
     device = DeviceGames(there, RULES[named], games, **options)
     for played in (host, device) if seeded else ():
         played.seed(range(100, 100 + games))

@@ -51,8 +51,8 @@ def dealt(algorithm, played):
     """What REINFORCE played, with rewards: episodes so short have none."""
     samples, rewards, lengths = played.batch
     rewards = np.random.default_rng(len(rewards)).integers(-1, 2, len(rewards)).astype(np.float32)
-    buffer = algorithm.games.buffer
-    if isinstance(algorithm.games, DeviceGames):
+    buffer = algorithm.collector.buffer
+    if isinstance(algorithm.collector, DeviceGames):
         whole = buffer.slots.rewards.copy_to_host()
         whole[samples.copy_to_host()] = rewards
         buffer.slots.rewards.copy_to_device(whole)
@@ -97,7 +97,7 @@ def assert_same_books(host, device):
 
 def break_off(algorithm):
     """Twice, in the midst of a round; a round more to its end, from which nobody learns."""
-    play = algorithm.games._play
+    play = algorithm.collector._play
 
     def broken_off(*arguments):
         play(*arguments)
@@ -105,7 +105,7 @@ def break_off(algorithm):
 
     for _ in range(2):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(algorithm.games, "_play", broken_off)
+            patch.setattr(algorithm.collector, "_play", broken_off)
             with pytest.raises(KeyboardInterrupt):
                 algorithm.play()
     algorithm.play()

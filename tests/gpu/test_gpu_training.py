@@ -59,7 +59,7 @@ class Scripted:
     """An algorithm whose actions of each round are given, (rounds, steps, games)."""
 
     def __init__(self, actions):
-        self.actions, self.learned, self.games = actions, 0, self
+        self.actions, self.learned, self.collector = actions, 0, self
 
     def play(self):
         return self.learned

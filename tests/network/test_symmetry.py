@@ -8,7 +8,7 @@ import pytest
 from fastpg.network._network import Learner, Pool
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
-from fastpg.rollouts.fragments import mirrored_actions
+from fastpg.rollouts.actions import mirrored_actions
 from tests.support.tile_model import (
     SIDE,
     Loss,

@@ -11,7 +11,7 @@ from fastpg.kernels import get_backend
 from fastpg.network._network import Pool, RolloutBuffer
 from fastpg.network.input_spec import InputSpec
 from fastpg.rollouts._rollouts import Rollout
-from fastpg.rollouts.native import Games
+from fastpg.rollouts.native import NativeCollector
 from tests.support.tile_model import PIXELS, make_network
 
 ACTIONS, EMULATOR_ACTIONS = (3, 2), (4, 3)  # DOWN and UP: of the environments, and as ALE numbers
@@ -40,7 +40,7 @@ def make_games(named, input_spec=INPUT_SPECS[1], games=3, threads=1, **options):
     network = make_network(input_spec, 40, 2, 1, True)
     env = dict(named)
     made = rules(env.pop("env_id"), **env)
-    played = Games(
+    played = NativeCollector(
         network, Pool(threads), made, games, actions=EMULATOR_ACTIONS, seed=SEED, **options
     )
     played.seed(range(100, 100 + games))

@@ -10,7 +10,7 @@ from fastpg.algorithms.base import Diverged
 from fastpg.algorithms.build import make_algorithm
 from fastpg.config import preset
 from fastpg.kernels import get_backend
-from fastpg.rollouts import base, returns
+from fastpg.rollouts import base
 from fastpg.train import resolve_rules
 from tests.support.tile_model import Loss, Model, entries_of
 
@@ -43,24 +43,24 @@ def kept(algorithm):
 @pytest.mark.parametrize("kind", ["difference", "stack"])
 def test_reinforce_on_tiles_is_reinforce_with_the_kernel_table(kind):
     """The same first weights, episodes and first step, but for rounding."""
-    config = replace(PONG, input=kind)
+    config = replace(PONG, input=kind, num_envs=None)
     tiles, ops = make(config), make(replace(config, backend="cython"))
     for name in ("w1", "w2"):
         np.testing.assert_array_equal(tiles.tensors()[name], ops.tensors()[name])
     played, expected = tiles.play(), ops.play()
     samples, rewards, lengths = played.batch
-    episodes = expected.batch.episodes
+    steps, expected_rewards, active = expected.batch
     assert lengths == played.lengths == expected.lengths
     assert played.scores == expected.scores
     assert played.agent_steps == expected.agent_steps == sum(lengths)
     assert played.emulator_frames == expected.emulator_frames
-    actions = np.concatenate([episode.actions for episode in episodes])
-    np.testing.assert_array_equal(tiles.games.buffer.actions[samples], actions)
-    np.testing.assert_array_equal(rewards, np.concatenate([e.rewards for e in episodes]))
+    actions = np.array([step[3] for step in steps]).T[active.T]  # episode after episode
+    np.testing.assert_array_equal(tiles.collector.buffer.actions[samples], actions)
+    np.testing.assert_array_equal(rewards, expected_rewards.T[active.T])
     tiles.learn(played)
     ops.learn(expected)
     got, wanted = tiles.tensors(), ops.tensors()
-    for name, gradient in (("w1", ops.optimizer.dw1), ("w2", ops.optimizer.dw2)):
+    for name, gradient in (("w1", ops.dw1), ("w2", ops.dw2)):
         # The first step is rate * g / (0.1 |g| + 1e-5): where g is near 0, steep. Sums of all
         # samples are off by some roundings of their largest parts; 1 - decay is another float32.
         off = 3e-6 * np.abs(gradient).max()
@@ -89,7 +89,7 @@ def test_reinforce_rejects_a_gradient_that_is_not_finite():
 
 def played_model(algorithm, settings):
     """Model of the weights, inputs of a round's samples, and what they are learned from."""
-    games, buffer, gamma = algorithm.games, algorithm.games.buffer, settings.gamma
+    games, buffer, gamma = algorithm.collector, algorithm.collector.buffer, settings.gamma
     rewards, ends, values = (
         games.rows(name, settings.steps_per_update + extra).astype(np.float64)
         for name, extra in (("rewards", 0), ("dones", 0), ("values", 1))
@@ -128,7 +128,7 @@ def test_one_epoch_without_clip_is_an_actor_critic(kind, lost_point_weight):
         expected, magnitudes = model.gradients(x, terms, *rest, loss)
         mean, heads = (algorithm.optimizer.tensors()[f"mean_{part}"] for part in ("w1", "w2"))
         algorithm.learn(played)
-    assert algorithm.games.rows("rewards", config.steps_per_update).min() < 0
+    assert algorithm.collector.rows("rewards", config.steps_per_update).min() < 0
     core, network = algorithm.optimizer.core, algorithm.network
     lit = terms.any(axis=0)[:, None]
     got = network.rows_outside(core.gradient1), network.heads_outside(core.gradient2)
@@ -194,8 +194,8 @@ def test_scores_and_lengths_are_those_of_the_episodes():
     for _ in range(3):
         played = algorithm.play()
         assert played.agent_steps == 400
-        rewards.append(algorithm.games.rows("rewards", 200))
-        ends.append(algorithm.games.rows("dones", 200))
+        rewards.append(algorithm.collector.rows("rewards", 200))
+        ends.append(algorithm.collector.rows("dones", 200))
         found += zip(played.scores, played.lengths, strict=True)
         algorithm.learn(played)
     rewards, ends = np.concatenate(rewards), np.concatenate(ends)
@@ -230,12 +230,12 @@ def test_play_that_is_broken_off_leaves_no_trace(config):
     straight, other = make(config), make(config)
     for _ in range(3):
         before = kept(other)
-        core, other.games.core = other.games.core, BrokenOff(other.games.core)
+        core, other.collector.core = other.collector.core, BrokenOff(other.collector.core)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 other.play()
             assert_same(kept(other), before)
-        other.games.core = core
+        other.collector.core = core
         other.play()  # to its end, but the signal came before anybody learned from it
         assert_same(kept(other), before)
         for algorithm in (straight, other):
@@ -283,7 +283,6 @@ def test_learning_needs_no_backend_but_the_compiled_one(config, monkeypatch):
         assert name == "cython"
         return compiled
 
-    for module in (base, returns):
-        monkeypatch.setattr(module, "get_backend", only_compiled)
+    monkeypatch.setattr(base, "get_backend", only_compiled)
     algorithm = make(config)
     algorithm.learn(algorithm.play())

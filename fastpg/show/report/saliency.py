@@ -113,7 +113,7 @@ def most_salient_decisions(
     for moment in _decisions(playback, episode):
         if moment.decision.step in steps.values():
             # what was decided on is the picture before the decision's first frame
-            picture = PALETTE_RGB[playback.player.screen[0]]
+            picture = PALETTE_RGB[playback.player.agent.screen[0]]
             saliency = weights.saliency(moment.decision).reshape(moment.decision.planes.shape)
             looks.append(Look(replace(moment, picture=picture), saliency))
     return looks

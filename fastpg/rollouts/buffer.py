@@ -1,9 +1,12 @@
-"""Tails: of each game the slot of the frame that it shows, and those that its next steps look at.
+"""Look-back frames: for each game, its current frame and the earlier ones that the network needs.
 
-As tensors, for N games whose network looks back C steps: ``lookback_tile_counts`` (N, C + 1) uint16
-tiles of each slot, ``lookback_tiles`` uint16 those of all slots one after the other,
-``lookback_episode_steps`` and ``lookback_actions`` (N, C + 1) uint8. Slots are a buffer's, see
-``fastpg.network._network.RolloutBuffer``.
+As named arrays, for N games whose network looks back C steps:
+
+- ``lookback_tile_counts`` (N, C + 1) uint16: tiles of each slot;
+- ``lookback_tiles`` uint16: the tiles of all slots, one after the other;
+- ``lookback_episode_steps``, ``lookback_actions`` (N, C + 1) uint8.
+
+The slots are those of a :class:`fastpg.network._network.RolloutBuffer`, see there.
 """
 
 from collections.abc import Mapping
@@ -14,15 +17,12 @@ from fastpg.network._network import TILES, RolloutBuffer
 
 
 def lookback_of(buffer: RolloutBuffer, slots: np.ndarray) -> dict[str, np.ndarray]:
-    """The frames that these slots (N, C + 1) of a buffer are."""
+    """Look-back frames from slots (N, C + 1) of a buffer."""
     at = slots.ravel()
-    begins, counts = (
-        buffer.tile_offsets[at].astype(np.int64),
-        buffer.tile_counts[at].astype(np.int64),
-    )
+    offsets, counts = (a[at].astype(np.int64) for a in (buffer.tile_offsets, buffer.tile_counts))
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return {
-        "lookback_tiles": buffer.tiles[np.repeat(begins, counts) + within],
+        "lookback_tiles": buffer.tiles[np.repeat(offsets, counts) + within],
         "lookback_tile_counts": counts.astype(np.uint16).reshape(slots.shape),
         "lookback_episode_steps": buffer.episode_steps[at].reshape(slots.shape),
         "lookback_actions": buffer.actions[at].reshape(slots.shape),
@@ -32,17 +32,18 @@ def lookback_of(buffer: RolloutBuffer, slots: np.ndarray) -> dict[str, np.ndarra
 def checked_lookback(
     tensors: Mapping[str, np.ndarray], games: int, lookback: int, actions: int
 ) -> dict[str, np.ndarray]:
-    """The frames among these tensors.
+    """The look-back frames among a checkpoint's tensors, checked.
 
     Args:
-        tensors: of a checkpoint, say.
+        tensors: of the checkpoint.
         games: N.
         lookback: C.
-        actions: that there are.
+        actions: number of actions.
 
     Raises:
         KeyError: a tensor is missing.
-        ValueError: another shape or dtype, or a tile or an action that there is not.
+        ValueError: a tensor has another shape or dtype, or holds a tile or an action that does not
+            exist.
     """
     dtypes = {
         "tile_counts": np.uint16,

@@ -1,0 +1,162 @@
+"""The thin loop of REINFORCE: against NumPy in float64, and over Gymnasium's own environments."""
+
+import ale_py
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from fastpg.algorithms.reinforce_kernels import ReinforceKernels
+from fastpg.emulator.palette import PALETTE_RED, PALETTE_RGB
+from fastpg.envs import AleVectorEnv, NativeVectorEnv
+from fastpg.kernels import get_backend
+from fastpg.rollouts.returns import ReturnEstimator
+
+SHORT = {"max_num_frames_per_episode": 700}
+DOWN_UP = (3, 2)  # Pong's actions LEFT and RIGHT
+
+
+def make(envs=None, backend="cython", standardize="episode", **changed):
+    envs = envs or NativeVectorEnv("Pong-v0", 3, num_threads=1, obs_type="palette", **SHORT)
+    settings = {
+        "actions": DOWN_UP,
+        "outputs": 1,
+        "hidden": 8,
+        "input": "difference",
+        "find_background": True,
+        "learning_rate": 1e-3,
+        "decay": 0.9,
+        "seed": 5,
+    }
+    estimator = ReturnEstimator(0.95, True, standardize)
+    return ReinforceKernels(envs, get_backend(backend), estimator, **settings | changed)
+
+
+class Pictures(gymnasium.vector.VectorWrapper):
+    """Keeps all observations."""
+
+    def reset(self, **options):
+        self.pictures = []
+        return self.kept(*super().reset(**options))
+
+    def step(self, actions):
+        return self.kept(*super().step(actions))
+
+    def kept(self, observations, *rest):
+        self.pictures.append(observations.copy())
+        return observations, *rest
+
+
+def expected_inputs(pictures, kind):
+    """(T, N, D) float64, from palette pictures (T, N, 210, 160)."""
+    steps, games = pictures.shape[:2]
+    if kind == "raw":
+        return PALETTE_RGB[pictures].reshape(steps, games, -1) / 255
+    views = get_backend("reference").preprocess_palette(pictures.reshape(-1, 210, 160), PALETTE_RED)
+    views = views.reshape(steps, games, -1).astype(np.float64)
+    before = np.concatenate([views[:1], views[:-1]])
+    return views - before if kind == "difference" else np.concatenate([views, before], axis=2)
+
+
+def expected_advantages(rewards, lengths, standardize, gamma=0.95):
+    """(T, N) float64: by the article's loop, episode by episode."""
+    returns = np.zeros(rewards.shape)
+    for game, length in enumerate(lengths):
+        running = 0.0
+        for t in reversed(range(length)):
+            running = rewards[t, game] + (0.0 if rewards[t, game] else gamma * running)
+            returns[t, game] = running
+    played = [returns[:length, game] for game, length in enumerate(lengths)]
+    batch = np.concatenate(played)
+    for game, own in enumerate(played):
+        over = {"episode": own, "batch": batch, "none": None}[standardize]
+        if over is not None:
+            returns[: lengths[game], game] = (own - over.mean()) / over.std()
+    return returns
+
+
+@pytest.mark.parametrize(
+    ("kind", "standardize"),
+    [("difference", "episode"), ("stack", "batch"), ("difference", "none"), ("raw", "episode")],
+)
+def test_an_update_is_the_article_s_in_float64(kind, standardize):
+    envs = Pictures(NativeVectorEnv("Pong-v0", 3, num_threads=1, obs_type="palette", **SHORT))
+    algorithm = make(envs, standardize=standardize, input=kind)
+    before = {name: tensor.astype(np.float64) for name, tensor in algorithm.tensors().items()}
+    played = algorithm.play()
+    steps, rewards, active = played.batch
+    assert played.lengths == active.sum(axis=0).tolist()
+    assert len(set(played.lengths)) > 1  # so that a game plays on after its episode
+    assert played.scores == [rewards[:n, game].sum() for game, n in enumerate(played.lengths)]
+    algorithm.learn(played)
+
+    x = expected_inputs(np.array(envs.pictures[: len(steps)]), kind)
+    actions = np.array([step[3] for step in steps])
+    hidden = np.maximum(x @ before["w1"], 0)
+    up = 1 / (1 + np.exp(-hidden @ before["w2"][0]))
+    weights = expected_advantages(rewards, played.lengths, standardize)
+    dlogit = weights * ((actions == 1) - up)
+    dhidden = dlogit[:, :, None] * before["w2"][0] * (hidden > 0)
+    gradients = {
+        "w1": np.einsum("tnd,tnh->dh", x, dhidden),
+        "w2": np.einsum("tn,tnh->h", dlogit, hidden)[None],
+    }
+    for name, gradient in gradients.items():
+        square = 0.9 * before[f"cache_{name}"] + 0.1 * gradient**2
+        expected = before[name] + 1e-3 * gradient / (np.sqrt(square) + 1e-5)
+        found = algorithm.tensors()
+        far = np.abs(gradient) > 1e-3  # where RMSProp's quotient does not hang on rounding
+        np.testing.assert_allclose(found[name][far], expected[far], rtol=0, atol=2e-6)
+        np.testing.assert_allclose(found[f"cache_{name}"], square, rtol=1e-3, atol=1e-6)
+
+
+def gymnasium_s_own(env_id):
+    gymnasium.register_envs(ale_py)
+    return SyncVectorEnv([lambda: gymnasium.make(env_id, **SHORT) for _ in range(3)])
+
+
+@pytest.mark.filterwarnings("ignore:.*out of date")
+@pytest.mark.parametrize("env_id", ["Pong-v0", "ALE/Pong-v5"])
+def test_gymnasium_s_environments_give_the_same_weights(env_id):
+    """RGB pictures of ale-py by Gymnasium, palette pictures of ours on both emulators."""
+    runs = []
+    for envs in (
+        gymnasium_s_own(env_id),
+        AleVectorEnv(env_id, 3, num_threads=1, obs_type="rgb", **SHORT),
+        NativeVectorEnv(env_id, 3, num_threads=2, obs_type="palette", **SHORT),
+    ):
+        algorithm = make(envs)
+        scores = []
+        for _ in range(2):
+            played = algorithm.play()
+            scores.append((played.scores, played.lengths, played.emulator_frames))
+            algorithm.learn(played)
+        runs.append((scores, algorithm.tensors()))
+        algorithm.close()
+    for scores, tensors in runs[1:]:
+        assert scores == runs[0][0]
+        for name, tensor in tensors.items():
+            assert tensor.tobytes() == runs[0][1][name].tobytes(), name
+
+
+def test_updates_make_good_actions_likelier():
+    algorithm = make(learning_rate=1e-4)
+    played = algorithm.play()
+    steps, rewards, _ = played.batch
+    weights = expected_advantages(rewards, played.lengths, "episode")
+
+    def objective():
+        up = [algorithm.forward(*step[0], algorithm.w1, algorithm.w2)[1][:, 0] for step in steps]
+        chosen = np.array([step[3] for step in steps]) == 1
+        return float((weights * np.log(np.where(chosen, up, 1 - np.array(up, np.float64)))).sum())
+
+    before = objective()
+    for _ in range(5):
+        algorithm.learn(played)
+    assert objective() > before
+
+
+def test_an_environment_that_waits_for_a_reset_is_refused():
+    envs = NativeVectorEnv("Pong-v0", 2, autoreset_mode=AutoresetMode.DISABLED)
+    with pytest.raises(ValueError, match=r"^envs: expected an environment with autoreset"):
+        make(envs)
