@@ -97,6 +97,6 @@ def test_length():
 
 
 def test_paths_exist():
-    named = {path for path in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", README)}
+    named = set(re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", README))
     assert len(named) > 15
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
