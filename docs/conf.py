@@ -1,6 +1,6 @@
 """How the documentation is built: ``sphinx-build -W --keep-going docs build/docs``.
 
-Nothing is fetched: no fonts, no scripts; formulas become MathML here.
+Nothing is fetched: no fonts and no scripts. Formulas become MathML when the site is built.
 """
 
 import os
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
-os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # so that the GPU's modules can be imported anywhere
+os.environ["NUMBA_ENABLE_CUDASIM"] = "1"  # the GPU's modules import without a GPU
 
 import fastpg
 
@@ -26,10 +26,11 @@ extensions = [
 ]
 nitpicky = True  # a reference that leads nowhere is a warning, and warnings are errors
 nitpick_ignore_regex = [
-    (r"py:.*", r"(fastpg\.(.*\.)?)?_.*"),  # what is not for others has no page
-    # of other packages, whose pages are not looked up
+    (r"py:.*", r"(fastpg\.(.*\.)?)?_.*"),  # private names have no page
+    (r"py:.*", r"fastpg\.kernels\.(checks|learning_ops|ops_\w+)(\..*)?"),  # behind kernels.ops
+    # names of other packages: their sites are not looked up
     (r"py:.*", r"(numpy|np|gymnasium|ale_py|AutoresetMode|Array|SharedArray|ModuleType)(\..*)?"),
-    # types of the standard library, and what annotations abbreviate
+    # types of the standard library, and short forms from annotations
     (r"py:class", r"(abc|collections\.abc|pathlib|typing|os|optional|Any|Path|PathLike)(\..*)?"),
 ]
 
@@ -55,11 +56,11 @@ napoleon_custom_sections = [("Source", "notes_style"), ("Writes", "notes_style")
 
 
 def plain(app, what, name, obj, options, lines):
-    """Keep Napoleon from taking what stands before an attribute's first colon for its type."""
+    """Keep Napoleon from reading the words before an attribute's first colon as its type."""
     if what in ("attribute", "data", "property"):
-        lines.insert(0, "\\ ")  # nothing, that has no colon
+        lines.insert(0, "\\ ")  # an empty first line has no colon
 
 
 def setup(app):
-    """Connect what is said above."""
+    """Connect the hooks of this file."""
     app.connect("autodoc-process-docstring", plain, priority=400)

@@ -1,4 +1,4 @@
-"""The directive ``kernel-table``: every op of the kernel table, from the table itself."""
+"""The directive ``kernel-table``: a table of all ops, made from ``fastpg.kernels.spec``."""
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -6,29 +6,29 @@ from docutils.parsers.rst import Directive
 from fastpg.kernels.spec import OPS, Array, Op
 
 
-def said(array: Array) -> str:
-    """An array's name, shape and dtype in words."""
+def described(array: Array) -> str:
+    """Name, shape and dtype of an array, such as ``rewards (T, N) float32``."""
     comma = "," if len(array.dims) == 1 else ""
     return f"{array.name} ({', '.join(map(str, array.dims))}{comma}) {array.dtype}"
 
 
 def cells(op: Op) -> list[list[nodes.Node]]:
-    """A row of the table."""
-    parts = [[op.name], [*map(said, op.inputs), *op.scalars], list(map(said, op.outputs))]
+    """The cells of an op's row: its name, inputs and scalars, outputs, tolerance."""
+    inputs, outputs = ([*map(described, arrays)] for arrays in (op.inputs, op.outputs))
     row = []
-    for part in parts:
+    for column in ([op.name], [*inputs, *op.scalars], outputs):
         lines = nodes.line_block()
-        lines += [nodes.line("", "", nodes.literal(text=text)) for text in part]
+        lines += [nodes.line("", "", nodes.literal(text=text)) for text in column]
         row.append([lines])
     row.append([nodes.paragraph(text=f"{op.tolerance:g}")])
     return row
 
 
 class KernelTable(Directive):
-    """Arguments in their order, and how far a CPU backend may be from the reference."""
+    """All ops: arguments in their order, and how far a CPU backend may be from the reference."""
 
     def run(self) -> list[nodes.Node]:
-        """The table."""
+        """Return the table as one docutils node."""
         heads = ["op", "inputs, scalars", "outputs", "tolerance"]
         group = nodes.tgroup(cols=len(heads))
         group += [nodes.colspec(colwidth=width) for width in (22, 36, 30, 12)]

@@ -1,6 +1,6 @@
 """What the pages of docs/ print works: their Python, Cython and CUDA, their commands, their paths.
 
-The site itself is built by .ci/run, with warnings as errors.
+The lines of Markdown files are short. The site itself is built by .ci/run, with warnings as errors.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from tests.support.printed import ROOT, blocks, check_command, check_script
 DOCS = ROOT / "docs"
 PAGES = {str(path.relative_to(DOCS)): path.read_text() for path in DOCS.rglob("*.md")}
 ALL = "\n".join(PAGES.values())
-APART = ("from numba import cuda", "cythonize(")  # blocks that need a process of their own
+APART = ("from numba import cuda", "cythonize(")  # blocks that run in a process of their own
 PYTHON = {
     page: code
     for page, text in PAGES.items()
@@ -29,7 +29,7 @@ CELLS = re.findall(r"`((?:for s in [^`]*)?(?:python|fastpg) [^`]*)`", ALL)
 
 
 def in_order(page):
-    """Names after all Python blocks of a page, run one after the other."""
+    """Run the Python blocks of a page one after the other: the names that they leave."""
     names = {}
     for code in PYTHON[page]:
         exec(code, names)
@@ -38,10 +38,10 @@ def in_order(page):
 
 def test_all_are_found():
     counts = {page: len(code) for page, code in PYTHON.items()}
-    assert counts == {"algorithm.md": 4, "embedding.md": 2, "emulator.md": 1, "quickstart.md": 1}
+    assert counts == {"algorithm.md": 4, "embedding.md": 3, "emulator.md": 1, "quickstart.md": 2}
     assert len(blocks(ALL, "python")) == sum(counts.values()) + 2
     assert len(blocks(ALL, "cython")) == 1
-    assert (len(SHELL), len(CELLS)) == (25, 31)
+    assert (len(SHELL), len(CELLS)) == (46, 17)
 
 
 @pytest.mark.parametrize("page", PYTHON)
@@ -49,15 +49,15 @@ def test_python(page):
     in_order(page)
 
 
-def apart(sign):
+def block_with(sign):
     (code,) = (code for code in blocks(PAGES["embedding.md"], "python") if sign in code)
     return code
 
 
 def test_cython(tmp_path, monkeypatch):
-    """The module that the page prints, built by the setup.py beside it: results as in NumPy."""
+    """Build the printed module with the printed setup.py: the results are NumPy's."""
     (tmp_path / "prices.pyx").write_text(blocks(PAGES["embedding.md"], "cython")[0])
-    (tmp_path / "setup.py").write_text(apart("cythonize("))
+    (tmp_path / "setup.py").write_text(block_with("cythonize("))
     built = subprocess.run(
         [sys.executable, "setup.py", "build_ext", "--inplace"],
         cwd=tmp_path,
@@ -77,9 +77,11 @@ def test_cython(tmp_path, monkeypatch):
 
 
 def test_cuda_in_the_simulator(tmp_path):
-    """The kernel that the page prints: results as in NumPy, to the last bit."""
+    """Run the kernel that the page prints: the results are NumPy's, to the last bit."""
     saved = tmp_path / "returns.npy"
-    code = f"{apart('from numba import cuda')}\nnp.save({str(saved)!r}, results.copy_to_host())\n"
+    code = (
+        f"{block_with('from numba import cuda')}\nnp.save({str(saved)!r}, results.copy_to_host())\n"
+    )
     (tmp_path / "page.py").write_text(code)
     ran = subprocess.run(
         [sys.executable, tmp_path / "page.py"],
@@ -94,7 +96,7 @@ def test_cuda_in_the_simulator(tmp_path):
 
 
 def check_line(line):
-    """A command that a page prints, in any of the ways to call it."""
+    """Check a command that a page prints, however it is called."""
     while loop := re.match(r"for (\w+) in (\S+).*?; do (.*); done$", line):
         name, first, body = loop.groups()
         line = body.replace(f"${name}", first)
@@ -103,7 +105,7 @@ def check_line(line):
     words = shlex.split(line, comments=True)
     if words[0] == "fastpg":
         check_command(" ".join(words[1:]) or "--help")
-    elif words[:3] == ["python", "-m", "tests.gpu.ptx"]:  # what runs there, after its options
+    elif words[:3] == ["python", "-m", "tests.gpu.ptx"]:  # the command after its options
         inner = itertools.dropwhile(lambda word: word.startswith("--"), words[3:])
         check_line(" ".join(inner) or "fastpg --help")
     elif words[:2] == ["python", "-m"] and words[2].startswith(("tests.", "benchmarks.")):
@@ -131,7 +133,9 @@ def test_command_in_a_line(line):
 def test_paths_that_are_named_exist():
     named = set(re.findall(r"`((?:fastpg|csrc|tests|benchmarks|examples|docs)/[\w./]*)`", ALL))
     assert len(named) > 20
-    here = {path for path in named if (ROOT / path.split("/")[0]).is_dir()}  # not where installed
+    here = {
+        path for path in named if (ROOT / path.split("/")[0]).is_dir()
+    }  # absent beside an installed package
     assert [path for path in sorted(here) if not (ROOT / path).exists()] == []
 
 
@@ -142,3 +146,33 @@ def test_functions_of_c_that_are_named_exist():
     named = set(re.findall(r"`(fastpg_\w+)`", ALL))
     assert len(named) > 4
     assert [name for name in sorted(named) if not re.search(rf"\b{name}\b", sources)] == []
+
+
+COLUMNS = 100
+# these pages are not wrapped yet
+UNWRAPPED = {"docs/gpu.md", "docs/emulator.md", "csrc/README.md"}
+FOLDERS = ("docs", "csrc", "tests", "benchmarks", "examples")
+MARKDOWN = [
+    name
+    for path in [*ROOT.glob("*.md"), *(path for f in FOLDERS for path in ROOT.glob(f"{f}/**/*.md"))]
+    if (name := path.relative_to(ROOT).as_posix()) not in UNWRAPPED
+]
+
+
+def long_lines(text):
+    """Lines of prose that are too long: tables, code and lines of one link may be longer."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    prose = [line for line in text.splitlines() if not line.startswith(("|", "    "))]
+    return [line for line in prose if len(line) > COLUMNS and " " in line.strip()]
+
+
+@pytest.mark.parametrize("name", MARKDOWN)
+def test_lines_of_markdown_are_short(name):
+    assert long_lines((ROOT / name).read_text()) == []
+
+
+def test_long_lines_are_found():
+    long = "word " * 30
+    assert len(MARKDOWN) > 20
+    assert long_lines(f"short\n{long}\n- {long}\n") == [long, f"- {long}"]
+    assert long_lines(f"| {long} |\n```sh\n{long}\n```\n    {long}\n[{'x' * 120}](y)") == []
