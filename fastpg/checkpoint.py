@@ -1,25 +1,22 @@
-"""Checkpoints: one safetensors file per save, whole or not there, checked to the last byte.
+"""Checkpoints: one safetensors file per save, written whole or not at all, with a checksum.
 
-``RUN/checkpoints/00000120.safetensors`` holds the named tensors and, in the metadata, four strings:
-``format`` (``fastpg-checkpoint 1``), ``update``, ``state`` (JSON) and ``checksum``: the SHA-256 of
-the whole file with the checksum's own 64 digits as zeros. So every byte of the file is covered,
-the padding of the header too, and any safetensors reader can open the file.
+``RUN/checkpoints/00000120.safetensors`` holds the named tensors and four strings of metadata:
+``format`` (``fastpg-checkpoint 1``), ``update``, ``state`` (JSON) and ``checksum``. The checksum is
+the SHA-256 of the whole file, taken with the checksum's own 64 digits as zeros, so it covers every
+byte, even the header's padding. Any safetensors reader can open the file.
 
-At the end stand the reader and the writer of the article's ``save.p``. Nothing here runs what a
-pickle asks for: see :mod:`fastpg.network.article_pickle`.
+:func:`load_article_weights` and :func:`save_article_weights` read and write the article's
+``save.p``.
 """
 
 import contextlib
 import hashlib
 import json
 import operator
-import os
-import pickle
 import re
-import shutil
 import struct
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,8 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from fastpg.network.article_pickle import FloatArray, LegacyUnpickler
+from fastpg.atomic_file import AtomicFile, flush_folder, remove_abandoned
+from fastpg.network.article_pickle import article_pickle, read_article_weights
 from fastpg.network.quantize import unpack
 
 Array = np.ndarray
@@ -35,27 +33,25 @@ Array = np.ndarray
 FOLDER = "checkpoints"
 FORMAT = "fastpg-checkpoint"
 VERSION = 1
-ARTICLE_PIXELS = 80 * 80
 
 _NAME = re.compile(r"(\d{8,})\.safetensors")
-_TEMPORARY = re.compile(r"\.\d{8,}\.safetensors\.tmp-(\d+)")
-# Unescaped quotes stand only around JSON keys and values, so no name or state can look like this.
+# Unescaped quotes occur only around JSON keys and values, so no name or state can match this.
 _CHECKSUM = re.compile(rb'"checksum":"([0-9a-f]{64})"')
 _NO_CHECKSUM = "0" * 64
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be written or read; one line that names the file and the reason."""
+    """A checkpoint cannot be written or read. The message is one line: the file and the reason."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What one checkpoint file holds.
+    """The contents of one checkpoint file.
 
     Attributes:
         update: number of updates done when it was saved.
         tensors: the named arrays, writable, C order, native byte order.
-        state: what the JSON says: tuples have become lists and keys strings.
+        state: from JSON, so tuples have become lists and keys strings.
         path: the file that was read.
     """
 
@@ -66,7 +62,7 @@ class Checkpoint:
 
 
 def checkpoints(run_dir: str | Path) -> list[Path]:
-    """The checkpoint files of a run by rising update number; none if the folder is missing."""
+    """List a run's checkpoint files by rising update number; empty if there is no folder."""
     return _listed(Path(run_dir) / FOLDER)
 
 
@@ -77,44 +73,43 @@ def save(
     state: Mapping[str, Any],
     keep: int = 3,
 ) -> Path:
-    """Write ``run_dir/checkpoints/UPDATE.safetensors`` so that a crash never leaves half of it.
+    """Write ``run_dir/checkpoints/UPDATE.safetensors``; a crash never leaves a part of it.
 
-    The bytes go to a temporary folder in the same one, are flushed to the disk and renamed, and
-    the folder is flushed. Then checkpoints of lower update numbers go, until ``keep`` are left with
-    this one; those of higher numbers (of a run that was taken back to an earlier one) stay.
+    Afterwards older checkpoints are removed until ``keep`` are left, this one included.
+    Checkpoints with higher update numbers stay: they exist if the run was resumed from an earlier
+    one.
 
     Args:
-        run_dir: folder of the run; made if missing.
+        run_dir: folder of the run; created if missing.
         update: number of updates done, >= 0.
-        tensors: any shapes, bool, integers, float16, float32 or float64.
+        tensors: any shapes; bool, integers, float16, float32 or float64.
         state: what ``json`` can write.
-        keep: how many to keep, >= 1.
+        keep: number of checkpoints to keep, >= 1.
 
     Returns:
         The path of the file.
 
     Raises:
-        CheckpointError: it cannot be written; the older ones are as they were.
-        TypeError, ValueError: an argument is not as above; nothing has been written.
+        CheckpointError: it cannot be written; the older checkpoints are unchanged.
+        TypeError, ValueError: an argument is wrong; nothing has been written.
     """
     update = operator.index(update)
     if update < 0 or keep < 1:
         raise ValueError(f"expected update >= 0 and keep >= 1, got {update} and {keep}")
     folder = Path(run_dir) / FOLDER
     path = folder / f"{update:08d}.safetensors"
-    put = _putter(update, tensors, state)
-    try:
+    write_to = _writer(update, tensors, state)
+    with _saving(path):
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            _flush_folder(folder.parent)
-        _remove_dead(folder)
-        _write(path, put)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot save: {error.strerror or error}") from error
+            flush_folder(folder.parent)
+        remove_abandoned(folder, _NAME)  # first, because the disk may be full of them
+        with AtomicFile(path) as file:
+            write_to(file.temporary)
     for old in [file for file in _listed(folder) if _update_of(file) <= update][:-keep]:
         try:
             old.unlink(missing_ok=True)
-        except OSError as error:  # the new one is safe: no reason to stop a run
+        except OSError as error:  # the new checkpoint is safe: the run can go on
             warnings.warn(f"{old}: cannot remove: {error.strerror or error}", stacklevel=2)
     return path
 
@@ -122,29 +117,35 @@ def save(
 def save_file(
     path: str | Path, update: int, tensors: Mapping[str, Array], state: Mapping[str, Any]
 ) -> None:
-    """Write one checkpoint file of any name; what stood there is replaced in one step.
+    """Write one checkpoint file of any name, replacing what was there in one step.
 
     Raises:
-        CheckpointError: it cannot be written; what stood there is as it was.
+        CheckpointError: it cannot be written; the old file is unchanged.
+        TypeError: an argument is wrong, as in :func:`save`.
     """
-    _write_or_say(Path(path), _putter(update, tensors, state))
+    path, write_to = Path(path), _writer(update, tensors, state)
+    with _saving(path), AtomicFile(path) as file:
+        write_to(file.temporary)
 
 
 def write(path: str | Path, data: bytes) -> None:
-    """Write a file in one step: afterwards either the old one stands there or the new.
+    """Write a file's bytes, replacing what was there in one step.
 
     Raises:
-        CheckpointError: it cannot be written.
+        CheckpointError: it cannot be written; the old file is unchanged.
     """
-    _write_or_say(Path(path), lambda temporary: temporary.write_bytes(data))
+    path = Path(path)
+    with _saving(path), AtomicFile(path) as file:
+        file.temporary.write_bytes(data)
 
 
 def load(path: str | Path) -> Checkpoint:
-    """Read a checkpoint file, or the newest one of a run directory or of its ``checkpoints``.
+    """Read a checkpoint file, or the newest one of a run's folder or its ``checkpoints`` folder.
 
     Raises:
-        CheckpointError: the file is missing, cut short, changed, of another program or of a newer
-            fastpg. The newest good checkpoint of its folder is named, and not loaded instead.
+        CheckpointError: the file is missing, truncated, changed, from another program or from a
+            newer fastpg. The message names the newest good checkpoint of its folder, which is not
+            loaded instead.
     """
     path = Path(path)
     if path.is_dir():
@@ -180,13 +181,60 @@ def _newest_good(bad: Path) -> Path | None:
     return None
 
 
-# ---- bytes --------------------------------------------------------------------------------------
+# ---- the article's save.p -----------------------------------------------------------------------
 
 
-def _putter(
+def load_article_weights(path: str | Path) -> tuple[Array, Array]:
+    """Read the weights of the article's ``save.p``, without running what the pickle names.
+
+    Returns:
+        (w1, w2): w1 (6400, H) float32, one row per pixel; w2 (1, H) float32.
+
+    Raises:
+        CheckpointError: no such file, not such a pickle, or it asks for something else.
+    """
+    path = Path(path)
+    try:
+        return read_article_weights(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def save_article_weights(path: str | Path, w1: Array, w2: Array) -> None:
+    """Write weights as the article's ``save.p``, for its script under Python 2 or 3.
+
+    Args:
+        path: the file; replaced in one step.
+        w1: (6400, H) floats.
+        w2: (1, H) floats: the article's network has one output.
+
+    Raises:
+        CheckpointError: other shapes, or the file cannot be written.
+    """
+    try:
+        data = article_pickle(w1, w2)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    write(path, data)
+
+
+# ---- the file format -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _saving(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot save: {error.strerror or error}") from error
+
+
+def _writer(
     update: int, tensors: Mapping[str, Array], state: Mapping[str, Any]
 ) -> Callable[[Path], None]:
-    """What makes the file; since safetensors 0.8, of arrays as they lie, without a copy."""
+    """Check the arguments and return the function that writes the file, without copying arrays."""
     arrays = {}
     for name, array in tensors.items():
         if not isinstance(name, str) or name == "__metadata__":
@@ -195,7 +243,7 @@ def _putter(
             raise TypeError(f"tensors: {name}: expected an array, got {type(array).__name__}")
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise TypeError(f"tensors: {name}: cannot save dtype {array.dtype}")
-        # safetensors reads from the array's address: a strided view would be saved wrong
+        # safetensors reads contiguous bytes from the array's address, ignoring strides
         arrays[name] = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
     metadata = {
         "format": f"{FORMAT} {VERSION}",
@@ -204,10 +252,10 @@ def _putter(
         "checksum": _NO_CHECKSUM,
     }
 
-    def put(path: Path) -> None:
+    def write_to(path: Path) -> None:
         try:
             safetensors.numpy.save_file(arrays, path, metadata)
-        except safetensors.SafetensorError as error:  # its name for what the system refuses
+        except safetensors.SafetensorError as error:  # how it reports the system's errors
             raise OSError(str(error)) from error
         with open(path, "r+b") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -218,7 +266,7 @@ def _putter(
             file.seek(found.start(1))
             file.write(digest.encode())
 
-    return put
+    return write_to
 
 
 def _read(path: Path) -> Checkpoint:
@@ -238,7 +286,7 @@ def _read(path: Path) -> Checkpoint:
 
 
 def _metadata(path: Path, data: bytes) -> dict[str, str]:
-    """The metadata of a file whose every byte is as it was saved; CheckpointError if it is not."""
+    """Verify that no byte of a file has changed since it was saved, and return its metadata."""
     if not data:
         raise CheckpointError(f"{path}: empty file")
     if len(data) < 8 or struct.unpack_from("<Q", data)[0] > len(data) - 8:
@@ -259,141 +307,14 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
             "a newer fastpg wrote it, or it is corrupt"
         )
     if len(data) != end:
-        state = "truncated" if len(data) < end else "corrupt"
-        raise CheckpointError(f"{path}: {state}: {len(data)} bytes, expected {end}")
+        fault = "truncated" if len(data) < end else "corrupt"
+        raise CheckpointError(f"{path}: {fault}: {len(data)} bytes, expected {end}")
     found = _CHECKSUM.search(data, 8, header_end)
     digest = hashlib.sha256()
     if found:
         view = memoryview(data)
-        for part in (view[: found.start(1)], _NO_CHECKSUM.encode(), view[found.end(1) :]):
-            digest.update(part)
+        for section in (view[: found.start(1)], _NO_CHECKSUM.encode(), view[found.end(1) :]):
+            digest.update(section)
     if not found or digest.hexdigest() != found[1].decode():
         raise CheckpointError(f"{path}: corrupt: the checksum does not match")
     return metadata
-
-
-# ---- files --------------------------------------------------------------------------------------
-
-
-def _write_or_say(path: Path, put: Callable[[Path], object]) -> None:
-    try:
-        _write(path, put)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot save: {error.strerror or error}") from error
-
-
-def _write(path: Path, put: Callable[[Path], object]) -> None:
-    """Have a file made, under this name in one step: either the old one stands there or the new.
-
-    ``put`` gets a path in a folder of its own: safetensors writes temporary files beside its own.
-    """
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        temporary.mkdir(exist_ok=True)
-        put(temporary / path.name)
-        # whatever made it: readable for whom a new file of this process would be
-        os.chmod(temporary / path.name, temporary.stat().st_mode & 0o666)
-        with open(temporary / path.name, "r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary / path.name, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_dead(folder: Path) -> None:
-    """Remove the temporary folders of saves whose process is gone: before a save, for the room."""
-    for file in folder.iterdir():
-        found = _TEMPORARY.fullmatch(file.name)
-        if found and not _other_process_lives(int(found[1])):
-            if file.is_dir():
-                shutil.rmtree(file, ignore_errors=True)
-            else:  # as earlier versions made them
-                file.unlink(missing_ok=True)
-
-
-def _other_process_lives(pid: int) -> bool:
-    if pid == os.getpid():  # in a container every run may have the same number
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
-
-
-# ---- the article's save.p -----------------------------------------------------------------------
-
-
-def load_legacy(path: str | Path) -> tuple[Array, Array]:
-    """The weights of the article's ``save.p``, as our network has them.
-
-    The file is a pickle of ``{"W1": (H, 6400), "W2": (H,)}``, float64, of Python 2 or 3. It is read
-    without running anything that it names.
-
-    Returns:
-        (w1, w2): w1 (6400, H) float32, one row per pixel; w2 (1, H) float32.
-
-    Raises:
-        CheckpointError: no such file, not such a pickle, or it asks for something else.
-    """
-    path = Path(path)
-    try:
-        model = LegacyUnpickler(path.read_bytes()).load()
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged pickle can raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointError(f"{path}: not a pickle of the article's weights: {reason}") from error
-    if not isinstance(model, dict) or set(model) != {"W1", "W2"}:
-        found = sorted(map(str, model)) if isinstance(model, dict) else type(model).__name__
-        raise CheckpointError(f"{path}: expected a dict of W1 and W2, got {found}")
-    if not all(isinstance(value, FloatArray) for value in model.values()):
-        raise CheckpointError(f"{path}: expected W1 and W2 to be arrays")
-    w1, w2 = model["W1"].array, model["W2"].array
-    if w1.ndim != 2 or w1.shape[1] != ARTICLE_PIXELS or not w1.size:
-        raise CheckpointError(f"{path}: W1: expected (H, {ARTICLE_PIXELS}), got {w1.shape}")
-    if w2.shape != w1.shape[:1]:
-        raise CheckpointError(f"{path}: W2: expected {w1.shape[:1]} to fit W1, got {w2.shape}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        weights = np.array(w1.T, np.float32, order="C"), np.array(w2[None], np.float32, order="C")
-    for name, array in zip(("W1", "W2"), weights, strict=True):
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"{path}: {name}: a weight is not finite as float32")
-    return weights
-
-
-def save_legacy(path: str | Path, w1: Array, w2: Array) -> None:
-    """Write the weights as the article's ``save.p``, for its script under Python 2 or 3.
-
-    Args:
-        path: the file; replaced in one step.
-        w1: (6400, H) floats.
-        w2: (1, H) floats: the article's network has one output.
-
-    Raises:
-        CheckpointError: other shapes, or the file cannot be written.
-    """
-    path = Path(path)
-    if w1.ndim != 2 or w1.shape[0] != ARTICLE_PIXELS or w2.shape != (1, w1.shape[1]):
-        raise CheckpointError(
-            f"{path}: the article's network has w1 ({ARTICLE_PIXELS}, H) and w2 (1, H), "
-            f"got {w1.shape} and {w2.shape}"
-        )
-    model = {"W1": np.array(w1.T, np.float64, order="C"), "W2": w2[0].astype(np.float64)}
-    # Protocol 2 is Python 2's newest; NumPy 1 knows only the first name, NumPy 2 both. The global
-    # stands once, before any array bytes.
-    data = pickle.dumps(model, protocol=2).replace(
-        b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1
-    )
-    write(path, data)

@@ -15,13 +15,12 @@ import numpy as np
 import tyro
 
 from fastpg.checkpoint import (
-    ARTICLE_PIXELS,
     Checkpoint,
     CheckpointError,
     load,
-    load_legacy,
+    load_article_weights,
+    save_article_weights,
     save_file,
-    save_legacy,
     write,
 )
 from fastpg.cli.errors import guarded
@@ -29,6 +28,7 @@ from fastpg.cli.options import parse
 from fastpg.cli.resolve import resolve_rules
 from fastpg.config import RESUMABLE, ConfigError, TrainConfig, preset
 from fastpg.envs.worker_pool import available_cores
+from fastpg.network.article_pickle import ARTICLE_PIXELS
 from fastpg.network.quantize import pack, unpack
 
 _PICKLES, _NPZ, _OURS = (".p", ".pkl", ".pickle"), ".npz", ".safetensors"
@@ -114,7 +114,7 @@ def _command(argv: Sequence[str]) -> None:
 
 def _read(path: Path) -> _Weights:
     if path.suffix in _PICKLES and not path.is_dir():
-        w1, w2 = load_legacy(path)
+        w1, w2 = load_article_weights(path)
         return _article(w1, w2)
     if path.suffix == _NPZ and not path.is_dir():
         return _read_npz(path)
@@ -295,7 +295,7 @@ def _write_pickle(target: Path, weights: _Weights) -> list[str]:
     left_out = list(weights.left_out)
     if "value" in weights.tensors:
         left_out.append("the value head, which only learning needs")
-    save_legacy(target, weights.tensors["w1"], weights.tensors["w2"])
+    save_article_weights(target, weights.tensors["w1"], weights.tensors["w2"])
     said = _left_out(left_out)
     if config.background == "frame":
         said.append(

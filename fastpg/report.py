@@ -12,12 +12,13 @@ from typing import Annotated, Any, Literal
 import tyro
 
 import fastpg
+from fastpg.atomic_file import AtomicFile
 from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
 from fastpg.config import RESUMABLE, ConfigError
 from fastpg.show import ShowError
 from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback, policy_of_run
-from fastpg.show.play.video import Whole, check_libraries, check_writable, save_video
+from fastpg.show.play.video import check_libraries, check_writable, save_video
 from fastpg.show.report import page, plots
 from fastpg.show.report.page import Section
 from fastpg.show.report.runs import Group, Run, differing, grouped, read_run
@@ -120,7 +121,7 @@ def _command(argv: Sequence[str]) -> None:
             say("video")
             sections = _sections(config, groups, drawn, best, playback, note)
             text = page.page(_title(groups), _subtitle(runs), _lead(best), sections, _foot())
-            with Whole(output) as file:
+            with AtomicFile(output) as file:
                 file.temporary.write_text(text, encoding="utf-8")
             said = f"{output}: {output.stat().st_size / 1e6:.1f} MB, open it in a browser"
     print(said)
@@ -231,7 +232,7 @@ def _of_policy(playback: Playback, run: Run) -> list[Plot]:
 
 def _write_plots(folder: Path, drawn: Sequence[Plot]) -> None:
     for plot in drawn:
-        with Whole(folder / f"{plot.name}.png") as file:
+        with AtomicFile(folder / f"{plot.name}.png") as file:
             file.temporary.write_bytes(plots.png(plot.figure))
 
 

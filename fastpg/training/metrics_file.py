@@ -2,13 +2,14 @@
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+
+from fastpg.atomic_file import AtomicFile
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,8 @@ class MetricsFile(Closing):
         path = Path(path)
         rows = list(_lines(path)) if path.exists() else []
         kept = b"".join(line + b"\n" for line, row in rows if row["update"] <= last_update)
-        temporary = path.with_name(f".{path.name}.tmp")
-        with open(temporary, "wb") as file:
-            file.write(kept)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with AtomicFile(path) as file:
+            file.temporary.write_bytes(kept)
         return cls(path, _resumed=True)
 
     def write(self, row: Row) -> None:

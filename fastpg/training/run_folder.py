@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from fastpg.atomic_file import AtomicFile
 from fastpg.checkpoint import FOLDER, Checkpoint, CheckpointError, checkpoints, load
 from fastpg.config import ConfigError, TrainConfig
 
@@ -38,8 +39,8 @@ def run_folder(config: TrainConfig, saved: Checkpoint | None) -> Iterator[Path]:
             raise ConfigError(f"--run-dir {run_dir}: another process is writing this run")
         if not resumed:
             _refuse_used(run_dir)  # again, now that nobody else can fill it
-        text = json.dumps(config.to_json(), indent=2) + "\n"
-        _replace(run_dir / CONFIG, text)
+        with AtomicFile(run_dir / CONFIG) as file:
+            file.temporary.write_text(json.dumps(config.to_json(), indent=2) + "\n")
         if saved is not None and not resumed:
             _copy_metrics(saved, run_dir)
         try:
@@ -97,12 +98,6 @@ def _copy_metrics(saved: Checkpoint, run_dir: Path) -> None:
     source = saved.path.resolve().parent.parent / METRICS
     if source.exists():
         shutil.copyfile(source, run_dir / METRICS)
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def _locked(descriptor: int) -> bool:

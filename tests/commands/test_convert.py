@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastpg import checkpoint, convert
-from fastpg.checkpoint import load, load_legacy
+from fastpg.checkpoint import load, load_article_weights
 from fastpg.config import TrainConfig, preset
 from fastpg.convert import main, training_command
 from fastpg.envs.rules import rules
@@ -71,7 +71,7 @@ def test_the_pickle_is_the_articles(run, tmp_path):
     tensors = load(run).tensors
     np.testing.assert_array_equal(model["W1"], tensors["w1"].T)
     np.testing.assert_array_equal(model["W2"], tensors["w2"][0])
-    np.testing.assert_array_equal(load_legacy(path)[0], tensors["w1"])
+    np.testing.assert_array_equal(load_article_weights(path)[0], tensors["w1"])
 
 
 def test_a_pickle_becomes_a_policy_of_the_articles_settings(tmp_path):
@@ -208,7 +208,7 @@ def test_an_interrupt_leaves_what_was_there(run, tmp_path, monkeypatch, capsys, 
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint.os, "fsync", interrupt)
+    monkeypatch.setattr(os, "fsync", interrupt)
     assert main([str(run), str(target), "--force"]) == 130
     assert capsys.readouterr().err == "fastpg.convert: interrupted\n"
     assert target.read_text() == "mine"

@@ -8,11 +8,12 @@ import sys
 import numpy as np
 import pytest
 
+from fastpg.atomic_file import AtomicFile
 from fastpg.envs.rules import rules
 from fastpg.show.play.drawing import BACKGROUND, CHOSEN, DIM, SIZE, Composer
 from fastpg.show.play.font import text_mask
 from fastpg.show.play.playback import Playback, policy_of_run
-from fastpg.show.play.video import Whole, save_video
+from fastpg.show.play.video import save_video
 from fastpg.watch import composer_of, main
 from tests.support.small_runs import ARTICLE, FAST, LOOKS_BACK, refused, small_run
 
@@ -140,10 +141,10 @@ def test_what_is_interrupted_leaves_nothing_and_keeps_what_was(tmp_path, name):
     assert (tmp_path / name).read_text() == "before"
 
 
-def test_whole_files_replace(tmp_path):
+def test_an_atomic_file_replaces(tmp_path):
     path = tmp_path / "page.html"
     path.write_text("before")
-    with Whole(path) as file:
+    with AtomicFile(path) as file:
         file.temporary.write_text("after")
         assert path.read_text() == "before"
     assert path.read_text() == "after"

@@ -14,6 +14,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 COMMANDS = {"train", "evaluate", "watch", "report", "convert"}
 # A folder imports from those above its line, never from those below; files at the root likewise.
 LEVELS = [
+    {"atomic_file", "extras"},
     {"_registration", "kernels", "emulator"},
     {"envs"},
     {"network", "config"},

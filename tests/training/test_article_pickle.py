@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastpg import checkpoint
-from fastpg.checkpoint import CheckpointError, load_legacy, save_legacy
+from fastpg.checkpoint import CheckpointError, load_article_weights, save_article_weights
 
 
 def article_weights(hidden=4):
@@ -40,7 +40,7 @@ def python2_pickle(w1, w2):
 
 
 def assert_loads(path, w1, w2):
-    ours1, ours2 = load_legacy(path)
+    ours1, ours2 = load_article_weights(path)
     np.testing.assert_array_equal(ours1, w1.T.astype(np.float32))
     np.testing.assert_array_equal(ours2, w2[None].astype(np.float32))
     for array in (ours1, ours2):
@@ -74,10 +74,10 @@ def test_pickles_of_python_3(tmp_path, protocol, layout):
     assert_loads(tmp_path / "save.p", w1, w2)
 
 
-def test_save_legacy_is_read_by_the_script_and_by_us(tmp_path):
+def test_save_article_weights_is_read_by_the_script_and_by_us(tmp_path):
     w1, w2 = article_weights(200)
     w1, w2 = w1.T.astype(np.float32), w2[None].astype(np.float32)
-    save_legacy(tmp_path / "save.p", w1, w2)
+    save_article_weights(tmp_path / "save.p", w1, w2)
     data = (tmp_path / "save.p").read_bytes()
     assert b"_core" not in data
     model = pickle.loads(data)
@@ -85,19 +85,19 @@ def test_save_legacy_is_read_by_the_script_and_by_us(tmp_path):
     assert model["W2"].shape == (200,)
     assert model["W1"].dtype == model["W2"].dtype == np.float64
     np.testing.assert_array_equal(model["W1"], w1.T)
-    ours1, ours2 = load_legacy(tmp_path / "save.p")
+    ours1, ours2 = load_article_weights(tmp_path / "save.p")
     np.testing.assert_array_equal(ours1, w1)
     np.testing.assert_array_equal(ours2, w2)
     assert [path.name for path in tmp_path.iterdir()] == ["save.p"]
 
 
 @pytest.mark.parametrize("shapes", [((6400, 3), (2, 3)), ((6400, 3), (1, 4)), ((12800, 3), (1, 3))])
-def test_save_legacy_refuses_other_networks(tmp_path, shapes):
+def test_save_article_weights_refuses_other_networks(tmp_path, shapes):
     w1, w2 = (np.zeros(shape, np.float32) for shape in shapes)
     with pytest.raises(CheckpointError, match=r"save.p: the article's network has w1 \(6400, H\)"):
-        save_legacy(tmp_path / "save.p", w1, w2)
+        save_article_weights(tmp_path / "save.p", w1, w2)
     with pytest.raises(CheckpointError, match=r"save.p: cannot save: No such file"):
-        save_legacy(tmp_path / "none" / "save.p", np.zeros((6400, 3)), np.zeros((1, 3)))
+        save_article_weights(tmp_path / "none" / "save.p", np.zeros((6400, 3)), np.zeros((1, 3)))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_pickles_of_something_else(tmp_path, model, match):
     path = tmp_path / "save.p"
     path.write_bytes(pickle.dumps(model))
     with pytest.raises(CheckpointError, match=match) as caught:
-        load_legacy(path)
+        load_article_weights(path)
     assert str(caught.value).startswith(f"{path}: ")
 
 
@@ -178,7 +178,7 @@ def test_malicious_pickles(tmp_path, monkeypatch, name):
     data, match = MALICIOUS[name]
     Path("save.p").write_bytes(data)
     with pytest.raises(CheckpointError) as caught:
-        load_legacy("save.p")
+        load_article_weights("save.p")
     assert str(caught.value).startswith("save.p: ")
     assert match in str(caught.value)
     assert os.listdir() == ["save.p"]
@@ -194,7 +194,7 @@ def test_damaged_pickles_are_errors_or_weights(tmp_path):
         for bad in (bytes(damaged), data[:place]):
             path.write_bytes(bad)
             try:
-                w1, w2 = load_legacy(path)
+                w1, w2 = load_article_weights(path)
             except CheckpointError as error:
                 text = str(error)
             else:
@@ -206,7 +206,7 @@ def test_damaged_pickles_are_errors_or_weights(tmp_path):
 
 def test_a_missing_legacy_file(tmp_path):
     with pytest.raises(CheckpointError, match=r"save.p: No such file or directory"):
-        load_legacy(tmp_path / "save.p")
+        load_article_weights(tmp_path / "save.p")
 
 
 def test_nothing_here_unpickles_freely():

@@ -1,14 +1,13 @@
 """Videos, whole or not there: ``.mp4`` at 60 pictures a second, ``.gif`` at 20."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
+from fastpg.atomic_file import AtomicFile
 from fastpg.show import ShowError
 from fastpg.show.play.playback import FRAMES_PER_SECOND
 
@@ -57,28 +56,6 @@ def check_writable(path: Path, option: str) -> None:
         raise ShowError(f"{option} {path}: {reason}")
 
 
-class Whole:
-    """A file under a temporary name that takes its own when the ``with`` block ends well.
-
-    Attributes:
-        temporary: the name to write to, with the same ending.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            with contextlib.suppress(OSError):
-                self.temporary.unlink()
-
-
 def save_video(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None:
     """Write a video of emulated frames, or of those of them that its format has room for.
 
@@ -88,7 +65,7 @@ def save_video(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None
         path: see :func:`check_video` for what may be wrong with it.
         pictures: each frame's, (rows, columns, 3) uint8, when called: not for frames left out.
     """
-    with Whole(path) as file:
+    with AtomicFile(path) as file:
         write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
         write(file.temporary, pictures)
 
