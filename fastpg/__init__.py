@@ -9,11 +9,12 @@ from time import perf_counter
 from typing import Any
 
 from fastpg._registration import register_when_imported
+from fastpg.extras import DISTRIBUTION
 
 IMPORTED = perf_counter()  # the commands count their start-up from here
 
 try:
-    __version__ = version("fastpg")
+    __version__ = version(DISTRIBUTION)
 except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0+unknown"
 

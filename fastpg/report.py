@@ -16,6 +16,7 @@ from fastpg.atomic_file import AtomicFile
 from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
 from fastpg.config import RESUMABLE, ConfigError
+from fastpg.extras import missing_extra
 from fastpg.show import ShowError
 from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback, policy_of_run
 from fastpg.show.play.video import check_libraries, check_writable, save_video
@@ -154,8 +155,7 @@ def _check(config: ReportConfig) -> Path:
     check_writable(output, "--output")
     if config.video_seconds:
         check_libraries(
-            "the game's video needs the [report] extra: pip install 'fastpg[report]', or leave "
-            "the video out: --video-seconds 0"
+            f"the game's video {missing_extra('report')}; or leave the video out: --video-seconds 0"
         )
     return output
 

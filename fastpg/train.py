@@ -23,6 +23,7 @@ from fastpg.config import ConfigError, TrainConfig, check, check_resumed, preset
 from fastpg.cuda.errors import DeviceFailure, on_one_line
 from fastpg.envs.rules import Rules
 from fastpg.envs.worker_pool import WorkerError
+from fastpg.extras import missing_extra
 from fastpg.kernels import BackendUnavailable
 from fastpg.training.interrupt import Interruptible
 from fastpg.training.run_folder import run_folder
@@ -144,7 +145,7 @@ def require_gpu(config: TrainConfig) -> None:
 def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
     """Train until a limit of ``config`` is reached; everything is written to its run folder."""
     if config.track and find_spec("tensorboardX") is None:
-        raise ConfigError("--track: needs the [track] extra: pip install 'fastpg[track]'")
+        raise ConfigError(f"--track: {missing_extra('track')}")
     rules = resolve_rules(config)
     config = resolve_auto(config, rules)
     if config.device == "cuda":

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from fastpg.extras import missing_extra
 from fastpg.training.metrics_file import Closing, Row, plain
 
 
@@ -22,9 +23,7 @@ class TensorBoard(Closing):
         try:
             import tensorboardX
         except ImportError as error:
-            raise ImportError(
-                "TensorBoard events need the [track] extra: pip install 'fastpg[track]'"
-            ) from error
+            raise ImportError(f"TensorBoard: {missing_extra('track')}") from error
         purge = None if last_update is None else last_update + 1
         self._writer = tensorboardX.SummaryWriter(str(run_dir), purge_step=purge)
 

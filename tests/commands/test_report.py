@@ -241,7 +241,7 @@ def test_wrong_runs_and_paths(runs, tmp_path, capsys, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     assert "--video-seconds 0" in refused(main, capsys, runs[0])
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "pip install 'fastpg[report]'" in refused(main, capsys, runs[0])
+    assert "pip install 'fastpg-rl[report]'" in refused(main, capsys, runs[0])
 
 
 def test_a_run_without_a_row_or_with_a_torn_config(runs, tmp_path):

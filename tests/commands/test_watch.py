@@ -176,7 +176,7 @@ def test_unwritable_videos(run, tmp_path, capsys, monkeypatch):
     for name in ("imageio", "imageio.v2", "imageio_ffmpeg"):
         monkeypatch.setitem(sys.modules, name, None)
     missing = refused(main, capsys, run, "--video", tmp_path / "a.mp4")
-    assert "pip install 'fastpg[video]'" in missing
+    assert "pip install 'fastpg-rl[video]'" in missing
     monkeypatch.undo()
     pytest.importorskip("imageio_ffmpeg")
     assert "there is no folder" in refused(main, capsys, run, "--video", tmp_path / "no" / "a.mp4")
@@ -193,7 +193,7 @@ def test_no_display(run, capsys, monkeypatch):
         assert "there is no display" in refused(main, capsys, run, "--window")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     monkeypatch.setitem(sys.modules, "pygame", None)
-    assert "pip install 'fastpg[window]'" in refused(main, capsys, run, "--window")
+    assert "pip install 'fastpg-rl[window]'" in refused(main, capsys, run, "--window")
 
 
 def test_window(run, capsys, monkeypatch):

@@ -9,11 +9,11 @@ def missing() -> str:
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
         return "the simulator stands in for the compiler"
     if importlib.util.find_spec("numba_cuda") is None:
-        return "needs numba-cuda: pip install 'fastpg[cuda]'"
+        return "needs numba-cuda: pip install -e '.[cuda]'"
     from numba.cuda.cudadrv import nvvm
 
     try:
         nvvm.NVVM()
     except Exception as error:
-        return f"needs NVVM: pip install 'fastpg[cuda]' ({error})"
+        return f"needs NVVM: pip install -e '.[cuda]' ({error})"
     return ""

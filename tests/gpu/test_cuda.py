@@ -101,6 +101,10 @@ DEVICE = (
     "jit.version = lambda name: '1.2'"
 )
 WORKS = "lambda *_, cc: None"
+INSTALL = (
+    "pip install -e '.[cuda]' in a checkout, or pip install 'fastpg-rl[cuda]'; for CUDA 13 the "
+    "extra is cuda13"
+)
 RELEASES = "numba-cuda 1.2, numba 1.2, numpy 1.2"
 
 
@@ -133,8 +137,7 @@ RELEASES = "numba-cuda 1.2, numba 1.2, numpy 1.2"
         ),
         (
             DEVICE.format(capability="(9, 0)", compiler="failing('libNVVM cannot be found.')"),
-            f"the cuda backend cannot compile with {RELEASES} (libNVVM cannot be found): pip "
-            "install 'fastpg[cuda]' for CUDA 12, 'fastpg[cuda13]' for CUDA 13",
+            f"the cuda backend cannot compile with {RELEASES} (libNVVM cannot be found): {INSTALL}",
         ),
         (DEVICE.format(capability="(9, 0)", compiler=WORKS), ""),
     ],
@@ -153,7 +156,7 @@ def test_a_missing_package_is_named_with_its_cure():
     last = ran.stderr.strip().splitlines()[-1]
     assert last == (
         "fastpg.kernels.BackendUnavailable: the cuda backend needs the package numba-cuda: "
-        "pip install 'fastpg[cuda]' for CUDA 12, 'fastpg[cuda13]' for CUDA 13"
+        + INSTALL
     )
 
 
@@ -173,6 +176,5 @@ from fastpg.cuda import DevicePong
     last = ran.stderr.strip().splitlines()[-1]
     assert last == (
         f"fastpg.kernels.BackendUnavailable: the cuda backend cannot import {RELEASES} (module "
-        "'numba' has no attribute 'x'): pip install 'fastpg[cuda]' for CUDA 12, 'fastpg[cuda13]' "
-        "for CUDA 13"
+        f"'numba' has no attribute 'x'): {INSTALL}"
     )

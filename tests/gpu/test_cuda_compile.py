@@ -137,7 +137,7 @@ def assembled(code, target, folder):
     return report
 
 
-@pytest.mark.skipif(assembler() is None, reason="needs ptxas: pip install 'fastpg[cuda]'")
+@pytest.mark.skipif(assembler() is None, reason="needs ptxas: pip install -e '.[cuda]'")
 @pytest.mark.parametrize(("name", "word"), VARIANTS)
 def test_kernels_assemble_without_spills(ptx, name, word, tmp_path):
     """Also that a block of the most threads finds its registers and shared memory."""

@@ -44,7 +44,7 @@ def test_without_a_compiler_one_line_says_so():
     assert last.startswith(
         "fastpg.kernels.BackendUnavailable: games on a GPU need the compiler NVRTC ("
     )
-    assert "pip install 'fastpg[cuda]'" in last
+    assert "pip install 'fastpg-rl[cuda]'" in last
 
 
 def test_importing_asks_for_no_gpu():

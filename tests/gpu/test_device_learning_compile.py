@@ -84,7 +84,7 @@ def capability(request):
     return request.param
 
 
-@pytest.mark.skipif(assembler() is None, reason="needs ptxas: pip install 'fastpg[cuda]'")
+@pytest.mark.skipif(assembler() is None, reason="needs ptxas: pip install -e '.[cuda]'")
 @pytest.mark.parametrize("name", NAMES)
 def test_kernels_assemble_without_spills(name, capability, tmp_path, monkeypatch):
     device = SimpleNamespace(compute_capability=capability)

@@ -313,5 +313,7 @@ def test_tensorboard_events(tmp_path):
 
 def test_without_tensorboardx(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ImportError, match=r"\[track\] extra: pip install 'fastpg\[track\]'"):
+    with pytest.raises(
+        ImportError, match=r"\[track\] extra: pip install .* pip install 'fastpg-rl\[track\]'"
+    ):
         TensorBoard(tmp_path)

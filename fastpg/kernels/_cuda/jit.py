@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from fastpg.extras import install_extra
 from fastpg.kernels import BackendUnavailable
 
-INSTALL = "pip install 'fastpg[cuda]' for CUDA 12, 'fastpg[cuda13]' for CUDA 13"
+INSTALL = f"{install_extra('cuda')}; for CUDA 13 the extra is cuda13"
 SIMULATE = "NUMBA_ENABLE_CUDASIM=1 runs the kernels, slowly, without a GPU"
 OLDEST = (7, 0)  # compute capability: Volta, the oldest that the tests compile for
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from fastpg.extras import missing_extra
 from fastpg.show import ShowError
 from fastpg.show.play.drawing import (
     BACKGROUND,
@@ -176,9 +177,7 @@ class Window:
                 warnings.simplefilter("ignore")
                 import pygame
         except ImportError:
-            raise ShowError(
-                "--window: needs the [window] extra: pip install 'fastpg[window]'"
-            ) from None
+            raise ShowError(f"--window: {missing_extra('window')}") from None
         self._game: Any = pygame
         self._composer, self._title = composer, title
 

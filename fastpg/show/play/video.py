@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fastpg.atomic_file import AtomicFile
+from fastpg.extras import missing_extra
 from fastpg.show import ShowError
 from fastpg.show.play.playback import FRAMES_PER_SECOND
 
@@ -23,7 +24,7 @@ def check_video(path: Path) -> None:
     """
     if path.suffix.lower() not in KINDS:
         raise ShowError(f"--video {path}: expected a name that ends in {' or '.join(KINDS)}")
-    check_libraries("--video: needs the [video] extra: pip install 'fastpg[video]'")
+    check_libraries(f"--video: {missing_extra('video')}")
     check_writable(path, "--video")
 
 

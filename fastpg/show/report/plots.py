@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastpg.extras import install_extra
 from fastpg.kernels.spec import VIEW_SIDE
 from fastpg.show import ShowError
 from fastpg.show.play.playback import Playback
@@ -30,7 +31,7 @@ def check_plots() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise ShowError(
-            "plots need matplotlib, in the [report] extra: pip install 'fastpg[report]'"
+            f"plots need matplotlib, in the [report] extra: {install_extra('report')}"
         ) from None
 
 
