@@ -8,16 +8,15 @@ from dataclasses import replace
 import pytest
 
 from fastpg.algorithms.build import make_algorithm
+from fastpg.cli.resolve import resolve
 from fastpg.config import preset
-from fastpg.train import resolve_auto, resolve_rules
 
 
 @pytest.mark.parametrize("backend", ["numba", "cython"])
 def test_update(benchmark, backend):
     """One update of the thin loop, from the first ten episodes."""
     config = replace(preset("pong"), backend=backend)
-    rules = resolve_rules(config)
-    algorithm = make_algorithm(resolve_auto(config, rules), rules)
+    algorithm = make_algorithm(resolve(config))
     played = algorithm.play()
     benchmark.group = f"one update from {len(played.scores)} episodes"
     benchmark(algorithm.learn, played)
@@ -32,8 +31,7 @@ def test_learning_of_ppo(benchmark, hidden, minibatch):
     """What a step costs in all epochs of a round of the preset ``fast``, on all cores."""
     benchmark.group = "PPO: learning from one round"
     config = replace(preset("fast"), hidden=hidden, minibatch=minibatch)
-    rules = resolve_rules(config)
-    algorithm = make_algorithm(resolve_auto(config, rules), rules)
+    algorithm = make_algorithm(resolve(config))
     for _ in range(4):
         algorithm.learn(algorithm.play())
     played = algorithm.play()

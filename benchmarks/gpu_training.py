@@ -15,10 +15,10 @@ import numpy as np
 
 from fastpg.algorithms.build import make_algorithm
 from fastpg.checkpoint import save
+from fastpg.cli.resolve import resolve
 from fastpg.config import preset
 from fastpg.envs.worker_pool import available_cores
 from fastpg.evaluation.episodes import evaluate
-from fastpg.train import resolve_auto, resolve_rules
 
 # What thousands of environments at once learn fastest with: few steps a round, larger minibatches.
 RECIPE = {
@@ -46,8 +46,8 @@ def in_a_cell(error):
 
 def prepared(config):
     """(algorithm, rules) of settings."""
-    rules = resolve_rules(config)
-    return make_algorithm(resolve_auto(config, rules), rules), rules
+    spec = resolve(config)
+    return make_algorithm(spec), spec.rules
 
 
 def rounds_of(algorithm, seconds):

@@ -34,8 +34,8 @@ def train(preset, env, seed, options, folder):
 
 def rules_of(run):
     """Rules of a run's game."""
+    from fastpg.cli.resolve import resolve_rules
     from fastpg.config import TrainConfig
-    from fastpg.train import resolve_rules
 
     config = json.loads(Path(run, "config.json").read_text())
     return resolve_rules(TrainConfig.from_json(config))

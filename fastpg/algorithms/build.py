@@ -1,4 +1,4 @@
-"""From the settings of a run to its algorithm."""
+"""Builds a run's algorithm: the network, the games and the optimizer that its RunSpec names."""
 
 from typing import Any
 
@@ -6,14 +6,11 @@ from fastpg.algorithms.base import Algorithm, PolicyNetwork, PolicyOptimizer
 from fastpg.algorithms.ppo import PPO, PPOSettings
 from fastpg.algorithms.reinforce import Reinforce
 from fastpg.algorithms.reinforce_kernels import ReinforceKernels
-from fastpg.config import PPO_GAMES, TrainConfig
+from fastpg.algorithms.run_spec import ReinforceSettings, RunSpec
 from fastpg.emulator._emulator import MOST_THREADS
 from fastpg.envs import AleVectorEnv, NativeVectorEnv, game_class
-from fastpg.envs.rules import Rules
-from fastpg.envs.worker_pool import available_cores
 from fastpg.kernels import get_backend
 from fastpg.network._network import Pool
-from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from fastpg.network.optimizer import Optimizer
 from fastpg.rollouts.actions import action_table, mirrored_actions
@@ -24,106 +21,100 @@ from fastpg.rollouts.returns import ReturnEstimator
 from fastpg.rollouts.stepwise import StepwiseSetup
 
 
-def make_algorithm(config: TrainConfig, rules: Rules) -> Algorithm:
-    """The algorithm that a run's settings ask for."""
-    game = game_class(config.emulator)(rules)
-    outputs, table = action_table(rules.game, game.action_meanings, config.allow_noop)
-    setup = StepwiseSetup(
-        rules=rules,
-        emulator=config.emulator,
-        seed=config.seed,
-        find_background=config.background == "frame",
-        hidden=config.hidden,
-        outputs=outputs,
-        action_table=table,
-        input_spec=InputSpec(config.views, config.input == "difference", config.past_actions),
-        cell=config.cells,
-        mirrored=mirrored_actions(len(table)) if config.mirror else None,
-    )
-    cores = config.threads or available_cores()
-    if config.algorithm == "ppo":
-        return _make_ppo(config, setup, cores)
-    return _make_reinforce(config, setup, cores)
+def make_algorithm(spec: RunSpec) -> Algorithm:
+    """Build the algorithm of a run, with its games, network and optimizer."""
+    if isinstance(spec.learning, PPOSettings):
+        return _make_ppo(spec, spec.learning)
+    if spec.backend == "tiles":
+        return _make_reinforce(spec, spec.learning)
+    return _make_reinforce_kernels(spec, spec.learning)
 
 
-def _make_reinforce(config: TrainConfig, setup: StepwiseSetup, cores: int) -> Algorithm:
-    estimator = ReturnEstimator(config.gamma, config.cut_at_rewards, config.standardize)
-    games = config.num_envs or config.episodes_per_batch
-    cores = min(cores, games)
-    settings: dict[str, Any] = {
-        "learning_rate": config.learning_rate,
-        "decay": config.decay,
-        "episodes_per_batch": config.episodes_per_batch,
-    }
-    if config.backend != "tiles":
-        return _make_reinforce_kernels(config, setup, estimator, cores)
-    if config.device == "cuda":
-        parts = _on_gpu(setup, games, Reinforce.MOMENTS, steps=None)
-        return Reinforce(estimator, *parts, seed=config.seed, **settings)
-    network, pool = _network(setup, value=False), Pool(min(cores, MOST_THREADS))
-    players: RolloutCollector
-    if config.emulator == "native":
-        players = NativeCollector(network, pool, **_compiled(setup, games, whole_episodes=True))
+def _make_reinforce(spec: RunSpec, settings: ReinforceSettings) -> Reinforce:
+    setup, games = _stepwise_setup(spec), spec.games
+    threads = min(spec.threads, games)
+    network: PolicyNetwork
+    collector: RolloutCollector
+    optimizer: PolicyOptimizer
+    if spec.device == "cuda":
+        network, collector, optimizer = _on_gpu(setup, games, Reinforce.MOMENTS, steps=None)
     else:
-        players = StepwiseCollector(network, setup, games, cores)
-    optimizer = Optimizer(network, pool, Reinforce.MOMENTS)
-    return Reinforce(estimator, network, players, optimizer, seed=config.seed, **settings)
-
-
-def _make_reinforce_kernels(
-    config: TrainConfig, setup: StepwiseSetup, estimator: ReturnEstimator, cores: int
-) -> ReinforceKernels:
-    make = NativeVectorEnv if setup.emulator == "native" else AleVectorEnv
-    rules = {name: value for name, value in vars(setup.rules).items() if name != "game"}
-    envs = make(
-        config.env, config.episodes_per_batch, num_threads=cores, obs_type="palette", **rules
+        tiles, pool = _network(setup, value=False), Pool(min(threads, MOST_THREADS))
+        if spec.emulator == "native":
+            compiled = _compiled(setup, games, whole_episodes=True)
+            collector = NativeCollector(tiles, pool, **compiled)
+        else:
+            collector = StepwiseCollector(tiles, setup, games, threads)
+        network, optimizer = tiles, Optimizer(tiles, pool, Reinforce.MOMENTS)
+    return Reinforce(
+        _estimator(settings),
+        network,
+        collector,
+        optimizer,
+        learning_rate=settings.learning_rate,
+        decay=settings.decay,
+        episodes_per_batch=settings.episodes_per_batch,
+        seed=spec.seed,
     )
+
+
+def _make_reinforce_kernels(spec: RunSpec, settings: ReinforceSettings) -> ReinforceKernels:
+    make = NativeVectorEnv if spec.emulator == "native" else AleVectorEnv
+    setup = _stepwise_setup(spec)
+    rules = {name: value for name, value in vars(spec.rules).items() if name != "game"}
+    threads = min(spec.threads, spec.games)
+    envs = make(spec.env, spec.games, num_threads=threads, obs_type="palette", **rules)
     return ReinforceKernels(
         envs,
-        get_backend(config.backend),
-        estimator,
+        get_backend(spec.backend),
+        _estimator(settings),
         actions=setup.action_table,
         outputs=setup.outputs,
-        hidden=setup.hidden,
-        input=config.input,
-        find_background=setup.find_background,
-        learning_rate=config.learning_rate,
-        decay=config.decay,
-        seed=setup.seed,
+        hidden=spec.hidden,
+        input=spec.input,
+        find_background=spec.find_background,
+        learning_rate=settings.learning_rate,
+        decay=settings.decay,
+        seed=spec.seed,
     )
 
 
-def _make_ppo(config: TrainConfig, setup: StepwiseSetup, cores: int) -> PPO:
-    final = config.final_learning_rate
-    settings = PPOSettings(
-        steps=config.steps_per_update,
-        epochs=config.epochs,
-        minibatch=config.minibatch,
-        learning_rate=config.learning_rate,
-        final_learning_rate=config.learning_rate if final is None else final,
-        entropy=config.entropy,
-        anneal_steps=config.anneal_steps,
-        gamma=config.gamma,
-        gae_lambda=config.gae_lambda,
-        lost_point_weight=config.lost_point_weight,
-        clip=config.clip,
-        value_weight=config.value_weight,
-        max_grad_norm=config.max_grad_norm,
-    )
-    games = config.num_envs or PPO_GAMES
-    if config.device == "cuda":
-        return PPO(settings, *_on_gpu(setup, games, PPO.MOMENTS, settings.steps), seed=config.seed)
-    network, pool = _network(setup, value=True), Pool(min(cores, MOST_THREADS))
-    rows: RolloutCollector
-    if config.emulator == "native":
-        rows = compiled = NativeCollector(
-            network, pool, **_compiled(setup, games, whole_episodes=False)
-        )
-        compiled.allocate(compiled.lookback + settings.steps + 1)
+def _make_ppo(spec: RunSpec, settings: PPOSettings) -> PPO:
+    setup, games = _stepwise_setup(spec), spec.games
+    if spec.device == "cuda":
+        parts = _on_gpu(setup, games, PPO.MOMENTS, settings.steps)
+        return PPO(settings, *parts, seed=spec.seed)
+    network, pool = _network(setup, value=True), Pool(min(spec.threads, MOST_THREADS))
+    collector: RolloutCollector
+    if spec.emulator == "native":
+        compiled = _compiled(setup, games, whole_episodes=False)
+        collector = native = NativeCollector(network, pool, **compiled)
+        native.allocate(native.lookback + settings.steps + 1)
     else:
-        rows = StepwiseCollector(network, setup, games, cores, settings.steps)
+        collector = StepwiseCollector(network, setup, games, spec.threads, settings.steps)
     optimizer = Optimizer(network, pool, PPO.MOMENTS)
-    return PPO(settings, network, rows, optimizer, seed=config.seed)
+    return PPO(settings, network, collector, optimizer, seed=spec.seed)
+
+
+def _estimator(settings: ReinforceSettings) -> ReturnEstimator:
+    return ReturnEstimator(settings.gamma, settings.cut_at_rewards, settings.standardize)
+
+
+def _stepwise_setup(spec: RunSpec) -> StepwiseSetup:
+    game = game_class(spec.emulator)(spec.rules)
+    outputs, table = action_table(spec.rules.game, game.action_meanings, spec.allow_noop)
+    return StepwiseSetup(
+        rules=spec.rules,
+        emulator=spec.emulator,
+        seed=spec.seed,
+        find_background=spec.find_background,
+        hidden=spec.hidden,
+        outputs=outputs,
+        action_table=table,
+        input_spec=spec.input_spec,
+        cell=spec.cells,
+        mirrored=mirrored_actions(len(table)) if spec.mirror else None,
+    )
 
 
 def _network(setup: StepwiseSetup, value: bool) -> TileNetwork:
@@ -157,7 +148,7 @@ def _compiled(setup: StepwiseSetup, games: int, whole_episodes: bool) -> dict[st
 def _on_gpu(
     setup: StepwiseSetup, games: int, moments: tuple[str, ...], steps: int | None
 ) -> tuple[PolicyNetwork, Any, PolicyOptimizer]:
-    """Network, games and optimizer on the GPU: games of so many steps, or of whole episodes."""
+    """Build everything on the GPU: games of ``steps`` steps, or of whole episodes if None."""
     from fastpg.cuda import DeviceGames, DeviceNetwork, DeviceOptimizer
 
     whole = steps is None

@@ -1,4 +1,4 @@
-"""Exit codes, and errors in one line."""
+"""Exit codes, and errors as one line."""
 
 import os
 import sys
@@ -7,24 +7,34 @@ from collections.abc import Callable
 from fastpg.checkpoint import CheckpointError
 from fastpg.config import ConfigError
 from fastpg.envs.worker_pool import WorkerError
+from fastpg.show import ShowError
 
 DONE, FAILED, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 130
 
 
 def guarded(name: str, command: Callable[[], None]) -> int:
-    """Run a command that writes nothing while it works: its exit code, its errors in one line."""
+    """Run a command that keeps no state on disk, and print its error on one line.
+
+    Args:
+        name: printed before the error.
+        command: does the work.
+
+    Returns:
+        The exit code.
+    """
     try:
         command()
         sys.stdout.flush()
         return DONE
-    except (ConfigError, CheckpointError) as error:
-        code, said = WRONG_SETTINGS, str(error)
-    except BrokenPipeError:  # nobody reads any more; nor may Python complain when it leaves
+    except (ConfigError, CheckpointError, ShowError) as error:
+        code, message = WRONG_SETTINGS, str(error)
+    except BrokenPipeError:
+        # Nobody reads our output any more. Python would complain when it flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (WorkerError, OSError, MemoryError) as error:
-        code, said = FAILED, str(error) or type(error).__name__
+        code, message = FAILED, str(error) or type(error).__name__
     except KeyboardInterrupt:
-        code, said = INTERRUPTED, "interrupted"
-    print(f"{name}: {said}", file=sys.stderr)
+        code, message = INTERRUPTED, "interrupted"
+    print(f"{name}: {message}", file=sys.stderr)
     return code

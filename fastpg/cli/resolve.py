@@ -1,19 +1,71 @@
-"""From settings to what a run needs: rules, emulator, backend, checked once."""
+"""From settings to a run: rules, emulator, backend and device, each decided and checked once."""
 
+from dataclasses import replace
 from typing import Literal
 
-from fastpg.config import ConfigError, TrainConfig
+from fastpg.algorithms.ppo import PPOSettings
+from fastpg.algorithms.run_spec import ReinforceSettings, RunSpec
+from fastpg.checkpoint import Checkpoint, CheckpointError
+from fastpg.cli.check import check
+from fastpg.config import PPO_GAMES, ConfigError, TrainConfig, chosen_backend
 from fastpg.emulator.roms import pong_rom
 from fastpg.envs.rules import Rules
 from fastpg.envs.rules import rules as named_rules
+from fastpg.envs.worker_pool import available_cores
+from fastpg.kernels import BackendUnavailable
+from fastpg.network.input_spec import InputSpec
 
-# What NoFrameskip means to those who train on it: the frame skip and the random start that it
-# leaves to wrappers. The other rules say all of theirs in their registration.
+# What "NoFrameskip" means to those who train on it: these two numbers usually come from wrappers.
+# Other names give all of their rules in ale-py's registration.
 NO_FRAMESKIP_SKIP, NO_FRAMESKIP_NOOPS = 4, 30
+
+Emulator = Literal["native", "ale"]
+
+
+def resolve(config: TrainConfig) -> RunSpec:
+    """Check a run's settings and make every choice that they leave open.
+
+    Raises:
+        ConfigError: a setting is wrong; names the option, what was expected and what came.
+        BackendUnavailable: ``--device cuda`` where no GPU can be used. This is the last check.
+    """
+    check(config)
+    rules = resolve_rules(config)
+    emulator = resolve_emulator(config.emulator, rules, config.env)
+    if config.mirror and rules.game != "pong":
+        raise ConfigError(f"--env {config.env}: --mirror is for Pong alone")
+    if config.device == "cuda":
+        if emulator != "native":
+            raise ConfigError(f"--env {config.env}: --device cuda plays Pong alone")
+        _require_gpu()
+    ppo = config.algorithm == "ppo"
+    return RunSpec(
+        env=config.env,
+        rules=rules,
+        emulator=emulator,
+        backend=chosen_backend(config),
+        device=config.device,
+        seed=config.seed,
+        games=config.num_envs or (PPO_GAMES if ppo else config.episodes_per_batch),
+        threads=config.threads or available_cores(),
+        input=config.input,
+        input_spec=InputSpec(config.views, config.input == "difference", config.past_actions),
+        find_background=config.background == "frame",
+        allow_noop=config.allow_noop,
+        hidden=config.hidden,
+        cells=config.cells,
+        mirror=config.mirror,
+        learning=_ppo_settings(config) if ppo else _reinforce_settings(config),
+    )
+
+
+def settings_to_save(config: TrainConfig, spec: RunSpec) -> TrainConfig:
+    """Return the settings with the names of the emulator and backend that ``auto`` chose."""
+    return replace(config, emulator=spec.emulator, backend=spec.backend)
 
 
 def resolve_rules(config: TrainConfig) -> Rules:
-    """The game's rules by name, with what was set apart from them."""
+    """Look up the game's rules by name, with the settings that override them."""
     skip, noops = config.frameskip, config.noop_max
     if "NoFrameskip" in config.env:
         skip = NO_FRAMESKIP_SKIP if skip is None else skip
@@ -29,23 +81,94 @@ def resolve_rules(config: TrainConfig) -> Rules:
         raise ConfigError(f"--env {config.env}: {error}") from None
 
 
-def resolve_emulator(emulator: str, rules: Rules, env: str) -> Literal["native", "ale"]:
-    """Who emulates: ``"native"``, our own, or ``"ale"``.
+def resolve_emulator(emulator: str, rules: Rules, env: str) -> Emulator:
+    """Choose the emulator and check that it can play the game.
 
     Args:
-        emulator: one of them, or ``"auto"``: native for what it plays.
+        emulator: ``"native"``, ``"ale"``, or ``"auto"``: native for Pong, ale for other games.
         rules: of the game.
         env: their name as it was given, for the error.
     """
-    plays = rules.game == "pong"
-    if emulator == "native" and not plays:
+    is_pong = rules.game == "pong"
+    if emulator == "native" and not is_pong:
         raise ConfigError(
             f"--emulator native: it plays Pong only; leave it out to play {env} on ale-py"
         )
-    if emulator == "ale" or not plays:
+    if emulator == "ale" or not is_pong:
         return "ale"
     try:
         pong_rom()
     except RuntimeError as error:
         raise ConfigError(f"--emulator native: {error}") from None
     return "native"
+
+
+def game_to_show(saved: Checkpoint, env: str | None, emulator: str) -> tuple[Rules, Emulator, str]:
+    """Choose the rules and the emulator for playing with a saved policy.
+
+    Args:
+        saved: the policy's checkpoint.
+        env: rules by name; None: those of its training.
+        emulator: ``"native"``, ``"ale"`` or ``"auto"``.
+
+    Returns:
+        The rules, the emulator, and the rules' name.
+
+    Raises:
+        CheckpointError: the settings of its training are needed, and it has none.
+        ConfigError: no such rules, or the emulator cannot play them.
+    """
+    config = saved_settings(saved) if env is None else TrainConfig(env=env)
+    rules = resolve_rules(config)
+    return rules, resolve_emulator(emulator, rules, config.env), config.env
+
+
+def saved_settings(saved: Checkpoint) -> TrainConfig:
+    """Return the settings of the run that wrote a checkpoint.
+
+    Raises:
+        CheckpointError: it was not written by training.
+        ConfigError: it has settings that this version does not know.
+    """
+    if "config" not in saved.state:
+        raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train")
+    return TrainConfig.from_json(saved.state["config"])
+
+
+def _require_gpu() -> None:
+    try:
+        from fastpg.cuda.functions import current_capability
+
+        current_capability()
+    except BackendUnavailable as error:
+        raise BackendUnavailable(f"--device cuda: {error}") from error
+
+
+def _reinforce_settings(config: TrainConfig) -> ReinforceSettings:
+    return ReinforceSettings(
+        episodes_per_batch=config.episodes_per_batch,
+        learning_rate=config.learning_rate,
+        decay=config.decay,
+        gamma=config.gamma,
+        cut_at_rewards=config.cut_at_rewards,
+        standardize=config.standardize,
+    )
+
+
+def _ppo_settings(config: TrainConfig) -> PPOSettings:
+    final = config.final_learning_rate
+    return PPOSettings(
+        steps=config.steps_per_update,
+        epochs=config.epochs,
+        minibatch=config.minibatch,
+        learning_rate=config.learning_rate,
+        final_learning_rate=config.learning_rate if final is None else final,
+        entropy=config.entropy,
+        anneal_steps=config.anneal_steps,
+        gamma=config.gamma,
+        gae_lambda=config.gae_lambda,
+        lost_point_weight=config.lost_point_weight,
+        clip=config.clip,
+        value_weight=config.value_weight,
+        max_grad_norm=config.max_grad_norm,
+    )

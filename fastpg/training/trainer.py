@@ -1,4 +1,4 @@
-"""A training run: its algorithm, its records on disk."""
+"""A training run: its loop, its metrics and its checkpoints."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,50 +11,49 @@ import numpy as np
 
 from fastpg.algorithms.base import Diverged, Played
 from fastpg.algorithms.build import make_algorithm
+from fastpg.algorithms.run_spec import RunSpec
 from fastpg.checkpoint import Checkpoint, save
 from fastpg.config import ConfigError, TrainConfig
-from fastpg.envs.rules import Rules
+from fastpg.training.interrupt import Interruptible
 from fastpg.training.metrics_file import MetricsFile, Row
 from fastpg.training.progress import Progress
 from fastpg.training.run_folder import METRICS
-from fastpg.training.scores import ScoreWindow
+from fastpg.training.run_state import RunState
 from fastpg.training.tensorboard import TensorBoard
 
-_NOBODY_READS = BrokenPipeError, SystemExit  # rich leaves when what it writes to is closed
+_OUTPUT_CLOSED = BrokenPipeError, SystemExit  # rich raises SystemExit when its output is closed
 
 
 class Trainer:
-    """Lets the algorithm play and learn, and keeps the books."""
+    """Runs the algorithm, and records metrics and checkpoints."""
 
     def __init__(
         self,
         config: TrainConfig,
-        rules: Rules,
+        spec: RunSpec,
         run_dir: Path,
         saved: Checkpoint | None,
         started: float,
     ):
-        """Set the algorithm up and open the records.
+        """Set up the algorithm and open the run's files.
 
         Args:
-            config: settings of the run.
-            rules: those of its game.
-            run_dir: folder to write.
-            saved: checkpoint to go on from, or None.
+            config: settings of the run, which its checkpoints save.
+            spec: the same settings, resolved.
+            run_dir: folder to write to.
+            saved: checkpoint to continue from, or None.
             started: ``perf_counter()`` at which the start-up began.
         """
         self.config, self.run_dir = config, run_dir
-        self.counters = {"update": 0, "episodes": 0, "agent_steps": 0, "emulator_frames": 0}
-        self.seconds = {"total": 0.0, "emulation": 0.0, "forward": 0.0, "learning": 0.0}
-        self.scores = ScoreWindow()
+        self.state = RunState()
         self._saved_update: int | None = None
-        self._whole = True  # whether weights, games and counters fit together
+        self._consistent = True  # weights, games and counters belong to the same update
         self._shown = True
-        self.algorithm = make_algorithm(config, rules)
+        self.algorithm = make_algorithm(spec)
         if saved is not None:
             self._restore(saved)
         self._open_records(saved)
-        self._resumed_at = self.seconds["total"]
+        self._resumed_at = self.state.seconds["total"]
         self._began = self._round_began = perf_counter()
         self.seconds_startup = self._began - started
 
@@ -66,50 +65,89 @@ class Trainer:
         self.metrics.close()
         if self.tensorboard is not None:
             self.tensorboard.close()
-        with suppress(*_NOBODY_READS):
+        with suppress(*_OUTPUT_CLOSED):
             self.progress.__exit__(None, None, None)
 
     @property
     def reached(self) -> tuple[str, float, float] | None:
-        """The first limit that is reached: its option, its value and the count; or None."""
-        config = self.config
+        """The first limit that has been reached, as (option, limit, count); None before that."""
+        config, counters = self.config, self.state.counters
         for option, limit, count in (
-            ("--episodes", config.episodes, self.counters["episodes"]),
-            ("--agent-steps", config.agent_steps, self.counters["agent_steps"]),
-            ("--max-seconds", config.max_seconds, self.seconds["total"]),
-            ("--stop-at-score", config.stop_at_score, self.scores.mean),
+            ("--episodes", config.episodes, counters["episodes"]),
+            ("--agent-steps", config.agent_steps, counters["agent_steps"]),
+            ("--max-seconds", config.max_seconds, self.state.seconds["total"]),
+            ("--stop-at-score", config.stop_at_score, self.state.scores.mean),
         ):
             if limit is not None and count is not None and count >= limit:
                 return option, limit, count
         return None
 
-    def play(self) -> Played:
-        """Play a round."""
-        self._round_began = perf_counter()
-        return self.algorithm.play()
+    def run(self) -> None:
+        """Train until a limit is reached or a signal to stop arrives, then save.
 
-    def learn(self, played: Played) -> None:
-        """Update the weights with a round, and write it into the books."""
+        It saves after an error too, for example when a worker dies.
+        """
+        with Interruptible() as interrupt:
+            try:
+                while self.reached is None and not interrupt.requested:
+                    self._round_began = perf_counter()
+                    played = interrupt.run(self.algorithm.play)
+                    if played is not None:
+                        self._learn(played)
+            finally:
+                self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint, unless this update has one or was left incomplete by an error.
+
+        Raises:
+            Diverged: the weights are not finite; nothing is written.
+        """
+        update = self.state.counters["update"]
+        if not self._consistent or self._saved_update == update:
+            return
+        tensors = self.algorithm.tensors()
+        weights = [tensors[name] for name in ("w1", "w2", "value") if name in tensors]
+        if not all(np.isfinite(tensor).all() for tensor in weights):
+            self._consistent = False
+            raise Diverged(self._advice("the weights are not finite"))
+        to_save = self.state.to_save(self.config, tensors)
+        save(self.run_dir, update, *to_save, keep=self.config.keep_checkpoints)
+        self._saved_update = update
+
+    def _learn(self, played: Played) -> None:
         began = perf_counter()
-        self._whole = False
+        self._consistent = False
         try:
             learned = self.algorithm.learn(played)
         except Diverged as error:
             raise Diverged(self._advice(str(error))) from None
         row = self._count(played, learned, perf_counter() - began)
-        self._whole = True
+        self._consistent = True
         self.metrics.write(row)
         self._show(row)
-        if self.counters["update"] % self.config.checkpoint_every == 0:
+        if self.state.counters["update"] % self.config.checkpoint_every == 0:
             self.save()
 
-    def _advice(self, what: str) -> str:
+    def _advice(self, reason: str) -> str:
         kept = f"the last good checkpoint is in {self.run_dir}"
         if self._saved_update is None:
             kept = "no checkpoint was written before"
-        return f"update {self.counters['update'] + 1}: {what}; lower --learning-rate; {kept}"
+        update = self.state.counters["update"] + 1
+        return f"update {update}: {reason}; lower --learning-rate; {kept}"
 
-    # ---- the books ----------------------------------------------------------------------------
+    def _restore(self, saved: Checkpoint) -> None:
+        try:
+            self.algorithm.restore(saved.tensors)
+        except KeyError as missing:
+            raise ConfigError(f"--resume {saved.path}: has no tensor {missing}") from None
+        except ValueError as error:
+            raise ConfigError(f"--resume {saved.path}: {error}") from None
+        self.state.restore(saved)
+        if saved.path.resolve().parent.parent == self.run_dir.resolve():
+            self._saved_update = saved.update  # a branch's new folder has no checkpoint yet
+
+    # ---- records ----------------------------------------------------------------------------
 
     def _open_records(self, saved: Checkpoint | None) -> None:
         path = self.run_dir / METRICS
@@ -128,34 +166,22 @@ class Trainer:
         self.progress.__enter__()
 
     def _count(self, played: Played, learned: Mapping[str, Any], seconds_learning: float) -> Row:
-        finished = len(played.scores)
-        for score in played.scores:
-            self.scores.add(score)
-        for name, count in (
-            ("update", 1),
-            ("episodes", finished),
-            ("agent_steps", played.agent_steps),
-            ("emulator_frames", played.emulator_frames),
-        ):
-            self.counters[name] += count
-        self.seconds["emulation"] += played.seconds_emulation
-        self.seconds["forward"] += played.seconds_forward
-        self.seconds["learning"] += seconds_learning
         now = perf_counter()
-        self.seconds["total"] = self._resumed_at + now - self._began
+        self.state.count(played, seconds_learning, self._resumed_at + now - self._began)
+        seconds, finished = self.state.seconds, len(played.scores)
         round_seconds = now - self._round_began
         row = Row(
-            **self.counters,
-            seconds=self.seconds["total"],
+            **self.state.counters,
+            seconds=seconds["total"],
             seconds_startup=self.seconds_startup,
-            mean_score_100=self.scores.mean,
+            mean_score_100=self.state.scores.mean,
             mean_score_batch=sum(played.scores) / finished if finished else None,
             mean_length_batch=sum(played.lengths) / finished if finished else None,
             agent_steps_per_second=played.agent_steps / round_seconds,
             emulator_frames_per_second=played.emulator_frames / round_seconds,
-            seconds_emulation=self.seconds["emulation"],
-            seconds_forward=self.seconds["forward"],
-            seconds_learning=self.seconds["learning"],
+            seconds_emulation=seconds["emulation"],
+            seconds_forward=seconds["forward"],
+            seconds_learning=seconds["learning"],
         )
         return replace(row, **learned)
 
@@ -165,41 +191,5 @@ class Trainer:
         if self._shown:
             try:
                 self.progress.show(row)
-            except _NOBODY_READS:
+            except _OUTPUT_CLOSED:
                 self._shown = False
-
-    def save(self) -> None:
-        """Write a checkpoint, unless there is one of this update, or none whole to write.
-
-        Raises:
-            Diverged: the weights are not finite; nothing is written.
-        """
-        update = self.counters["update"]
-        if not self._whole or self._saved_update == update:
-            return
-        tensors = self.algorithm.tensors()
-        weights = [tensors[name] for name in ("w1", "w2", "value") if name in tensors]
-        if not all(np.isfinite(tensor).all() for tensor in weights):
-            self._whole = False
-            raise Diverged(self._advice("the weights are not finite"))
-        tensors["scores"] = self.scores.array()
-        state = {
-            "config": self.config.to_json(),
-            "counters": self.counters,
-            "seconds": self.seconds,
-        }
-        save(self.run_dir, update, tensors, state, keep=self.config.keep_checkpoints)
-        self._saved_update = update
-
-    def _restore(self, saved: Checkpoint) -> None:
-        try:
-            self.algorithm.restore(saved.tensors)
-        except KeyError as missing:
-            raise ConfigError(f"--resume {saved.path}: has no tensor {missing}") from None
-        except ValueError as error:
-            raise ConfigError(f"--resume {saved.path}: {error}") from None
-        self.scores = ScoreWindow.from_array(saved.tensors["scores"])
-        self.counters.update(saved.state["counters"])
-        self.seconds.update(saved.state["seconds"])
-        if saved.path.resolve().parent.parent == self.run_dir.resolve():
-            self._saved_update = saved.update  # else this folder has none yet

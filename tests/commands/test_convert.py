@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastpg import checkpoint, convert
+from fastpg import checkpoint
 from fastpg.checkpoint import load, load_article_weights
+from fastpg.cli.train_options import parse_training, training_command
 from fastpg.config import TrainConfig, preset
-from fastpg.convert import main, training_command
+from fastpg.convert import main
 from fastpg.envs.rules import rules
 from fastpg.evaluation.episodes import evaluate
 from fastpg.evaluation.policy import load_pretrained
 from fastpg.network.quantize import BITS, pack, unpack
 from fastpg.train import main as train_main
-from fastpg.train import parse
 
 SHORT = rules("Pong-v0", max_num_frames_per_episode=400)
 
@@ -126,7 +126,7 @@ def test_fewer_bits_are_near(bits, hidden):
 
 
 def test_the_score_of_what_is_written_is_kept(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(convert, "resolve_rules", lambda config: SHORT)
+    monkeypatch.setattr("fastpg.cli.policy_checkpoint.resolve_rules", lambda config: SHORT)
     path = converted(run, tmp_path / "p.safetensors", "--bits", "4", "--evaluate", "2")
     saved = load(path)
     played = evaluate(saved, SHORT, emulator="native", episodes=2)
@@ -146,7 +146,7 @@ def test_the_score_of_what_is_written_is_kept(run, tmp_path, capsys, monkeypatch
     ],
 )
 def test_training_command(words):
-    config, _ = parse(words.split())
+    config, _ = parse_training(words.split())
     resolved = replace(config, emulator="native", backend="tiles", threads=3)
     assert training_command(resolved) == f"python -m fastpg.train {words}"
 
@@ -236,7 +236,7 @@ def test_a_run_can_begin_with_given_weights(run, tmp_path, policy):
 def test_weights_alone_cannot_be_resumed(run, tmp_path, capsys):
     path = converted(run, tmp_path / "policy.safetensors")
     assert train_main(["--resume", str(path), "--run-dir", str(tmp_path / "new")]) == 2
-    assert "has weights alone" in capsys.readouterr().err
+    assert "has only weights" in capsys.readouterr().err
     assert os.listdir(tmp_path) == [path.name]
 
 

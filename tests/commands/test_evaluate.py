@@ -13,9 +13,10 @@ import pytest
 
 from fastpg import checkpoint
 from fastpg.envs.rules import rules
-from fastpg.evaluate import main, summary
+from fastpg.evaluate import main
 from fastpg.evaluation.episodes import Evaluation
 from fastpg.evaluation.policy import load_pretrained
+from fastpg.evaluation.summary import summary
 
 
 def said(capsys, *words):

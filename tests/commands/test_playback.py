@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastpg.checkpoint import CheckpointError, save
+from fastpg.cli.resolve import game_to_show
 from fastpg.emulator.palette import PALETTE_RGB
 from fastpg.envs.rules import rules
 from fastpg.evaluation.episodes import evaluate
@@ -14,7 +15,6 @@ from fastpg.evaluation.policy import load_pretrained
 from fastpg.show import ShowError
 from fastpg.show.play.playback import Playback, policy_of_run
 from fastpg.show.report.saliency import Weights, blurred, most_salient_decisions
-from fastpg.watch import game_of
 from tests.support.small_runs import ARTICLE, LOOKS_BACK, small_run
 
 RANDOM_SKIP = rules("Pong-v0", max_num_frames_per_episode=700)
@@ -85,8 +85,8 @@ def test_planes_and_past_actions_are_what_the_network_saw(run, request):
 
 
 def test_looks_differ_though_a_rally_is_played_again():
-    policy, trained = policy_of_run(None)
-    rules, emulator, _ = game_of(trained, None, "auto")
+    policy, saved = policy_of_run(None)
+    rules, emulator, _ = game_to_show(saved, None, "auto")
     playback = Playback(policy, rules, emulator, greedy=False, seed=0)
     up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
     looks = most_salient_decisions(playback, Weights(policy, up, down), 4)
@@ -158,9 +158,9 @@ def test_other_games_and_missing_runs_are_refused_in_a_line(back, tmp_path):
 
 
 def test_without_a_run_the_policy_that_ships_plays(monkeypatch):
-    policy, trained = policy_of_run(None)
+    policy, loaded = policy_of_run(None)
     saved = load_pretrained()
-    assert trained == saved.state["config"]
+    assert loaded.state == saved.state
     np.testing.assert_array_equal(policy.network.tensors()["w1"], saved.tensors["w1"])
 
     def damaged():

@@ -11,10 +11,11 @@ import pytest
 from fastpg.atomic_file import AtomicFile
 from fastpg.envs.rules import rules
 from fastpg.show.play.drawing import BACKGROUND, CHOSEN, DIM, SIZE, Composer
+from fastpg.show.play.film import composer_of
 from fastpg.show.play.font import text_mask
 from fastpg.show.play.playback import Playback, policy_of_run
 from fastpg.show.play.video import save_video
-from fastpg.watch import composer_of, main
+from fastpg.watch import main
 from tests.support.small_runs import ARTICLE, FAST, LOOKS_BACK, refused, small_run
 
 
@@ -88,7 +89,7 @@ def test_mp4(run, tmp_path, capsys):
     assert re.search(rb"Video: h264 .*yuv420p.* 60 fps", read.stderr)
     pictures = np.frombuffer(read.stdout, np.uint8).reshape(-1, *SIZE, 3)
     assert len(pictures) == 60
-    policy, config = policy_of_run(run)
+    policy, saved = policy_of_run(run)
     playback = Playback(
         policy, rules("PongNoFrameskip-v4", frameskip=4, noop_max=30), "native", False, 2
     )
@@ -96,7 +97,7 @@ def test_mp4(run, tmp_path, capsys):
     for moment, picture in zip(playback.episode(0), pictures, strict=False):
         expected = composer.draw(moment).astype(int)
         assert np.abs(expected - picture).mean() < 3  # colours are stored coarser
-    assert config["env"] == "PongNoFrameskip-v4"
+    assert saved.state["config"]["env"] == "PongNoFrameskip-v4"
     assert os.listdir(tmp_path) == ["game.mp4"]
 
 

@@ -15,10 +15,11 @@ from fastpg.algorithms.base import Diverged
 from fastpg.algorithms.build import make_algorithm
 from fastpg.algorithms.ppo import PPO as PPOAlgorithm
 from fastpg.algorithms.reinforce import Reinforce
+from fastpg.cli.resolve import resolve
 from fastpg.config import preset
 from fastpg.cuda import DeviceGames
 from fastpg.evaluate import main as evaluate
-from fastpg.train import main, resolve_rules
+from fastpg.train import main
 from fastpg.training.metrics_file import read_metrics
 
 SMALL = {"emulator": "native", "backend": "tiles", "hidden": 2, "threads": 1}
@@ -34,8 +35,9 @@ MORE = {
 
 def make(config, device):
     """On episodes of at most forty frames, some fifteen steps."""
-    rules = replace(resolve_rules(config), max_num_frames_per_episode=40)
-    return make_algorithm(replace(config, device=device), rules)
+    spec = resolve(config)
+    rules = replace(spec.rules, max_num_frames_per_episode=40)
+    return make_algorithm(replace(spec, rules=rules, device=device))
 
 
 def assert_same(first, second, exact=lambda name: True):

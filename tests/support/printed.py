@@ -2,14 +2,17 @@
 
 import re
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from fastpg.cli import main
-from fastpg.cli.options import parse as parse_words
+from fastpg.cli.options import parse
+from fastpg.cli.resolve import resolve
+from fastpg.cli.train_options import parse_training
 from fastpg.convert import ConvertConfig
 from fastpg.evaluate import EvaluateConfig
+from fastpg.kernels import BackendUnavailable
 from fastpg.report import ReportConfig
-from fastpg.train import parse, resolve_rules
 from fastpg.watch import WatchConfig
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +35,9 @@ def check_training(words):
         assert words[0] == "--resume"
         assert set(words[2::2]) <= {"--run-dir", "--episodes"}
         return
-    config, _ = parse(words)
-    resolve_rules(config)
+    config, _ = parse_training(words)
+    with suppress(BackendUnavailable):  # there may be no GPU here, which is the last check
+        resolve(config)
 
 
 def check_command(command):
@@ -42,7 +46,7 @@ def check_command(command):
     if name == "train":
         check_training(words)
     elif name in _KINDS:
-        config = parse_words(_KINDS[name], words, name)
+        config = parse(_KINDS[name], words, name)
         assert name != "report" or config.runs  # which it needs
     else:
         assert main.main([name, *words]) == 0

@@ -8,10 +8,10 @@ import pytest
 
 from fastpg.algorithms.base import Diverged
 from fastpg.algorithms.build import make_algorithm
+from fastpg.cli.resolve import resolve
 from fastpg.config import preset
 from fastpg.kernels import get_backend
 from fastpg.rollouts import base
-from fastpg.train import resolve_rules
 from tests.support.tile_model import Loss, Model, entries_of
 
 PONG = replace(preset("pong"), emulator="native", backend="tiles", hidden=8, threads=1)
@@ -24,7 +24,9 @@ FAST = replace(FAST, num_envs=3, steps_per_update=50, minibatch=64, anneal_steps
 
 def make(config):
     """On episodes of at most 600 frames."""
-    return make_algorithm(config, replace(resolve_rules(config), max_num_frames_per_episode=600))
+    spec = resolve(config)
+    rules = replace(spec.rules, max_num_frames_per_episode=600)
+    return make_algorithm(replace(spec, rules=rules))
 
 
 def assert_same(first, second):

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from fastpg.checkpoint import CheckpointError, save
+from fastpg.cli.resolve import resolve_rules
+from fastpg.cli.train_options import parse_training, training_command
 from fastpg.config import TrainConfig
-from fastpg.convert import training_command
 from fastpg.envs.rules import rules
 from fastpg.evaluation import episodes as evaluation
 from fastpg.evaluation.episodes import Evaluation, Player, evaluate
 from fastpg.evaluation.policy import load_policy, load_pretrained, policy_of
 from fastpg.kernels.spec import VIEW_PIXELS
 from fastpg.network._network import RolloutBuffer
-from fastpg.train import main, parse, resolve_rules
+from fastpg.train import main
 
 SHORT = rules("Pong-v0", max_num_frames_per_episode=900)
 
@@ -165,7 +166,7 @@ def test_the_pretrained_policy_is_small_plays_and_says_where_it_is_from():
     config = TrainConfig.from_json(saved.state["config"])
     assert (config.run_dir, config.resume, config.threads) == (None, None, None)
     assert training_command(config) == saved.state["trained_by"]
-    parse(shlex.split(saved.state["trained_by"])[3:])
+    parse_training(shlex.split(saved.state["trained_by"])[3:])
     stated = saved.state["evaluation"]
     low, high = stated["confidence_interval"]
     assert low < stated["mean_score"] < high

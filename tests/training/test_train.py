@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 
 from fastpg import checkpoint
-from fastpg.config import PRESETS, RESUMABLE, ConfigError, TrainConfig, check, preset
-from fastpg.train import main, resolve_rules
+from fastpg.cli.check import check
+from fastpg.cli.resolve import resolve_rules
+from fastpg.config import PRESETS, RESUMABLE, ConfigError, TrainConfig, preset
+from fastpg.train import main
 from fastpg.training.metrics_file import read_metrics
 from fastpg.training.progress import Progress
 from fastpg.training.scores import ScoreWindow

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fastpg import checkpoint
-from fastpg.config import TrainConfig, check, preset
+from fastpg.cli.check import check
+from fastpg.config import TrainConfig, preset
 from fastpg.train import main
 from fastpg.training.metrics_file import read_metrics
 from tests.training.test_train import assert_same, start, wait_for_update
@@ -135,7 +136,7 @@ def test_metrics_of_ppo(tmp_path):
 
 def diverge(tmp_path, monkeypatch, capsys, *arguments):
     """The last line of a run with a step size that no check would let pass."""
-    monkeypatch.setattr("fastpg.train.check", lambda config: None)
+    monkeypatch.setattr("fastpg.cli.resolve.check", lambda config: None)
     assert main([*SMALL, "--run-dir", str(tmp_path / "run"), *arguments]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -282,7 +283,7 @@ def test_extreme_values_train(tmp_path):
 
 def test_a_state_of_another_layout_is_refused_in_one_line(tmp_path, capsys, monkeypatch):
     run(tmp_path / "run", *FAST, "--agent-steps", "1")
-    monkeypatch.setattr("fastpg.train.load", changed_load)
+    monkeypatch.setattr("fastpg.cli.train_options.load", changed_load)
     assert main(["--resume", str(tmp_path / "run")]) == 2
     captured = capsys.readouterr().err
     assert captured.count("\n") == 1

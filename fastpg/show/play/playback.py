@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,15 +38,15 @@ def saved_run(run: Path | None) -> Checkpoint:
         raise ShowError(str(error)) from None
 
 
-def policy_of_run(run: Path | None) -> tuple[Policy, dict[str, Any]]:
-    """The policy of a run (that which ships if None), and the settings it was trained with.
+def policy_of_run(run: Path | None) -> tuple[Policy, Checkpoint]:
+    """Load the policy of a run, or the one that ships if None, and return its checkpoint too.
 
     Raises:
         ShowError: it cannot be read, or holds no policy that sees sparse views.
     """
     saved = saved_run(run)
     try:
-        return policy_of(saved), saved.state["config"]
+        return policy_of(saved), saved
     except CheckpointError as error:
         raise ShowError(str(error)) from None
 

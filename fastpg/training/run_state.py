@@ -1,0 +1,66 @@
+"""What a run saves besides its algorithm: settings, counters, seconds and the last scores."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastpg.algorithms.base import Played
+from fastpg.checkpoint import Checkpoint
+from fastpg.config import TrainConfig
+from fastpg.training.scores import ScoreWindow
+
+
+class RunState:
+    """Counters, seconds and scores of a run, from its first update on.
+
+    Attributes:
+        counters: updates, episodes, agent steps and emulator frames so far.
+        seconds: in total, and the shares of emulation, forward passes and learning.
+        scores: of the last 100 episodes.
+    """
+
+    def __init__(self) -> None:
+        self.counters = {"update": 0, "episodes": 0, "agent_steps": 0, "emulator_frames": 0}
+        self.seconds = {"total": 0.0, "emulation": 0.0, "forward": 0.0, "learning": 0.0}
+        self.scores = ScoreWindow()
+
+    def count(self, played: Played, seconds_learning: float, seconds_total: float) -> None:
+        """Add one update: its round, and the seconds of learning from it.
+
+        Args:
+            played: the round.
+            seconds_learning: of this update.
+            seconds_total: of the run up to now.
+        """
+        for score in played.scores:
+            self.scores.add(score)
+        for name, count in (
+            ("update", 1),
+            ("episodes", len(played.scores)),
+            ("agent_steps", played.agent_steps),
+            ("emulator_frames", played.emulator_frames),
+        ):
+            self.counters[name] += count
+        self.seconds["emulation"] += played.seconds_emulation
+        self.seconds["forward"] += played.seconds_forward
+        self.seconds["learning"] += seconds_learning
+        self.seconds["total"] = seconds_total
+
+    def to_save(
+        self, config: TrainConfig, algorithm: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the tensors and the state of a checkpoint from which the run can be resumed.
+
+        Args:
+            config: settings of the run.
+            algorithm: its algorithm's tensors.
+        """
+        state = {"config": config.to_json(), "counters": self.counters, "seconds": self.seconds}
+        return dict(algorithm) | {"scores": self.scores.array()}, state
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Take the values of a checkpoint that :meth:`to_save` described."""
+        self.scores = ScoreWindow.from_array(saved.tensors["scores"])
+        self.counters.update(saved.state["counters"])
+        self.seconds.update(saved.state["seconds"])
