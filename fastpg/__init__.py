@@ -1,6 +1,6 @@
 """fastpg: train a policy network on Atari Pong from its raw pixels, fast.
 
-Importing the package is cheap: everything compiled is imported on first use.
+Importing the package is cheap: compiled modules are imported on first use.
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ from typing import Any
 from fastpg._registration import register_when_imported
 from fastpg.extras import DISTRIBUTION
 
-IMPORTED = perf_counter()  # the commands count their start-up from here
+IMPORTED = perf_counter()  # the commands measure their start-up from here
 
 try:
     __version__ = version(DISTRIBUTION)

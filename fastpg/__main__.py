@@ -1,4 +1,4 @@
-"""``python -m fastpg``: the command ``fastpg``."""
+"""Runs the command ``fastpg`` as ``python -m fastpg``."""
 
 import sys
 

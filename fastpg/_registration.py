@@ -1,4 +1,4 @@
-"""Our environments in Gymnasium's registry, once Gymnasium is imported: before us or after."""
+"""Registers our environments with Gymnasium, whether it is imported before or after fastpg."""
 
 import sys
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-# ale-py's id of the same rules, by ours
+# Our id: ale-py's id of the same rules.
 ALE_IDS = {
     "fastpg/Pong-v0": "Pong-v0",
     "fastpg/Pong-v4": "Pong-v4",
@@ -17,7 +17,7 @@ ALE_IDS = {
 
 
 def register() -> None:
-    """Register our ids, each with the rules of ale-py's id of that version."""
+    """Register our ids, each with the rules of ale-py's id."""
     import gymnasium
 
     for own, of_ale in ALE_IDS.items():
@@ -31,10 +31,9 @@ def register() -> None:
 
 
 def register_when_imported() -> None:
-    """Register now if Gymnasium is there, else as soon as somebody imports it.
+    """Register now if Gymnasium has been imported, else as soon as somebody imports it.
 
-    So ``import fastpg`` stays cheap: Gymnasium takes longer to import than all that fastpg needs to
-    be looked at.
+    This keeps ``import fastpg`` cheap: importing Gymnasium would take most of its time.
     """
     if "gymnasium" in sys.modules:
         register()
@@ -43,7 +42,10 @@ def register_when_imported() -> None:
 
 
 class _WaitForGymnasium(MetaPathFinder):
-    """Stays until Gymnasium is imported: it may be looked for before that, any number of times."""
+    """Finds Gymnasium with the other finders, and registers after its import.
+
+    It stays in ``sys.meta_path`` until that import, because others may look for the module first.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -68,7 +70,7 @@ class _ThenRegister(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self._loader  # as if we had not been here
+        module.__spec__.loader = module.__loader__ = self._loader  # undo our wrapper
         self._loader.exec_module(module)
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)

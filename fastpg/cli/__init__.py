@@ -1,1 +1,1 @@
-"""What the commands share: words become settings, settings a run, errors one line."""
+"""What the commands share: options, checks, resolving settings to a run, errors as one line."""

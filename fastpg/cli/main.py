@@ -1,6 +1,6 @@
-"""The command ``fastpg``, which is ``python -m fastpg`` too: its subcommands, and ``--version``.
+"""The command ``fastpg``, also ``python -m fastpg``: its subcommands, and ``--version``.
 
-Nothing is imported before it is needed: ``fastpg --help`` is there at once.
+Imports are delayed until they are needed, so ``fastpg --help`` answers at once.
 """
 
 import sys
@@ -10,21 +10,21 @@ from importlib import import_module
 
 import fastpg
 
-# Name: the function that takes its words and returns an exit code, and what it does.
+# Name: the function that takes the words and returns an exit code, and a description.
 COMMANDS = {
     "train": ("fastpg.train:command", "train a policy network on Pong from its pixels"),
-    "evaluate": ("fastpg.evaluate:main", "play whole episodes and say how well a policy does"),
-    "watch": ("fastpg.watch:main", "see a policy play: terminal, window, mp4 or gif"),
-    "report": ("fastpg.report:main", "runs as one HTML file: curves, weights, a game"),
+    "evaluate": ("fastpg.evaluate:main", "play whole episodes and report how well a policy does"),
+    "watch": ("fastpg.watch:main", "watch a policy play: terminal, window, mp4 or gif"),
+    "report": ("fastpg.report:main", "make one HTML file of runs: curves, weights, a game"),
     "convert": (
         "fastpg.convert:main",
-        "checkpoints to .npz or the article's save.p, and back",
+        "convert checkpoints to .npz or the article's save.p, and back",
     ),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand: its exit code; 2 if there is no such one."""
+    """Run a subcommand and return its exit code; 2 if there is no such subcommand."""
     words = sys.argv[1:] if argv is None else list(argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
@@ -53,8 +53,8 @@ def _help() -> str:
             "",
             *(f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()),
             "",
-            "  fastpg COMMAND --help   every option of a command",
-            "  fastpg --version        version, and what this machine and build have",
+            "  fastpg COMMAND --help   explain every option of a command",
+            "  fastpg --version        show the version and what this machine and build support",
         ]
     )
 
@@ -74,7 +74,7 @@ def _version() -> list[str]:
 
 
 def _cuda() -> str:
-    """What the driver says, without loading a compiler."""
+    """Ask the driver about devices, without loading a compiler."""
     import ctypes
 
     try:

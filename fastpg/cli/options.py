@@ -1,4 +1,4 @@
-"""From the words of a command line to settings."""
+"""The words of a command line become a dataclass of settings."""
 
 import ast
 import contextlib
@@ -19,16 +19,16 @@ Settings = TypeVar("Settings")
 def parse(
     kind: type[Settings], argv: Sequence[str], prog: str, default: Settings | None = None
 ) -> Settings:
-    """The settings that a command's words say.
+    """Parse a command's words.
 
     Args:
         kind: dataclass of the settings; its docstrings are the help.
         argv: the words.
-        prog: how the command is called.
-        default: what is not said; the dataclass's own defaults if None.
+        prog: name of the command in its help.
+        default: values of options that are not given; the dataclass's own defaults if None.
 
     Raises:
-        ConfigError: they say nothing that can be set; one line.
+        ConfigError: an unknown option or a value of another type; one line.
         SystemExit: after ``--help``.
     """
     import tyro
@@ -42,7 +42,7 @@ def parse(
     except SystemExit as leaving:
         if leaving.code != WRONG_SETTINGS:  # --help
             raise
-    # tyro draws a box, of ASCII if need be: a title, then paragraphs; the first says what is wrong
+    # tyro draws a box, in ASCII on some terminals. Its first paragraph tells the mistake.
     lines = [line.strip("│╭╮╰╯ ") for line in shown.getvalue().splitlines()[1:]]
     text = "\n".join("" if set(line) <= set("─-") else line for line in lines).strip()
     wrong = " ".join(text.partition("\n\n")[0].split())
@@ -52,9 +52,9 @@ def parse(
 
 
 def _explained(kind: type[Any]) -> Any:
-    """The dataclass with each field's docstring as one paragraph, for its help.
+    """Return the dataclass with each field's docstring as one paragraph, for its help.
 
-    Tyro would keep the line breaks of the source, wherever they fall in the terminal's lines.
+    Tyro would keep the source's line breaks, which do not fit the terminal's width.
     """
     import tyro
 
@@ -73,7 +73,7 @@ def _explained(kind: type[Any]) -> Any:
 
 
 def field_docstrings(kind: type[Any]) -> dict[str, str]:
-    """The docstring under each field of a dataclass, in one line."""
+    """Return the docstring under each field of a dataclass, joined to one line."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(body, ast.ClassDef)
     found = {}

@@ -1,4 +1,4 @@
-"""First-layer weights in fewer bits, for files that only play."""
+"""First-layer weights in fewer bits, for files that are only played with."""
 
 from collections.abc import Mapping
 
@@ -10,17 +10,26 @@ _SCALE = "w1_scale"
 
 
 def pack(w1: np.ndarray, bits: int) -> dict[str, np.ndarray]:
-    """Tensors that stand for ``w1 (D, H)`` float32, with so many of ``BITS`` a weight.
+    """Pack the first layer's weights.
 
-    8 and 4 bits are levels of a row's largest weight: w1[d, h] = (levels[d, h] - most) * scale[d],
-    most = 2^(bits - 1) - 1; of 4 bits the even columns are low in a byte and the odd ones high.
+    With 8 and 4 bits, a weight is a level between plus and minus its row's largest weight:
+    w1[d, h] = (levels[d, h] - top) * scale[d], where top = 2^(bits - 1) - 1. With 4 bits, a byte
+    holds an even column in its low half and the next one in its high half.
+
+    Args:
+        w1: (D, H) float32.
+        bits: per weight, one of :data:`BITS`.
+
+    Returns:
+        The tensors to save: w1 (D, H) float32 or float16; or levels (D, H) or (D, ceil(H / 2))
+        uint8, and scale (D, 1) float32.
     """
     if bits >= 16:
         return {"w1": w1.astype(np.float16 if bits == 16 else np.float32)}
-    most = _most(bits)
-    scale = np.abs(w1).max(axis=1, keepdims=True).astype(np.float32) / np.float32(most)
+    top = _top_level(bits)
+    scale = np.abs(w1).max(axis=1, keepdims=True).astype(np.float32) / np.float32(top)
     scale[scale == 0] = 1
-    levels = (np.rint(w1 / scale) + most).astype(np.uint8)
+    levels = (np.rint(w1 / scale) + top).astype(np.uint8)
     if bits == 4:
         levels = np.pad(levels, ((0, 0), (0, levels.shape[1] % 2)))
         levels = levels[:, ::2] | levels[:, 1::2] << 4
@@ -28,10 +37,10 @@ def pack(w1: np.ndarray, bits: int) -> dict[str, np.ndarray]:
 
 
 def unpack(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same tensors with ``w1`` as float32, however :func:`pack` left it.
+    """Return the tensors with w1 (D, H) float32, which :func:`pack` may have packed.
 
     Raises:
-        KeyError, ValueError: levels without what belongs to them.
+        KeyError, ValueError: levels without their scale or w2, or of other shapes.
     """
     names = (*_LEVELS.values(), _SCALE)
     rest = {name: array for name, array in tensors.items() if name not in names}
@@ -43,9 +52,9 @@ def unpack(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             if bits == 4:
                 both = np.stack([levels & 15, levels >> 4], axis=2)
                 levels = both.reshape(len(levels), -1)[:, : tensors["w2"].shape[1]]
-            return rest | {"w1": (levels.astype(np.float32) - _most(bits)) * tensors[_SCALE]}
+            return rest | {"w1": (levels.astype(np.float32) - _top_level(bits)) * tensors[_SCALE]}
     return rest
 
 
-def _most(bits: int) -> int:
+def _top_level(bits: int) -> int:
     return 2 ** (bits - 1) - 1

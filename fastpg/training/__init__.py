@@ -1,1 +1,1 @@
-"""A training run: its loop, its folder, its records."""
+"""A training run: its loop, folder, checkpoints, metrics and display."""

@@ -1,4 +1,4 @@
-"""Stopping on Ctrl-C, SIGTERM or a closed terminal: at once, but not in the midst of an update."""
+"""Stops on Ctrl-C, SIGTERM or a closed terminal: at once, but never in the middle of an update."""
 
 import signal
 from collections.abc import Callable
@@ -9,12 +9,12 @@ Result = TypeVar("Result")
 
 
 class Interruptible:
-    """Holds signals to stop back, except while :meth:`run` runs something that may be dropped.
+    """Delays signals to stop, except while :meth:`run` runs a function that may be dropped.
 
-    A second signal is not held back: it raises KeyboardInterrupt wherever the program is.
+    A second signal is not delayed: it raises KeyboardInterrupt wherever the program is.
 
     Attributes:
-        requested: whether a signal has come.
+        requested: whether a signal has arrived.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Interruptible:
     def __enter__(self) -> "Interruptible":
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
-            # what was ignored from the start (nohup, a job in the background) stays ignored
+            # a signal that is ignored from the start (nohup, a background job) stays ignored
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         return self
@@ -41,7 +41,7 @@ class Interruptible:
             raise KeyboardInterrupt
 
     def run(self, function: Callable[[], Result]) -> Result | None:
-        """Run the function; None if a signal came first or ended it."""
+        """Run the function and return its result; None if a signal came before it or ended it."""
         try:
             self._may_drop = True
             return None if self.requested else function()

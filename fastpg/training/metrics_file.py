@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: one row of figures per update."""
+"""``metrics.jsonl``: one row of figures per update of a run."""
 
 import json
 import math
@@ -14,28 +14,31 @@ from fastpg.atomic_file import AtomicFile
 
 @dataclass(frozen=True)
 class Row:
-    """The figures of one update. Counts and seconds are of the whole run, rates of this update.
+    """The figures of one update. Counts and seconds cover the whole run, rates only this update.
 
     Attributes:
-        update: updates done, this one counted.
+        update: updates done, including this one.
         episodes: episodes finished.
-        agent_steps: actions taken.
-        emulator_frames: frames emulated: several an agent step.
-        seconds: since the run's first played frame.
-        seconds_startup: before it: imports, compilation, the first reset.
+        agent_steps: agent steps played.
+        emulator_frames: frames emulated, several per agent step.
+        seconds: since the first frame of the run.
+        seconds_startup: before the first frame: imports, compilation, the first reset.
         mean_score_100: mean score of the last 100 episodes; None before there are 100.
-        mean_score_batch: mean score of this update's episodes, -21 to 21 each.
-        mean_length_batch: mean length of this update's episodes, in agent steps.
-        agent_steps_per_second: agent steps of this update / its seconds.
-        emulator_frames_per_second: emulator frames of this update / its seconds.
-        seconds_emulation: of ``seconds``, those in the emulator and its pictures.
-        seconds_forward: of ``seconds``, those in the policy's choice of actions.
-        seconds_learning: of ``seconds``, those in returns, gradients and the optimizer.
-        entropy: of the policy, in nats; mean over the steps learned from. None: not known, here
-            and below, which are of PPO's last epoch.
-        kl: divergence from the policy that played, estimated by the mean of r - 1 - log r.
-        clip_fraction: share of steps whose gradient clipping silenced.
+        mean_score_batch: mean score of this update's episodes; in Pong, each is -21 to 21. None
+            without an episode.
+        mean_length_batch: mean length of this update's episodes, in agent steps. None without one.
+        agent_steps_per_second: agent steps of this update divided by its seconds.
+        emulator_frames_per_second: emulator frames of this update divided by its seconds.
+        seconds_emulation: part of ``seconds`` spent in the emulator and its pictures.
+        seconds_forward: part of ``seconds`` spent choosing actions.
+        seconds_learning: part of ``seconds`` spent on returns, gradients and the optimizer.
+        entropy: of the policy, in nats; mean over the steps learned from.
+        kl: divergence from the policy that played, estimated by the mean of r - 1 - log r, where r
+            is the ratio of the new to the old probability.
+        clip_fraction: share of steps without a gradient because of clipping.
         value_loss: mean squared error of the values.
+
+    The last four are those of PPO's last epoch. REINFORCE has the entropy; the others are None.
     """
 
     update: int
@@ -59,7 +62,7 @@ class Row:
 
 
 class Closing:
-    """What is closed at the end of its ``with`` block."""
+    """Base of objects that are closed at the end of their ``with`` block."""
 
     def __enter__(self) -> Self:
         return self
@@ -68,21 +71,21 @@ class Closing:
         self.close()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the object."""
         raise NotImplementedError
 
 
 class MetricsFile(Closing):
-    """``metrics.jsonl``: one JSON object a line, appended and flushed row by row.
+    """``metrics.jsonl``: one JSON object per line, appended and flushed row by row.
 
-    A number that JSON has no word for (NaN, infinity) is written as null.
+    NaN and infinity, which JSON does not have, are written as null.
     """
 
     def __init__(self, path: str | Path, _resumed: bool = False):
-        """Begin a new file.
+        """Start a new file.
 
         Raises:
-            FileExistsError: the file has rows already; :meth:`resume` goes on with it.
+            FileExistsError: the file has rows; :meth:`resume` continues it.
         """
         self.path = Path(path)
         if not _resumed and self.path.exists() and self.path.stat().st_size:
@@ -91,9 +94,14 @@ class MetricsFile(Closing):
 
     @classmethod
     def resume(cls, path: str | Path, last_update: int) -> "MetricsFile":
-        """Go on after a checkpoint: without the rows of later updates and a torn last line.
+        """Continue the file of a run that is resumed from a checkpoint.
 
-        The rest is rewritten in one step, line for line. A missing file is begun.
+        Rows of later updates and a torn last line are dropped; other lines stay byte for byte. A
+        missing file is started.
+
+        Args:
+            path: the file.
+            last_update: of the checkpoint.
 
         Raises:
             ValueError: a line before the last is not a row.
@@ -112,12 +120,12 @@ class MetricsFile(Closing):
         self._file.flush()
 
     def close(self) -> None:
-        """Close the file; again is harmless."""
+        """Close the file. Calling it again does nothing."""
         self._file.close()
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a ``metrics.jsonl``, without a last line that a crash has torn.
+    """Read the rows of a ``metrics.jsonl``, except for a last line that a crash has torn.
 
     Raises:
         ValueError: a line before the last is not a row.
@@ -142,6 +150,6 @@ def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: NumPy's scalars as Python's, None if not finite."""
+    """Convert a value for JSON: NumPy scalars to Python's, numbers that are not finite to None."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -15,7 +15,7 @@ from fastpg.training.metrics_file import Row
 
 @dataclass(frozen=True)
 class Limits:
-    """Where the run will stop, whichever comes first; None is no limit."""
+    """The limits of a run, which stops at the first that it reaches; None is no limit."""
 
     episodes: float | None = None
     agent_steps: float | None = None
@@ -23,11 +23,11 @@ class Limits:
 
 
 class Progress:
-    """The display of a run: a live one on a terminal, plain lines elsewhere.
+    """The display of a run: live on a terminal, plain lines elsewhere.
 
     On a terminal, two or more lines are redrawn in place, at most ten times a second. Elsewhere (a
-    file, a pipe, a dumb terminal), a heading and then lines of less than 80 columns without
-    control characters: the first row, one at most every ``every`` seconds, and the last row.
+    file, a pipe, a dumb terminal), it prints a heading and lines of less than 80 columns without
+    control characters: the first row, at most one row every ``every`` seconds, and the last row.
 
         with Progress({"episodes": 50_000}) as progress:
             progress.show(row)
@@ -40,13 +40,13 @@ class Progress:
         every: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Prepare the display, which begins with the ``with`` block.
+        """Prepare the display, which starts with the ``with`` block.
 
         Args:
-            limits: where the run stops: a :class:`Limits` or its fields as a mapping.
-            console: where to write; standard output if None.
+            limits: of the run: a :class:`Limits`, or its fields as a mapping.
+            console: to write to; standard output if None.
             every: seconds between plain lines.
-            clock: gives seconds from any start.
+            clock: returns seconds, from any start.
         """
         self.limits = limits if isinstance(limits, Limits) else Limits(**limits)
         self.console = console or Console()
@@ -55,7 +55,7 @@ class Progress:
         self._pause = 0.1 if terminal else every
         self._clock, self._next = clock, -math.inf
         self._pending = False  # the newest row is not drawn yet
-        # Episodes grow longer as the policy learns, so only a recent pace foretells.
+        # Episodes get longer as the policy learns, so only the recent pace predicts the rest.
         self._recent: deque[Row] = deque(maxlen=50)
 
     def __enter__(self) -> "Progress":
@@ -72,7 +72,7 @@ class Progress:
                 self._live.stop()
 
     def show(self, row: Row) -> None:
-        """Take the newest row, and draw it if it is time."""
+        """Take the newest row, and draw it if the last drawing is long enough ago."""
         if not self._recent and not self._live:
             self._print(_HEADING)
         self._recent.append(row)
@@ -94,9 +94,9 @@ class Progress:
 
 
 def time_left(limits: Limits, recent: "deque[Row]") -> float | None:
-    """Seconds until the first of the limits, at the pace of the recent rows; None if unknown."""
+    """Estimate the seconds until the first limit at the recent rows' pace; None if unknown."""
     last = recent[-1]
-    # one row alone has no pace yet: the run's own so far
+    # with only one row, the pace is the run's average so far
     start = replace(last, episodes=0, agent_steps=0, seconds=0.0)
     first = recent[0] if len(recent) > 1 else start
     estimates = []
@@ -135,7 +135,7 @@ def _live_fields(row: Row, limits: Limits, left: float | None) -> list[tuple[str
 
 
 class _Packed:
-    """Name and value pairs, as many to a line as the console is wide now."""
+    """Pairs of name and value, as many on a line as fit the console's present width."""
 
     def __init__(self, pairs: list[tuple[str, str]]):
         self.pairs = pairs
@@ -152,14 +152,14 @@ class _Packed:
 
 
 def _shares(row: Row) -> dict[str, str]:
-    parts = {
+    shares = {
         "emulation": row.seconds_emulation,
         "forward": row.seconds_forward,
         "learning": row.seconds_learning,
     }
-    parts["other"] = max(0.0, row.seconds - sum(parts.values()))
+    shares["other"] = max(0.0, row.seconds - sum(shares.values()))
     total = row.seconds
-    return {name: f"{part / total:.0%}" if total > 0 else "-" for name, part in parts.items()}
+    return {name: f"{share / total:.0%}" if total > 0 else "-" for name, share in shares.items()}
 
 
 def _score(score: float | None) -> str:
@@ -167,7 +167,7 @@ def _score(score: float | None) -> str:
 
 
 def short(number: float) -> str:
-    """Three digits and a unit: 812, 4.06k, 40.6k, 406k, 4.06M."""
+    """Format a number with three digits and a unit: 812, 4.06k, 40.6k, 406k, 4.06M."""
     if not math.isfinite(number):
         return "-"
     for unit in ("", "k", "M", "G"):

@@ -1,4 +1,4 @@
-"""The folder that a run writes: one run a folder, one process at a time, nothing overwritten."""
+"""A run's folder: holds one run, is written by one process at a time, is never overwritten."""
 
 import json
 import os
@@ -17,19 +17,24 @@ CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
 
 @contextmanager
 def run_folder(config: TrainConfig, saved: Checkpoint | None) -> Iterator[Path]:
-    """Claim the folder of a new or resumed run, for as long as the block lasts.
+    """Claim the folder of a new or resumed run until the ``with`` block ends.
 
-    A new run that is given up before its first checkpoint leaves no folder behind.
+    A new run that ends before its first checkpoint leaves no folder behind.
+
+    Args:
+        config: settings of the run, which are written to the folder.
+        saved: checkpoint to continue from, or None. Without ``config.run_dir`` its own folder is
+            used; with it, the new folder starts with a copy of the earlier metrics.
 
     Raises:
-        ConfigError: it holds another run, is being written by another process, or cannot be
+        ConfigError: the folder holds another run, another process is writing it, or it cannot be
             written.
     """
     resumed = saved is not None and config.run_dir is None
     run_dir = _resumed_folder(saved) if resumed and saved else _new_folder(config)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        lock = open(run_dir / LOCK, "a")  # noqa: SIM115 (held while the block lasts)
+        lock = open(run_dir / LOCK, "a")  # noqa: SIM115 (open while the block runs)
     except OSError as error:
         raise ConfigError(
             f"--run-dir {run_dir}: cannot be written ({error.strerror}); give another folder"
@@ -38,7 +43,7 @@ def run_folder(config: TrainConfig, saved: Checkpoint | None) -> Iterator[Path]:
         if not _locked(lock.fileno()):
             raise ConfigError(f"--run-dir {run_dir}: another process is writing this run")
         if not resumed:
-            _refuse_used(run_dir)  # again, now that nobody else can fill it
+            _refuse_used(run_dir)  # again, now that no other process can fill it
         with AtomicFile(run_dir / CONFIG) as file:
             file.temporary.write_text(json.dumps(config.to_json(), indent=2) + "\n")
         if saved is not None and not resumed:
@@ -94,17 +99,17 @@ def _readable(path: Path) -> bool:
 
 
 def _copy_metrics(saved: Checkpoint, run_dir: Path) -> None:
-    """Rows up to the checkpoint belong to the branch that starts from it, too."""
+    """Copy the metrics of the run that the checkpoint is from, for the branch that starts there."""
     source = saved.path.resolve().parent.parent / METRICS
     if source.exists():
         shutil.copyfile(source, run_dir / METRICS)
 
 
 def _locked(descriptor: int) -> bool:
-    """Whether this process now holds the lock; the system drops it when the process ends."""
+    """Try to take the lock, which the system drops when the process ends; False if it is taken."""
     try:
         import fcntl
-    except ImportError:  # no such locks on this system
+    except ImportError:  # Windows has no such locks
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The scores of the last episodes and their mean."""
+"""The scores of the last episodes, and their mean."""
 
 import math
 from collections import deque
@@ -7,9 +7,9 @@ import numpy as np
 
 
 class ScoreWindow:
-    """The scores of the last ``size`` finished episodes.
+    """The scores of the last ``size`` finished episodes, in the order in which they were added.
 
-    In the order in which they are added: in training, in which they began.
+    Training adds them in the order in which the episodes began.
     """
 
     def __init__(self, size: int = 100):
@@ -24,16 +24,20 @@ class ScoreWindow:
 
     @property
     def mean(self) -> float | None:
-        """Mean of the last ``size`` scores; None before so many episodes have finished."""
+        """Mean of the last ``size`` scores; None while there are fewer."""
         return math.fsum(self._scores) / self.size if len(self._scores) == self.size else None
 
     def array(self) -> np.ndarray:
-        """The scores (n,) float32, oldest first, n <= size: for a checkpoint."""
+        """Return the scores (n,) float32, oldest first, n <= size, for a checkpoint."""
         return np.array(self._scores, np.float32)
 
     @classmethod
     def from_array(cls, scores: np.ndarray, size: int = 100) -> "ScoreWindow":
-        """The window that :meth:`array` came from; of more than ``size`` scores, the last.
+        """Restore a window from what :meth:`array` returned.
+
+        Args:
+            scores: (n,); of more than ``size`` scores, only the last ones are used.
+            size: of the window.
 
         Raises:
             ValueError: scores is not one-dimensional.

@@ -1,4 +1,4 @@
-"""TensorBoard events of a run (extra ``[track]``)."""
+"""TensorBoard events of a run (needs the extra ``[track]``)."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,14 +8,15 @@ from fastpg.training.metrics_file import Closing, Row, plain
 
 
 class TensorBoard(Closing):
-    """Event files in the run directory: a scalar ``fastpg/NAME`` per figure, at its update."""
+    """Writes event files in the run's folder: a scalar ``fastpg/NAME`` per figure and update."""
 
     def __init__(self, run_dir: str | Path, last_update: int | None = None):
         """Open a new event file.
 
         Args:
             run_dir: folder of the run.
-            last_update: of a resumed run: TensorBoard then hides what came after it.
+            last_update: of the checkpoint that the run is resumed from, or None. TensorBoard then
+                hides the events of later updates.
 
         Raises:
             ImportError: tensorboardX is not installed.
@@ -28,7 +29,7 @@ class TensorBoard(Closing):
         self._writer = tensorboardX.SummaryWriter(str(run_dir), purge_step=purge)
 
     def write(self, row: Row) -> None:
-        """Add the row's scalars; those that are None or not finite are left out."""
+        """Add the row's figures, except those that are None or not finite."""
         for name, value in asdict(row).items():
             value = plain(value)
             if value is not None and name != "update":
