@@ -54,7 +54,7 @@ def _help() -> str:
             *(f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()),
             "",
             "  fastpg COMMAND --help   explain every option of a command",
-            "  fastpg --version        show the version and what this machine and build support",
+            "  fastpg --version        show version, vector instructions, cores, CUDA",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""The command fastpg: its subcommands, --version, and that --help imports nothing heavy."""
+"""The command fastpg: its subcommands, --version, and a --help that imports nothing heavy."""
 
 import subprocess
 import sys
@@ -104,10 +104,10 @@ def test_help_of_a_command_fills_the_lines_of_a_terminal(name, capsys, monkeypat
     assert leaving.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    inside = [line.strip("│").rstrip() for line in lines]  # a box of lines, or none
+    inside = [line.strip("│").rstrip() for line in lines]  # tyro may draw a box
     assert sum(line.startswith(" " * 10) for line in inside) > 7
     for line, after in pairwise(inside):
-        if line.startswith(" " * 10) and after.startswith(" " * 10):  # both of one explanation
+        if line.startswith(" " * 10) and after.startswith(" " * 10):  # two lines of one explanation
             word = after.split()[0]
             assert len(line) + 1 + len(word) > 78, f"{line!r} has room for {word!r}"
 

@@ -1,4 +1,4 @@
-"""Between checkpoints, the article's pickle and .npz: equal play, or a clear refusal."""
+"""Conversion between checkpoints, the article's pickle and .npz: equal play, or a clear error."""
 
 import json
 import os
@@ -24,7 +24,7 @@ SHORT = rules("Pong-v0", max_num_frames_per_episode=400)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run of the article's algorithm: the network that the article's script has, too."""
+    """A run of the article's algorithm, whose network the article's script can hold."""
     folder = tmp_path_factory.mktemp("article") / "run"
     small = "--episodes 1 --episodes-per-batch 1 --hidden 8 --learning-rate 0.01".split()
     assert train_main([*small, "--run-dir", str(folder)]) == 0
@@ -37,7 +37,7 @@ def converted(source, target, *words):
 
 
 def other(folder, tensors=None, **settings):
-    """A checkpoint of a policy with other settings."""
+    """Save a checkpoint of a policy with other settings."""
     config = replace(TrainConfig(), hidden=2, **settings)
     usual = {"w1": np.ones((6400, 2), np.float32), "w2": np.ones((1, 2), np.float32)}
     tensors = usual | {name: np.ones(shape, np.float32) for name, shape in (tensors or {}).items()}

@@ -1,4 +1,4 @@
-"""The command: what it prints, what --json says, and clear errors."""
+"""The evaluation command: its text, its --json, and clear errors."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from fastpg.evaluation.summary import summary
 
 
 def said(capsys, *words):
-    """The JSON object of a run of the command."""
+    """Run the command and return its JSON object."""
     assert main([*map(str, words), "--json"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
@@ -113,7 +113,7 @@ def test_wrong_words_end_with_one_clear_line(tmp_path, monkeypatch, capsys, word
 
 
 def start(*words, stderr=subprocess.PIPE):
-    """The command in a process of its own, with signals as a terminal gives them."""
+    """Start the command in a process of its own, with signals as in a terminal."""
     return subprocess.Popen(
         [sys.executable, "-m", "fastpg.evaluate", *words],
         stdout=subprocess.PIPE,
@@ -131,8 +131,8 @@ def test_a_terminal_shows_progress_and_interrupt_ends_it_with_one_line(words):
     shown = b""
     while b" of 100,000 episodes" not in shown:
         shown += os.read(ours, 1000)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
-    with suppress(OSError):  # how a terminal says that it is closed
+    os.killpg(process.pid, signal.SIGINT)  # like a terminal, to the worker processes too
+    with suppress(OSError):  # a closed terminal raises this
         while more := os.read(ours, 1000):
             shown += more
     os.close(ours)

@@ -8,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 
-from fastpg.atomic_file import AtomicFile
 from fastpg.envs.rules import rules
 from fastpg.show.play.drawing import BACKGROUND, CHOSEN, DIM, SIZE, Composer
 from fastpg.show.play.film import composer_of
@@ -140,16 +139,6 @@ def test_what_is_interrupted_leaves_nothing_and_keeps_what_was(tmp_path, name):
         save_video(tmp_path / name, interrupted())
     assert os.listdir(tmp_path) == [name]
     assert (tmp_path / name).read_text() == "before"
-
-
-def test_an_atomic_file_replaces(tmp_path):
-    path = tmp_path / "page.html"
-    path.write_text("before")
-    with AtomicFile(path) as file:
-        file.temporary.write_text("after")
-        assert path.read_text() == "before"
-    assert path.read_text() == "after"
-    assert os.listdir(tmp_path) == ["page.html"]
 
 
 # ---- refusals -----------------------------------------------------------------------------------

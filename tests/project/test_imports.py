@@ -12,7 +12,7 @@ import fastpg
 PACKAGE = Path(fastpg.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 COMMANDS = {"train", "evaluate", "watch", "report", "convert"}
-# A folder imports from those above its line, never from those below; files at the root likewise.
+# A folder, or a file at the root, imports only from the lines above its own.
 LEVELS = [
     {"atomic_file", "extras"},
     {"_registration", "kernels", "emulator"},
@@ -51,7 +51,7 @@ def test_reference_backend_needs_no_compiler():
 
 
 def imported(path: Path) -> set[str]:
-    """Full names of the modules that a file imports anywhere, type checking included."""
+    """Return the full names of the modules that a file imports, at any place in it."""
     found = set()
     package = ["fastpg", *path.relative_to(PACKAGE).parts[:-1]]
     for node in ast.walk(ast.parse(path.read_text())):
@@ -66,7 +66,7 @@ def imported(path: Path) -> set[str]:
 
 
 def part(name: str) -> str:
-    """The folder, or the file at the root, that a module's full name is in; "" for the package."""
+    """Return the folder, or the file at the root, of a module's full name; "" for the package."""
     return name.split(".")[1] if name.startswith("fastpg.") else ""
 
 
@@ -99,6 +99,11 @@ def test_who_reads_config():
     assert readers <= {"cli", "training", *COMMANDS}
 
 
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_commands_only_parse_call_and_print(name):
+    assert len((PACKAGE / f"{name}.py").read_text().splitlines()) <= 120
+
+
 def test_kernels_know_numpy_and_numba_only():
     allowed = {*sys.stdlib_module_names, "numpy", "numba", "llvmlite", "fastpg"}
     for path in (PACKAGE / "kernels").rglob("*.py"):
@@ -112,7 +117,7 @@ def test_numba_options_are_set_in_one_place():
 
 
 def test_numba_cuda_is_imported_in_one_place():
-    """The CUDA kernels' modules get numba.cuda from there, and the simulator in its place."""
+    """The CUDA kernels' modules get numba.cuda, or the simulator, from one module."""
     for path in [PACKAGE / "kernels" / "cuda.py", *(PACKAGE / "kernels" / "_cuda").glob("*.py")]:
         assert ("numba" in {name.split(".")[0] for name in imported(path)}) == (
             path.relative_to(PACKAGE).as_posix() == "kernels/_cuda/jit.py"

@@ -1,4 +1,4 @@
-"""What the README and the pages of docs/ print for readers to run, and how each kind is checked."""
+"""Checks of the commands that the README and the pages of docs/ print for readers to run."""
 
 import re
 import shlex
@@ -25,13 +25,13 @@ _KINDS = {
 
 
 def blocks(text, language):
-    """The fenced blocks of a language."""
+    """Return the fenced blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
 def check_training(words):
-    """Words of ``fastpg train`` name a run that can be."""
-    if "--resume" in words:  # the rest is what the run's checkpoint says
+    """Check that the words of ``fastpg train`` are valid settings."""
+    if "--resume" in words:  # the other settings come from the run's checkpoint
         assert words[0] == "--resume"
         assert set(words[2::2]) <= {"--run-dir", "--episodes"}
         return
@@ -41,22 +41,22 @@ def check_training(words):
 
 
 def check_command(command):
-    """A line of ``fastpg``, without that name, is one that it takes."""
+    """Check the words after ``fastpg``."""
     name, *words = shlex.split(command, comments=True)
     if name == "train":
         check_training(words)
     elif name in _KINDS:
         config = parse(_KINDS[name], words, name)
-        assert name != "report" or config.runs  # which it needs
+        assert name != "report" or config.runs  # the report needs one
     else:
         assert main.main([name, *words]) == 0
 
 
 def check_script(path, words):
-    """A script of the repository is there, and has the options that it is called with."""
+    """Check that a script of the repository exists and has the options that it is called with."""
     text = (ROOT / path).read_text()
     own = words[: words.index("--")] if "--" in words else words
-    check_training(words[len(own) + 1 :])  # what it hands on
+    check_training(words[len(own) + 1 :])  # the options that it passes on
     for word in own:
         if word.startswith("--"):
             assert f'"{word}"' in text, word

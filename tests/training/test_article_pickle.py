@@ -1,4 +1,4 @@
-"""The article's save.p: Python 2 and 3 wrote it; what a malicious one asks for is not done."""
+"""The article's save.p, from Python 2 and 3; malicious pickles run nothing."""
 
 import os
 import pickle
@@ -18,7 +18,7 @@ def article_weights(hidden=4):
 
 
 def python2_pickle(w1, w2):
-    """What Python 2's cPickle with protocol 2 and NumPy 1.x wrote, put together by hand."""
+    """Build by hand what Python 2's cPickle wrote with protocol 2 and NumPy 1.x."""
 
     def text(value):  # a Python 2 str
         return b"U" + bytes([len(value)]) + value
@@ -126,7 +126,7 @@ def test_pickles_of_something_else(tmp_path, model, match):
 
 
 class Calls:
-    """Pickles to a call of the function."""
+    """Its pickle calls the function."""
 
     def __init__(self, function, *args):
         self.call = (function, args)
@@ -204,7 +204,7 @@ def test_damaged_pickles_are_errors_or_weights(tmp_path):
             assert "\n" not in text
 
 
-def test_a_missing_legacy_file(tmp_path):
+def test_a_missing_file(tmp_path):
     with pytest.raises(CheckpointError, match=r"save.p: No such file or directory"):
         load_article_weights(tmp_path / "save.p")
 

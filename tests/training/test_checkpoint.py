@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from safetensors import SafetensorError
 
 import fastpg
+from fastpg.atomic_file import AtomicFile
 from fastpg.checkpoint import CheckpointError, checkpoints, load, save
 
 DTYPES = ["bool", "uint8", "int8", "uint16", "int32", "uint64", "float16", "float32", "float64"]
@@ -26,7 +27,7 @@ ARRAYS = st.sampled_from([*DTYPES, ">f4", ">i8"]).flatmap(
 NAMES = (
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.just("checksum")
 ).filter(
-    lambda name: not name.startswith("w1")  # of which files that only play hold fewer bits
+    lambda name: not name.startswith("w1")  # such names may be packed weights
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -117,7 +118,7 @@ def test_numbers_out_of_range(tmp_path, bad):
 
 @pytest.fixture
 def two(tmp_path):
-    """Paths of a good checkpoint and of a newer one to damage, and the newer one's bytes."""
+    """A good checkpoint, a newer one to damage, and the bytes of the newer one."""
     good = save(tmp_path, 9, tensors_of(9), {"n": 9})
     bad = save(tmp_path, 10, tensors_of(10), {"n": 10})
     return good, bad, bad.read_bytes()
@@ -140,7 +141,7 @@ def test_every_changed_byte_is_found(two):
     good, bad, data = two
     random = np.random.default_rng(1)
     for place in range(len(data)):
-        # a space of the padding that becomes a tab is still JSON: only the checksum sees it
+        # a tab for a space of the padding is still JSON: only the checksum finds it
         for flip in {0x20 ^ 0x09, 1 << int(random.integers(8)), int(random.integers(1, 256))}:
             damaged = bytearray(data)
             damaged[place] ^= flip
@@ -196,7 +197,7 @@ def test_missing_ones_and_folders(tmp_path):
     good = save(tmp_path, 5, {}, {})
     missing = good.with_name("00000006.safetensors")
     assert error_of(missing).endswith(f"No such file or directory; newest good one: {good}")
-    missing.mkdir()  # a folder of that name is no checkpoint
+    missing.mkdir()  # a folder with that name is not a checkpoint
     assert load(tmp_path).update == 5
     assert load(good.parent).update == 5
     assert "no checkpoint in" in error_of(missing)
@@ -304,7 +305,31 @@ def test_an_old_one_that_cannot_be_removed_is_a_warning(tmp_path, monkeypatch):
         save(tmp_path, 2, {}, {}, keep=1)
 
 
-# One process makes the kills, so that the imports are paid once.
+# ---- any file ------------------------------------------------------------------------------------
+
+
+def test_an_atomic_file_replaces(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("before")
+    with AtomicFile(path) as file:
+        file.temporary.write_text("after")
+        assert path.read_text() == "before"
+    assert path.read_text() == "after"
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+def test_an_atomic_file_that_fails_leaves_the_old_one(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("before")
+    with pytest.raises(UnicodeEncodeError), AtomicFile(path) as file:
+        file.temporary.write_text("after \ud800", encoding="utf-8")
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+# ---- kills ---------------------------------------------------------------------------------------
+
+# One process forks and kills all children, so the imports are paid for once.
 KILLS = """
 import os, random, signal, sys, time
 import numpy as np

@@ -1,4 +1,4 @@
-"""Scores, the metrics file and its damage, the display on terminals and pipes, TensorBoard."""
+"""Scores, damaged metrics files, the display on terminals and pipes, TensorBoard."""
 
 import io
 import json
@@ -36,7 +36,7 @@ ROW = Row(
 
 
 def row(n):
-    """The n-th row of a run of a steady pace."""
+    """The n-th row of a run with a constant pace."""
     return replace(
         ROW, update=n, episodes=10 * n, agent_steps=12_000 * n, seconds=2.0 * n, seconds_emulation=n
     )
@@ -170,9 +170,9 @@ class Clock:
 
 
 def shown(rows, limits=None, step=2.0, **console):
-    """What the display writes for these rows, one every ``step`` seconds."""
+    """Return what the display writes for these rows, one every ``step`` seconds."""
     out, clock = io.StringIO(), Clock()
-    # the size and the kind of terminal come from here alone, not from the machine's environment
+    # the size and kind of the terminal must not depend on the machine's environment
     settings = {"width": 80, "height": 24, "_environ": {}, **console}
     progress = Progress(limits or {}, Console(file=out, **settings), every=5.0, clock=clock)
     with progress:
@@ -184,7 +184,7 @@ def shown(rows, limits=None, step=2.0, **console):
 
 def test_plain_lines():
     text = shown([row(n) for n in range(1, 10)], {"episodes": 1000})
-    # times 0, 2, 4, ..: drawn at 0, 6, 12, and the last at the end
+    # rows at 0, 2, 4, .. seconds are drawn at 0, 6, 12, and the last one at the end
     assert text == (
         "elapsed    left  episodes score100 steps/s frames/s   emu   fwd learn other\n"
         "0:00:02 0:03:18        10        -   6.00k    24.0k   50%   12%    8%   30%\n"
@@ -207,7 +207,7 @@ def test_plain_lines_stay_short_and_plain():
     text = shown([ROW, huge], step=9.0)
     assert all(len(line) < 80 and line.isprintable() for line in text.splitlines())
     assert "-20.99   1.23M        -  100%" in text
-    # narrow pipes are not wrapped: one row stays one line
+    # on a narrow pipe, one row is still one line
     assert len(shown([ROW, huge], step=9.0, width=20).splitlines()) == 3
 
 
@@ -228,7 +228,7 @@ def test_a_terminal_of_any_width(width):
     rows = [row(n) for n in range(1, 20)]
     text = shown(rows, {"episodes": 50_000}, force_terminal=True, width=width)
     assert "\x1b[?25l" in text  # the cursor is hidden
-    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # and comes back
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # and shown again
     if width >= 40:
         for word in ("190 of 50,000", "mean of last 100", "agent steps/s", "6.00k", "emulation"):
             assert word in plain(text)

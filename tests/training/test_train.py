@@ -1,4 +1,4 @@
-"""The training command: same seed same weights, resumed or not; clear errors; learning itself."""
+"""The training command: the same seed gives the same weights, resumed or not; clear errors."""
 
 import inspect
 import json
@@ -31,14 +31,14 @@ SMALL = "--episodes-per-batch 2 --hidden 8 --backend cython --checkpoint-every 1
 
 
 def run(folder: Path, *arguments: str) -> checkpoint.Checkpoint:
-    """Train in this process, alone unless told; return the newest checkpoint."""
+    """Train in this process, by default with one thread; return the newest checkpoint."""
     alone = [] if "--threads" in arguments else ["--threads", "1"]
     assert main([*SMALL, *alone, "--run-dir", str(folder), *arguments]) == 0
     return checkpoint.load(folder)
 
 
 def assert_same(a: checkpoint.Checkpoint, b: checkpoint.Checkpoint) -> None:
-    """Equal tensors (weights, optimiser, generators) and counters, to the last bit."""
+    """Assert that two checkpoints have the same tensors, bit for bit, and the same counters."""
     assert a.update == b.update
     assert a.tensors.keys() == b.tensors.keys()
     for name, tensor in a.tensors.items():
@@ -48,7 +48,7 @@ def assert_same(a: checkpoint.Checkpoint, b: checkpoint.Checkpoint) -> None:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """Four updates in one go, with one worker."""
+    """A run of four updates, never interrupted, with one thread."""
     return run(tmp_path_factory.mktemp("straight") / "run", "--episodes", "8", "--threads", "1")
 
 
@@ -94,7 +94,7 @@ def test_branch_from_an_older_checkpoint_leaves_the_run_alone(tmp_path, capsys):
     older, newest = checkpoint.checkpoints(tmp_path / "run")
     assert main(["--resume", str(older)]) == 2
     assert newest.name in capsys.readouterr().err
-    renamed = older.with_name("best.safetensors")  # its update is known from inside
+    renamed = older.with_name("best.safetensors")  # the file itself says its update
     shutil.copy(older, renamed)
     assert main(["--resume", str(renamed)]) == 2
     assert f"{newest.name} is newer" in capsys.readouterr().err
@@ -106,7 +106,7 @@ def test_branch_from_an_older_checkpoint_leaves_the_run_alone(tmp_path, capsys):
 
 
 def test_a_branch_that_has_nothing_to_do_is_a_run_all_the_same(tmp_path, capsys):
-    """Its limit is reached already: the folder that it names can be resumed."""
+    """A branch whose limit is reached at once writes a folder that can be resumed."""
     before = run(tmp_path / "run", "--episodes", "2")
     branch = str(tmp_path / "branch")
     assert main(["--resume", str(tmp_path / "run"), "--run-dir", branch]) == 0
@@ -129,7 +129,7 @@ def test_a_checkpoint_that_cannot_be_written_is_a_failure_not_a_wrong_setting(
 
 
 def start(folder: Path, *arguments: str, ignored: int | None = None) -> subprocess.Popen:
-    """Train in a process of its own."""
+    """Start training in a process of its own."""
     command = [sys.executable, "-m", "fastpg.train"]
     if "--resume" not in arguments:
         command += [*SMALL, "--run-dir", str(folder)]
@@ -145,13 +145,13 @@ def start(folder: Path, *arguments: str, ignored: int | None = None) -> subproce
 
 
 def default_signals(ignored: int | None = None) -> None:
-    """Signals as a terminal gives them, even where the tests run in the background."""
+    """Handle signals as in a terminal, even if the tests run in the background."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
 
 
 def wait_for_update(folder: Path, process: subprocess.Popen, seconds: float = 60) -> None:
-    """Return as soon as the run has a checkpoint."""
+    """Wait until the run has a checkpoint."""
     deadline = time.monotonic() + seconds
     while not checkpoint.checkpoints(folder):
         assert process.poll() is None, process.communicate()
@@ -161,7 +161,7 @@ def wait_for_update(folder: Path, process: subprocess.Popen, seconds: float = 60
 
 @pytest.fixture(scope="module")
 def uninterrupted_slow(tmp_path_factory):
-    """The same on ale-py, where a batch takes long enough to be interrupted in its midst."""
+    """The same run on ale-py, where a batch is slow enough to be interrupted in its middle."""
     folder = tmp_path_factory.mktemp("slow") / "run"
     return run(folder, "--episodes", "8", "--emulator", "ale")
 
@@ -171,15 +171,17 @@ def test_interrupt_saves_at_once_and_resumes(tmp_path, uninterrupted_slow, numbe
     folder = tmp_path / "run"
     process = start(folder, "--episodes", "1000", "--emulator", "ale")
     wait_for_update(folder, process)
-    process.send_signal(signal.SIGSTOP)  # no update may end between the look and the signal
+    process.send_signal(
+        signal.SIGSTOP
+    )  # no update may end between reading the metrics and the signal
     rows = len(read_metrics(folder / "metrics.jsonl"))
-    os.killpg(process.pid, number)  # as a terminal does: the workers get it too
+    os.killpg(process.pid, number)  # like a terminal, to the worker processes too
     process.send_signal(signal.SIGCONT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert f"interrupted: {folder}; go on with: " in out
     assert err == ""
-    assert len(read_metrics(folder / "metrics.jsonl")) == rows  # it did not play on
+    assert len(read_metrics(folder / "metrics.jsonl")) == rows  # it did not finish the batch
     assert checkpoint.load(folder).update == rows < 4
     assert main(["--resume", str(folder), "--episodes", "8"]) == 0
     assert_same(checkpoint.load(folder), uninterrupted_slow)
@@ -196,7 +198,7 @@ def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
 
 
 def test_run_killed_while_it_saves_resumes_to_the_same_weights(tmp_path):
-    # wide enough that a save takes a while
+    # wide enough to make a save slow
     settings = ["--hidden", "128", "--episodes", "8", "--threads", "1"]
     straight = run(tmp_path / "straight", *settings)
     folder, in_midst = tmp_path / "run", 0
@@ -210,7 +212,7 @@ def test_run_killed_while_it_saves_resumes_to_the_same_weights(tmp_path):
         process.communicate()
         in_midst += any(folder.glob("checkpoints/.*.tmp-*"))
         fresh = not checkpoint.checkpoints(folder)
-        if fresh:  # killed in its first save
+        if fresh:  # killed during its first save
             shutil.rmtree(folder)
         process = start(folder, *(settings if fresh else ["--resume", str(folder)]))
     assert process.wait(60) == 0, process.communicate()
@@ -255,7 +257,7 @@ def test_a_closed_pipe_does_not_stop_the_run(tmp_path):
 
 @pytest.mark.parametrize("error", [BrokenPipeError, SystemExit(1)])
 def test_a_pipe_that_closes_before_the_last_line_changes_nothing(tmp_path, monkeypatch, error):
-    """rich leaves by SystemExit when nobody reads any more."""
+    """rich raises SystemExit when its output is closed."""
 
     def leave(self, *_):
         raise error
@@ -370,7 +372,7 @@ def test_a_run_in_progress_cannot_be_resumed_by_another_process(tmp_path, capsys
     folder = tmp_path / "run"
     process = start(folder, "--episodes", "1000")
     wait_for_update(folder, process)
-    process.send_signal(signal.SIGSTOP)  # no newer checkpoint may appear meanwhile
+    process.send_signal(signal.SIGSTOP)  # no newer checkpoint may appear now
     assert main(["--resume", str(folder)]) == 2
     assert "another process is writing this run" in capsys.readouterr().err
     process.terminate()

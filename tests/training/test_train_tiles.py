@@ -1,4 +1,4 @@
-"""The training command on tiles, by REINFORCE and PPO: resumed, interrupted, diverged, refused."""
+"""The training command on tiles, with REINFORCE and PPO: resuming, interrupts, divergence, errors."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from tests.training.test_train import assert_same, start, wait_for_update
 
 SMALL = "--hidden 8 --checkpoint-every 1".split()
 FAST = "--preset fast --num-envs 4 --steps-per-update 64 --minibatch 100 --epochs 2".split()
-RUNS = {  # settings, and the limit that four updates reach, and two
+RUNS = {  # settings, the limit's option, and its values after four updates and after two
     "fast": (FAST, "--agent-steps", 1024, 512),
     "fast, annealed to the end": (
         [*FAST, "--anneal-steps", "600", "--input", "difference", "--past-actions", "2"],
@@ -46,7 +46,7 @@ def run(folder: Path, *arguments: str) -> checkpoint.Checkpoint:
 
 @pytest.mark.parametrize(("settings", "limit", "end", "half"), RUNS.values(), ids=RUNS)
 def test_resumed_run_equals_uninterrupted_one(tmp_path, settings, limit, end, half):
-    """And neither the half's number of threads nor the other's counts."""
+    """With any number of threads before and after."""
     straight = run(tmp_path / "straight", limit, str(end), "--threads", "1", *settings)
     assert straight.update == 4
     assert straight.state["config"]["backend"] == "tiles"
@@ -63,7 +63,7 @@ BOTH = {
     "pong": "--episodes-per-batch 2 --episodes 4",
     "stack": "--env PongNoFrameskip-v4 --input stack --views 0 1 4 --past-actions 2 --cells 5 "
     "--allow-noop --episodes-per-batch 2 --episodes 4",
-    # a lost game is some 800 steps: episodes end in the midst of a round
+    # a lost game has some 800 steps, so episodes end in the middle of a round
     "ppo": "--preset sticky --num-envs 3 --steps-per-update 400 --epochs 2 --minibatch 1200 "
     "--past-actions 2 --agent-steps 3600",
     "actor-critic": "--preset fast --num-envs 1 --epochs 1 --clip inf --input difference "
@@ -107,7 +107,7 @@ def test_interrupted_run_resumes_to_the_same_weights(tmp_path, name):
 
 
 def test_ppo_trains_other_games(tmp_path):
-    """With a softmax over all of its actions."""
+    """The policy is a softmax over all actions of the game."""
     game = ["--preset", "fast", "--env", "ALE/Breakout-v5", "--num-envs", "2"]
     saved = run(
         tmp_path, *game, "--steps-per-update", "300", "--epochs", "1", "--agent-steps", "600"
@@ -119,7 +119,7 @@ def test_ppo_trains_other_games(tmp_path):
 
 
 def test_metrics_of_ppo(tmp_path):
-    """Episodes count when they are over; the scores of none are none."""
+    """Episodes count when they end; without an ended episode there is no mean score."""
     run(tmp_path / "run", *FAST, "--agent-steps", "512", "--env", "Pong-v0", "--frameskip", "4")
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert [row["agent_steps"] for row in rows] == [256, 512]
@@ -131,11 +131,11 @@ def test_metrics_of_ppo(tmp_path):
     )
 
 
-# ---- what goes wrong --------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------
 
 
 def diverge(tmp_path, monkeypatch, capsys, *arguments):
-    """The last line of a run with a step size that no check would let pass."""
+    """Return the error of a run that diverges, with a step size that the checks would refuse."""
     monkeypatch.setattr("fastpg.cli.resolve.check", lambda config: None)
     assert main([*SMALL, "--run-dir", str(tmp_path / "run"), *arguments]) == 1
     error = capsys.readouterr().err
@@ -145,7 +145,7 @@ def diverge(tmp_path, monkeypatch, capsys, *arguments):
 
 
 def test_a_run_that_diverges_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
-    """The first update's weights are the largest finite ones, the second's gradient is not."""
+    """The first update gives very large weights, the second a gradient that is not finite."""
     settings = [*RUNS["pong"][0], "--learning-rate", "1e37"]
     error = diverge(tmp_path, monkeypatch, capsys, *settings)
     assert error.endswith(f"the last good checkpoint is in {tmp_path / 'run'}\n")
@@ -164,7 +164,7 @@ def test_a_run_that_diverges_at_once_leaves_nothing(tmp_path, monkeypatch, capsy
 
 
 def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, capsys):
-    """Though all other weights are."""
+    """Even if all other weights are finite."""
     from fastpg.algorithms.ppo import PPO
 
     def learn(self, played):
@@ -179,11 +179,11 @@ def test_a_value_head_that_is_not_finite_is_not_saved(tmp_path, monkeypatch, cap
 
 
 def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
-    """PPO: all of it; the first epoch of one minibatch is still the policy that played."""
+    """With one epoch and one minibatch, PPO compares the policy with itself."""
     settings = ["--agent-steps", "1", "--epochs", "1", "--minibatch", "100000"]
     run(tmp_path / "ppo", *FAST, *settings)
     (row,) = read_metrics(tmp_path / "ppo" / "metrics.jsonl")
-    assert 1.0 < row["entropy"] <= np.log(3) + 1e-6  # three actions, all but alike
+    assert 1.0 < row["entropy"] <= np.log(3) + 1e-6  # three almost equal probabilities
     assert (row["kl"], row["clip_fraction"]) == (pytest.approx(0, abs=1e-6), 0)
     assert row["value_loss"] > 0
     run(tmp_path / "longer", *FAST, "--agent-steps", "1", "--learning-rate", "0.1")
@@ -275,7 +275,7 @@ def test_wrong_values_end_with_one_clear_line(tmp_path, monkeypatch, capsys, arg
 
 
 def test_extreme_values_train(tmp_path):
-    """A minibatch of more than there is; more threads than there are; no step at all."""
+    """A minibatch larger than the rollout, more threads than games, a step size of zero."""
     extreme = ["--minibatch", "99999999999999", "--threads", "1000", "--max-grad-norm", "0"]
     extreme += ["--num-envs", "1", "--steps-per-update", "1", "--agent-steps", "2"]
     assert run(tmp_path / "run", *FAST, *extreme).update == 2
