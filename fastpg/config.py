@@ -72,7 +72,8 @@ class TrainConfig:
     preset: Literal["pong", "blog", "fast", "sticky", "random-skip"] = "pong"
     """Named set of defaults. pong: the article's algorithm, tuned for speed. blog: the same with
     the numbers of the article's script. fast: PPO for games without sticky actions. sticky: PPO for
-    games with sticky actions. random-skip: PPO for games that also have a random frame skip."""
+    games with sticky actions. random-skip: PPO for games that also have a random frame skip (ten
+    minutes or more)."""
 
     algorithm: Literal["reinforce", "ppo"] = "reinforce"
     """reinforce: the article's algorithm, whole episodes and RMSProp. ppo: clipped policy gradients
@@ -176,8 +177,8 @@ class TrainConfig:
     """ppo: steps per gradient."""
 
     clip: float = 0.2
-    """ppo: largest distance of the ratio of new to old probability from 1; a step outside it has no
-    gradient."""
+    """ppo: half width of the range around 1 to which the ratio of new to old probability is
+    clipped."""
 
     gae_lambda: float = 0.95
     """ppo: lambda of generalized advantage estimation, from one-step returns (0) to whole returns

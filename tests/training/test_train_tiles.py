@@ -1,4 +1,4 @@
-"""The training command on tiles, with REINFORCE and PPO: resuming, interrupts, divergence, errors."""
+"""The training command on tiles, with REINFORCE and PPO: resuming, interrupts, errors."""
 
 import os
 import signal
