@@ -211,7 +211,8 @@ class TrainConfig:
     """Stop when the mean score of the last 100 episodes reaches this."""
 
     num_envs: int | None = None
-    """Games played in parallel. None: one for each episode of a batch; 16 for ppo."""
+    """Games played in parallel. None: one for each episode of a batch, which backends other than
+    tiles require; 16 for ppo."""
 
     threads: int | None = None
     """Threads, one core each (worker processes with ale-py). None: all cores."""

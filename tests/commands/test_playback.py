@@ -43,7 +43,7 @@ def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, g
     for moment in playback.episode(1):
         if moment.first:
             if last is not None:  # the step before has just ended in the replay
-                np.testing.assert_array_equal(PALETTE_RGB[playback.player.screen[0]], last)
+                np.testing.assert_array_equal(PALETTE_RGB[playback.player.agent.screen], last)
             else:
                 begin = playback.player.game.episode_frame_number
             steps += 1
