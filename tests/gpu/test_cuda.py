@@ -46,9 +46,8 @@ def passes_on_the_gpu(tests):
     passed(run_tests(tests, NUMBA_ENABLE_CUDASIM="0"))
 
 
-@pytest.mark.simulator(OPS)
-def test_ops_in_the_simulator(simulator):
-    passed(simulator())
+def test_ops_in_the_simulator():
+    passed(run_tests(OPS, **SIMULATOR))
 
 
 def test_ops_on_the_gpu():
