@@ -1,4 +1,4 @@
-"""conftest.py in a small project with the same settings: what pytest collects, in which processes."""
+"""conftest.py in a small project with its settings: what pytest collects, in which processes."""
 
 import shutil
 import subprocess
