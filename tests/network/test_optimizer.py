@@ -5,7 +5,7 @@ import pytest
 
 from fastpg.kernels import get_backend
 from fastpg.network.input_spec import InputSpec
-from tests.support.tile_model import PIXELS, Loss, Model, make_entries, make_network, make_optimizer
+from tests.support.tile_model import PIXELS, Loss, Model, make_network, make_optimizer, make_slots
 
 LOSSES = {
     "reinforce": Loss(),
@@ -22,7 +22,7 @@ class Case:
         rng = np.random.default_rng(hidden)
         outputs = 1 if actions == 2 else actions
         self.network = make_network(input_spec, hidden, actions, outputs, value, cell=cell)
-        self.slots = make_entries(rng, count, actions)
+        self.slots = make_slots(rng, count, actions)
         self.buffer = self.slots.buffer()
         self.advantages, self.returns = rng.standard_normal((2, count)).astype(np.float32)
         self.model = Model(self.network, actions)

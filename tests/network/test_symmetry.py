@@ -14,8 +14,8 @@ from tests.support.tile_model import (
     Loss,
     Model,
     Slots,
-    make_entries,
     make_optimizer,
+    make_slots,
 )
 
 LOSS = Loss(clip=0.3, entropy=0.05, value=0.5, scale=0.01)
@@ -45,7 +45,7 @@ class Case:
         self.independent = TileNetwork(*arguments)  # the same weights, independent units
         self.independent.load(self.network.tensors())
         rng = np.random.default_rng(hidden)
-        self.slots = make_entries(rng, 40, actions)
+        self.slots = make_slots(rng, 40, actions)
         self.turned = upside_down(self.slots, self.mirrored)
         self.samples = rng.integers(0, 40, 60)
         self.advantages, self.returns = rng.standard_normal((2, 40)).astype(np.float32)

@@ -19,8 +19,8 @@ from tests.support.tile_model import (
     SIDE,
     Model,
     Slots,
-    make_entries,
     make_network,
+    make_slots,
     pong_like,
 )
 
@@ -172,7 +172,7 @@ def test_weights_of_pixels_and_cells_add_up(cell):
     np.testing.assert_array_equal(other.tensors()["w1_parts"], tensors["w1_parts"])
     other.load({name: tensors[name] for name in ("w1", "w2", "value")})
     assert not other.tensors()["w1_parts"][2 * PIXELS + 6 :].any()
-    buffer = make_entries(np.random.default_rng(cell), 9, 3).buffer()
+    buffer = make_slots(np.random.default_rng(cell), 9, 3).buffer()
     for slot in range(9):
         (p, v), (q, w) = (n.core.evaluate(buffer, slot) for n in (network, plain))
         np.testing.assert_allclose([*p, v], [*q, w], rtol=1e-4, atol=1e-5)
@@ -223,7 +223,7 @@ def test_impossible_networks_are_refused(arguments):
 def test_choices_equal_the_dense_network(input_spec, hidden, cell, actions, outputs):
     """Probabilities and values up to float32 rounding; actions as by the kernel table's ops."""
     rng, kernels = np.random.default_rng(hidden), get_backend("reference")
-    slots = make_entries(rng, 24, actions)
+    slots = make_slots(rng, 24, actions)
     buffer, samples = slots.buffer(), np.arange(24)
     network = TileNetwork(hidden, input_spec, actions, outputs, True, cell)
     for seed in (1, 2):  # the second weights must invalidate all cached sums
@@ -275,7 +275,7 @@ def test_saturated_policies_keep_probabilities_that_ratios_can_divide_by():
     numbers = np.array([stream], np.uint64), np.array([step], np.uint64)
     assert get_backend("reference").counter_uniforms(*numbers, 0)[0] == 0
     network = TileNetwork(1, InputSpec((0,)), 2, 1, False)
-    slots = make_entries(np.random.default_rng(0), 8, 2)
+    slots = make_slots(np.random.default_rng(0), 8, 2)
     buffer = slots.buffer()
     lit = slots.views[0].sum(dtype=float)
     network.load({"w1": np.ones((PIXELS, 1)), "w2": np.full((1, 1), -95 / lit)})
@@ -291,7 +291,7 @@ def test_saturated_policies_keep_probabilities_that_ratios_can_divide_by():
 
 def test_weights_that_are_not_finite_show_in_results():
     network = TileNetwork(3, InputSpec((0,)), 2, 1, False)
-    buffer = make_entries(np.random.default_rng(0), 8, 2).buffer()
+    buffer = make_slots(np.random.default_rng(0), 8, 2).buffer()
     network.load({"w1": np.full((PIXELS, 3), np.nan), "w2": np.ones((1, 3))})
     network.core.choose(buffer, 0, 0, 0, 0)
     assert np.isnan(buffer.action_probs[0])

@@ -52,7 +52,7 @@ def pong_like(rng: np.random.Generator, count: int) -> np.ndarray:
     return views.reshape(count, PIXELS)
 
 
-def make_entries(rng: np.random.Generator, count: int, actions: int) -> Slots:
+def make_slots(rng: np.random.Generator, count: int, actions: int) -> Slots:
     """Slots of episodes of at most seven steps: many look back beyond an episode's start."""
     episode_steps, step = np.zeros(count, np.uint8), 0
     for slot in range(count):
@@ -220,7 +220,7 @@ class Model:
         return [loss.scale * g for g in gradients], [loss.scale * m for m in magnitudes]
 
 
-def entries_of(buffer: RolloutBuffer) -> Slots:
+def slots_of(buffer: RolloutBuffer) -> Slots:
     """A buffer's slots as dense arrays; slots that nobody wrote have empty views."""
     views = np.zeros((buffer.slots, SIDE, SIDE), np.uint8)
     for view, begin, count in zip(views, buffer.tile_offsets, buffer.tile_counts, strict=True):
