@@ -105,15 +105,12 @@ class TileNetwork:
             self._load_matrix(symmetrize(self._matrix(), self.mirror_rows))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Copies of the weights, float32.
+        """Copies of the weights, float32, by name.
 
-        Returns:
-            w1: (D, H): a row per pixel, plane by plane and row by row, then a row per past action;
-                the latest plane and action first.
-            w2: (outputs, H): the policy head.
-            value: (1, H): the value head, if there is one.
-            w1_parts: with cells, the terms of w1: (D, H) of pixels and actions, then a row per
-                cell.
+        ``w1`` (D, H) has a row per pixel, plane by plane and row by row, then a row per past
+        action; the latest plane and action come first. ``w2`` (outputs, H) is the policy head,
+        ``value`` (1, H) the value head, if there is one. With cells, ``w1_parts`` has the terms of
+        w1: D rows of pixels and actions, then a row per cell.
         """
         heads = self.heads_outside(self.core.w2)
         parts = self.rows_outside(self.core.w1)

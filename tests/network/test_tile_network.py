@@ -116,9 +116,9 @@ def test_a_view_is_written_only_where_it_fits():
         buffer.observe(0, 0, 0, view[:-1])
     with pytest.raises(OverflowError):
         buffer.observe(0, 0, 256, view)
-    for slots, room in ((0, 1), (1, 0), (2**31, 1), (1, 2**32)):
-        with pytest.raises(ValueError, match=f"expected 1 to .*, got {slots}, {room}"):
-            RolloutBuffer(slots, room)
+    for slots, capacity in ((0, 1), (1, 0), (2**31, 1), (1, 2**32)):
+        with pytest.raises(ValueError, match=f"expected 1 to .*, got {slots}, {capacity}"):
+            RolloutBuffer(slots, capacity)
 
 
 # ---- weights ----------------------------------------------------------------------------------

@@ -172,13 +172,13 @@ def sum_before(value, sums):
 
 @device
 def mark_pixels(now, before, marks, first, last):
-    """Mark the pixels in which a row differs from the previous one, or its lit pixels.
+    """Mark the pixels in which a view differs from the previous one, or its lit pixels.
 
     After ``cuda.syncthreads()``, :func:`write_pixels` takes the same marks as uint64.
 
     Args:
-        now: the row's words, uint64 or uint8.
-        before: the previous row's words; None to mark the lit pixels.
+        now: the view's words, uint64 or uint8.
+        before: the previous view's words; None to mark the lit pixels.
         marks: marks of all rows, as bytes: one bit per pixel.
         first: index of the row's first byte of marks.
         last: index after its last one. Bytes that the row does not need become 0.
