@@ -1,6 +1,9 @@
-"""Emulator frames per second of several ways to play Pong; each round is a fixed number of steps.
+"""How many emulator frames per second do Pong's environments play? Ours beside other packages'.
 
-``extra_info["frames_per_second"]`` counts emulator frames (4 a step), of the fastest round.
+Each round is a fixed number of ``step()`` calls with random actions, through episode ends.
+``extra_info["frames_per_second"]`` counts emulator frames (4 per step) in the fastest round.
+``pong80`` of :class:`~fastpg.envs.NativeVectorEnv` is the 80x80 view as ``step()`` returns it.
+Training does not call ``step()``: ``end_to_end.py`` times it, from the emulator to the weights.
 """
 
 import gymnasium
@@ -26,13 +29,13 @@ def measure(benchmark, function, frames):
 
 
 def measure_vector(benchmark, env):
-    """Steps of all games with action 0, through episode ends; closes the environment."""
+    """Time steps of all games; close the environment."""
     env.reset()
-    actions = np.zeros(ENVS, np.int32)
+    actions = np.random.default_rng(0).integers(6, size=(STEPS, ENVS), dtype=np.int32)
 
     def steps():
-        for _ in range(STEPS):
-            env.step(actions)
+        for row in actions:
+            env.step(row)
 
     measure(benchmark, steps, STEPS * ENVS * FRAMESKIP)
     env.close()
@@ -40,7 +43,7 @@ def measure_vector(benchmark, env):
 
 @pytest.mark.benchmark(group="env")
 def test_act_alone(benchmark):
-    """Bare ``ALEInterface.act``: one game, one process, no picture taken."""
+    """``ALEInterface.act`` of one game, without reading its picture."""
     game = AleGame(rules(ENV_ID))
     game.reset(0)
     act = game._ale.act
@@ -55,7 +58,7 @@ def test_act_alone(benchmark):
 
 @pytest.mark.benchmark(group="env")
 def test_our_act_alone(benchmark):
-    """The same on our own emulator."""
+    """``Emulator.act`` of one game, without reading its picture."""
     emulator = Emulator()
     emulator.setInt("random_seed", 0)
     emulator.loadROM(pong_rom())
@@ -88,7 +91,7 @@ def test_ale_vector_env(benchmark, obs_type, threads):
 @pytest.mark.benchmark(group="env")
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_gymnasium(benchmark, kind):
-    """Gymnasium's vector environments over ale-py's single environment, RGB pictures."""
+    """Gymnasium's vector environments over ale-py's single one; RGB frames."""
 
     def one():
         import ale_py
@@ -105,7 +108,7 @@ def test_gymnasium(benchmark, kind):
 
 @pytest.mark.benchmark(group="env")
 def test_ale_py_vector_env(benchmark):
-    """ale-py's own vector environment (threads), 84x84 pictures of the last two frames' maximum."""
+    """ale-py's vector environment on threads; 84x84 pictures, each the maximum of two frames."""
     from ale_py import AtariVectorEnv
 
     measure_vector(benchmark, AtariVectorEnv("pong", ENVS, frameskip=FRAMESKIP))
@@ -113,7 +116,7 @@ def test_ale_py_vector_env(benchmark):
 
 @pytest.mark.benchmark(group="env")
 def test_envpool(benchmark):
-    """EnvPool (threads), 84x84 pictures of the last two frames' maximum."""
+    """EnvPool on threads; 84x84 pictures, each the maximum of two frames."""
     envpool = pytest.importorskip("envpool")
     env = envpool.make("Pong-v5", env_type="gymnasium", num_envs=ENVS, frame_skip=FRAMESKIP)
     measure_vector(benchmark, env)

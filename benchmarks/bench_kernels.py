@@ -1,10 +1,10 @@
-"""Each op in each backend beside NumPy and what else one would call, at several sizes.
+"""How fast is each op in each backend, beside NumPy and other libraries, at several sizes?
 
-``pytest --benchmark benchmarks/bench_kernels.py`` runs it, ``-k policy_forward`` a part of it, and
-``--benchmark-disable`` every body once. Set-up is outside of the timing; the backends' outputs are
-given, so that no allocation is timed. For N up to 16 every row's result is first compared with that
-of the cython backend. ``extra_info`` holds microseconds per sample; ``benchmarks/report.py`` makes
-a table of the JSON file.
+    pytest --benchmark benchmarks/bench_kernels.py [-k policy_forward]
+
+Set-up and allocation of outputs are not timed. For sizes up to 16 each implementation's result is
+first compared with the cython backend's. ``extra_info`` has microseconds per sample;
+``benchmarks/report.py`` makes a table of a JSON file.
 """
 
 import ctypes
@@ -19,18 +19,18 @@ from fastpg.kernels.spec import BY_NAME, VIEW_PIXELS
 from tests.support.cases import case
 
 SIZES = (1, 16, 128, 1024)
-STEPS = 1000  # of each environment, for returns; elements of each segment or update
+STEPS = 1000  # steps of an environment, elements of a segment or of an optimizer's arrays
 PONG = {"D": VIEW_PIXELS, "H": 200, "A": 1, "pixels": 22}
 TRAINING = "policy_forward + policy_backward"
 
 
 def options(op: str, size: int) -> dict:
-    """Sizes as in training: Pong's pixels, H = 200, one output."""
+    """Options of the op's case: sizes as in training, with Pong's pixels, H = 200 and A = 1."""
     if op.startswith("preprocess"):
         return {"N": size, "kind": "pong", "find": True}
     if op.startswith("frame"):
         return {"N": size, "D": VIEW_PIXELS, "kind": "pong"}
-    if op.startswith("policy_backward"):  # accumulating, as the clearing of dw1 is no sample's
+    if op.startswith("policy_backward"):  # clearing dw1 is no sample's cost
         return {"B": size, "accumulate": True, **PONG}
     if op.startswith("policy"):
         return {"B": size, **PONG}
@@ -47,8 +47,8 @@ def options(op: str, size: int) -> dict:
 
 
 # ---- pictures -----------------------------------------------------------------------------------
-# Each maker takes a case and gives a function that returns the op's outputs or, as the backends'
-# loops, writes them.
+# Each function takes a case and returns the call to time. The call returns the op's outputs, or
+# writes them into the case's, as the backends' loops do.
 
 
 def loop_of(backend):
@@ -61,7 +61,7 @@ def loop_of(backend):
 
 
 def numpy_preprocess(made):
-    """The article's ``prepro``, on a batch and with the background found."""
+    """The article's ``prepro`` for a batch, with each frame's background."""
     frames, views = made.inputs["frames"], made.outputs["views"]
     palette = made.inputs.get("red")
 
@@ -77,7 +77,7 @@ def numpy_preprocess(made):
 
 
 def opencv_preprocess(made):
-    """Crop, nearest neighbour resize and compare, with a constant background, as it has no mode."""
+    """Crop, resize and compare, with a constant background, as OpenCV has no mode."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -94,7 +94,7 @@ def opencv_preprocess(made):
 
 
 def numpy_sparse(made):
-    """Sparse rows of what is not 0, by ``nonzero``."""
+    """Sparse rows by ``nonzero``."""
     current, previous = made.inputs.values()
     stacked = made.op.name == "frame_stack"
 
@@ -148,7 +148,7 @@ def head(hidden, w2):
 
 
 def numpy_forward(made):
-    """Sums of the chosen rows of w1 by ``reduceat``; no row of the case is empty."""
+    """Sums of rows of w1 by ``reduceat``; no sample of the case is empty."""
     indices, signs, offsets, w1, w2 = made.inputs.values()
 
     def call():
@@ -169,7 +169,7 @@ def d_outputs_and_dhidden(hidden, d_outputs, w2):
 
 
 def numpy_backward(made):
-    """Terms sorted by their row of dw1, which ``add.at`` would take one by one."""
+    """Terms sorted by their row of dw1; ``add.at`` would add them one by one."""
     indices, signs, offsets, *decisions, w2, _ = made.inputs.values()
     dw1, dw2 = made.outputs.values()
     given = made.op.name == "policy_backward_outputs"
@@ -208,7 +208,7 @@ def blas_backward(made):
 
 
 def openblas(action: str):
-    """OpenBLAS's function ``action`` on its number of threads, None if NumPy has another BLAS."""
+    """OpenBLAS's function to ``get`` or ``set`` its threads; None if NumPy has another BLAS."""
     for library in (Path(np.__file__).parents[1] / "numpy.libs").glob("*openblas*"):
         for prefix in ("scipy_", ""):
             name = f"{prefix}openblas_{action}_num_threads64_"
@@ -220,9 +220,9 @@ def openblas(action: str):
 
 @pytest.fixture(autouse=True)
 def blas_threads():
-    """Number of BLAS threads: one, as everything else here has, unless the environment says else.
+    """The number of BLAS threads; None if unknown.
 
-    None where that cannot be known.
+    One, as everything else here, unless OPENBLAS_NUM_THREADS is set.
     """
     get, put = openblas("get"), openblas("set")
     if get is None or put is None:
@@ -236,7 +236,7 @@ def blas_threads():
 
 
 def numpy_ppo(made):
-    """The one logit of two actions, on whole arrays."""
+    """Whole arrays, for two actions and one logit."""
     probabilities, values, actions, old, advantages, returns, *weights = made.inputs.values()
     clip, entropy_weight, value_weight = weights
 
@@ -256,7 +256,7 @@ def numpy_ppo(made):
 
 
 def numpy_uniforms(made):
-    """Philox on arrays, as in the reference on Python's integers."""
+    """Philox on arrays; the reference computes it with Python's integers."""
     streams, steps, seed = made.inputs.values()
     low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     multipliers = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -277,7 +277,7 @@ def numpy_uniforms(made):
 
 
 def generator_uniforms(made):
-    """NumPy's own generator: other numbers, from a hidden state."""
+    """NumPy's own generator: other numbers, from a state."""
     generator, uniforms = np.random.default_rng(1), made.outputs["uniforms"]
     return lambda: [generator.random(out=uniforms, dtype=np.float32)]
 
@@ -285,7 +285,7 @@ def generator_uniforms(made):
 # ---- the benchmarks -----------------------------------------------------------------------------
 
 BACKENDS = {"numba": loop_of("numba"), "cython": loop_of("cython")}
-NUMPY = loop_of("reference")  # where the reference is written in whole arrays
+NUMPY = loop_of("reference")  # for ops whose reference works on whole arrays
 CALLS = {
     "preprocess": {"numpy": numpy_preprocess, "opencv": opencv_preprocess},
     "preprocess_palette": {"numpy": numpy_preprocess},
@@ -306,7 +306,7 @@ BLAS = {blas_forward, blas_backward}
 
 
 def results(maker, made):
-    """Outputs of one call, the used part of sparse ones."""
+    """Outputs of one call, sparse ones cut to their used length."""
     answer = maker(made)()
     if isinstance(answer, tuple | list):
         return answer
@@ -314,7 +314,7 @@ def results(maker, made):
 
 
 def prepared(op, who, size):
-    """A function to time, of a row whose results are right."""
+    """The call to time, after a check of its results."""
     maker = COLUMNS[op][who]
     kind = f"{op}_dense" if who == "dense blas" else op
     sized = options(kind, size)
@@ -354,7 +354,7 @@ def test_kernel(benchmark, blas_threads, op, who, size):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("who", ["numba", "cython", "numpy", "dense blas"])
 def test_forward_and_backward(benchmark, blas_threads, who, size):
-    """A sample's share of the network in training: sparse, or dense by BLAS."""
+    """Forward and backward pass, sparse or dense."""
     forward, backward = (prepared(op, who, size) for op in ("policy_forward", "policy_backward"))
 
     def both():

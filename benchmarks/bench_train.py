@@ -1,6 +1,6 @@
-"""What an update costs, apart from playing: learning from a batch as real ones are.
+"""What does learning cost, without playing? One update of REINFORCE, one round of PPO.
 
-The whole command beside bare emulation and other libraries: ``end_to_end.py``.
+``end_to_end.py`` times training as a whole.
 """
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ from fastpg.config import preset
 
 @pytest.mark.parametrize("backend", ["numba", "cython"])
 def test_update(benchmark, backend):
-    """One update of the thin loop, from the first ten episodes."""
+    """One update of REINFORCE on a backend of the kernel table, from a run's first episodes."""
     config = replace(preset("pong"), backend=backend)
     algorithm = make_algorithm(resolve(config))
     played = algorithm.play()
@@ -28,8 +28,8 @@ def test_update(benchmark, backend):
 @pytest.mark.parametrize("minibatch", [1024, 4096])
 @pytest.mark.parametrize("hidden", [128, 256])
 def test_learning_of_ppo(benchmark, hidden, minibatch):
-    """What a step costs in all epochs of a round of the preset ``fast``, on all cores."""
-    benchmark.group = "PPO: learning from one round"
+    """All epochs of one rollout of the preset ``fast``, on all cores."""
+    benchmark.group = "PPO: all epochs of one rollout"
     config = replace(preset("fast"), hidden=hidden, minibatch=minibatch)
     algorithm = make_algorithm(resolve(config))
     for _ in range(4):

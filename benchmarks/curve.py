@@ -1,4 +1,9 @@
-"""Draw learning curves: ``python benchmarks/curve.py RUN [RUN ..] PNG`` (extra ``[plot]``)."""
+"""Draw the learning curves of runs (needs the extra ``[plot]``).
+
+    python benchmarks/curve.py RUN [RUN ..] PNG
+
+The curve is the mean score of the last 100 episodes against emulator frames.
+"""
 
 import argparse
 from pathlib import Path

@@ -1,8 +1,10 @@
-"""Training end to end beside what it is built on and what else there is, in one run.
+"""How fast is training as a whole? Beside emulation alone, other packages and a NumPy loop.
 
-``python benchmarks/end_to_end.py --rounds 5 --seconds 20`` lets each contender run alone on all
-cores, in turn, round after round, and prints medians and the ratio of training to each of them,
-round by round. Contenders that are not installed are left out, and named.
+    python benchmarks/end_to_end.py --rounds 5 --seconds 20
+
+Contenders run alone on all cores, in turn, round after round. The table has medians, and medians
+and ranges of the ratio of training to each contender in the same round. A package that is not
+installed is left out with a message.
 """
 
 import argparse
@@ -25,7 +27,7 @@ CORES = available_cores()
 
 
 def bare_act_worker(seconds, seed, results):
-    """Bare ``act`` under Pong-v0's rules, no picture read; resets are played, not counted."""
+    """``act`` under Pong-v0's rules, no picture read; frames of resets are not counted."""
     import ale_py
     import numpy as np
 
@@ -51,7 +53,7 @@ def bare_act_worker(seconds, seed, results):
 
 
 def bare_act(seconds):
-    """Bare emulation in as many processes as there are cores."""
+    """ale-py's emulation alone, one process per core."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     workers = [
@@ -67,7 +69,7 @@ def bare_act(seconds):
 
 
 def fastpg_train(seconds, *options):
-    """``python -m fastpg.train``: playing and learning, from the first played frame on."""
+    """``python -m fastpg.train``: playing and learning, without start-up."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "fastpg.train", "--run-dir", f"{folder}/run"]
         command += ["--max-seconds", str(seconds), *options]
@@ -84,7 +86,7 @@ def fastpg_train(seconds, *options):
 
 
 def numpy_loop(seconds):
-    """The article's loop on one environment and one thread."""
+    """``baseline.py``: the article's loop on one environment and one thread."""
     episodes = max(2, int(seconds))
     command = [sys.executable, "-W", "ignore", str(HERE / "baseline.py")]
     done = subprocess.run(
@@ -115,24 +117,27 @@ def _step_vector(env, seconds, num_envs, skip=4):
     return {"frames": rate * skip, "steps": rate}
 
 
-def emulation_alone(seconds):
-    """Our emulator under Pong-v0's rules with the views that training looks at, all cores."""
+def native_vector(seconds):
+    """``NativeVectorEnv.step`` under Pong-v0's rules with 80x80 views, on all cores.
+
+    Training plays the same games and computes the same views, but stores them as tiles.
+    """
     from fastpg.envs import NativeVectorEnv
 
     games = 64
     env = NativeVectorEnv("Pong-v0", games, num_threads=CORES, obs_type="pong80")
-    return _step_vector(env, seconds, games, skip=3)  # 2 to 4, drawn
+    return _step_vector(env, seconds, games, skip=3)  # the mean of 2 to 4
 
 
 def ale_vector(seconds):
-    """ale-py's AtariVectorEnv, stepping only: 84x84 grey, skip 4."""
+    """ale-py's AtariVectorEnv.step: 84x84 greyscale, frame skip 4."""
     from ale_py.vector_env import AtariVectorEnv
 
     return _step_vector(AtariVectorEnv("pong", num_envs=16, num_threads=CORES), seconds, 16)
 
 
 def envpool(seconds):
-    """EnvPool, stepping only: 84x84 grey, skip 4."""
+    """EnvPool's step: 84x84 greyscale, frame skip 4."""
     import envpool as package
 
     env = package.make_gymnasium("Pong-v5", num_envs=16, num_threads=CORES)
@@ -142,7 +147,7 @@ def envpool(seconds):
 CONTENDERS = {
     "fastpg.train": fastpg_train,
     "fastpg.train --threads 1": lambda s: fastpg_train(s, "--threads", "1"),
-    "fastpg emulation alone, 80x80 views": emulation_alone,
+    "NativeVectorEnv, stepping only, 80x80 views": native_vector,
     "fastpg.train --backend numba": lambda s: fastpg_train(s, "--backend", "numba"),
     "fastpg.train --emulator ale": lambda s: fastpg_train(s, "--emulator", "ale"),
     "fastpg.train --emulator ale --backend numba": lambda s: fastpg_train(
@@ -157,9 +162,11 @@ CONTENDERS = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="of all contenders in turn (5)")
-    parser.add_argument("--seconds", type=float, default=20, help="for each in a round (20)")
-    parser.add_argument("--only", help="contenders whose name has this in it")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of all contenders (5)")
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="seconds per contender and round (20)"
+    )
+    parser.add_argument("--only", help="only contenders whose name contains this")
     arguments = parser.parse_args()
     names = [name for name in CONTENDERS if (arguments.only or "") in name]
     if importlib.util.find_spec("envpool") is None:

@@ -1,6 +1,8 @@
-"""Does a long run's memory grow? Trains for a while, prints the size as it goes; fails on growth.
+"""Does a long run's memory grow? Train, print the memory as it goes, and fail if it grows.
 
-``python benchmarks/memory.py --seconds 3600 [-- options of fastpg.train]``
+    python benchmarks/memory.py --seconds 3600 [-- options of fastpg.train]
+
+The exit code is 1 if the median of the last third exceeds that of the first third by over 5 %.
 """
 
 import argparse
@@ -16,9 +18,9 @@ OWN = ("Pss_Anon:", "Pss_Shmem:")
 
 
 def own_megabytes(pid):
-    """Memory that a process and all below it hold for themselves, in MB (Linux).
+    """Memory of a process and its descendants in MB, without the programs' files (Linux).
 
-    Not the programs' files: whose they are depends on who else on the machine has them open.
+    A file's pages are shared with every process that has it open, so their share would vary.
     """
     children, total = [pid], 0.0
     while children:
@@ -30,16 +32,16 @@ def own_megabytes(pid):
                 children += map(int, (task / "children").read_text().split())
         except OSError:
             continue
-        # proportional size: what processes share counts once
+        # proportional set size: memory that processes share counts once
         total += sum(int(row.split()[1]) for row in status.splitlines() if row.startswith(OWN))
     return total / 1024
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--every", type=float, default=30)
-    parser.add_argument("train", nargs="*")
+    parser.add_argument("--seconds", type=float, default=600, help="of training (600)")
+    parser.add_argument("--every", type=float, default=30, help="seconds between two rows (30)")
+    parser.add_argument("train", nargs="*", help="options of fastpg.train")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "fastpg.train", "--run-dir", f"{folder}/run"]

@@ -1,12 +1,12 @@
-"""Print the kernels' timings of a pytest-benchmark file as one Markdown table.
+"""Print the results of ``bench_kernels.py`` as a Markdown table.
 
     pytest --benchmark benchmarks/bench_kernels.py --benchmark-json=kernels.json
     python benchmarks/report.py kernels.json [--sizes 1 128]
 
-A row is an op at a size N, a column who computes it; a number is microseconds per sample, the
-median of the rounds. A sample of ``discounted_returns``, ``generalized_advantages``,
-``standardize``, ``rmsprop_update`` and ``adam_update`` is 1,000 steps or elements, of the others
-one picture, decision or number.
+Each row is an op at a size N, each column an implementation. Numbers are microseconds per sample,
+medians of the rounds. A sample of ``discounted_returns``, ``generalized_advantages``,
+``standardize``, ``rmsprop_update`` and ``adam_update`` is 1,000 steps or elements; of the other ops
+it is one frame, one action or one number.
 """
 
 import argparse
@@ -17,14 +17,14 @@ COLUMNS = ("numba", "cython", "numpy")
 
 
 def number(microseconds: float) -> str:
-    """Two or three digits that count."""
+    """Microseconds with two or three significant digits."""
     if microseconds < 0.1:
         return f"{microseconds:.2g}"
     return f"{microseconds:,.{0 if microseconds >= 100 else 1 if microseconds >= 10 else 2}f}"
 
 
 def table(benchmarks: list[dict], sizes: list[int] | None = None) -> list[str]:
-    """Lines of the table, ops and sizes in the order of the file."""
+    """The table's lines, with ops and sizes in the order of the file."""
     rows: dict[tuple[str, int], dict[str, str]] = {}
     threads = set()
     for info in (b["extra_info"] for b in benchmarks):
@@ -48,8 +48,8 @@ def table(benchmarks: list[dict], sizes: list[int] | None = None) -> list[str]:
 def main() -> None:
     """Read the file named on the command line and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", type=Path, help="what --benchmark-json wrote")
-    parser.add_argument("--sizes", type=int, nargs="+", help="only these N")
+    parser.add_argument("file", type=Path, help="a file of --benchmark-json")
+    parser.add_argument("--sizes", type=int, nargs="+", help="only these sizes N")
     arguments = parser.parse_args()
     benchmarks = json.loads(arguments.file.read_text())["benchmarks"]
     print("\n".join(table(benchmarks, arguments.sizes)))

@@ -1,12 +1,14 @@
-"""How long training takes to a score: presets, rules and seeds, in one table, with curves.
+"""How long does training take to reach a score? A table over presets, rules and seeds.
 
-``python benchmarks/time_to_score.py --presets fast --envs ALE/Pong-v5`` trains with five seeds in
-turn, all cores for one run, until the mean score of 100 episodes reaches +20 or a limit ends it.
-Then the final policy plays 100 episodes on ale-py's own emulator. Rows are kept in ``--out`` as
-they come: another call goes on where one was stopped, and ``--report`` only prints what is there.
+    python benchmarks/time_to_score.py --presets fast --envs ALE/Pong-v5
 
-The mean is over the last 100 episodes in the order in which they began: an episode counts when
-it and all that began before it have finished, so that short ones (lost ones) have no advantage.
+Each run has all cores. It ends when the mean score of 100 episodes reaches +20, or at the preset's
+limit. Its policy then plays 100 episodes on ale-py's emulator. Results are appended to ``--out``:
+a second call continues an interrupted one, and ``--report`` prints the results without training.
+Learning curves are drawn beside ``--out``.
+
+The mean score is over the last 100 episodes in the order of their starts. An episode counts once
+all episodes that started before it have finished, so quick losses do not count first.
 """
 
 import argparse
@@ -24,7 +26,7 @@ CORES = available_cores()
 
 
 def train(preset, env, seed, options, folder):
-    """One run: its rows of metrics, and its folder."""
+    """Train once; return the rows of metrics."""
     command = [sys.executable, "-m", "fastpg.train", "--preset", preset, "--env", env]
     command += ["--seed", str(seed), "--run-dir", folder, *options]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -33,7 +35,7 @@ def train(preset, env, seed, options, folder):
 
 
 def rules_of(run):
-    """Rules of a run's game."""
+    """The rules of a run's games."""
     from fastpg.cli.resolve import resolve_rules
     from fastpg.config import TrainConfig
 
@@ -42,7 +44,7 @@ def rules_of(run):
 
 
 def measure(preset, env, seed, options, episodes):
-    """Train once and evaluate: what goes into a row."""
+    """Train once and evaluate; return the row of results."""
     with tempfile.TemporaryDirectory() as folder:
         run = str(Path(folder, "run"))
         rows = train(preset, env, seed, options, run)
@@ -73,8 +75,8 @@ def measure(preset, env, seed, options, episodes):
         return result
 
 
-def other_kind(results, wanted, options, episodes):
-    """What is wrong with rows that a table would mix with those wanted: a line, or None."""
+def mismatch(results, wanted, options, episodes):
+    """Why the stored rows cannot be in one table with the wanted ones, as a line; or None."""
     groups = {(preset, env) for preset, env, _ in wanted}
     for row in results:
         group, had = (row["preset"], row["env"]), (row["options"], row["evaluated"])
@@ -87,20 +89,20 @@ def other_kind(results, wanted, options, episodes):
 
 
 def thinned(rows, points=300):
-    """(agent steps, seconds, mean score) of some rows."""
+    """(agent steps, seconds, mean score) of about ``points`` evenly spaced rows."""
     chosen = rows[:: max(1, len(rows) // points)]
     return [[r["agent_steps"], r["seconds"], r["mean_score_100"]] for r in chosen]
 
 
 def spread(values, form):
-    """Median and range; values that are missing are failures, and are counted."""
-    there = sorted(value for value in values if value is not None)
-    if not there:
+    """Median and range as text; None is a run that did not reach the score, and is counted."""
+    reached = sorted(value for value in values if value is not None)
+    if not reached:
         return f"none of {len(values)}"
-    middle = statistics.median([*there, *[float("inf")] * (len(values) - len(there))])
+    middle = statistics.median([*reached, *[float("inf")] * (len(values) - len(reached))])
     text = form(middle) if middle != float("inf") else "-"
-    text += f" ({form(there[0])}-{form(there[-1])})"
-    return text if len(there) == len(values) else f"{text}, {len(there)} of {len(values)}"
+    text += f" ({form(reached[0])}-{form(reached[-1])})"
+    return text if len(reached) == len(values) else f"{text}, {len(reached)} of {len(values)}"
 
 
 def report(results):
@@ -136,7 +138,7 @@ def report(results):
 
 
 def draw(results, path):
-    """Curves, mean score against seconds: a row of pictures a preset, a column a rule."""
+    """Draw mean score against seconds, one plot per preset (rows) and rule set (columns)."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -169,13 +171,15 @@ def main():
     parser.add_argument(
         "--envs", nargs="+", default=["PongNoFrameskip-v4", "ALE/Pong-v5", "Pong-v0"]
     )
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (5)")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--stop-at-score", type=float, default=20.0)
-    parser.add_argument("--episodes", type=int, default=100, help="of the evaluation; 0: none")
+    parser.add_argument("--episodes", type=int, default=100, help="of the evaluation; 0 for none")
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="for fastpg.train")
-    parser.add_argument("--out", type=Path, default=Path("time_to_score.jsonl"))
-    parser.add_argument("--report", action="store_true", help="only print what --out holds")
+    parser.add_argument("--out", type=Path, default=Path("time_to_score.jsonl"), help="results")
+    parser.add_argument(
+        "--report", action="store_true", help="print the results in --out without training"
+    )
     arguments = parser.parse_args()
     lines = arguments.out.read_text().splitlines() if arguments.out.exists() else []
     results = [json.loads(line) for line in lines]
@@ -185,7 +189,7 @@ def main():
     wanted = [(p, e, s) for s in seeds for p in arguments.presets for e in arguments.envs]
     if arguments.report:
         wanted = []
-    if wrong := other_kind(results, wanted, options, arguments.episodes):
+    if wrong := mismatch(results, wanted, options, arguments.episodes):
         parser.error(f"--out {arguments.out}: {wrong}")
     for preset, env, seed in wanted:
         if (preset, env, seed) in done:

@@ -27,7 +27,7 @@ extensions = [
 nitpicky = True  # a reference that leads nowhere is a warning, and warnings are errors
 nitpick_ignore_regex = [
     (r"py:.*", r"(fastpg\.(.*\.)?)?_.*"),  # private names have no page
-    (r"py:.*", r"fastpg\.kernels\.(checks|learning_ops|ops_\w+)(\..*)?"),  # behind kernels.ops
+    (r"py:.*", r"fastpg\.kernels\.(checks|ops_\w+)(\..*)?"),  # behind kernels.ops
     # names of other packages: their sites are not looked up
     (r"py:.*", r"(numpy|np|gymnasium|ale_py|AutoresetMode|Array|SharedArray|ModuleType)(\..*)?"),
     # types of the standard library, and short forms from annotations

@@ -1,11 +1,11 @@
-"""A kernel of your own, compiled by Numba, with kernels of fastpg inside it.
+"""A kernel of your own, compiled by Numba, that calls fastpg's kernels.
 
     python examples/own_kernel.py --games 8 --steps 2000
 
-Games of Pong are played at random. ``decision_weights`` turns their rewards into the weight of each
-decision: fastpg's discounted returns, minus a baseline that is our own (the mean of the games that
-play beside it), brought to mean 0 and deviation 1 by fastpg again. All three are one compiled
-function: no Python between them, and no GIL.
+``decision_weights`` computes advantages from the rewards of random games of Pong: fastpg's
+discounted returns, minus a baseline of our own (the mean return of all games at that step),
+standardized by fastpg. All of it is one compiled function, without Python in between and without
+the GIL.
 """
 
 import argparse
@@ -20,17 +20,17 @@ from fastpg.kernels import numba_cpu
 
 @njit(nogil=True)
 def decision_weights(rewards, dones, gamma, returns, offsets, weights):
-    """Write the weight of each decision.
+    """Compute the weight (advantage) of each action.
 
     Args:
-        rewards: (T, N) float32: after each step.
+        rewards: (T, N) float32: reward after each step.
         dones: (T, N) bool: whether the episode ended with that step.
-        gamma: discount a step.
-        returns: (T, N) float32: written.
-        offsets: (2,) int64: 0 and T * N, one segment, as ``standardize`` wants it.
-        weights: (T * N,) float32: written.
+        gamma: discount per step.
+        returns: (T, N) float32: output.
+        offsets: (2,) int64: 0 and T * N, the one segment of ``standardize``.
+        weights: (T * N,) float32: output.
     """
-    # Loops check nothing and allocate nothing: every argument is given, in the table's dtypes.
+    # Loops neither check nor allocate: give every argument, with the kernel table's dtypes.
     numba_cpu.discounted_returns(rewards, dones, gamma, True, returns)
     for t in range(returns.shape[0]):
         baseline = np.float32(returns[t].mean())
@@ -40,7 +40,7 @@ def decision_weights(rewards, dones, gamma, returns, offsets, weights):
 
 
 def play(games: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rewards (T, N) float32 and ends (T, N) bool of games that are played at random."""
+    """Play games with random actions; return rewards (T, N) float32 and dones (T, N) bool."""
     envs = gymnasium.make_vec(
         "fastpg/Pong-v5", num_envs=games, obs_type="ram", autoreset_mode="SameStep"
     )
@@ -55,12 +55,12 @@ def play(games: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    """Play, and print what the weights of won and lost points are."""
+    """Play, and print the mean weights of won and lost points."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--games", type=int, default=8, help="played at the same time")
-    parser.add_argument("--steps", type=int, default=2000, help="of each game")
-    parser.add_argument("--gamma", type=float, default=0.99, help="discount a step")
-    parser.add_argument("--seed", type=int, default=0, help="of games and actions")
+    parser.add_argument("--games", type=int, default=8, help="games played in parallel")
+    parser.add_argument("--steps", type=int, default=2000, help="steps per game")
+    parser.add_argument("--gamma", type=float, default=0.99, help="discount per step")
+    parser.add_argument("--seed", type=int, default=0, help="seed of games and actions")
     options = parser.parse_args()
     rewards, dones = play(options.games, options.steps, options.seed)
     returns, weights = np.empty_like(rewards), np.empty(rewards.size, np.float32)

@@ -2,8 +2,8 @@
 
     python examples/ppo_stable_baselines3.py --steps 1000000
 
-Stable-Baselines3 has a vector interface of its own, older than Gymnasium's. The adapter below is
-all that it takes: the games stay in one compiled environment, on threads, in this process.
+Stable-Baselines3 has its own interface of vector environments, older than Gymnasium's. The adapter
+below is all it needs: the games stay in one compiled environment, on threads of this process.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import fastpg  # noqa: F401  registers the environments
 
 
 class Games(VecEnv):
-    """A Gymnasium vector environment, with autoreset in the same step, as Stable-Baselines3's."""
+    """A Gymnasium vector environment with same-step autoreset as a Stable-Baselines3 VecEnv."""
 
     def __init__(self, envs: gymnasium.vector.VectorEnv):
         self.envs = envs
@@ -27,18 +27,18 @@ class Games(VecEnv):
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 
     def reset(self) -> np.ndarray:
-        """Begin all games anew, with the seeds that ``seed`` has set."""
+        """Start new episodes, with the seeds that ``seed`` has set."""
         seeds = self._seeds if any(seed is not None for seed in self._seeds) else None
         observations, _ = self.envs.reset(seed=seeds)
         self._reset_seeds()
         return observations
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Keep the actions: they are played by ``step_wait``."""
+        """Store the actions for ``step_wait``."""
         self.actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict]]:
-        """Play a step of every game."""
+        """Step every game."""
         observations, rewards, terminated, truncated, infos = self.envs.step(self.actions)
         dones = terminated | truncated
         each: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -48,25 +48,25 @@ class Games(VecEnv):
         return observations, rewards.astype(np.float32), dones, each
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self.envs.close()
 
-    # ---- of single games, which nobody can reach into -------------------------------------------
+    # ---- access to single games, which one environment does not have ----------------------------
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """An attribute of the environment, once for each game."""
+        """The environment's attribute, once per game."""
         return [getattr(self.envs, attr_name)] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refused."""
+        """Raise NotImplementedError."""
         raise NotImplementedError("games of one environment have no attributes of their own")
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list:
-        """Refused."""
+        """Raise NotImplementedError."""
         raise NotImplementedError("games of one environment have no methods of their own")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """No game is wrapped."""
+        """Whether each game is wrapped: no."""
         return [False] * len(list(self._get_indices(indices)))
 
 
@@ -74,25 +74,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train and evaluate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", default="fastpg/Pong-v5", help="rules of the game")
-    parser.add_argument("--steps", type=int, default=1_000_000, help="agent steps in all")
-    parser.add_argument("--games", type=int, default=8, help="played at the same time")
-    parser.add_argument("--rollout", type=int, default=128, help="steps of each game an update")
-    parser.add_argument("--minibatch", type=int, default=256, help="steps of one gradient")
-    parser.add_argument("--epochs", type=int, default=4, help="times through an update's steps")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, games and actions")
+    parser.add_argument("--steps", type=int, default=1_000_000, help="agent steps in total")
+    parser.add_argument("--games", type=int, default=8, help="games played in parallel")
+    parser.add_argument("--rollout", type=int, default=128, help="steps per game and update")
+    parser.add_argument("--minibatch", type=int, default=256, help="steps per gradient")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over the steps of an update")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, games and actions")
     options = parser.parse_args(argv)
 
     rules = {"frameskip": 4, "noop_max": 30} if "NoFrameskip" in options.env else {}
     envs = gymnasium.make_vec(
         options.env,
         num_envs=options.games,
-        obs_type="dqn",  # (4, 84, 84): four grey pictures, as ale-py's AtariVectorEnv shows them
+        obs_type="dqn",  # (4, 84, 84): four greyscale pictures, as in ale-py's AtariVectorEnv
         autoreset_mode="SameStep",
         **rules,
     )
     model = PPO(
         "CnnPolicy",
-        VecMonitor(Games(envs)),  # notes each episode's score
+        VecMonitor(Games(envs)),  # records the episodes' scores
         n_steps=options.rollout,
         batch_size=options.minibatch,
         n_epochs=options.epochs,

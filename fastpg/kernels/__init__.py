@@ -1,14 +1,15 @@
-"""Compiled kernels for policy gradients on 80x80 pictures, in several backends.
+"""Kernels of policy-gradient learning from 80x80 binary views of Pong, in several backends.
 
 ``from fastpg.kernels import discounted_returns`` gives an op on NumPy arrays, computed by the
-``cython`` backend; ``get_backend("numba").discounted_returns`` by another. All backends have the
-ops of :class:`fastpg.kernels.ops.Backend`, with equal names, parameters and results; those of
-``cuda`` are on arrays in the GPU's memory (:class:`fastpg.kernels.cuda.CudaBackend`).
+``cython`` backend; ``get_backend("numba").discounted_returns`` gives the same op by another one.
+All backends have the ops of :class:`fastpg.kernels.ops.Backend`, with the same names, parameters
+and results. Those of ``cuda`` take arrays in the GPU's memory
+(:class:`fastpg.kernels.cuda.CudaBackend`).
 
-The loops themselves, for embedding: :mod:`fastpg.kernels.numba_cpu` (callable from your own
-``@njit`` functions), ``fastpg.kernels._cython`` (``cimport`` it, see :func:`get_include`), and
-:mod:`fastpg.kernels.cuda_device`, :mod:`fastpg.kernels._cuda.blocks` (from your own ``@cuda.jit``
-kernels).
+The loops can be embedded in compiled code: :mod:`fastpg.kernels.numba_cpu` in your own ``@njit``
+functions, ``fastpg.kernels._cython`` by ``cimport`` (see :func:`get_include`), and
+:mod:`fastpg.kernels.cuda_device` and :mod:`fastpg.kernels._cuda.blocks` in your own ``@cuda.jit``
+kernels.
 """
 
 from functools import cache
@@ -32,21 +33,24 @@ _LOOPS = {
 
 
 class BackendUnavailable(RuntimeError):
-    """A backend cannot run here; the message says why and what to do."""
+    """A backend cannot run on this machine; the message gives the reason and the cure."""
 
 
 def names() -> tuple[str, ...]:
-    """Names of all backends, whether or not they can run here."""
+    """Names of all backends, whether or not they can run on this machine."""
     return tuple(_LOOPS)
 
 
 @cache
 def get_backend(name: str = DEFAULT_BACKEND) -> "Backend":
-    """Return a backend's ops by its name.
+    """The ops of a backend.
+
+    Args:
+        name: one of :func:`names`.
 
     Raises:
         ValueError: there is no such backend.
-        BackendUnavailable: it cannot run here.
+        BackendUnavailable: it cannot run on this machine.
     """
     from fastpg.kernels.ops import Backend
 
@@ -57,7 +61,7 @@ def get_backend(name: str = DEFAULT_BACKEND) -> "Backend":
 
 
 def get_include() -> str:
-    """Folder for Cython's ``include_path``, so that ``cimport fastpg.kernels._cython`` works."""
+    """The folder that Cython's ``include_path`` needs for ``cimport fastpg.kernels._cython``."""
     return str(Path(__file__).resolve().parents[2])
 
 

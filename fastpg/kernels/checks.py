@@ -1,4 +1,4 @@
-"""Checks of array arguments against the kernel table, with errors that name the argument."""
+"""Checks of arguments against the kernel table; every error names the argument."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -13,21 +13,28 @@ _DTYPES = {
 }
 
 
-def checked(
+def check_arrays(
     op: Op,
     inputs: Sequence[Any],
     outputs: Sequence[Any],
     empty: Callable[..., Any] = np.empty,
     **sizes: int,
 ) -> list[Any]:
-    """Check every array of a call; return the outputs, those given as None newly allocated.
+    """Check the arrays of a call, and allocate the outputs that are None.
 
-    ``sizes`` gives dimension letters that no input fixes (the capacity K of a sparse result),
-    ``empty(shape, dtype)`` allocates.
+    Args:
+        op: row of the table.
+        inputs: arrays, in the table's order.
+        outputs: arrays or None, in the table's order.
+        empty: allocates an array from (shape, dtype).
+        sizes: dimension letters that no input fixes (the capacity K of a sparse result).
+
+    Returns:
+        The outputs.
 
     Raises:
         TypeError: an argument is no array or has another dtype.
-        ValueError: an argument has another shape or layout.
+        ValueError: an argument has another shape or layout, or an output is read-only.
     """
     for declared, array in zip(op.inputs, inputs, strict=True):
         _check(declared, array, sizes)
@@ -47,7 +54,7 @@ def checked(
 
 
 def _expected(dim: str | int, sizes: dict[str, int]) -> int | None:
-    """Size that a dimension must have, or None while its letter is free."""
+    """The size that a dimension must have, or None if its letter has no size yet."""
     if isinstance(dim, int):
         return dim
     if dim.endswith("+1"):
@@ -93,18 +100,18 @@ def _describe(array: Any) -> str:
     return f"{tuple(array.shape)} {array.dtype}"
 
 
-def last(offsets: np.ndarray) -> int:
-    """The end of the last row: what a sparse result needs."""
+def last_offset(offsets: np.ndarray) -> int:
+    """The end of the last sparse row: the capacity that the rows need."""
     return int(offsets[-1])
 
 
-def verify(check: Callable[..., None], *arguments: Any) -> None:
-    """Run a check of what arrays hold."""
+def check_contents(check: Callable[..., None], *arguments: Any) -> None:
+    """Run a check that reads arrays' elements."""
     check(*arguments)
 
 
 def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:
-    """Refuse sparse rows that a loop without bounds checks would follow out of its arrays."""
+    """Raise ValueError for sparse rows that lead a loop without bounds checks out of its arrays."""
     if offsets[0] != 0 or offsets[-1] > indices.shape[0] or np.any(offsets[1:] < offsets[:-1]):
         raise ValueError(
             f"offsets: expected to rise from 0 to at most {indices.shape[0]} (the size of "
@@ -116,7 +123,12 @@ def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:
 
 
 def check_integer(name: str, value: Any, low: int, high: int, named: str) -> int:
-    """Return an integer of [low, high] as an int; ``named``: how the message writes high."""
+    """Return an integer of [low, high] as an int; the message calls ``high`` ``named``.
+
+    Raises:
+        TypeError: it is no integer.
+        ValueError: it is out of range.
+    """
     try:
         number = operator.index(value)
     except TypeError:
@@ -127,47 +139,47 @@ def check_integer(name: str, value: Any, low: int, high: int, named: str) -> int
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Refuse a scalar outside [low, high] (NaN included)."""
+    """Raise ValueError for a scalar outside [low, high], or NaN."""
     if not low <= value <= high:
         raise ValueError(f"{name}: expected a number from {low} to {high}, got {value}")
 
 
 def check_normal(name: str, values: np.ndarray) -> None:
-    """Refuse float32 divisors that are 0, negative, subnormal or NaN."""
+    """Raise ValueError for float32 divisors that are 0, negative, subnormal or NaN."""
     smallest = np.finfo(np.float32).smallest_normal
     if values.size and not values.min() >= smallest:
         raise ValueError(f"{name}: expected at least {smallest!s}, got {values.min()!s}")
 
 
 def check_segments(offsets: np.ndarray, size: int) -> None:
-    """Refuse segments that do not cover an array of this size in order."""
+    """Raise ValueError unless the segments cover an array of this size in order."""
     if offsets[0] != 0 or offsets[-1] != size or np.any(offsets[1:] < offsets[:-1]):
         raise ValueError(f"offsets: expected to rise from 0 to B = {size}, got {offsets}")
 
 
 def check_actions(actions: np.ndarray, outputs: int) -> None:
-    """Refuse actions that a network with so many outputs does not have."""
+    """Raise ValueError for actions that a network with so many outputs does not have."""
     limit = max(outputs, 2)
     if actions.size and actions.max() >= limit:
         raise ValueError(f"actions: expected below {limit}, got {actions.max()}")
 
 
 def check_limit(name: str, what: str, size: int, limit: int) -> None:
-    """Refuse sizes that an output's integers cannot count."""
+    """Raise ValueError for a size that an output's integers cannot count."""
     if size > limit:
         raise ValueError(f"{name}: expected at most {limit} {what}, got {size}")
 
 
 def check_one_shape(**arrays: Any) -> None:
-    """Refuse arrays of another shape than the first's."""
+    """Raise ValueError unless all arrays have the first one's shape."""
     (first, shape), *others = ((name, tuple(array.shape)) for name, array in arrays.items())
     for name, other in others:
         if other != shape:
             raise ValueError(f"{name}: expected {shape}, as {first}, got {other}")
 
 
-def flat(**arrays: Any) -> list[np.ndarray]:
-    """Views of arrays of any one shape as (M,), which must not be copies."""
+def flatten(**arrays: Any) -> list[np.ndarray]:
+    """Views (M,) of arrays of any one shape; raises rather than copies."""
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name}: expected a float32 array, got {type(array).__name__}")

@@ -1,9 +1,9 @@
 """The cuda backend: kernels in Python by numba-cuda, on arrays in the GPU's memory.
 
-:class:`Loops` is what the CPU backends have as modules: one launch (or few) an op, on one stream.
-It returns before the GPU has done the work, copies nothing and allocates nothing but what marks
-the pixels of the largest ``frame_difference`` or ``frame_stack`` so far, a bit each.
-:class:`CudaBackend` is the checked door in front.
+:class:`Loops` has the unchecked ops, which the CPU backends have as a module: one or a few launches
+per op, on one stream. An op returns before the GPU has done the work. It copies nothing. Only
+``frame_difference`` and ``frame_stack`` allocate: one bit per pixel of the largest call so far.
+:class:`CudaBackend` checks arguments and calls them.
 """
 
 import math
@@ -19,18 +19,18 @@ from fastpg.kernels._cuda.arrays import (
     address,
     adopted,
     as_stream,
-    seen,
+    described,
     stream_number,
     stream_of_arrays,
 )
-from fastpg.kernels._cuda.gradients import ROWS, TILE
+from fastpg.kernels._cuda.gradients import PRODUCT_SIDE, ROWS
 from fastpg.kernels._cuda.jit import (
+    PRODUCT_THREADS,
     RETURNS_THREADS,
     SCAN_THREADS,
     SEGMENT_THREADS,
     SIMULATED,
     THREADS,
-    TILE_THREADS,
     WARP,
     cuda,
     require_device,
@@ -40,26 +40,26 @@ from fastpg.kernels.spec import BY_NAME
 
 require_device()
 
-MOST_BLOCKS = 1 << 20  # of a grid; more things than that share blocks
+MOST_BLOCKS = 1 << 20  # of a grid; beyond that, blocks compute several items
 WORD = np.dtype(np.uint64)
 
 
 @cache
 def _most_threads() -> int:
-    """That the GPU holds at once."""
+    """The number of threads that the GPU holds at once."""
     if SIMULATED:
         return THREADS
     device = cuda.get_current_device()
     return device.MULTIPROCESSOR_COUNT * device.MAX_THREADS_PER_MULTIPROCESSOR
 
 
-def _parts(size: int, width: int) -> int:
+def _ceil_div(size: int, width: int) -> int:
     return -(-size // width)
 
 
 def _width(units: int) -> int:
-    """Threads of a block whose threads have a hidden unit each."""
-    return min(THREADS, WARP * max(1, _parts(units, WARP)))
+    """Threads of a block that computes one hidden unit per thread."""
+    return min(THREADS, WARP * max(1, _ceil_div(units, WARP)))
 
 
 def _flat(*arrays: Any) -> list[Any]:
@@ -67,24 +67,24 @@ def _flat(*arrays: Any) -> list[Any]:
 
 
 class Loops:
-    """Launches of the kernel table's ops on one stream; nothing is checked.
+    """Launches of the kernel table's ops on one stream of one GPU; nothing is checked.
 
-    Parameters are those of the table: inputs, scalars, outputs, all given. Arrays are anything with
-    ``__cuda_array_interface__``, C-contiguous, with the dtypes of the table. ``frame_difference``
-    and ``frame_stack`` return nothing, since that would wait: the room needed is ``offsets[N]``.
-    They mark pixels in memory that they allocate when a call needs more than those before: to
-    capture them in a CUDA graph, call them once with arrays of that size first. One object is for
-    one GPU and one stream.
+    Parameters are those of the table, all given: inputs, scalars, outputs. Arrays need
+    ``__cuda_array_interface__``, a C-contiguous layout and the dtypes of the table.
+
+    ``frame_difference`` and ``frame_stack`` return nothing, as they would have to wait for the GPU;
+    the capacity needed is ``offsets[N]``. They mark pixels in memory that grows with the largest
+    call. To capture them in a CUDA graph, first call them once with arrays of that size.
 
     Attributes:
-        stream: the stream, as numba's.
+        stream: the stream, as numba's object.
     """
 
     __all__ = tuple(BY_NAME)
 
     def __init__(self, stream: Any = 0):
         self.stream = as_stream(stream)
-        self._marking, self._rooms = Lock(), [cuda.device_array(0, WORD)]
+        self._marking, self._marks = Lock(), [cuda.device_array(0, WORD)]
         self._number = stream_number(self.stream)
 
     def _adopt(self, *arrays: Any) -> list[Any]:
@@ -95,12 +95,12 @@ class Loops:
             kernel[min(blocks, MOST_BLOCKS), threads, self.stream](*arguments)
 
     def _each(self, kernel: Any, size: int, *arguments: Any, threads: int = THREADS) -> None:
-        """One thing a thread; of more things than the GPU holds threads, some."""
-        blocks = min(_parts(size, threads), _most_threads() // threads)
+        """Launch a thread per item, or fewer threads if the GPU cannot hold so many at once."""
+        blocks = min(_ceil_div(size, threads), _most_threads() // threads)
         self._launch(kernel, blocks, threads, *arguments)
 
     def _rows(self, kernel: Any, rows: int, threads: int, *arguments: Any) -> None:
-        """A row a block at a time; of more than twice what the GPU holds, several."""
+        """Launch a block per row, but at most twice as many as the GPU holds at once."""
         self._launch(kernel, min(rows, 2 * _most_threads() // threads), threads, *arguments)
 
     # ---- pictures ---------------------------------------------------------------------------
@@ -109,8 +109,8 @@ class Loops:
         """See :meth:`fastpg.kernels.ops.Backend.preprocess`."""
         frames, views = self._adopt(frames, views)
         find = bool(find_background)
-        whole = not address(views) % 4
-        self._launch(kernels.preprocess, views.shape[0], THREADS, frames, find, whole, views)
+        arguments = frames, find, not address(views) % 4, views
+        self._launch(kernels.preprocess, views.shape[0], THREADS, *arguments)
 
     def preprocess_palette(self, frames, red, find_background, views):
         """See :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
@@ -130,30 +130,28 @@ class Loops:
         self._compress(kernels.frame_stack, True, *arrays)
 
     def _compress(self, write, stacked, *arrays):
-        """Sizes of the rows, their sums, the rows: no block knows its begin before the others."""
+        """Mark pixels and count them, sum the counts, write: where a row starts needs the sums."""
         current, previous, indices, signs, offsets = self._adopt(*arrays)
         rows, inputs = current.shape
-        words = _parts(inputs, 64)
+        words = _ceil_div(inputs, 64)
         threads = _width(8 * words)
         words *= 1 + stacked
-        with self._marking:  # launches of another thread of the host must not come between
-            room = self._room_for(rows * words)
-            whole = not (address(current) | address(previous) | inputs) % WORD.itemsize
-            marks = room, words
-            self._rows(
-                kernels.mark, rows, threads, current, previous, stacked, whole, *marks, offsets
-            )
+        aligned = not (address(current) | address(previous) | inputs) % WORD.itemsize
+        with self._marking:  # another host thread must not launch in between
+            marks = self._marks_of(rows * words), words
+            arguments = current, previous, stacked, aligned, *marks, offsets
+            self._rows(kernels.mark, rows, threads, *arguments)
             self._launch(kernels.sum_up, 1, SCAN_THREADS, offsets)
             self._rows(write, rows, _width(words), *marks, current, indices, signs, offsets)
 
-    def _room_for(self, words: int) -> Any:
-        """Memory of so many words or more, kept for the next call.
+    def _marks_of(self, words: int) -> Any:
+        """Memory of at least so many words, kept for the next calls.
 
-        Smaller ones stay, too: a captured graph may launch with them.
+        Smaller allocations are kept too: a captured graph may launch with them.
         """
-        if self._rooms[-1].shape[0] < words:
-            self._rooms.append(cuda.device_array(max(words, 2 * self._rooms[-1].shape[0]), WORD))
-        return self._rooms[-1]
+        if self._marks[-1].shape[0] < words:
+            self._marks.append(cuda.device_array(max(words, 2 * self._marks[-1].shape[0]), WORD))
+        return self._marks[-1]
 
     def frame_difference_dense(self, current, previous, x):
         """See :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`."""
@@ -197,8 +195,8 @@ class Loops:
         """See :meth:`fastpg.kernels.ops.Backend.policy_forward_dense`."""
         x, w1, w2, hidden, probabilities = self._adopt(x, w1, w2, hidden, probabilities)
         samples, units = hidden.shape
-        tiles = _parts(samples, TILE) * _parts(units, TILE)
-        self._launch(kernels.dense_hidden, tiles, TILE_THREADS**2, tiles, x, w1, hidden)
+        blocks = _ceil_div(samples, PRODUCT_SIDE) * _ceil_div(units, PRODUCT_SIDE)
+        self._launch(kernels.dense_hidden, blocks, PRODUCT_THREADS**2, blocks, x, w1, hidden)
         self._launch(kernels.heads, samples, _width(units), hidden, w2, probabilities)
 
     def policy_backward(
@@ -225,8 +223,8 @@ class Loops:
     ):
         """See :meth:`fastpg.kernels.ops.Backend.policy_backward_dense`."""
         arrays = self._adopt(x, hidden, probabilities, actions, advantages, w2)
-        kernel, threads = kernels.policy_backward_dense, TILE_THREADS**2
-        self._backward(kernel, TILE, arrays, accumulate, dw1, dw2, TILE, threads)
+        kernel, side, threads = kernels.policy_backward_dense, PRODUCT_SIDE, PRODUCT_THREADS**2
+        self._backward(kernel, side, arrays, accumulate, dw1, dw2, side, threads)
 
     def policy_backward_outputs(
         self, indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2
@@ -236,14 +234,14 @@ class Loops:
         self._backward(kernels.policy_backward_outputs, ROWS, arrays, accumulate, dw1, dw2)
 
     def _backward(self, kernel, rows, arrays, accumulate, dw1, dw2, columns=None, threads=None):
-        """Launch blocks for parts of dw1, of ``rows`` by ``columns`` each, then for dw2's."""
+        """Launch blocks for ``rows`` by ``columns`` of dw1 each, and for one row of dw2 each."""
         dw1, dw2 = self._adopt(dw1, dw2)
         (inputs, units), outputs = dw1.shape, dw2.shape[0]
         threads = threads or _width(units)
-        parts1 = _parts(inputs, rows) * _parts(units, columns or threads)
-        parts2 = outputs * _parts(units, threads)
-        arguments = parts1, parts2, *arrays, bool(accumulate), dw1, dw2
-        self._launch(kernel, parts1 + parts2, threads, *arguments)
+        blocks1 = _ceil_div(inputs, rows) * _ceil_div(units, columns or threads)
+        blocks2 = outputs * _ceil_div(units, threads)
+        arguments = blocks1, blocks2, *arrays, bool(accumulate), dw1, dw2
+        self._launch(kernel, blocks1 + blocks2, threads, *arguments)
 
     # ---- objectives, updates ----------------------------------------------------------------
 
@@ -302,18 +300,18 @@ class Loops:
 class CudaBackend(Backend):
     """The ops of the kernel table on arrays in the GPU's memory.
 
-    Arguments may be of numba, CuPy, PyTorch or others with ``__cuda_array_interface__``; results
-    left out are allocated as numba's. Launches go to one stream, the default one unless
-    :meth:`on` chose another; ``frame_difference`` and ``frame_stack`` wait for it, as they return
-    arrays of the used length, the other ops do not. An array made on another stream must be ready;
-    one that says its stream (CuPy's do) is waited for.
+    Arguments may be arrays of numba, CuPy, PyTorch or any library with
+    ``__cuda_array_interface__``; outputs that are left out are numba's. Launches go to one stream,
+    the default one or that of :meth:`on`. ``frame_difference`` and ``frame_stack`` wait for it, as
+    they return arrays of the used length; the other ops do not. An array made on another stream
+    must be ready, unless it names its stream (CuPy's do): then the op waits.
 
-    Shapes, dtypes and layouts are checked as everywhere. What arrays hold is not, unless asked for
-    (``on(check_values=True)``), since that copies them to the host: indices, offsets and actions
-    out of range are read and written out of bounds.
+    Shapes, dtypes and layouts are checked as in the other backends. Arrays' contents are not, as
+    that would copy them to the host: indices, offsets and actions out of range then access memory
+    out of bounds. ``on(check_values=True)`` turns those checks on.
 
     Attributes:
-        stream: the stream, as numba's.
+        stream: the stream, as numba's object.
         check_values: whether arrays' contents are checked.
     """
 
@@ -324,27 +322,34 @@ class CudaBackend(Backend):
         self._number = stream_number(self.stream)
 
     def on(self, stream: Any = 0, check_values: bool = False) -> "CudaBackend":
-        """The same ops on another stream: numba's, CuPy's, PyTorch's, or a handle as an integer."""
+        """The same ops on another stream.
+
+        Args:
+            stream: of numba, CuPy or PyTorch, or a handle as an integer; 0 for the default one.
+            check_values: whether to check arrays' contents, which copies them to the host.
+        """
         return CudaBackend(stream, check_values)
 
     def to_backend(self, array):
-        """Copy a NumPy array to the GPU."""
+        """See :meth:`fastpg.kernels.ops.Backend.to_backend`: a copy on the GPU."""
         return cuda.to_device(np.ascontiguousarray(array), stream=self.stream)
 
     def to_host(self, array):
-        """Wait for the stream, and copy an array of the GPU to NumPy."""
+        """See :meth:`fastpg.kernels.ops.Backend.to_host`: waits for the stream."""
         return self._host(adopted(array, self._number))
 
-    def _checked(self, op, inputs, outputs, empty=None, **sizes):
+    def _check_arrays(self, op, inputs, outputs, empty=None, **sizes):
         taken = [
-            seen(declared.name, array, self._number)
+            described(declared.name, array, self._number)
             for declared, array in zip(op.inputs, inputs, strict=True)
         ]
         given = [
-            None if array is None and not op.in_place else seen(declared.name, array, self._number)
+            described(declared.name, array, self._number)
+            if array is not None or op.in_place
+            else None
             for declared, array in zip(op.outputs, outputs, strict=True)
         ]
-        results = checks.checked(op, taken, given, empty or self._empty, **sizes)
+        results = checks.check_arrays(op, taken, given, empty or self._empty, **sizes)
         return [
             made if array is None else array for made, array in zip(results, outputs, strict=True)
         ]
@@ -352,18 +357,18 @@ class CudaBackend(Backend):
     def _empty(self, shape, dtype):
         return cuda.device_array(shape, dtype, stream=stream_of_arrays(self.stream))
 
-    def _flat(self, **arrays):
+    def _flatten(self, **arrays):
         for name, array in arrays.items():
-            if not seen(name, array, self._number).flags.c_contiguous:
+            if not described(name, array, self._number).flags.c_contiguous:
                 raise ValueError(f"{name}: expected a C-contiguous array")
         own = {name: adopted(array, self._number) for name, array in arrays.items()}
         checks.check_one_shape(**own)
         return _flat(*own.values())
 
-    def _last(self, offsets):
+    def _last_offset(self, offsets):
         return int(self._host(adopted(offsets, self._number)[-1:])[0])
 
-    def _verify(self, check, *arguments):
+    def _check_contents(self, check, *arguments):
         if self.check_values:
             taken = (adopted(argument, self._number) for argument in arguments)
             check(*(self._host(a) if hasattr(a, "copy_to_host") else a for a in taken))
@@ -373,5 +378,5 @@ class CudaBackend(Backend):
         self.stream.synchronize()
         return copy
 
-    def _sparse(self, name, *arrays):
-        return super()._sparse(name, *(adopted(array, self._number) for array in arrays))
+    def _sparse_rows(self, name, *arrays):
+        return super()._sparse_rows(name, *(adopted(array, self._number) for array in arrays))

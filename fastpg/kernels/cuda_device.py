@@ -1,8 +1,8 @@
 """Device functions of the kernel table, for your own ``@cuda.jit`` kernels.
 
-One for each op that a thread does alone, with the op's name and arguments behind the number of the
-thing to do: an environment, a sample, an element. (Those that need a whole block are in
-:mod:`fastpg.kernels._cuda.blocks`.) Nothing is checked, as in the loops of the CPU backends. ::
+There is one for each op that a thread can do alone. It has the op's name and, after the number of
+an environment, sample or element, the op's arguments. Ops that need a whole block are in
+:mod:`fastpg.kernels._cuda.blocks`. Nothing is checked, as in the loops of the CPU backends. ::
 
     from numba import cuda
     from fastpg.kernels import cuda_device
@@ -14,7 +14,7 @@ thing to do: an environment, a sample, an element. (Those that need a whole bloc
             cuda_device.counter_uniforms(n, streams, steps, seed, uniforms)
             cuda_device.sample_actions(n, probabilities, uniforms, actions)
 
-A cut array, as ``views[n]``, costs no copy, so that these work on parts of arrays too.
+A slice such as ``views[n]`` is no copy, so the functions work on slices too.
 """
 
 import numpy as np
@@ -30,8 +30,8 @@ from fastpg.kernels._numba.scalar import (
     rmsprop_weight,
 )
 
-# Steps of an environment that are read at once, before any is used: a thread that waits for each
-# by itself, with few environments, leaves the memory idle.
+# Steps of an environment that a thread reads before it uses any. With few environments, reading one
+# at a time would leave the memory idle.
 AHEAD = 16
 
 
@@ -134,7 +134,7 @@ def ppo_gradient(
 
 @device
 def _mean(mean, keep, value, take):
-    """Moving average keep * mean + take * value; ``mean_square`` of _scalar.py might be fused."""
+    """Moving average keep * mean + take * value, unfused; ``mean_square`` might be fused."""
     return times32(keep, mean) + times32(take, value)
 
 
@@ -142,7 +142,7 @@ def _mean(mean, keep, value, take):
 def rmsprop_update(i, gradient, rate, keep, take, epsilon, weights, cache):
     """Element i of :meth:`fastpg.kernels.ops.Backend.rmsprop_update`.
 
-    Scalars are float32: the rate, decay, 1 - decay (rounded once) and epsilon.
+    Scalars are float32: learning_rate, decay, 1 - decay (rounded once) and epsilon.
     """
     i = index(i)
     slope = gradient[i]
@@ -157,8 +157,8 @@ def adam_update(
 ):
     """Element i of :meth:`fastpg.kernels.ops.Backend.adam_update`.
 
-    Scalars are float32: learning_rate / (1 - beta1^step), 1 / (1 - beta2^step), beta1, 1 - beta1,
-    beta2, 1 - beta2 (each computed in float64, rounded once) and epsilon.
+    Scalars are float32, each computed in float64 and rounded once: learning_rate / (1 -
+    beta1^step), 1 / (1 - beta2^step), beta1, 1 - beta1, beta2, 1 - beta2 and epsilon.
     """
     i = index(i)
     slope = gradient[i]
@@ -170,7 +170,7 @@ def adam_update(
 
 @device
 def counter_uniforms(n, streams, steps, seed, uniforms):
-    """Number n of :meth:`fastpg.kernels.ops.Backend.counter_uniforms`; the seed is a uint64."""
+    """Uniform n of :meth:`fastpg.kernels.ops.Backend.counter_uniforms`; the seed is a uint64."""
     n = index(n)
     uniforms[n] = philox_uniform(streams[n], steps[n], seed)
 

@@ -1,4 +1,4 @@
-"""The Cython backend: compiled ahead of time, its loops also open to ``cimport``."""
+"""The cython backend: loops in C, compiled ahead of time; ``fastpg.kernels._cython`` holds them."""
 
 from fastpg.kernels import BackendUnavailable
 from fastpg.kernels.spec import BY_NAME

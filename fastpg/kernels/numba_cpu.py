@@ -1,7 +1,8 @@
 """The numba backend: loops compiled on first use, callable from your own ``@njit`` functions.
 
-Pictures and updates are here, the network is in :mod:`fastpg.kernels._numba.policy`. Parameters are
-those of :class:`fastpg.kernels.ops.Backend`, outputs last and always given; nothing is checked.
+A loop has the parameters of :class:`fastpg.kernels.ops.Backend`'s method of the same name, in the
+table's order: inputs, scalars, outputs. All are given, and nothing is checked or allocated. The
+network's loops are in :mod:`fastpg.kernels._numba.policy`.
 """
 
 import math
@@ -30,7 +31,7 @@ from fastpg.kernels.spec import VIEW_SIDE as SIDE
 __all__ = list(BY_NAME)
 
 CENTRE = VIEW_PIXELS // 2 + SIDE // 2
-ENVIRONMENTS = 64  # whose running sums are kept on the stack
+ENVIRONMENTS = 64  # at a time: their running sums are on the stack
 
 
 @jit
@@ -49,8 +50,8 @@ def preprocess(frames, find_background, views):
 def preprocess_palette(frames, red, find_background, views):
     """Loop of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`.
 
-    A palette index that more than half of the pixels have settles the background, and leaves
-    only the other pixels to look up.
+    If more than half of the pixels have one palette index, it is the background's, and only the
+    other pixels need a look-up.
     """
     for n in range(frames.shape[0]):
         frame, view = frames[n], views[n]
@@ -67,11 +68,11 @@ def preprocess_palette(frames, red, find_background, views):
 
 @jit
 def _mark_others(frame, index, view):
-    """View = whether each pixel differs from this palette index; returns how many do."""
+    """Set the view to 1 where a pixel has another palette index; return how many have."""
     others = 0
     for row in range(SIDE):
         pixels, out = frame[FIRST_ROW + 2 * row], view[row * SIDE : (row + 1) * SIDE]
-        count = np.uint8(0)  # at most 80, so bytes can count
+        count = np.uint8(0)  # at most 80: a byte can count
         for j in range(SIDE):
             out[j] = pixels[2 * j] != index
             count = np.uint8(count + out[j])
@@ -81,7 +82,7 @@ def _mark_others(frame, index, view):
 
 @jit
 def _look_up_marked(frame, red, background, view):
-    """Replace the marks by whether the marked pixel's red is neither 0 nor the background's."""
+    """Clear the marks of pixels whose red value is 0 or the background's."""
     marks = view.view(np.uint64)
     for i in range(marks.shape[0]):
         if marks[i] == np.uint64(0):
@@ -95,6 +96,7 @@ def _look_up_marked(frame, red, background, view):
 
 @jit
 def _binarize(view, find_background):
+    """Turn a view's red values into 0 and 1, in place."""
     first, second = np.uint8(144), np.uint8(109)
     if find_background:
         if _is_majority(view, view[0]):
@@ -111,23 +113,23 @@ def _binarize(view, find_background):
 
 @jit
 def _is_majority(values, candidate):
-    """Whether more than half of the values are this one: then it is the mode, with no histogram."""
+    """Whether more than half of the values are ``candidate``, which then is the mode."""
     equal = 0
     for row in range(SIDE):
-        part = values[row * SIDE : (row + 1) * SIDE]
-        count = np.uint8(0)  # at most 80, so bytes can count
+        line = values[row * SIDE : (row + 1) * SIDE]
+        count = np.uint8(0)  # at most 80: a byte can count
         for j in range(SIDE):
-            count = np.uint8(count + (part[j] == candidate))
+            count = np.uint8(count + (line[j] == candidate))
         equal += int(count)
     return equal > VIEW_PIXELS // 2
 
 
 @jit
 def _mode(values):
-    """The most frequent value, of equals the lowest, by counting one value after the other.
+    """The most frequent value; of equally frequent ones the lowest.
 
-    A histogram would need memory; a count of 6,400 bytes is 100 vector instructions, and only
-    values that occur are counted.
+    A histogram would need memory. Counting one value among 6,400 bytes takes 100 vector
+    instructions, and the loop ends when the values left are fewer than the best count.
     """
     best, most, left = 0, 0, values.shape[0]
     for candidate in range(256):
@@ -144,7 +146,7 @@ def _mode(values):
 
 @jit
 def frame_difference(current, previous, indices, signs, offsets):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_difference`; returns the room needed."""
+    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_difference`; returns the capacity needed."""
     used = 0
     offsets[0] = 0
     for n in range(current.shape[0]):
@@ -155,7 +157,7 @@ def frame_difference(current, previous, indices, signs, offsets):
 
 @jit
 def frame_stack(current, previous, indices, signs, offsets):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_stack`; returns the room needed."""
+    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_stack`; returns the capacity needed."""
     used = 0
     offsets[0] = 0
     for n in range(current.shape[0]):
@@ -167,9 +169,10 @@ def frame_stack(current, previous, indices, signs, offsets):
 
 @jit
 def _compress(current, previous, base, indices, signs, used):
-    """Append a row's pixels that differ; most words of 8 are equal.
+    """Append the non-zero pixels of a row, eight at a time; most words of eight are zero.
 
-    Words may lie at any address: the processors that numba knows load them all the same.
+    ``previous`` is None for the row itself instead of a difference. Words may have any address:
+    numba's processors load unaligned words.
     """
     size = current.shape[0]
     whole = size - size % 8
@@ -184,12 +187,16 @@ def _compress(current, previous, base, indices, signs, used):
 
 @jit
 def _append(current, previous, begin, count, base, indices, signs, used):
-    """Write every pixel, keep those that are not 0, while there is room for all: no branches."""
-    now, room = current[begin : begin + count], indices.shape[0]
-    fits = used + count <= room
+    """Append the non-zero pixels among ``count`` of a row.
+
+    While the capacity holds all of them every pixel is written, and a zero is overwritten by the
+    next one: no branches.
+    """
+    now, capacity = current[begin : begin + count], indices.shape[0]
+    fits = used + count <= capacity
     for j in range(count):
         sign = np.int8(now[j]) if previous is None else np.int8(now[j] - previous[begin + j])
-        if fits or (sign != 0 and used < room):
+        if fits or (sign != 0 and used < capacity):
             indices[used] = base + begin + j
             signs[used] = sign
         used += sign != 0
@@ -262,7 +269,7 @@ def standardize(values, offsets, standardized):
 
 @jit
 def _power_sum(x, mean, squared):
-    """Sum of ``x - mean``, or of its squares, in SUM_LANES partial sums joined by halves."""
+    """Sum of ``x - mean``, or of its squares, in SUM_LANES partial sums, joined by halves."""
     lanes = carray(stack_float64(SUM_LANES), (SUM_LANES,))
     for j in range(SUM_LANES):
         lanes[j] = 0.0
@@ -312,6 +319,7 @@ def ppo_gradient(
 
 @jit
 def _softmax_gradient(row, action, weight, entropy_weight, out):
+    """One sample's derivatives by its logits, from its probabilities ``row``."""
     negentropy = 0.0
     for a in range(row.shape[0]):
         p = np.float64(row[a])

@@ -1,7 +1,9 @@
-"""The meaning of every op, in plain NumPy.
+"""The reference backend: the meaning of every op, in plain NumPy.
 
-Written to be read and compared with, not to be fast. Sums run in the stated order, so that the
-compiled backends can be asked for the same bits where the kernel table says tolerance 0.
+It is written to be read, and to be compared with; it is slow. A function has the parameters of
+:class:`fastpg.kernels.ops.Backend`'s method of the same name, which documents it, in the table's
+order: inputs, scalars, outputs. Sums run in a stated order, so the compiled backends can have the
+same bits where the kernel table says tolerance 0.
 """
 
 import math
@@ -13,7 +15,7 @@ from fastpg.kernels.spec import FIRST_ROW, SUM_LANES, VIEW_SIDE
 
 ROWS = slice(FIRST_ROW, FIRST_ROW + 2 * VIEW_SIDE, 2)
 COLUMNS = slice(0, 2 * VIEW_SIDE, 2)
-BLOG_BACKGROUNDS = (144, 109)
+ARTICLE_BACKGROUNDS = (144, 109)
 
 
 def preprocess(frames, find_background, views):
@@ -29,30 +31,32 @@ def preprocess_palette(frames, red, find_background, views):
 
 
 def _view(values, find_background, view):
+    """A view from its 6,400 red values."""
     if find_background:
         backgrounds = [int(np.bincount(values, minlength=256).argmax()), 0]
     else:
-        backgrounds = [*BLOG_BACKGROUNDS, 0]
+        backgrounds = [*ARTICLE_BACKGROUNDS, 0]
     view[:] = ~np.isin(values, backgrounds)
 
 
 def frame_difference(current, previous, indices, signs, offsets):
-    """See :meth:`fastpg.kernels.ops.Backend.frame_difference`. Returns the room needed."""
+    """See :meth:`fastpg.kernels.ops.Backend.frame_difference`. Returns the capacity needed."""
     return _compress(current.astype(np.int8) - previous.astype(np.int8), indices, signs, offsets)
 
 
 def frame_stack(current, previous, indices, signs, offsets):
-    """See :meth:`fastpg.kernels.ops.Backend.frame_stack`. Returns the room needed."""
+    """See :meth:`fastpg.kernels.ops.Backend.frame_stack`. Returns the capacity needed."""
     return _compress(np.hstack([current, previous]).astype(np.int8), indices, signs, offsets)
 
 
 def _compress(x, indices, signs, offsets):
+    """Compressed sparse rows of x (N, D) int8, cut to the capacity of ``indices``."""
     rows, columns = np.nonzero(x)
     offsets[0] = 0
     offsets[1:] = np.cumsum(np.count_nonzero(x, axis=1))
-    room = indices.shape[0]
-    indices[: columns.size] = columns[:room]
-    signs[: columns.size] = x[rows, columns][:room]
+    capacity = indices.shape[0]
+    indices[: columns.size] = columns[:capacity]
+    signs[: columns.size] = x[rows, columns][:capacity]
     return columns.size
 
 
@@ -96,7 +100,7 @@ def standardize(values, offsets, standardized):
 def _sum_in_lanes(terms):
     """Sum over the last axis in SUM_LANES partial sums (i mod SUM_LANES), joined by halves.
 
-    The order that vectors have, stated so that all backends can keep it.
+    Vector instructions add in this order.
     """
     *kept, size = terms.shape
     padding = [(0, 0)] * len(kept) + [(0, -size % SUM_LANES)]
@@ -124,11 +128,12 @@ def policy_forward_dense(x, w1, w2, hidden, probabilities):
 
 
 def _heads(hidden, w2, probabilities):
+    """Action probabilities from hidden units, (B, A) from (B, H)."""
     samples, outputs = probabilities.shape
     for b in range(samples):
         logits = _sum_in_lanes(hidden[b] * w2).astype(np.float64)
         if outputs == 1:
-            with np.errstate(over="ignore"):  # a logit under -709 has the probability 0
+            with np.errstate(over="ignore"):  # exp overflows for a logit below -709: probability 0
                 probabilities[b] = 1.0 / (1.0 + np.exp(-logits))
         else:
             exponentials = np.exp(logits - logits.max())
@@ -136,7 +141,7 @@ def _heads(hidden, w2, probabilities):
 
 
 def _sum_in_order(terms):
-    """Sum over the first axis, one term after the other, which np.sum does not promise."""
+    """Sum over the first axis, one term after the other; np.sum promises no order."""
     total = np.zeros(terms.shape[1:], terms.dtype)
     for term in terms:
         total += term
@@ -147,8 +152,8 @@ def policy_backward(
     indices, signs, offsets, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
 ):
     """See :meth:`fastpg.kernels.ops.Backend.policy_backward`."""
-    dlogits = _dlogits(probabilities, actions, advantages)
-    policy_backward_outputs(indices, signs, offsets, hidden, dlogits, w2, accumulate, dw1, dw2)
+    d_logits = _d_logits(probabilities, actions, advantages)
+    policy_backward_outputs(indices, signs, offsets, hidden, d_logits, w2, accumulate, dw1, dw2)
 
 
 def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2):
@@ -160,9 +165,9 @@ def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accu
         dw1[:] = 0
         dw2[:] = 0
     for b in range(hidden.shape[0]):
-        dhidden = _dhidden(hidden[b], d_outputs[b], w2, dw2)
+        d_hidden = _d_hidden(hidden[b], d_outputs[b], w2, dw2)
         for k in range(offsets[b], offsets[b + 1]):
-            dw1[indices[k]] += np.float32(signs[k]) * dhidden
+            dw1[indices[k]] += np.float32(signs[k]) * d_hidden
 
 
 def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2):
@@ -170,24 +175,25 @@ def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, acc
     if not accumulate:
         dw1[:] = 0
         dw2[:] = 0
-    dlogits = _dlogits(probabilities, actions, advantages)
-    dhidden = np.zeros(hidden.shape)
+    d_logits = _d_logits(probabilities, actions, advantages)
+    d_hidden = np.zeros(hidden.shape)
     for b in range(hidden.shape[0]):
-        dhidden[b] = _dhidden(hidden[b], dlogits[b], w2, dw2)
-    dw1 += (x.astype(np.float64).T @ dhidden).astype(np.float32)
+        d_hidden[b] = _d_hidden(hidden[b], d_logits[b], w2, dw2)
+    dw1 += (x.astype(np.float64).T @ d_hidden).astype(np.float32)
 
 
-def _dlogits(probabilities, actions, advantages):
+def _d_logits(probabilities, actions, advantages):
+    """Derivatives (B, A) of sum_b advantages[b] * log pi(actions[b]) by the logits."""
     outputs, actions = probabilities.shape[1], actions[:, None]
     taken = actions if outputs == 1 else np.arange(outputs) == actions
     return advantages[:, None] * (taken.astype(np.float32) - probabilities)
 
 
-def _dhidden(hidden, d_outputs, w2, dw2):
-    """One sample's dhidden; adds its part of dw2."""
+def _d_hidden(hidden, d_outputs, w2, dw2):
+    """One sample's derivatives by its hidden units; adds its term of dw2."""
     dw2 += d_outputs[:, None] * hidden
-    dhidden = _sum_in_order(d_outputs[:, None] * w2)
-    return np.where(hidden > 0, dhidden, np.float32(0))
+    d_hidden = _sum_in_order(d_outputs[:, None] * w2)
+    return np.where(hidden > 0, d_hidden, np.float32(0))
 
 
 def ppo_gradient(
@@ -216,20 +222,20 @@ def ppo_gradient(
         ratio, advantage = float(chosen) / float(old_probabilities[b]), float(advantages[b])
         above = advantage > 0 and ratio > 1 + clip
         below = advantage < 0 and ratio < 1 - clip
-        weight = 0.0 if above or below else advantage * ratio
+        weight = 0.0 if above or below else advantage * ratio  # of the clipped surrogate
         d_logits[b] = weight * (taken - p) + entropy_weight * _entropy_gradient(p)
-    d_values[:] = -2.0 * value_weight * (values.astype(np.float64) - returns)
+    d_values[:] = -2.0 * value_weight * (values.astype(np.float64) - returns)  # the value loss
 
 
 def _entropy_gradient(p):
-    """The policy's entropy by its logits, from one sample's probabilities in float64."""
+    """Derivatives of the policy's entropy by its logits, from one sample's probabilities."""
     if p.size == 1:
         return -p * (1 - p) * (_log(p) - _log(1 - p))
     return -p * (_log(p) - _sum_in_order(p * _log(p)))
 
 
 def _log(p):
-    """By the C library, as NumPy has its own, and 0 where p is 0, which it is multiplied by."""
+    """The C library's logarithm, as NumPy has its own; 0 where p is 0, as 0 * log 0 is 0."""
     return np.array([math.log(x) if x > 0 else 0.0 for x in p])
 
 
@@ -241,7 +247,7 @@ def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
 
 
 def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, mean, square):
-    """See :meth:`fastpg.kernels.ops.Backend.adam_update`. NumPy's pow may differ from C's."""
+    """See :meth:`fastpg.kernels.ops.Backend.adam_update`. math.pow is the C library's."""
     rate = np.float32(learning_rate / (1.0 - math.pow(beta1, step)))
     scale = np.float32(1.0 / (1.0 - math.pow(beta2, step)))
     mean[:] = np.float32(beta1) * mean + np.float32(1.0 - beta1) * gradient

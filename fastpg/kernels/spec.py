@@ -1,16 +1,25 @@
-"""The kernel table: one row per op, with its arrays' dimension letters, dtypes and tolerance.
+"""The kernel table: one row per op, with its arguments' names, shapes and dtypes, and tolerance.
 
-Letters: T steps, N environments, D inputs, H hidden units, A outputs of the network, B samples,
+Dimensions: T steps, N environments, D inputs, H hidden units, A outputs of the network, B samples,
 K non-zero inputs of all samples together, S segments, M elements. ``"B+1"`` is B plus one; a number
-is that number. Everything here is data: the checks (:mod:`fastpg.kernels.checks`), the tests of
-every backend and the benchmarks all read it.
+is itself.
+
+Names: ``rewards`` and ``dones`` come after each step. ``returns`` are sums of rewards, ``values``
+their estimates, ``advantages`` the differences. ``probabilities`` are those of the actions.
+``d_x``, ``dw1`` and ``dw2`` are derivatives of an objective by x and by the weights. All objectives
+are maximised, so optimizers step uphill.
+
+Order: inputs, then scalars, then outputs.
+
+The table is data. The checks (:mod:`fastpg.kernels.checks`), the tests of every backend, the
+benchmarks and the documentation read it.
 """
 
 from typing import NamedTuple
 
 
 class Array(NamedTuple):
-    """One array argument: its name, its dimensions and the dtype that it must have."""
+    """An array argument: its name, its dimensions and its dtype."""
 
     name: str
     dims: tuple[str | int, ...]
@@ -20,9 +29,15 @@ class Array(NamedTuple):
 class Op(NamedTuple):
     """One row of the table.
 
-    ``tolerance`` is the largest relative difference from the reference that a CPU backend may
-    show; 0 means the same bits. ``why`` says where that figure comes from. ``in_place`` names the
-    outputs that are read as well as written, so that they have no default.
+    Attributes:
+        name: of the public op and of each backend's loop.
+        inputs: arrays that are read.
+        scalars: names of the numbers after them.
+        outputs: arrays that are written.
+        tolerance: largest difference from the reference that a CPU backend may have, relative to
+            the output's largest element; 0 means the same bits.
+        why: where the tolerance comes from.
+        in_place: whether the outputs are read as well, so that they have no default.
     """
 
     name: str
@@ -35,10 +50,10 @@ class Op(NamedTuple):
 
 
 SCREEN = (210, 160)  # rows and columns of a frame
-FIRST_ROW = 35  # of the court; a view has every second pixel from there
+FIRST_ROW = 35  # first frame row of a view, which has every second row and column
 VIEW_SIDE = 80
 VIEW_PIXELS = VIEW_SIDE * VIEW_SIDE
-SUM_LANES = 8  # partial sums of a logit and of standardize
+SUM_LANES = 8  # partial sums of a logit, and of a segment in standardize
 
 _CSR = (
     Array("indices", ("K",), "uint16"),
@@ -57,7 +72,7 @@ _SPARSE_VIEWS = (
     Array("signs", ("K",), "int8"),
     Array("offsets", ("N+1",), "int64"),
 )
-_SCORE = (
+_DECISIONS = (
     _HIDDEN,
     _PROBABILITIES,
     Array("actions", ("B",), "uint8"),
@@ -66,11 +81,11 @@ _SCORE = (
 )
 _GRADIENTS = (Array("dw1", ("D", "H"), "float32"), Array("dw2", ("A", "H"), "float32"))
 
-_INTEGERS = "integers: every backend gives the same"
-_SAME_ORDER = (
-    "the same bits for the sparse ops: float32 sums run in one stated order, without contraction. "
-    "exp is the C library's or NumPy's, in float64; those differ in the last bit at times, which "
-    "after rounding to float32 was not seen in 1M samples"
+_INTEGERS = "integer arithmetic"
+_SAME_ORDER = "float32 sums run in one stated order, without contraction"
+_SAME_ORDER_AND_EXP = (
+    f"{_SAME_ORDER}; exp is float64, by the C library or NumPy, which sometimes differ in the last "
+    "bit; rounded to float32, 1M samples showed no difference"
 )
 _DENSE_ORDER = "the reference sums over D in float64, the backends in float32: sqrt(D) * 6e-8 * 10"
 
@@ -98,7 +113,7 @@ OPS: tuple[Op, ...] = (
         (),
         (Array("x", ("N", "D"), "float32"),),
         0.0,
-        "-1, 0 and 1 are exact",
+        "float32 holds -1, 0 and 1 exactly",
     ),
     Op("frame_stack", _TWO_VIEWS, (), _SPARSE_VIEWS, 0.0, _INTEGERS),
     Op(
@@ -107,7 +122,7 @@ OPS: tuple[Op, ...] = (
         ("gamma", "cut_at_rewards"),
         (Array("returns", ("T", "N"), "float32"),),
         0.0,
-        "the recursion runs in float64 in every backend, rounded once",
+        "the recursion is float64 in every backend; the result is rounded once",
     ),
     Op(
         "generalized_advantages",
@@ -119,7 +134,7 @@ OPS: tuple[Op, ...] = (
         ("gamma", "lam"),
         (Array("advantages", ("T", "N"), "float32"), Array("returns", ("T", "N"), "float32")),
         0.0,
-        "the recursion runs in float64 in every backend, both results are rounded once",
+        "the recursion is float64 in every backend; both results are rounded once",
     ),
     Op(
         "standardize",
@@ -127,14 +142,16 @@ OPS: tuple[Op, ...] = (
         (),
         (Array("standardized", ("B",), "float32"),),
         0.0,
-        "float64 sums in SUM_LANES partial sums in index order, joined by halves; rounded once",
+        "float64 sums in SUM_LANES partial sums, joined by halves; the result is rounded once",
     ),
-    Op("policy_forward", (*_CSR, _W1, _W2), (), (_HIDDEN, _PROBABILITIES), 0.0, _SAME_ORDER),
+    Op(
+        "policy_forward", (*_CSR, _W1, _W2), (), (_HIDDEN, _PROBABILITIES), 0.0, _SAME_ORDER_AND_EXP
+    ),
     Op("policy_forward_dense", (_X, _W1, _W2), (), (_HIDDEN, _PROBABILITIES), 2e-4, _DENSE_ORDER),
-    Op("policy_backward", (*_CSR, *_SCORE), ("accumulate",), _GRADIENTS, 0.0, _SAME_ORDER),
+    Op("policy_backward", (*_CSR, *_DECISIONS), ("accumulate",), _GRADIENTS, 0.0, _SAME_ORDER),
     Op(
         "policy_backward_dense",
-        (_X, *_SCORE),
+        (_X, *_DECISIONS),
         ("accumulate",),
         _GRADIENTS,
         2e-4,
@@ -146,7 +163,7 @@ OPS: tuple[Op, ...] = (
         ("accumulate",),
         _GRADIENTS,
         0.0,
-        "the same bits: float32 sums run in one stated order, without contraction",
+        _SAME_ORDER,
     ),
     Op(
         "ppo_gradient",
@@ -169,7 +186,7 @@ OPS: tuple[Op, ...] = (
         ("learning_rate", "decay", "epsilon"),
         (Array("weights", ("M",), "float32"), Array("cache", ("M",), "float32")),
         0.0,
-        "float32 per element, IEEE square root and division, no contraction",
+        "float32 element by element, IEEE square root and division, no contraction",
         in_place=True,
     ),
     Op(
@@ -182,7 +199,7 @@ OPS: tuple[Op, ...] = (
             Array("square", ("M",), "float32"),
         ),
         0.0,
-        "as rmsprop_update; the corrections in float64, once, by the C library's pow everywhere",
+        "as rmsprop_update; bias corrections are float64, by the C library's pow in every backend",
         in_place=True,
     ),
     Op(
@@ -202,7 +219,7 @@ OPS: tuple[Op, ...] = (
         (),
         (Array("actions", ("N",), "uint8"),),
         0.0,
-        "compares float32 sums in one stated order",
+        "comparisons of float32 sums in one stated order",
     ),
 )
 
@@ -210,9 +227,8 @@ BY_NAME: dict[str, Op] = {op.name: op for op in OPS}
 
 _ROUNDED_ONCE = "rounds a float64 once: at most the neighbour of the reference's float32, 2**-23; "
 CUDA_TOLERANCES: dict[str, tuple[float, str]] = {
-    "standardize": (2.0**-23, _ROUNDED_ONCE + "its float64 sums have as many parts as threads"),
+    "standardize": (2.0**-23, _ROUNDED_ONCE + "its float64 sums have one partial sum per thread"),
     "policy_forward": (2.0**-23, _ROUNDED_ONCE + "exp is the GPU's; hidden has the same bits"),
     "ppo_gradient": (2.0**-23, _ROUNDED_ONCE + "log is the GPU's"),
 }
-"""Tolerances of the cuda backend, and why, where the row's own does not hold; the other ops of
-tolerance 0 have the same bits there too."""
+"""Tolerances of the cuda backend, and why, where they differ from the table's."""

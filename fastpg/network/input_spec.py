@@ -1,17 +1,17 @@
-"""What the network sees: views, their difference, past actions."""
+"""The network's input: which views, as a stack or a difference, and how many past actions."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the network sees.
+    """The network's input at a step.
 
     Attributes:
-        views: each by the steps that it lies back, from 0 on; an episode's first has itself before
-            it.
-        difference: of two views, instead of both.
-        past_actions: actions before the one to be chosen.
+        views: the views that it sees, by how many steps each lies back; the first is 0, the current
+            one. Before an episode's start its first view stands for the earlier ones.
+        difference: whether the input is the difference of two views instead of both.
+        past_actions: how many of the latest actions it sees, each one-hot.
     """
 
     views: tuple[int, ...] = (0, 1)
@@ -20,10 +20,10 @@ class InputSpec:
 
     @property
     def planes(self) -> int:
-        """Views side by side in the first layer's rows."""
+        """Number of 80x80 planes in the first layer."""
         return 1 if self.difference else len(self.views)
 
     @property
     def lookback(self) -> int:
-        """Steps before a step that it looks back at."""
+        """How many steps before the current one the input needs."""
         return max(*self.views, self.past_actions)

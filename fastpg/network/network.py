@@ -1,7 +1,8 @@
-"""The two-layer network on tiles: compiled, on all cores.
+"""The two-layer network on tiles: weights as matrices for Python, as blocks for compiled code.
 
-A view is a few tiles, solid rectangles of lit pixels. The compiled network keeps the sum of the
-first layer's rows for each tile that it meets.
+A tile is a solid rectangle of lit pixels, and a view is a few tiles. The compiled network caches
+the sum of the first layer's rows for each tile, so a forward pass adds a few sums instead of the
+rows of all lit pixels.
 """
 
 from typing import Any
@@ -13,23 +14,26 @@ from fastpg.network._network import Network
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.symmetry import mirror_rows, symmetrize
 
-_CELLS_SCALE = 0.4  # of the first weights that a cell's pixels share, to those of pixels
+_CELLS_SCALE = 0.4  # standard deviation of the cells' first weights, relative to the pixels'
 
 
 class TileNetwork:
-    """Weights of the network, as blocks of hidden units inside and as matrices outside.
+    """Weights of the network: matrices outside, blocks of hidden units inside.
 
-    With cells, a pixel's weights are learned as a sum of two parts: one of its own, and one that it
-    shares with the pixels of its cell. That is the same network (the parts are added up wherever
-    weights are used, and in :meth:`tensors`), but what is learned of one place is learned of the
-    places around it too.
+    With cells, a pixel's weights are the sum of two learned terms: its own, and one that it shares
+    with the pixels of its cell. The network computes the same function, as the terms are added
+    wherever weights are used and in :meth:`tensors`. But what it learns of one pixel it also learns
+    of the pixels around it.
 
     Attributes:
         core: the compiled network.
         hidden: H, number of hidden units.
-        cell: pixels in a cell's side; 0: no cells.
-        mirror_rows: (rows + heads,) int32, see :func:`fastpg.network.symmetry.mirror_rows`, if
-            hidden units come in pairs that are each other's mirror image; or None.
+        input_spec: the network's input.
+        actions: number of actions.
+        outputs: number of logits.
+        cell: pixels along a cell's side; 0 for no cells.
+        mirror_rows: (rows + heads,) int32 for mirrored units, see
+            :func:`fastpg.network.symmetry.mirror_rows`; else None.
     """
 
     def __init__(
@@ -42,17 +46,20 @@ class TileNetwork:
         cell: int = 0,
         mirrored: tuple[int, ...] | None = None,
     ):
-        """Weights of 0.
+        """Create a network whose weights are 0.
 
         Args:
             hidden: H, number of hidden units.
-            input_spec: what it sees.
+            input_spec: the network's input.
             actions: A, number of actions.
-            outputs: logits: A, or 1 for two actions.
+            outputs: number of logits: A, or 1 for two actions.
             value: whether there is a value head.
-            cell: pixels in a cell's side; 0: no cells.
-            mirrored: for each action the one that takes its place upside down: units learn in
-                pairs; None: each by itself.
+            cell: pixels along a cell's side; 0 for no cells.
+            mirrored: each action's mirror image, for hidden units in mirrored pairs; None for
+                independent units.
+
+        Raises:
+            ValueError: there is no such network; the message names the argument.
         """
         self.hidden, self.input_spec, self.outputs, self.cell = hidden, input_spec, outputs, cell
         self.actions = actions
@@ -78,10 +85,10 @@ class TileNetwork:
 
         Args:
             seed: of the generator.
-            pixels: standard deviation of the first layer; 1 / sqrt(fan in) if None. That of the
-                cells' parts is 0.4 of it.
-            policy: standard deviation of the policy's head; 1 / sqrt(fan in) if None. The
-                value's head always has 1 / sqrt(fan in).
+            pixels: standard deviation of the first layer; 1 / sqrt(fan in) if None. The cells'
+                weights have 0.4 of it.
+            policy: standard deviation of the policy head; 1 / sqrt(fan in) if None. The value head
+                always has 1 / sqrt(fan in).
         """
         rng = np.random.default_rng(seed)
         scales = [1 / np.sqrt(self.hidden)] * self.core.heads
@@ -98,11 +105,12 @@ class TileNetwork:
             self._load_matrix(symmetrize(self._matrix(), self.mirror_rows))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The weights as copies.
+        """Copies of the weights, float32, by name.
 
-        ``w1 (D, H)``: rows of the pixels, view by view and row by row, then of past actions, the
-        latest view and action first; ``w2 (A, H)``, and ``value (1, H)`` if there is such a head.
-        With cells also ``w1_parts``: D rows of the pixels' own parts, then those of cells.
+        ``w1`` (D, H) has a row per pixel, plane by plane and row by row, then a row per past
+        action; the latest plane and action come first. ``w2`` (outputs, H) is the policy head,
+        ``value`` (1, H) the value head, if there is one. With cells, ``w1_parts`` has the terms of
+        w1: D rows of pixels and actions, then a row per cell.
         """
         heads = self.heads_outside(self.core.w2)
         parts = self.rows_outside(self.core.w1)
@@ -114,11 +122,11 @@ class TileNetwork:
         return tensors
 
     def load(self, tensors: dict[str, Any]) -> None:
-        """Take over the weights of :meth:`tensors`; without ``w1_parts`` those of cells are 0.
+        """Load weights as :meth:`tensors` returns them. Without ``w1_parts`` the cells' are 0.
 
         Raises:
-            ValueError: they have other shapes, or units that come in pairs are none; the network
-                is not to be used then.
+            ValueError: a shape is wrong, or mirrored units are not each other's mirror image. Do
+                not use the network after that.
         """
         self._load(tensors)
         if self.mirror_rows is not None:
@@ -127,12 +135,12 @@ class TileNetwork:
                 raise ValueError("w1, w2: expected hidden units that mirror each other in pairs")
 
     def _matrix(self) -> np.ndarray:
-        """(rows + heads, H): all weights, rows as inside."""
+        """All weights (rows + heads, H), rows in the order of the compiled network."""
         rows = self.core.w1[:, : self.core.rows]
         return self.heads_outside(np.concatenate([rows, self.core.w2], axis=1))
 
     def _load_matrix(self, matrix: np.ndarray) -> None:
-        """Take over :meth:`_matrix`."""
+        """Load a matrix as :meth:`_matrix` returns it."""
         rows, (blocks, heads, units) = self.core.rows, self.core.w2.shape
         inside = np.zeros((blocks, rows + heads, units), np.float32)
         self.heads_inside(matrix, inside)
@@ -154,7 +162,7 @@ class TileNetwork:
         self.core.changed()
 
     def _sums(self, parts: np.ndarray) -> np.ndarray:
-        """(D, H): own parts and cells' added up."""
+        """w1 (D, H): the pixels' own terms plus their cells'."""
         across = -(-VIEW_SIDE // self.cell)
         x = y = np.arange(VIEW_SIDE) // self.cell
         of_pixel = (x[None, :] * across + y[:, None]).ravel()  # cells lie column by column
@@ -164,34 +172,37 @@ class TileNetwork:
         w1[:pixels] += planes[:, of_pixel].reshape(pixels, self.hidden)
         return w1
 
-    # ---- from blocks to matrices, and back ---------------------------------------------------
+    # ---- blocks to matrices and back ---------------------------------------------------------
 
     def rows_outside(self, blocks: np.ndarray) -> np.ndarray:
-        """(D, H) from (blocks, D or more, units), where pixels lie column by column."""
+        """A matrix (rows, H) from blocks (blocks, rows or more, units).
+
+        Pixels lie row by row in the matrix, column by column in the blocks.
+        """
         rows, pixels = self.core.rows, self.input_spec.planes * VIEW_PIXELS
         flat = blocks[:, :rows].transpose(1, 0, 2).reshape(rows, -1)[:, : self.hidden]
         views = flat[:pixels].reshape(-1, VIEW_SIDE, VIEW_SIDE, self.hidden)
-        return np.concatenate([_turned(views).reshape(pixels, self.hidden), flat[pixels:]])
+        return np.concatenate([_transposed(views).reshape(pixels, self.hidden), flat[pixels:]])
 
     def rows_inside(self, matrix: Any, blocks: np.ndarray) -> None:
-        """The inverse of :meth:`rows_outside`, into ``blocks``."""
+        """Write a matrix (rows, H) into blocks: the inverse of :meth:`rows_outside`."""
         rows, pixels = self.core.rows, self.input_spec.planes * VIEW_PIXELS
         matrix = np.asarray(matrix)
         if matrix.shape != (rows, self.hidden):
             raise ValueError(f"w1: expected {(rows, self.hidden)}, got {matrix.shape}")
         views = matrix[:pixels].reshape(-1, VIEW_SIDE, VIEW_SIDE, self.hidden)
         whole = np.zeros((rows, blocks.shape[0] * blocks.shape[2]), blocks.dtype)
-        whole[:pixels, : self.hidden] = _turned(views).reshape(pixels, -1)
+        whole[:pixels, : self.hidden] = _transposed(views).reshape(pixels, -1)
         whole[pixels:, : self.hidden] = matrix[pixels:]
         blocks[:, :rows] = whole.reshape(rows, blocks.shape[0], -1).transpose(1, 0, 2)
 
     def heads_outside(self, blocks: np.ndarray) -> np.ndarray:
-        """(heads, H) from (blocks, heads, units)."""
+        """A matrix (heads, H) from blocks (blocks, heads, units)."""
         flat = blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1)
-        return flat[:, : self.hidden].copy()  # one head, or one block, may be a view
+        return flat[:, : self.hidden].copy()  # with one head or one block the slice is a view
 
     def heads_inside(self, matrix: np.ndarray, blocks: np.ndarray) -> None:
-        """The inverse of :meth:`heads_outside`, into ``blocks``."""
+        """Write a matrix (heads, H) into blocks: the inverse of :meth:`heads_outside`."""
         if matrix.shape != (blocks.shape[1], self.hidden):
             expected = (blocks.shape[1], self.hidden)
             raise ValueError(f"w2, value: expected {expected} together, got {matrix.shape}")
@@ -200,5 +211,5 @@ class TileNetwork:
         blocks[:] = whole.reshape(blocks.shape[1], blocks.shape[0], -1).transpose(1, 0, 2)
 
 
-def _turned(views: np.ndarray) -> np.ndarray:
+def _transposed(views: np.ndarray) -> np.ndarray:
     return views.transpose(0, 2, 1, 3)

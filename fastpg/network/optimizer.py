@@ -1,4 +1,4 @@
-"""Gradients of the network's weights, and the steps of Adam and RMSProp."""
+"""Gradients of the network's weights, and steps of Adam and RMSProp along them."""
 
 import math
 from typing import NamedTuple
@@ -8,18 +8,18 @@ import numpy as np
 from fastpg.network._network import Learner, Pool, RolloutBuffer
 from fastpg.network.network import TileNetwork
 
-SAMPLES_AT_ONCE = 512  # their hidden units, 128 KB a block, stay in a core's cache
-STATS = ("entropy", "divergence", "clipped", "value_error")  # that gradients come with
+SAMPLES_AT_ONCE = 512  # their hidden units, 128 KB per block, fit a core's cache
+STATS = ("entropy", "divergence", "clipped", "value_error")  # sums that come with gradients
 
 
 class Objective(NamedTuple):
-    """What a step of PPO climbs: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2.
+    """PPO's objective: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2.
 
     Attributes:
-        clip: how far the ratio of probabilities may be from 1; inf: no clipping.
-        entropy: weight of the policy's entropy.
-        value: weight of the value's squared error.
-        max_grad_norm: the gradient's longest; a longer one is cut to it.
+        clip: largest distance of the ratio of probabilities from 1; inf for no clipping.
+        entropy: weight of the policy's entropy H.
+        value: weight of the value loss, the squared error of V.
+        max_grad_norm: a longer gradient is scaled down to this norm.
     """
 
     clip: float = math.inf
@@ -31,12 +31,14 @@ class Objective(NamedTuple):
 class Optimizer:
     """Gradients of a network's weights, and steps along them: RMSProp or Adam.
 
-    Rows of the first layer whose pixels did not light in a batch are not touched. For RMSProp that
-    is exact (a row's mean square is made up for when it lights again); for Adam it is what is
-    called sparse or lazy Adam: the moments of such rows stand still, and so do their weights.
+    A step skips the rows of the first layer whose pixels were dark in all samples. For RMSProp that
+    is exact: a row's decay is made up for when the row is next updated. For Adam it is known as
+    sparse or lazy Adam: weights and moments of skipped rows do not change.
 
     Attributes:
-        finite: whether all gradients so far were; from the first on that is not, no step is taken.
+        network: the network that learns.
+        core: the compiled learner.
+        finite: whether all gradients so far were finite. After one that is not, no step is taken.
     """
 
     def __init__(
@@ -46,14 +48,15 @@ class Optimizer:
         moments: tuple[str, ...],
         samples_at_once: int = SAMPLES_AT_ONCE,
     ):
-        """Set up; nothing has been learned yet.
+        """Create an optimizer that has taken no step.
 
         Args:
-            network: whose weights are learned.
-            pool: threads that share out the hidden units.
-            moments: those that are snapshot: ("square",) for RMSProp, and "mean" for Adam.
-            samples_at_once: of a minibatch, whose hidden units are kept between the forward and the
-                backward pass.
+            network: the network that learns.
+            pool: threads, which share the hidden units.
+            moments: moving averages that :meth:`tensors` returns: ("square",) for RMSProp,
+                ("mean", "square") for Adam.
+            samples_at_once: samples whose hidden units are stored between the forward and the
+                backward pass; larger minibatches take several passes.
         """
         self.network, self.moments = network, moments
         self.core = Learner(network.core, pool, samples_at_once, network.mirror_rows)
@@ -61,11 +64,11 @@ class Optimizer:
         self.reset_stats()
 
     def reset_stats(self) -> None:
-        """Begin the sums anew."""
+        """Set the statistics to 0."""
         self._stats = np.zeros(len(STATS))
 
     def stats(self) -> np.ndarray:
-        """(4,) float64: ``STATS`` over the samples since :meth:`reset_stats`."""
+        """(4,) float64: sums of ``STATS`` over all samples since :meth:`reset_stats`."""
         return self._stats
 
     def adam_step(
@@ -77,15 +80,15 @@ class Optimizer:
         objective: Objective,
         learning_rate: float,
     ) -> None:
-        """One step of Adam along the gradient of the samples' mean objective.
+        """One step of Adam up the gradient of the samples' mean objective.
 
         Args:
-            buffer: what was played.
-            samples: (B,) int32, slots of it.
-            advantages: float32, of all slots.
-            returns: float32, of all slots.
-            objective: what to climb.
-            learning_rate: the step size.
+            buffer: the rollout.
+            samples: (B,) int32: slots of the buffer.
+            advantages: (slots,) float32: of all slots.
+            returns: (slots,) float32: targets of the values of all slots.
+            objective: to be maximised.
+            learning_rate: step size.
         """
         if self._gradient(buffer, samples, advantages, returns, objective, 1.0 / len(samples)):
             factor = min(1.0, objective.max_grad_norm / (self.core.norm() + 1e-9))
@@ -99,7 +102,15 @@ class Optimizer:
         learning_rate: float,
         decay: float,
     ) -> None:
-        """One step of RMSProp along sum_t w_t grad log pi; ``weights`` w of all slots."""
+        """One step of RMSProp up the policy gradient sum_t w_t grad log pi(action_t).
+
+        Args:
+            buffer: the rollout.
+            samples: (B,) int32: slots of the buffer.
+            weights: (slots,) float32: w of all slots, for example their advantages.
+            learning_rate: step size.
+            decay: decay of the mean square.
+        """
         if self._gradient(buffer, samples, weights, weights, Objective(), 1.0):
             self.core.rmsprop(learning_rate, decay, 1e-5)
 
@@ -112,14 +123,19 @@ class Optimizer:
         objective: Objective,
         scale: float,
     ) -> bool:
-        """The samples' gradient, times ``scale``; whether it, and all before, are finite."""
+        """Compute the samples' gradient, times ``scale``; return :attr:`finite`."""
         batch = buffer, samples, advantages, returns
         self._stats += self.core.gradient(*batch, *objective[:3], scale)
         self.finite &= math.isfinite(self.core.norm())
         return self.finite
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """All moments, as matrices like the weights, and the count of updates."""
+        """The optimizer's state.
+
+        Returns:
+            The moments as matrices with the shapes of the weights, ``updated``: each row's last
+            step, and ``updates``: the number of steps.
+        """
         core, network = self.core, self.network
         tensors = {"updated": core.updated[0].copy(), "updates": np.array([core.updates])}
         for name in self.moments:
@@ -128,7 +144,7 @@ class Optimizer:
         return tensors
 
     def load(self, tensors: dict[str, np.ndarray]) -> None:
-        """Take over what :meth:`tensors` gave."""
+        """Restore the state that :meth:`tensors` returned."""
         core, network = self.core, self.network
         core.updated[:] = tensors["updated"]
         core.updates = int(tensors["updates"][0])

@@ -1,10 +1,10 @@
-"""Hidden units in pairs that are each other's mirror image, up and down exchanged.
+"""Mirrored units: pairs of hidden units that are each other's mirror image, upside down.
 
-Pong looks and plays nearly the same upside down, if UP and DOWN are exchanged too (paddles are
-shifted by one or two of the screen's lines). Unit 2k + 1 sees of a picture what unit 2k sees of its
-mirror image, and speaks for the mirrored actions: what is learned of one half of the field is
-learned of the other. The network is the same two layers, all of whose weights are there; learning
-takes the same step for both of a pair.
+Upside down, and with UP and DOWN exchanged, Pong looks and plays nearly the same (the paddles are
+off by one or two lines). Hidden unit 2k + 1 responds to a picture as unit 2k responds to its mirror
+image, and its output weights are those of the mirrored actions. So the network learns about both
+halves of the field at once. It still has two full layers; a step changes both units of a pair in
+the same way.
 """
 
 import numpy as np
@@ -21,23 +21,23 @@ def mirror_rows(
     cell: int,
     mirrored: tuple[int, ...],
 ) -> np.ndarray:
-    """For each row of a network's weights, of both layers, the row of its mirror image.
+    """The mirror image of each row of a network's weights, of both layers.
 
     Args:
-        planes: views side by side in the first layer.
-        past_actions: that the network sees.
-        actions: there are.
-        outputs: logits; 1 for two actions, of which each is the other's mirror image.
+        planes: number of planes in the first layer.
+        past_actions: number of past actions in the first layer.
+        actions: number of actions.
+        outputs: number of logits; 1 for two actions that are each other's mirror image.
         value: whether there is a value head.
-        cell: side of a cell, 0 if there are none.
-        mirrored: for each action the one that takes its place.
+        cell: pixels along a cell's side; 0 for no cells.
+        mirrored: each action's mirror image.
 
     Returns:
-        (R,) int32, rows as csrc/network/tile_network.h has them, then heads: weight (r, h) is
-        weight (mirror_rows[r], h ^ 1). ~twin, which is below 0: with the other sign.
+        (R,) int32: rows in the order of csrc/network/tile_network.h, then heads. Weight (r, h)
+        equals weight (mirror_rows[r], h ^ 1). A negative number ~m stands for the negated row m.
 
     Raises:
-        ValueError: the actions are no pairs, or cells do not divide a view.
+        ValueError: ``mirrored`` is no pairing of the actions, or the cells do not divide a view.
     """
     own = list(range(actions))
     if sorted(mirrored) != own or [mirrored[action] for action in mirrored] != own:
@@ -53,20 +53,20 @@ def mirror_rows(
         across = VIEW_SIDE // cell
         rows.append(_upside_down(planes * across**2, across))
     heads = [logits, np.zeros(int(value), int)]
-    begin, numbers = 0, []
-    for part in rows + heads:
-        numbers.append(np.where(part < 0, part - begin, part + begin))
-        begin += len(part)
+    first, numbers = 0, []
+    for group in rows + heads:
+        numbers.append(np.where(group < 0, group - first, group + first))
+        first += len(group)
     return np.concatenate(numbers).astype(np.int32)
 
 
 def _upside_down(count: int, side: int) -> np.ndarray:
-    """Numbers of what lies column by column, ``side`` to a column, each column turned round."""
+    """0 .. count - 1, column by column with ``side`` to a column, each column reversed."""
     return np.arange(count).reshape(-1, side)[:, ::-1].ravel()
 
 
 def symmetrize(rows: np.ndarray, mirror_rows: np.ndarray) -> np.ndarray:
-    """(R, H) of which the units 2k + 1 are the mirror image of the units 2k of ``rows``."""
+    """Copy of ``rows`` (R, H) whose units 2k + 1 are the mirror image of its units 2k."""
     paired = rows.copy()
     signs = np.where(mirror_rows < 0, -1, 1).astype(rows.dtype)
     paired[:, 1::2] = (

@@ -1,9 +1,7 @@
-"""The cuda backend's ops against the reference: the whole of tests/kernels/test_kernels.py on a
-GPU.
+"""The cuda backend against the reference: tests/kernels/test_kernels.py on a GPU.
 
-Run by tests/gpu/test_cuda.py in a process of its own, with numba's simulator unless there is a GPU:
-that is a matter of one environment variable, read when numba is imported. In the simulator only
-cases of small sizes.
+tests/gpu/test_cuda.py runs this file in processes of its own, as numba reads the environment
+variable that chooses the simulator when it is imported. In the simulator only small cases run.
 """
 
 import inspect
@@ -22,12 +20,12 @@ from tests.kernels.test_kernels import SPARSE, run, usual
 from tests.support.cases import OPTIONS, case
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
-if SIMULATED:  # its threads wait for each other all the time
+if SIMULATED:  # its threads wait for each other often
     sys.setswitchinterval(1e-4)
 
 BACKEND = get_backend("cuda")
 LIMITS = {"N": 400, "T": 60, "B": 9, "H": 16, "M": 300, "D": 128}
-MORE = {  # several blocks of parts, and of columns
+MORE = {  # cases of several blocks
     "policy_forward": [{"B": 5, "D": 70, "H": 13, "A": 3, "pixels": 6}]
     + [{"B": 3, "D": 50, "H": 16, "A": a, "pixels": 30, "scale": 60.0} for a in (1, 3)],
     "discounted_returns": [{"T": 9, "N": 11, "gamma": 0.9, "cut": True}],
@@ -48,7 +46,7 @@ def small(name, options):
 
 
 def chosen(name):
-    """The options of an op's cases here."""
+    """The options of an op's cases in this run."""
     if not SIMULATED:
         return OPTIONS[name]
     base = name.removesuffix("_dense")
@@ -72,7 +70,7 @@ def on_host(arrays):
 
 
 def run_on_device(made, loops):
-    """Written outputs of a launch; inputs must stay as they are."""
+    """Launch a loop; return its outputs. Inputs must not change."""
     inputs, outputs = on_device(made.inputs), on_device(made.outputs)
     assert getattr(loops, made.op.name)(*inputs.values(), *outputs.values()) is None
     for name, value in on_host(inputs).items():
@@ -111,18 +109,19 @@ def test_backend_equals_reference_every_time(made):
 
 
 @pytest.mark.parametrize("op", ["frame_difference", "frame_stack"])
-@pytest.mark.parametrize("room", [0, 21])
-def test_nothing_is_written_beyond_the_room(op, room):
+@pytest.mark.parametrize("capacity", [0, 21])
+def test_nothing_is_written_beyond_the_capacity(op, capacity):
     made = case(op, N=2, D=24, kind="half")
     buffers = {name: np.full(200, 55, made.outputs[name].dtype) for name in SPARSE}
     device = on_device(buffers)
     inputs, offsets = on_device(made.inputs), cuda.to_device(made.outputs["offsets"])
-    getattr(BACKEND.loops, op)(*inputs.values(), *(b[:room] for b in device.values()), offsets)
+    cut = [buffer[:capacity] for buffer in device.values()]
+    getattr(BACKEND.loops, op)(*inputs.values(), *cut, offsets)
     for buffer in on_host(device).values():
-        assert (buffer[room:] == 55).all()
+        assert (buffer[capacity:] == 55).all()
 
 
-def test_many_things_share_few_blocks(monkeypatch):
+def test_many_items_share_few_blocks(monkeypatch):
     monkeypatch.setattr(backend_module, "MOST_BLOCKS", 2)
     monkeypatch.setattr(backend_module, "_most_threads", lambda: THREADS)
     for name, options in (
@@ -143,8 +142,8 @@ def test_many_things_share_few_blocks(monkeypatch):
             assert_agrees(made.op, key, actual[key][:end], value)
 
 
-@pytest.mark.skipif(SIMULATED, reason="so many rows are slow in the simulator")
-def test_rows_of_more_than_one_look_at_their_sizes():
+@pytest.mark.skipif(SIMULATED, reason="20,000 rows are slow in the simulator")
+def test_more_rows_than_one_pass_of_the_prefix_sum():
     made = case("frame_stack", N=20000, D=8, kind="half")
     needed, expected = run(reference, made)
     actual = run_on_device(made, BACKEND.loops)
@@ -166,26 +165,26 @@ def test_views_at_an_odd_address(op):
 
 def test_same_index_twice_in_a_row_counts_twice():
     made = case("policy_backward", B=9, D=20, H=9, A=2, pixels=8)
-    made.inputs["indices"][:] = 3  # in every row: more than there are rows of dw1
+    made.inputs["indices"][:] = 3  # the same in every row
     expected = run(reference, made)[1]
     for name, value in run_on_device(made, BACKEND.loops).items():
         assert value.tobytes() == expected[name].tobytes()
 
 
-# ---- the door -------------------------------------------------------------------------------
+# ---- the public ops -------------------------------------------------------------------------
 
 
 def little(name):
-    """A case for the door."""
+    """A small case whose arrays all have elements."""
     if not SIMULATED:
         return usual(name)
-    fits = (o for o in chosen(name) if "room=-" not in str(o) and o.get("room", 0) >= 0)
+    fits = (o for o in chosen(name) if o.get("spare", 0) >= 0)
     made = (case(name, seed, **o) for seed, o in enumerate(fits))
     return next(c for c in made if all(v.size for v in c.outputs.values()))
 
 
 @pytest.mark.parametrize("name", list(BY_NAME))
-def test_door_passes_arguments_and_allocates(name):
+def test_public_ops_pass_arguments_and_allocate(name):
     made = little(name)
     arguments = on_device({**made.inputs, **made.outputs})
     given = getattr(BACKEND, name)(**arguments)
@@ -201,12 +200,12 @@ def test_door_passes_arguments_and_allocates(name):
         np.testing.assert_array_equal(a.copy_to_host(), b.copy_to_host())
 
 
-def test_too_little_room_says_how_much_is_needed():
+def test_too_small_a_capacity_says_what_is_needed():
     current, previous = on_device(
         {"a": np.ones((1, 10), "u1"), "b": np.zeros((1, 10), "u1")}
     ).values()
     indices, signs = cuda.device_array(4, np.uint16), cuda.device_array(4, np.int8)
-    with pytest.raises(ValueError, match="indices: expected room for 10 pixels, got 4"):
+    with pytest.raises(ValueError, match="indices: expected capacity for 10 pixels, got 4"):
         BACKEND.frame_difference(current, previous, indices, signs)
 
 
@@ -271,7 +270,7 @@ def test_a_stream_of_ones_own():
 
 
 class Foreign:
-    """An array of somebody else's library."""
+    """An array of another library."""
 
     def __init__(self, array, stream=None, read_only=False):
         self.array = array
@@ -302,7 +301,7 @@ def test_arrays_of_other_libraries(stream):
         BACKEND.policy_forward(**inputs, hidden=locked)
 
 
-# ---- device functions in other people's kernels ---------------------------------------------
+# ---- device functions in user kernels -------------------------------------------------------
 
 
 def test_device_functions_in_a_users_kernel():
@@ -310,12 +309,12 @@ def test_device_functions_in_a_users_kernel():
     from fastpg.kernels._cuda import blocks
 
     @cuda.jit
-    def act(indices, signs, offsets, w1, w2, places, hidden, probabilities, uniforms, actions):
+    def act(indices, signs, offsets, w1, w2, numbers, hidden, probabilities, uniforms, actions):
         b = cuda.blockIdx.x
         blocks.policy_forward(b, indices, signs, offsets, w1, w2, hidden, probabilities)
         cuda.syncthreads()
         if cuda.threadIdx.x == 0:
-            cuda_device.counter_uniforms(b, places, places, np.uint64(7), uniforms)
+            cuda_device.counter_uniforms(b, numbers, numbers, np.uint64(7), uniforms)
             cuda_device.sample_actions(b, probabilities, uniforms, actions)
 
     made = case("policy_forward", B=4, D=20, H=9, A=3, pixels=5)
@@ -323,10 +322,10 @@ def test_device_functions_in_a_users_kernel():
     device = on_device(host)
     *network, hidden, probabilities = device.values()
     uniforms, actions = cuda.device_array(4, np.float32), cuda.device_array(4, np.uint8)
-    places = np.arange(4, dtype=np.uint64)
-    act[4, 8](*network, cuda.to_device(places), hidden, probabilities, uniforms, actions)
+    numbers = np.arange(4, dtype=np.uint64)
+    act[4, 8](*network, cuda.to_device(numbers), hidden, probabilities, uniforms, actions)
     ops = get_backend("reference")
-    expected = ops.counter_uniforms(places, places, 7)
+    expected = ops.counter_uniforms(numbers, numbers, 7)
     np.testing.assert_array_equal(uniforms.copy_to_host(), expected)
     _, wanted = ops.policy_forward(**{k: host[k] for k in made.inputs})
     np.testing.assert_array_equal(actions.copy_to_host(), ops.sample_actions(wanted, expected))

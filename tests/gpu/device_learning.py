@@ -29,9 +29,9 @@ from tests.support.tile_model import (
     Loss,
     Model,
     Slots,
-    make_entries,
     make_network,
     make_optimizer,
+    make_slots,
 )
 
 if SIMULATED:  # whoever waits for a block's other threads gives way to them sooner
@@ -107,7 +107,7 @@ def test_weights_are_the_cpu_s_and_come_back(cell):
 def test_heads_are_the_model_s(name):
     input_spec, hidden, actions, cell = INPUT_SPECS[name]
     host, device = mirror_rows(input_spec, hidden, actions, cell)
-    slots = make_entries(np.random.default_rng(1), 24, actions)
+    slots = make_slots(np.random.default_rng(1), 24, actions)
     games = 1 + (input_spec.lookback == 0)
     buffer = DeviceBuffer.of_host(slots.buffer(), games, MOST_TILES)
     chosen = np.arange(24)
@@ -126,7 +126,7 @@ def test_games_look_back_at_their_own_entries():
     input_spec, hidden, actions = InputSpec((0, 2), False, 2), 6, 5
     _, device = mirror_rows(input_spec, hidden, actions, 0)
     rng = np.random.default_rng(2)
-    slots = make_entries(rng, 24, actions)
+    slots = make_slots(rng, 24, actions)
     slots.episode_steps[12:] = slots.episode_steps[:12]
     both = DeviceBuffer.of_host(slots.buffer(), 2, MOST_TILES)
     got = evaluated(device, both, side_by_side(slots.buffer(), 2))
@@ -139,7 +139,7 @@ def test_games_look_back_at_their_own_entries():
 
 
 def test_a_record_s_rows_and_growth():
-    slots = make_entries(np.random.default_rng(3), 12, 4)
+    slots = make_slots(np.random.default_rng(3), 12, 4)
     buffer = DeviceBuffer.of_host(slots.buffer(), 3, MOST_TILES)
     before = buffer.slots.tiles.copy_to_host()
     np.testing.assert_array_equal(
@@ -206,7 +206,7 @@ class Case:
         self.host, self.network = mirror_rows(
             input_spec, hidden, actions, cell, value, mirrored=mirrored
         )
-        self.slots, self.games = make_entries(rng, count, actions), 1
+        self.slots, self.games = make_slots(rng, count, actions), 1
         self.slots.views[count // 3] = 0  # it is dots everywhere, which take time
         self.buffer = DeviceBuffer.of_host(self.slots.buffer(), 1)
         self.advantages, self.returns = rng.standard_normal((2, count)).astype(np.float32)

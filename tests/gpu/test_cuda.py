@@ -1,4 +1,4 @@
-"""The cuda backend: its ops in processes of their own, and what it says where it cannot run."""
+"""The cuda backend: its ops in processes of their own, and its errors where it cannot run."""
 
 import importlib.util
 import os
@@ -16,7 +16,7 @@ SIMULATOR = {"NUMBA_ENABLE_CUDASIM": "1"}
 
 
 def in_a_process(*arguments, **environment):
-    """Run Python; return the process, its output as text."""
+    """Run Python; return the finished process with its output as text."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -33,7 +33,7 @@ def run_tests(tests, **environment):
 
 
 def passed(ran):
-    """Fail with what :func:`run_tests` printed unless all tests passed."""
+    """Fail with the output of :func:`run_tests` unless all tests passed."""
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
 
 
@@ -46,9 +46,8 @@ def passes_on_the_gpu(tests):
     passed(run_tests(tests, NUMBA_ENABLE_CUDASIM="0"))
 
 
-@pytest.mark.simulator(OPS)
-def test_ops_in_the_simulator(simulator):
-    passed(simulator())
+def test_ops_in_the_simulator():
+    passed(run_tests(OPS, **SIMULATOR))
 
 
 def test_ops_on_the_gpu():
@@ -65,7 +64,7 @@ def test_a_backend_that_cannot_run_says_so_on_one_line():
     assert cure in last
 
 
-def test_the_backend_travels_to_other_processes():
+def test_the_backend_can_be_pickled():
     code = (
         "import pickle; from fastpg.kernels import get_backend; b = get_backend('cuda');"
         "assert pickle.loads(pickle.dumps(b)) is b; print(b)"
@@ -74,7 +73,7 @@ def test_the_backend_travels_to_other_processes():
     assert ran.stdout == "<fastpg.kernels backend 'cuda'>\n", ran.stderr
 
 
-# ---- what is missing, each in a line with its cure ------------------------------------------
+# ---- errors: one line with the reason and the cure ------------------------------------------
 
 ERRORS = """
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The cuda backend's kernels through the real compiler, to PTX, without a GPU."""
+"""The cuda backend's kernels compiled to PTX, and assembled, without a GPU."""
 
 import importlib.util
 import inspect
@@ -26,12 +26,12 @@ from fastpg.kernels._cuda.jit import OLDEST, SCAN_THREADS, THREADS, kernel, type
 
 SCALARS = {
     **dict.fromkeys(
-        ("find_background", "whole", "stacked", "cut_at_rewards", "accumulate"), types.boolean
+        ("find_background", "aligned", "stacked", "cut_at_rewards", "accumulate"), types.boolean
     ),
     **dict.fromkeys(("gamma", "clip", "entropy_weight", "value_weight", "decay"), types.float64),
     **dict.fromkeys(("rate", "scale", "keep", "take", "epsilon"), types.float32),
     **dict.fromkeys(("keep1", "take1", "keep2", "take2"), types.float32),
-    **dict.fromkeys(("parts1", "parts2", "tiles", "words"), types.int64),
+    **dict.fromkeys(("blocks1", "blocks2", "words"), types.int64),
     "seed": types.uint64,
 }
 NAMES = [
@@ -40,10 +40,12 @@ NAMES = [
     if hasattr(value, "py_func") and not name.startswith("_")
 ]
 FLAT = ("frame_difference_dense", "rmsprop_update", "adam_update")
-ENDS = ("discounted_returns", "generalized_advantages")  # training gives them bytes for bools
-VARIANTS = [(name, word) for name in NAMES for word in ("u8", "u1") if word == "u8" or name in ENDS]
-# Kernels whose sums the CPU backends round after each product. The sparse network's are not here: a
-# product with a sign is exact, and may be fused.
+DONES = ("discounted_returns", "generalized_advantages")  # training passes dones as bytes
+VARIANTS = [
+    (name, word) for name in NAMES for word in ("u8", "u1") if word == "u8" or name in DONES
+]
+# Kernels that round each product before a sum, as the CPU backends do. The sparse network's kernels
+# may fuse them, as a product with a sign is exact.
 UNFUSED = (
     "discounted_returns",
     "generalized_advantages",
@@ -56,7 +58,7 @@ UNFUSED = (
 
 
 def signature(name, word):
-    """Types of a kernel's arguments, from the kernel table and the names of scalars."""
+    """Types of a kernel's arguments, from the kernel table and the scalars' names."""
     declared = {a.name: a for op in OPS for a in (*op.inputs, *op.outputs)}
     if name in BY_NAME:
         op = BY_NAME[name]
@@ -66,7 +68,7 @@ def signature(name, word):
         if parameter in SCALARS:
             found.append(SCALARS[parameter])
             continue
-        if parameter == "room":
+        if parameter == "marks":
             found.append(types.Array(types.uint64, 1, "C"))
             continue
         array = declared[parameter]
@@ -79,7 +81,7 @@ def signature(name, word):
 
 @pytest.fixture(scope="module")
 def ptx():
-    """Compiles a kernel for a compute capability, each once."""
+    """Compile a kernel for a compute capability; results are cached."""
     done = {}
 
     def compiled(name, word, capability):
@@ -103,7 +105,7 @@ def ptx():
 def test_kernels_compile_and_keep_their_numbers_in_registers(ptx, name, word):
     code = ptx(name, word, (9, 0))
     assert ".target sm_90" in code
-    assert not re.search(r"\.local\s", code), "memory of a thread: an array is not in registers"
+    assert not re.search(r"\.local\s", code), "local memory: an array is not in registers"
     assert "call.uni" not in code, "a device function is not inlined"
 
 
@@ -113,7 +115,7 @@ def test_products_are_rounded_before_they_are_added(ptx, name):
 
 
 def test_a_fused_product_would_be_noticed(ptx):
-    assert "fma.rn.f32" in ptx("policy_forward", "u8", (9, 0))  # of signs, which are exact
+    assert "fma.rn.f32" in ptx("policy_forward", "u8", (9, 0))  # products with signs are exact
 
 
 def assembler():
@@ -126,13 +128,13 @@ def assembler():
 
 
 def assembled(code, target, folder):
-    """What ptxas says of PTX that it can assemble; skips where it is older than the compiler."""
+    """Assemble PTX and return ptxas's report; skip if ptxas is older than the compiler."""
     (folder / "kernel.ptx").write_text(code)
     command = [assembler(), f"-arch={target}", "-v", "kernel.ptx", "-o", "kernel.cubin"]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     report = ran.stdout + ran.stderr
     if "Unsupported .version" in report:
-        pytest.skip("ptxas is older than the compiler of the kernels")
+        pytest.skip("ptxas is older than the kernels' compiler")
     assert ran.returncode == 0, report
     return report
 
@@ -140,7 +142,7 @@ def assembled(code, target, folder):
 @pytest.mark.skipif(assembler() is None, reason="needs ptxas: pip install -e '.[cuda]'")
 @pytest.mark.parametrize(("name", "word"), VARIANTS)
 def test_kernels_assemble_without_spills(ptx, name, word, tmp_path):
-    """Also that a block of the most threads finds its registers and shared memory."""
+    """Registers and shared memory must also suffice for the largest block."""
     report = assembled(ptx(name, word, (9, 0)), "sm_90", tmp_path)
     assert " 0 bytes spill stores, 0 bytes spill loads" in report
     registers = int(re.search(r"Used (\d+) registers", report)[1])
@@ -155,13 +157,13 @@ def test_kernels_compile_for_the_oldest_gpu(ptx, name):
     try:
         code = ptx(name, "u8", OLDEST)
     except Exception as error:
-        if type(error).__name__ == "CCSupportError":  # CUDA 13 knows no Volta any more
+        if type(error).__name__ == "CCSupportError":  # CUDA 13 dropped Volta
             pytest.skip(str(error))
         raise
     assert ".target sm_70" in code
 
 
-# ---- launches without a look at their arguments ---------------------------------------------
+# ---- typed kernels --------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("error")

@@ -8,14 +8,9 @@ import pytest
 
 from fastpg.cuda import bytes_needed, memory, most_environments, sources
 from fastpg.emulator._emulator import SCRATCH_BYTES, SNAPSHOT_BYTES
-from tests.gpu.test_cuda import ROOT, SIMULATOR, in_a_process, passed, passes_on_the_gpu
+from tests.gpu.test_cuda import ROOT, SIMULATOR, in_a_process, passes_on_the_gpu
 
 GAMES = "tests/gpu/device_games.py"
-
-
-@pytest.mark.simulator(GAMES)
-def test_games_in_the_simulator(simulator):
-    passed(simulator())
 
 
 def test_games_on_the_gpu():

@@ -6,14 +6,9 @@ from fastpg.config import preset
 from fastpg.cuda import memory
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
-from tests.gpu.test_cuda import in_a_process, passed, passes_on_the_gpu
+from tests.gpu.test_cuda import in_a_process, passes_on_the_gpu
 
 TRAINING = "tests/gpu/device_training.py"
-
-
-@pytest.mark.simulator(TRAINING)
-def test_training_in_the_simulator(simulator):
-    passed(simulator())
 
 
 def test_training_on_the_gpu():

@@ -1,4 +1,4 @@
-"""Kernels inside other people's code: plain arrays, their ``@njit`` functions, their Cython."""
+"""Kernels embedded in user code: NumPy arrays, ``@njit`` functions, Cython modules."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def network():
 
 @pytest.fixture
 def expected(network):
-    """Actions and returns as the reference gives them, for the loops below."""
+    """Inputs, actions and returns of the reference, for the loops below."""
     reference = get_backend("reference")
     current, previous = views_like_pong(np.random.default_rng(1), 5)
     rows = reference.frame_difference(current, previous)
@@ -158,17 +158,17 @@ def test_every_loop_can_be_cimported():
 
 
 def another_thread_runs_during(call, seconds):
-    """Whether another thread runs while ``call`` is repeated, for at most so many seconds.
+    """Whether another thread runs while ``call`` is repeated for at most ``seconds``.
 
-    With such a switch interval Python never takes the GIL from this thread: ``call`` gives it away,
-    or nobody does.
+    The switch interval is so long that Python never takes the GIL from this thread: the other one
+    runs only if ``call`` releases it.
     """
     stop, counted = threading.Event(), [0]
 
     def count():
         while not stop.is_set():
             counted[0] += 1
-            time.sleep(1e-5)  # gives the GIL back, as nobody may take it
+            time.sleep(1e-5)  # releases the GIL, which Python will not take away
 
     counter = threading.Thread(target=count)
     interval = sys.getswitchinterval()

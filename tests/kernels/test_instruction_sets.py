@@ -1,6 +1,6 @@
-"""The C loops as a machine without AVX-512, or a system without glibc, runs them.
+"""The C loops compiled without AVX-512, and without any vector extensions, against the reference.
 
-The loader picks one copy of each loop, so the other tests see this machine's only.
+The loader picks one copy of each loop, so the other tests run this machine's copy only.
 """
 
 import os
@@ -30,7 +30,7 @@ def machine_has(*features: str) -> bool:
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
-    """Translates the Cython source once, and gives a function that compiles and imports it."""
+    """Translate the Cython source once; return a function that compiles and imports it."""
     if not (ROOT / "csrc" / "kernels" / "_cython.pyx").exists():
         pytest.skip("no csrc/ beside the tests: these are the tests of an installed package")
     if shutil.which(os.environ.get("CC", "cc")) is None:
@@ -74,7 +74,7 @@ def build(tmp_path_factory):
 @pytest.mark.parametrize("which", FLAGS)
 def test_other_copies_equal_the_reference(build, which):
     if which == "avx2" and not machine_has("avx2", "avx512f"):
-        pytest.skip("without AVX2 it cannot run, without AVX-512 the other tests run it")
+        pytest.skip("needs AVX2 to run; without AVX-512 the other tests run this copy")
     loops = build(which)
     for op in BY_NAME.values():
         for case in cases(op.name):

@@ -1,4 +1,4 @@
-"""Properties that every backend's ops have, whatever the numbers."""
+"""Properties of every backend's ops on random inputs: identities, invariances, distributions."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_gradients_from_the_outputs_are_those_from_the_decisions(backend, seed, 
 
 
 def gradients(inputs, units, outputs):
-    """Room for dw1 and dw2."""
+    """Uninitialised dw1 and dw2."""
     return np.empty((inputs, units), np.float32), np.empty((outputs, units), np.float32)
 
 
@@ -84,7 +84,7 @@ def test_returns_are_linear_in_the_rewards(backend, seed, steps, gamma):
 
 
 def rollout(seed, steps):
-    """Rewards, ends, values and a function of the state, of two environments."""
+    """Rewards, dones, values and a potential of the state, of two environments."""
     rng = np.random.default_rng(seed)
     rewards, values, potential = rng.normal(size=(3, steps + 1, 2)).astype(np.float32)
     return rewards[:steps], rng.random((steps, 2)) < 0.1, values, potential
@@ -110,7 +110,7 @@ def test_advantages_with_lambda_1_are_bootstrapped_returns_minus_values(
 def test_a_potential_in_rewards_and_values_leaves_advantages_alone(
     backend, seed, steps, gamma, lam
 ):
-    """Reward shaping, section 5 of the paper; an end has the potential 0."""
+    """Reward shaping, section 5 of the GAE paper; an ended episode has the potential 0."""
     kernels, (rewards, dones, values, potential) = get_backend(backend), rollout(seed, steps)
     shaped = rewards + np.where(dones, 0, gamma * potential[1:]) - potential[:-1]
     advantages, _ = kernels.generalized_advantages(rewards, dones, values, gamma, lam)
@@ -132,7 +132,7 @@ def test_nothing_after_an_end_is_looked_at(backend, seed, lam):
 
 
 def decisions(seed, outputs):
-    """Arguments of ppo_gradient before its scalars."""
+    """The arrays of a ppo_gradient call."""
     inputs = case("ppo_gradient", seed, B=20, A=outputs).inputs
     return [v for v in inputs.values() if isinstance(v, np.ndarray)]
 
@@ -157,7 +157,7 @@ def test_a_shift_of_all_logits_changes_no_objective(backend, seed, outputs, clip
 @quick
 @given(seed=seeds, outputs=st.integers(1, 6), clip=st.floats(0, np.inf))
 def test_a_first_epoch_climbs_the_policy_gradient(backend, seed, outputs, clip):
-    """With the weights that chose the actions, clipped or not, as policy_backward does."""
+    """Before the weights change, d_logits are those of policy_backward, for any clip."""
     probabilities, values, actions, _, advantages, returns = decisions(seed, outputs)
     numbers = np.arange(20)
     if outputs == 1:
@@ -210,7 +210,7 @@ def test_standardized_values_have_mean_0_and_deviation_1(backend, seed, size, sc
 @quick
 @given(seed=seeds, step=st.integers(1, 10**6), power=st.integers(-9, 9))
 def test_adam_does_not_feel_the_size_of_the_gradients(backend, seed, step, power):
-    """A power of two scales without rounding, and such an epsilon is too small to be felt."""
+    """Scaling by a power of two does not round; the epsilon is too small to matter."""
     kernels = get_backend(backend)
     gradient, weights, mean, square = np.random.default_rng(seed).normal(size=(4, 50)).astype("f4")
     scale, square = np.float32(2.0**power), square * square

@@ -1,4 +1,4 @@
-"""Every backend against the reference, over all cases, and the checks in front of them."""
+"""Every backend's loops against the reference in all cases; the public ops' checks."""
 
 import inspect
 import sys
@@ -19,17 +19,17 @@ SPARSE = ("indices", "signs")
 
 
 def run(loops, case: Case):
-    """Returned value and written outputs of a loop; the case's own arrays stay as they are."""
+    """Run a loop on copies; return its result and its outputs. Inputs must not change."""
     inputs = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in case.inputs.items()}
     outputs = {k: v.copy() for k, v in case.outputs.items()}
     needed = getattr(loops, case.op.name)(*inputs.values(), *outputs.values())
     for name, value in inputs.items():
         np.testing.assert_array_equal(value, case.inputs[name], err_msg=f"{name} was changed")
-    return needed, used_part(outputs, needed)
+    return needed, used(outputs, needed)
 
 
-def used_part(outputs, needed):
-    """Sparse outputs hold pixels up to what was needed, or to their end; the rest is free."""
+def used(outputs, needed):
+    """Outputs without the unused end of sparse ones, which a loop may write or not."""
     return {k: v[:needed] if needed is not None and k in SPARSE else v for k, v in outputs.items()}
 
 
@@ -41,7 +41,7 @@ def assert_agrees(op, name, actual, expected):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=op.tolerance * largest)
 
 
-def test_table_cases_and_door_know_the_same_ops():
+def test_table_cases_and_backend_have_the_same_ops():
     assert list(OPTIONS) == list(BY_NAME)
     assert all(callable(getattr(Backend, op.name)) for op in OPS)
 
@@ -76,17 +76,17 @@ def test_backend_equals_reference_every_time(backend, case):
 
 @pytest.mark.parametrize("backend", COMPILED)
 @pytest.mark.parametrize("op", ["frame_difference", "frame_stack"])
-@pytest.mark.parametrize("room", [0, 1, 21, 22])
-def test_nothing_is_written_beyond_the_room(backend, op, room):
+@pytest.mark.parametrize("capacity", [0, 1, 21, 22])
+def test_nothing_is_written_beyond_the_capacity(backend, op, capacity):
     made = case(op, N=2, D=77, kind="half")
     buffers = {name: np.full(200, 55, made.outputs[name].dtype) for name in SPARSE}
-    cut = [buffer[:room] for buffer in buffers.values()]
+    cut = [buffer[:capacity] for buffer in buffers.values()]
     getattr(get_backend(backend).loops, op)(*made.inputs.values(), *cut, made.outputs["offsets"])
     for buffer in buffers.values():
-        assert (buffer[room:] == 55).all()
+        assert (buffer[capacity:] == 55).all()
 
 
-# ---- the door: arguments by name, checks that name the argument -------------------------------
+# ---- the public ops: arguments by name, errors that name the argument -------------------------
 
 
 def call(backend, case: Case, **changes):
@@ -96,7 +96,7 @@ def call(backend, case: Case, **changes):
 
 @cache
 def usual(name: str) -> Case:
-    """The op's first case that is large enough for any array to be spoiled."""
+    """The op's first case whose arrays all have several elements."""
     big = (c for c in cases(name) if all(v.size > 1 for v in arrays(c).values()) and fits(c))
     return next(big)
 
@@ -106,7 +106,7 @@ def arrays(case: Case):
 
 
 def fits(case: Case):
-    return "room=-" not in case.label
+    return "spare=-" not in case.label
 
 
 def declared(op):
@@ -118,12 +118,12 @@ ARRAYS = [(op.name, array) for op in OPS for array in declared(op)]
 
 @pytest.mark.parametrize("backend", HOST_BACKENDS)
 @pytest.mark.parametrize("op", list(BY_NAME))
-def test_door_passes_arguments_to_the_loops(backend, op):
+def test_public_ops_pass_arguments_to_the_loops(backend, op):
     made = usual(op)
     needed, expected = run(get_backend(backend).loops, made)
     outputs = {k: v.copy() for k, v in made.outputs.items()}
     call(backend, made, **outputs)
-    for name, value in used_part(outputs, needed).items():
+    for name, value in used(outputs, needed).items():
         np.testing.assert_array_equal(value, expected[name])
 
 
@@ -143,7 +143,7 @@ def test_bad_arrays_are_refused_by_name(op, array):
 
 
 def shared_axis(op, array):
-    """An axis whose size another array or a number fixes, or None."""
+    """An axis whose size another array or a number fixes; None if there is none."""
     letters = [str(dim)[0] for other in declared(op) for dim in other.dims]
     for axis, dim in enumerate(array.dims):
         if isinstance(dim, int) or letters.count(dim[0]) > 1:
@@ -170,7 +170,7 @@ def test_read_only_outputs_are_refused(output):
         call("cython", made, **{name: locked})
 
 
-FLAT = ("rmsprop_update", "adam_update")  # take any one shape
+FLAT = ("rmsprop_update", "adam_update")  # their arrays may have any one shape
 GIVEN = (
     "policy_backward",
     "policy_backward_dense",
@@ -275,9 +275,9 @@ def test_probabilities_that_cannot_divide_are_refused(bad):
 
 
 @pytest.mark.parametrize("backend", HOST_BACKENDS)
-def test_too_little_room_says_how_much_is_needed(backend):
+def test_too_small_a_capacity_says_what_is_needed(backend):
     current = np.ones((1, 10), np.uint8)
-    with pytest.raises(ValueError, match="indices: expected room for 10 pixels, got 4"):
+    with pytest.raises(ValueError, match="indices: expected capacity for 10 pixels, got 4"):
         get_backend(backend).frame_difference(
             current, 0 * current, np.empty(4, np.uint16), np.empty(4, np.int8)
         )

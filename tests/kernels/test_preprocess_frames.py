@@ -1,4 +1,4 @@
-"""The 80x80 views on real pictures of Pong, until after its colours begin to change."""
+"""80x80 views of real frames of Pong, also after the ROM has begun to cycle its colours."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ KERNELS = get_backend("reference")
 RED = np.ascontiguousarray(PALETTE_RGB[:, 0])
 
 
-def pictures(game):
+def frames_of(game):
     palette, rgb = np.zeros((210, 160), np.uint8), np.zeros((210, 160, 3), np.uint8)
     game.screen(palette)
     game.rgb(rgb)
@@ -26,16 +26,16 @@ def backgrounds(palette):
 
 @pytest.fixture(scope="module")
 def episode():
-    """(palette, rgb) of an episode and of the first steps of the next."""
+    """Frames (palette, rgb) of an episode and of the first steps of the next one."""
     game, rng = AleGame(rules("ALE/Pong-v5", frameskip=(1, 9))), np.random.default_rng(0)
     game.reset(6)
-    shown, ended = [pictures(game)], False
-    while not ended:
-        _, ended, _ = game.step(int(rng.integers(6)))
-        shown.append(pictures(game))
+    shown, done = [frames_of(game)], False
+    while not done:
+        _, done, _ = game.step(int(rng.integers(6)))
+        shown.append(frames_of(game))
     game.reset()
     for _ in range(10):
-        shown.append(pictures(game))
+        shown.append(frames_of(game))
         game.step(0)
     palette, rgb = zip(*shown, strict=True)
     return np.stack(palette), np.stack(rgb)
@@ -49,7 +49,7 @@ def test_the_episode_has_both_backgrounds(episode):
 
 
 @pytest.mark.parametrize("find_background", [True, False])
-def test_palette_and_rgb_pictures_have_equal_views(episode, find_background):
+def test_palette_and_rgb_frames_have_equal_views(episode, find_background):
     palette, rgb = episode
     views = KERNELS.preprocess(rgb, find_background)
     np.testing.assert_array_equal(KERNELS.preprocess_palette(palette, RED, find_background), views)
@@ -66,8 +66,8 @@ def test_the_background_found_is_that_of_the_constants(episode):
 
 
 def test_views_when_the_colours_change():
-    # Pong counts frames in RAM 8 and 9, from 327 on. When the count passes 65,536 the colours begin
-    # to change, each 256 frames. An idle game is lost long before: so set the count forward.
+    # Pong counts frames in RAM 8 and 9, starting at 327. After 65,536 it changes its colours every
+    # 256 frames. An idle game is lost long before that, so the test sets the counter forward.
     ale = ALEInterface()
     ale.setFloat("repeat_action_probability", 0.0)
     ale.loadROM(get_rom_path("pong"))

@@ -1,4 +1,4 @@
-"""The reference itself: numbers worked by hand, published vectors, finite differences."""
+"""The reference itself, against hand calculations, published vectors and finite differences."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_returns_are_those_of_a_linear_filter():
     np.testing.assert_allclose(returns, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_simple_protocol_gives_each_decision_its_points_outcome():
+def test_cut_returns_without_discount_are_the_points_outcomes():
     rewards = column([0, 0, -1, 0, 1, 0, 0, 0, -1])
     dones = column([0] * 8 + [1], bool)
     returns = REFERENCE.discounted_returns(rewards, dones, 1.0, cut_at_rewards=True)
@@ -169,7 +169,7 @@ def log_likelihood(x, w1, w2, actions, advantages):
 
 
 def assert_gradients_are_slopes(gradients, varied, objective, atol=1e-5):
-    """Compare with the slopes of ``objective()``, which reads the float64 arrays ``varied``."""
+    """Compare with central differences of ``objective()``, which reads the arrays ``varied``."""
     for gradient, array in zip(gradients, varied, strict=True):
         for at in np.ndindex(array.shape):
             ends = []
@@ -215,7 +215,7 @@ def test_gradient_equals_finite_differences(outputs, sparse):
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_gradient_from_outputs_equals_finite_differences(outputs):
-    """Of a squared error of the linear outputs, as of estimated values."""
+    """The objective is a squared error of the linear outputs, as a value loss is."""
     rng, x, rows, w1, w2 = random_network(outputs)
     targets = rng.normal(size=(6, outputs))
 
@@ -255,7 +255,7 @@ def test_ppo_by_hand(action, old, advantage, expected):
 
 
 def ppo_objective(logits, values, actions, old, advantages, returns, clip, entropy, value):
-    """Sum over the samples, in float64, straight from the paper."""
+    """The paper's objective in float64, summed over the samples."""
     if logits.shape[1] == 1:
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
     log_pi = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -310,7 +310,7 @@ def test_adam_steps_by_hand():
 
 
 def test_adam_is_the_papers_algorithm_1():
-    """With both averages as closed sums over all gradients, section 3 of the paper, uphill."""
+    """Both moving averages as closed sums over all gradients (section 3 of the paper)."""
     rng = np.random.default_rng(0)
     gradients = rng.normal(0.1, 1, (40, 5)).astype(np.float32)
     weights, mean, square = np.zeros((3, 5), np.float32)
@@ -341,7 +341,7 @@ def test_adam_is_the_papers_algorithm_1():
     ],
 )
 def test_philox_known_answers(counter, key, expected):
-    """Random123's kat_vectors, philox4x32 with 10 rounds; and the same through the op."""
+    """Random123's known answers (kat_vectors) for philox4x32-10, also through the op."""
     counter, key, expected = ([int(w, 16) for w in s.split()] for s in (counter, key, expected))
     assert list(philox4x32(counter, key)) == expected
     step, stream, seed = (low | high << 32 for low, high in (counter[:2], counter[2:], key))

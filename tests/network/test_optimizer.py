@@ -1,11 +1,11 @@
-"""Learning of the network on tiles: gradients and steps against NumPy and the kernel table."""
+"""The tile network's gradients and optimizer steps against NumPy and the kernel table."""
 
 import numpy as np
 import pytest
 
 from fastpg.kernels import get_backend
 from fastpg.network.input_spec import InputSpec
-from tests.support.tile_model import PIXELS, Loss, Model, make_entries, make_network, make_optimizer
+from tests.support.tile_model import PIXELS, Loss, Model, make_network, make_optimizer, make_slots
 
 LOSSES = {
     "reinforce": Loss(),
@@ -16,17 +16,17 @@ STACK = InputSpec((0, 1))
 
 
 class Case:
-    """A network, slots, and what is to be learned from them."""
+    """A network, a rollout, and its advantages and returns."""
 
     def __init__(self, input_spec=STACK, hidden=70, actions=2, count=40, value=True, cell=0):
         rng = np.random.default_rng(hidden)
         outputs = 1 if actions == 2 else actions
         self.network = make_network(input_spec, hidden, actions, outputs, value, cell=cell)
-        self.slots = make_entries(rng, count, actions)
+        self.slots = make_slots(rng, count, actions)
         self.buffer = self.slots.buffer()
         self.advantages, self.returns = rng.standard_normal((2, count)).astype(np.float32)
         self.model = Model(self.network, actions)
-        # some of them again and again, in any order
+        # some of them twice, in any order
         self.samples = rng.permutation(
             np.concatenate([np.arange(count), rng.integers(0, count, 9)])
         )
@@ -36,7 +36,7 @@ class Case:
         return loss.of(optimizer, self.buffer, chosen, self.advantages, self.returns)
 
     def expected(self, loss, samples=None):
-        """Gradients of (w1, heads), and magnitudes, by the model."""
+        """The model's gradients by (w1, heads), and their terms' magnitudes."""
         i = self.samples if samples is None else samples
         slots, arguments = self.slots, self.model.inputs(self.slots, i)
         rest = slots.actions[i], slots.action_probs[i], self.advantages[i], self.returns[i]
@@ -44,7 +44,7 @@ class Case:
 
 
 def gradients(optimizer):
-    """(w1, heads) as matrices; rows that no sample lit are 0."""
+    """Gradients by (w1, heads) as matrices; rows that are dark in all samples are 0."""
     core, network = optimizer.core, optimizer.network
     return network.rows_outside(core.gradient1), network.heads_outside(core.gradient2)
 
@@ -68,7 +68,7 @@ def test_gradients_equal_the_dense_ones(input_spec, hidden, cell, actions, loss)
     sums = case.learn(optimizer, loss)
     expected, magnitudes = case.expected(loss)
     for got, wanted, size in zip(gradients(optimizer), expected, magnitudes, strict=True):
-        # float32 numbers of some hundred terms each
+        # float32 sums of some hundred terms each
         assert (np.abs(got - wanted) <= 2e-5 * size + 1e-12).all()
     norm = np.sqrt(sum(np.sum(g.astype(np.float64) ** 2) for g in gradients(optimizer)))
     assert optimizer.core.norm() == pytest.approx(norm, rel=1e-6)
@@ -94,7 +94,7 @@ def check_sums(case, loss, sums):
 
 @pytest.mark.parametrize("actions", [2, 5])
 def test_gradients_are_those_of_the_objective(actions):
-    """Central differences of the objective along directions of the weights, in float64."""
+    """The slopes of the objective in float64, by central differences along three directions."""
     case, loss = Case(InputSpec((0, 1), True, 1), 12, actions), LOSSES["all"]
     slots, model, i = case.slots, case.model, case.samples
     x, _ = model.inputs(slots, i)
@@ -115,8 +115,8 @@ def test_gradients_are_those_of_the_objective(actions):
             assert np.vdot(gradient, direction) == pytest.approx(slope, rel=1e-3)
 
 
-def test_gradients_equal_the_kernel_table_s():
-    """Those of ppo_gradient and policy_backward_outputs, with the same weights."""
+def test_gradients_equal_the_kernel_tables():
+    """ppo_gradient and policy_backward_outputs, with the same weights."""
     case, loss, kernels = Case(InputSpec((0, 1), True), 70), LOSSES["all"], get_backend("cython")
     slots, i, tensors = case.slots, case.samples, case.network.tensors()
     before = slots.views[np.where(slots.episode_steps[i] > 0, i - 1, i)]
@@ -147,7 +147,7 @@ def test_gradients_equal_the_kernel_table_s():
 
 @pytest.mark.parametrize("cell", [0, 5])
 def test_a_ratio_to_the_same_weights_is_one(cell):
-    """Chances of the weights that learn: nothing is clipped, by a clip of 0 neither."""
+    """Probabilities of the current weights: even a clip of 0 clips nothing."""
     for actions in (2, 5):
         case = Case(InputSpec((0, 1, 2), False, 2), 150, actions, cell=cell)
         for i in range(len(case.slots.episode_steps)):
@@ -159,7 +159,7 @@ def test_a_ratio_to_the_same_weights_is_one(cell):
 
 
 @pytest.mark.parametrize(("difference", "cell"), [(False, 0), (False, 5), (True, 5)])
-def test_samples_beyond_the_room_and_threads_change_no_bit(difference, cell):
+def test_passes_and_threads_change_no_bit(difference, cell):
     input_spec, results = InputSpec((0, 1), difference, 1), []
     case = Case(input_spec, 150, 5, count=300, cell=cell)
     for threads, at_once in ((1, 1000), (2, 1000), (3, 1000), (1, 130), (2, 7)):
@@ -176,7 +176,7 @@ def test_samples_beyond_the_room_and_threads_change_no_bit(difference, cell):
     tensors, norms, sums = results[0]
     for other, other_norms, other_sums in results[1:]:
         assert other_norms == norms
-        assert other_sums == pytest.approx(sums, rel=1e-12)  # in pieces of the room
+        assert other_sums == pytest.approx(sums, rel=1e-12)  # summed in several passes
         for name, tensor in tensors.items():
             assert other[name].tobytes() == tensor.tobytes(), name
     assert all(r[2] == sums for r in results[:3])
@@ -187,8 +187,8 @@ def test_samples_beyond_the_room_and_threads_change_no_bit(difference, cell):
     [(STACK, 6), (InputSpec((0, 2), False, 2), 6), (STACK, 0), (InputSpec((0, 1), True, 1), 6)],
     ids=str,
 )
-def test_a_minibatch_knows_nothing_of_those_before(input_spec, cell):
-    """Gradient, sums and norm of a learner that had fewer, then more samples: a new one's."""
+def test_a_gradient_depends_on_its_own_minibatch_alone(input_spec, cell):
+    """A learner that had other minibatches gives the results of a new one."""
     case = Case(input_spec, cell=cell, count=300)
     used = make_optimizer(case.network, threads=2)
     for samples in (np.arange(9), np.arange(300), np.array([250]), np.arange(30, 120)):
@@ -214,12 +214,12 @@ def test_no_samples_no_gradient():
 
 
 def touched(case, samples):
-    """(D,): rows of w1 whose pixels or actions some sample saw."""
+    """Which rows of w1 (D,) have an input in some sample."""
     return case.model.inputs(case.slots, samples)[1].any(axis=0)
 
 
-def test_adam_is_the_table_s_on_rows_that_lit():
-    """Where they light; the others' weights and moments stand still, to the last bit."""
+def test_adam_is_the_tables_on_rows_with_inputs():
+    """Weights and moments of the other rows do not change in any bit."""
     case, kernels = Case(InputSpec((0, 1), True), 70), get_backend("cython")
     optimizer, network, factor = make_optimizer(case.network), case.network, np.float32(0.3)
     rng = np.random.default_rng(3)
@@ -250,8 +250,8 @@ def test_adam_is_the_table_s_on_rows_that_lit():
             np.testing.assert_allclose(got, expected, rtol=3e-7, atol=3e-5 * 0.01)
 
 
-def test_rmsprop_is_the_dense_one_though_rows_light_seldom():
-    """200 updates; most rows light in few of them, and are made up for then."""
+def test_rmsprop_with_skipped_rows_is_the_dense_one():
+    """200 updates; most rows have inputs in few of them, and make up for the decay then."""
     case, rate, decay = (
         Case(InputSpec((0, 1), True), 8, value=False),
         1e-3,
@@ -288,7 +288,7 @@ def test_rmsprop_is_the_dense_one_though_rows_light_seldom():
     assert (optimizer.core.updated == optimizer.core.updated[0]).all()
 
 
-def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():
+def test_a_restored_optimizer_continues_bit_for_bit():
     case, ends = Case(InputSpec((0, 1), False, 1), 100, 5), []
     for saved in (False, True):
         network = make_network(InputSpec((0, 1), False, 1), 100, 5, 5, True)
@@ -310,13 +310,13 @@ def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():
         assert tensor.tobytes() == ends[1][name].tobytes(), name
 
 
-def test_tiny_numbers_are_dropped_in_learning_and_nowhere_else():
-    """Learning sets the processor to flush them; whoever called it gets them as before."""
+def test_denormals_are_flushed_while_learning_and_nowhere_else():
+    """Learning sets the processor's flags, and resets them before it returns."""
     tiny, half = np.full(8, 1e-40, np.float32), np.float32(0.5)
     case = Case(count=8)
     for threads in (1, 2):
         optimizer = make_optimizer(case.network, threads)
-        optimizer.core.mean1[:] = 1.2e-38  # times 0.9 is no normal number
+        optimizer.core.mean1[:] = 1.2e-38  # times 0.9 it is denormal
         case.advantages[:] = 0
         case.learn(optimizer, Loss())
         assert ((tiny * half) > 0).all()

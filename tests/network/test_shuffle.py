@@ -1,4 +1,4 @@
-"""The order of minibatches: a permutation that keys fix, as good as a random one."""
+"""Minibatch order: keys fix a permutation, which statistics cannot tell from a random one."""
 
 import numpy as np
 import pytest
@@ -19,17 +19,17 @@ def test_shuffled_numbers_are_all_of_them_once(count, number):
 
 @pytest.mark.parametrize("count", [4096, 5000])
 def test_shuffled_numbers_are_alike_everywhere(count):
-    """Each number is as often in each part of the order, next to each other, in either order."""
-    draws, parts = 400, 10
+    """Positions, successors and the order of neighbours are as frequent as in random orders."""
+    draws, bins = 400, 10
     orders = np.array([shuffled(count, keys_of(number)) for number in range(draws)])
     counts = np.stack(
-        [np.histogram(orders[:, at], parts, (0, count))[0] for at in range(0, count, count // 50)]
+        [np.histogram(orders[:, at], bins, (0, count))[0] for at in range(0, count, count // 50)]
     )
-    expected = draws / parts
+    expected = draws / bins
     statistic = ((counts - expected) ** 2 / expected).sum()  # chi square, 9 degrees each
-    degrees = len(counts) * (parts - 1)
+    degrees = len(counts) * (bins - 1)
     assert abs(statistic - degrees) < 5 * np.sqrt(2 * degrees)
-    following = (np.diff(orders, axis=1) == 1).sum()  # in random orders a Poisson of mean `draws`
+    following = (np.diff(orders, axis=1) == 1).sum()  # in random orders Poisson with mean `draws`
     assert abs(following - draws) < 5 * np.sqrt(draws)
     ascending = (orders[:, ::2][:, : count // 2] < orders[:, 1::2]).mean()
     assert abs(ascending - 0.5) < 5 * 0.5 / np.sqrt(draws * (count // 2))

@@ -1,4 +1,4 @@
-"""Hidden units in pairs that are each other's mirror image: against views turned upside down."""
+"""Mirrored units: the network on views, and on the same views upside down."""
 
 import re
 
@@ -14,12 +14,12 @@ from tests.support.tile_model import (
     Loss,
     Model,
     Slots,
-    make_entries,
     make_optimizer,
+    make_slots,
 )
 
 LOSS = Loss(clip=0.3, entropy=0.05, value=0.5, scale=0.01)
-CASES = {  # what it sees, hidden units, side of the cells, for each action its mirror image
+CASES = {  # input, hidden units, side of the cells, each action's mirror image
     "stack": (InputSpec((0, 1, 4), False, 2), 70, 5, (0, 2, 1)),
     "difference": (InputSpec((0, 2), True, 1), 6, 0, (1, 0)),
     "many cells": (InputSpec((0,)), 130, 1, (2, 1, 0, 3)),
@@ -33,7 +33,7 @@ def upside_down(slots, mirrored):
 
 
 class Case:
-    """A network in pairs, slots, and the same upside down."""
+    """A network with mirrored units, a rollout, and the same rollout upside down."""
 
     def __init__(self, name):
         self.input_spec, hidden, cell, self.mirrored = CASES[name]
@@ -42,16 +42,16 @@ class Case:
         arguments = hidden, self.input_spec, actions, outputs, True, cell
         self.network = TileNetwork(*arguments, self.mirrored)
         self.network.initialize(4, 0.1, None)
-        self.apart = TileNetwork(*arguments)  # its units learn each by itself
-        self.apart.load(self.network.tensors())
+        self.independent = TileNetwork(*arguments)  # the same weights, independent units
+        self.independent.load(self.network.tensors())
         rng = np.random.default_rng(hidden)
-        self.slots = make_entries(rng, 40, actions)
+        self.slots = make_slots(rng, 40, actions)
         self.turned = upside_down(self.slots, self.mirrored)
         self.samples = rng.integers(0, 40, 60)
         self.advantages, self.returns = rng.standard_normal((2, 40)).astype(np.float32)
 
     def learn(self, optimizer, slots=None, samples=None):
-        """The learner's gradient of the slots."""
+        """The gradient of the samples, as (w1, heads)."""
         buffer = (self.slots if slots is None else slots).buffer()
         chosen = self.samples if samples is None else samples
         LOSS.of(optimizer, buffer, chosen, self.advantages, self.returns)
@@ -59,21 +59,21 @@ class Case:
         return network.rows_outside(core.gradient1), network.heads_outside(core.gradient2)
 
     def assert_plays_alike(self):
-        """Upside down: the mirrored actions' chances, and the same value, up to rounding."""
+        """Upside down: the mirrored actions' probabilities and the same value, up to rounding."""
         buffer, turned = self.slots.buffer(), self.turned.buffer()
         model = Model(self.network, len(self.mirrored))
         off = 4 * model.rounding(*model.inputs(self.slots, np.arange(40))).max(axis=1)
         differ = 0
         for slot in range(40):
-            chances, value = self.network.core.evaluate(buffer, slot)
+            probabilities, value = self.network.core.evaluate(buffer, slot)
             others, other = self.network.core.evaluate(turned, slot)
-            assert np.abs(others[list(self.mirrored)] - chances).max() <= off[slot]
+            assert np.abs(others[list(self.mirrored)] - probabilities).max() <= off[slot]
             assert abs(other - value) <= off[slot]
-            differ += np.abs(others - chances).max() > 10 * off[slot]
+            differ += np.abs(others - probabilities).max() > 10 * off[slot]
         assert differ > 10
 
     def assert_pairs(self):
-        """Of the public tensors: unit 2k + 1 is unit 2k upside down, to the last bit."""
+        """In the public tensors unit 2k + 1 is unit 2k upside down, bit for bit."""
         tensors, rows = self.network.tensors(), self.input_spec.planes * SIDE * SIDE
         even, odd = tensors["w1"][:, 0::2], tensors["w1"][:, 1::2]
         turned = even[:rows].reshape(-1, SIDE, SIDE, even.shape[1])[:, ::-1]
@@ -97,12 +97,12 @@ def test_first_weights_play_alike_upside_down(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_those_of_the_samples_and_their_mirror_images(name):
-    """Of the same weights that are learned apart, from both."""
+    """The sum of both gradients of a network with the same weights and independent units."""
     case = Case(name)
     got = case.learn(make_optimizer(case.network))
-    optimizer = make_optimizer(case.apart)
+    optimizer = make_optimizer(case.independent)
     once, turned = case.learn(optimizer), case.learn(optimizer, case.turned)
-    model, i = Model(case.apart, len(case.mirrored)), case.samples
+    model, i = Model(case.independent, len(case.mirrored)), case.samples
     sizes = []
     for slots in (case.slots, case.turned):
         inputs = model.inputs(slots, i)
@@ -173,7 +173,7 @@ def test_actions_that_are_no_pairs_are_refused(actions, outputs, mirrored, said)
         TileNetwork(4, InputSpec(), actions, outputs, False, 0, mirrored)
 
 
-def test_twins_that_are_none_are_refused():
+def test_mirror_rows_that_are_none_are_refused():
     case = Case("difference")
     core, good = case.network.core, case.network.mirror_rows
     Learner(core, Pool(1), 8, good)

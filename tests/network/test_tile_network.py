@@ -1,4 +1,4 @@
-"""Views as tiles, and the network on them, against NumPy."""
+"""Views as tiles, and the tile network's weights and forward pass, against NumPy."""
 
 import errno
 import mmap
@@ -19,12 +19,12 @@ from tests.support.tile_model import (
     SIDE,
     Model,
     Slots,
-    make_entries,
     make_network,
+    make_slots,
     pong_like,
 )
 
-INPUT_SPECS = [  # what it sees, hidden units, side of the cells
+INPUT_SPECS = [  # input, hidden units, side of the cells
     (InputSpec((0, 1), True), 150, 0),
     (InputSpec((0,)), 5, 1),
     (InputSpec((0, 1)), 64, 0),
@@ -39,17 +39,17 @@ INPUT_SPECS = [  # what it sees, hidden units, side of the cells
 
 
 def tiles_of(view: np.ndarray) -> np.ndarray:
-    """(tiles, 4) of a view (80, 80): column, row, width, height."""
+    """Tiles (tiles, 4) of a view (80, 80): column, row, width, height."""
     buffer = RolloutBuffer(1, PIXELS)
     end = buffer.observe(0, 0, 0, np.ascontiguousarray(view, np.uint8).ravel())
     assert (buffer.tile_offsets[0], buffer.tile_counts[0]) == (0, end)
-    kind, place = np.divmod(buffer.tiles[:end].astype(int), PIXELS)
-    column, row = np.divmod(place, SIDE)
+    kind, pixel = np.divmod(buffer.tiles[:end].astype(int), PIXELS)
+    column, row = np.divmod(pixel, SIDE)
     return np.stack([column, row, 1 + kind // 4, 1 << kind % 4], axis=1)
 
 
 def check_tiling(view: np.ndarray) -> np.ndarray:
-    """Every lit pixel is in one tile, no other is; tiles come in the stated order."""
+    """Each lit pixel is in one tile, no dark one is, and the tiles are in the stated order."""
     tiles, covered = tiles_of(view), np.zeros((SIDE, SIDE), int)
     for column, row, width, height in tiles:
         assert column + width <= SIDE
@@ -57,15 +57,15 @@ def check_tiling(view: np.ndarray) -> np.ndarray:
         assert (column < SIDE // 2) == (column + width - 1 < SIDE // 2)
         covered[row : row + height, column : column + width] += 1
     np.testing.assert_array_equal(covered, view)
-    places = [(column >= SIDE // 2, row, column) for column, row, _, _ in tiles]
-    assert places == sorted(set(places))
+    positions = [(column >= SIDE // 2, row, column) for column, row, _, _ in tiles]
+    assert positions == sorted(set(positions))
     assert set(map(tuple, tiles[:, 2:])) <= {(w, h) for w in (1, 2) for h in (1, 2, 4, 8)}
     return tiles
 
 
 @st.composite
 def views(draw):
-    """Noise of any density, with rectangles of both colours upon it."""
+    """Noise of any density, with lit and dark rectangles on it."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     view = rng.random((SIDE, SIDE)) < draw(st.sampled_from([0, 0.002, 0.1, 0.5, 0.9, 1]))
     for _ in range(draw(st.integers(0, 6))):
@@ -77,7 +77,7 @@ def views(draw):
 
 @settings(max_examples=150, deadline=None)
 @given(views())
-def test_tiles_cover_what_is_lit_once(view):
+def test_tiles_cover_each_lit_pixel_once(view):
     check_tiling(view)
 
 
@@ -116,9 +116,9 @@ def test_a_view_is_written_only_where_it_fits():
         buffer.observe(0, 0, 0, view[:-1])
     with pytest.raises(OverflowError):
         buffer.observe(0, 0, 256, view)
-    for slots, room in ((0, 1), (1, 0), (2**31, 1), (1, 2**32)):
-        with pytest.raises(ValueError, match=f"expected 1 to .*, got {slots}, {room}"):
-            RolloutBuffer(slots, room)
+    for slots, capacity in ((0, 1), (1, 0), (2**31, 1), (1, 2**32)):
+        with pytest.raises(ValueError, match=f"expected 1 to .*, got {slots}, {capacity}"):
+            RolloutBuffer(slots, capacity)
 
 
 # ---- weights ----------------------------------------------------------------------------------
@@ -152,8 +152,8 @@ def test_weights_go_in_and_out(hidden, actions, outputs, value):
 
 
 @pytest.mark.parametrize("cell", [1, 5, 7, 80])
-def test_parts_of_weights_add_up(cell):
-    """The public weights of a network with cells are those of one without, up to rounding."""
+def test_weights_of_pixels_and_cells_add_up(cell):
+    """w1 of a network with cells makes the same network without cells, up to rounding."""
     input_spec = InputSpec((0, 3), False, 2)
     network = make_network(input_spec, 70, 3, 3, True, cell=cell)
     tensors = network.tensors()
@@ -172,13 +172,13 @@ def test_parts_of_weights_add_up(cell):
     np.testing.assert_array_equal(other.tensors()["w1_parts"], tensors["w1_parts"])
     other.load({name: tensors[name] for name in ("w1", "w2", "value")})
     assert not other.tensors()["w1_parts"][2 * PIXELS + 6 :].any()
-    buffer = make_entries(np.random.default_rng(cell), 9, 3).buffer()
+    buffer = make_slots(np.random.default_rng(cell), 9, 3).buffer()
     for slot in range(9):
         (p, v), (q, w) = (n.core.evaluate(buffer, slot) for n in (network, plain))
         np.testing.assert_allclose([*p, v], [*q, w], rtol=1e-4, atol=1e-5)
 
 
-def test_weights_are_drawn_with_the_scales_given():
+def test_weights_are_drawn_with_the_given_scales():
     network = TileNetwork(100, InputSpec((0, 1)), 2, 1, True)
     for pixels, policy, expected in ((None, None, 1 / 12800**0.5), (0.05, 0.01, 0.05)):
         network.initialize(3, pixels, policy)
@@ -210,7 +210,7 @@ def test_weights_are_drawn_with_the_scales_given():
         (8, (0, 1), False, 0, 2, 1, False, 81),
     ],
 )
-def test_networks_that_cannot_be(arguments):
+def test_impossible_networks_are_refused(arguments):
     with pytest.raises(ValueError, match="expected"):
         Network(*arguments)
 
@@ -221,18 +221,18 @@ def test_networks_that_cannot_be(arguments):
 @pytest.mark.parametrize(("input_spec", "hidden", "cell"), INPUT_SPECS, ids=str)
 @pytest.mark.parametrize(("actions", "outputs"), [(2, 1), (4, 4)])
 def test_choices_equal_the_dense_network(input_spec, hidden, cell, actions, outputs):
-    """Probabilities and values within the roundings of float32 sums; draws as the table's ops."""
+    """Probabilities and values up to float32 rounding; actions as by the kernel table's ops."""
     rng, kernels = np.random.default_rng(hidden), get_backend("reference")
-    slots = make_entries(rng, 24, actions)
+    slots = make_slots(rng, 24, actions)
     buffer, samples = slots.buffer(), np.arange(24)
     network = TileNetwork(hidden, input_spec, actions, outputs, True, cell)
-    for seed in (1, 2):  # the second weights replace the first, and all sums over tiles
+    for seed in (1, 2):  # the second weights must invalidate all cached sums
         network.initialize(seed, 0.1, None)
         model = Model(network, actions)
         x, terms = model.inputs(slots, samples)
         _, probabilities, values = model.forward(x)
         off = model.rounding(x, terms)
-        assert np.median(off) < 1e-3  # the bound is worth something
+        assert np.median(off) < 1e-3  # the bound is tight
         uniforms = kernels.counter_uniforms(
             np.full(24, 7, np.uint64), samples.astype(np.uint64), seed
         )
@@ -243,14 +243,14 @@ def test_choices_equal_the_dense_network(input_spec, hidden, cell, actions, outp
             rows = probabilities[i : i + 1].astype(np.float32)
             near = np.abs(np.cumsum(rows) - uniforms[i]).min() <= off[i].max() + 1e-7
             assert near or action == kernels.sample_actions(rows, uniforms[i : i + 1])[0]
-            chance = model.action_probs(probabilities[i : i + 1], np.array([action]))[0]
-            slope = 2 * chance * (1 - chance)  # of a probability by the largest change of a logit
-            assert abs(buffer.action_probs[i] - chance) <= 2 * slope * off[i, :-1].max() + 1e-7
+            expected = model.action_probs(probabilities[i : i + 1], np.array([action]))[0]
+            slope = 2 * expected * (1 - expected)  # largest derivative of a probability by a logit
+            assert abs(buffer.action_probs[i] - expected) <= 2 * slope * off[i, :-1].max() + 1e-7
             assert abs(buffer.values[i] - values[i]) <= off[i, -1] + 1e-7
 
 
 def test_full_views_of_all_kinds_of_tiles():
-    """6400 pixels in a frame, lone ones and in tiles; an episode's first frame less itself is 0."""
+    """Up to 6,400 lit pixels, in tiles of all sizes; the first difference of an episode is 0."""
     checkerboard = np.indices((SIDE, SIDE)).sum(axis=0).ravel() % 2
     views_ = np.array([checkerboard, np.ones(PIXELS), 1 - checkerboard], np.uint8)
     slots = Slots(views_, np.arange(3, dtype=np.uint8), np.zeros(3, np.uint8), np.ones(3))
@@ -269,13 +269,13 @@ def test_full_views_of_all_kinds_of_tiles():
             assert buffer.action_probs[0] == 0.5
 
 
-def test_saturated_policies_keep_a_chance_that_ratios_can_divide_by():
-    """Actions of probability 5e-42 are taken where the uniform number is 0: once in 2**24 steps."""
+def test_saturated_policies_keep_probabilities_that_ratios_can_divide_by():
+    """An action of probability 5e-42 is taken where the uniform is 0, once in 2**24 steps."""
     stream, step = 0, 14_883_995
     numbers = np.array([stream], np.uint64), np.array([step], np.uint64)
     assert get_backend("reference").counter_uniforms(*numbers, 0)[0] == 0
     network = TileNetwork(1, InputSpec((0,)), 2, 1, False)
-    slots = make_entries(np.random.default_rng(0), 8, 2)
+    slots = make_slots(np.random.default_rng(0), 8, 2)
     buffer = slots.buffer()
     lit = slots.views[0].sum(dtype=float)
     network.load({"w1": np.ones((PIXELS, 1)), "w2": np.full((1, 1), -95 / lit)})
@@ -289,9 +289,9 @@ def test_saturated_policies_keep_a_chance_that_ratios_can_divide_by():
     assert (buffer.actions[0], buffer.action_probs[0]) == (0, 1)
 
 
-def test_a_network_that_is_not_finite_is_seen_to_be():
+def test_weights_that_are_not_finite_show_in_results():
     network = TileNetwork(3, InputSpec((0,)), 2, 1, False)
-    buffer = make_entries(np.random.default_rng(0), 8, 2).buffer()
+    buffer = make_slots(np.random.default_rng(0), 8, 2).buffer()
     network.load({"w1": np.full((PIXELS, 3), np.nan), "w2": np.ones((1, 3))})
     network.core.choose(buffer, 0, 0, 0, 0)
     assert np.isnan(buffer.action_probs[0])
@@ -300,7 +300,7 @@ def test_a_network_that_is_not_finite_is_seen_to_be():
     assert np.isnan(learner.norm())
 
 
-def test_entries_that_look_out_of_the_record_are_refused():
+def test_slots_that_look_back_beyond_the_buffer_are_refused():
     network = make_network(InputSpec((0, 1), False, 3), 8, 2, 1, False)
     buffer = RolloutBuffer(4, 4 * PIXELS)
     buffer.episode_steps[:] = 9
@@ -327,7 +327,7 @@ def test_entries_that_look_out_of_the_record_are_refused():
 
 
 class Refusing(mmap.mmap):
-    """Pages of a kernel without huge ones."""
+    """mmap on a kernel without huge pages."""
 
     def madvise(self, *_):
         raise OSError(errno.EINVAL, "Invalid argument")
@@ -337,7 +337,7 @@ class Refusing(mmap.mmap):
 def test_scattered_zeros_are_zeros_of_their_own(monkeypatch, pages):
     if pages == "refused":
         if not hasattr(mmap, "MADV_NOHUGEPAGE"):
-            pytest.skip("there are none to refuse")
+            pytest.skip("this system has no advice to refuse")
         names = "MAP_PRIVATE", "MAP_ANONYMOUS", "MADV_NOHUGEPAGE"
         system = SimpleNamespace(mmap=Refusing, **{name: getattr(mmap, name) for name in names})
         monkeypatch.setattr(_network, "mmap", system)

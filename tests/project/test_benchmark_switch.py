@@ -1,4 +1,4 @@
-"""``pytest --benchmark`` of conftest.py, in a small project with the same settings."""
+"""conftest.py in a small project with its settings: what pytest collects, in which processes."""
 
 import shutil
 import subprocess
@@ -21,6 +21,13 @@ def project(tmp_path):
     return tmp_path
 
 
+def pytest_prints(project, *arguments):
+    command = [sys.executable, "-m", "pytest", *arguments]
+    answer = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
 TESTS = ["one_of_tests", "two_of_tests"]
 BENCHMARKS = ["one_of_benchmarks", "two_of_benchmarks"]
 
@@ -37,8 +44,26 @@ BENCHMARKS = ["one_of_benchmarks", "two_of_benchmarks"]
     ids=" ".join,
 )
 def test_what_is_collected(project, arguments, expected):
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
-    answer = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    collected = [line.split("::test_")[1] for line in answer.stdout.splitlines() if "::" in line]
+    printed = pytest_prints(project, "--collect-only", "-q", *arguments)
+    collected = [line.split("::test_")[1] for line in printed.splitlines() if "::" in line]
     assert collected == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parallel"),
+    [
+        ([], True),
+        (["tests"], True),
+        (["tests/test_it.py", "-n", "2"], True),
+        (["tests/test_it.py"], False),
+        (["tests/test_it.py::test_one_of_tests"], False),
+        (["tests", "-n", "0"], False),
+        (["--benchmark"], False),
+        (["--benchmark", "tests"], False),
+        (["benchmarks"], False),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_folders_of_tests_run_in_parallel(project, arguments, parallel):
+    pytest.importorskip("xdist")
+    assert (" workers [" in pytest_prints(project, *arguments)) == parallel

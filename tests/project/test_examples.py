@@ -1,4 +1,4 @@
-"""The scripts of examples/, each run as a person would, at tiny size; --help says every option."""
+"""The scripts of examples/, run as users run them, at tiny sizes; their --help."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ RUNS = {
 
 
 def run(name, *words):
-    """What the script prints, after the package that it needs was looked for."""
+    """Run a script; return its output. Skip if a package that it needs is missing."""
     needs, _ = RUNS[name]
     if needs:
         pytest.importorskip(needs, exc_type=ImportError)
@@ -53,7 +53,7 @@ def test_own_kernel():
     assert re.search(r"^ +\d+ points lost: mean weight -\d\.\d\d$", out, re.M)
 
 
-def test_own_kernel_is_what_numpy_says(monkeypatch):
+def test_own_kernel_equals_numpy(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     import own_kernel
 
@@ -104,8 +104,8 @@ def test_stable_baselines3():
     assert run(name, *RUNS[name][1]).endswith("32 agent steps, 0 episodes finished\n")
 
 
-def test_stable_baselines3_hears_of_ends(monkeypatch):
-    """The adapter against the environment itself: the same games, and what ends an episode."""
+def test_stable_baselines3_adapter_equals_the_environment(monkeypatch):
+    """The same observations and rewards; episodes' ends in Stable-Baselines3's form."""
     pytest.importorskip("stable_baselines3", exc_type=ImportError)
     import gymnasium
 

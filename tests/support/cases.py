@@ -1,6 +1,7 @@
-"""Inputs of every op, seeded: shared by the tests of the backends and by the benchmarks.
+"""Seeded cases of every op, for the tests of the backends and for the benchmarks.
 
-One maker per op gives its inputs and scalars by name; OPTIONS lists the sizes that the tests use.
+One maker per op returns its inputs and scalars by name. OPTIONS lists the makers' arguments for all
+cases of the tests.
 """
 
 import zlib
@@ -19,7 +20,7 @@ GARBAGE = 77
 
 
 class Case(NamedTuple):
-    """One call of an op: its inputs and scalars by name, and what its outputs hold before."""
+    """One call of an op: its inputs and scalars by name, and its outputs before the call."""
 
     op: Op
     label: str
@@ -34,7 +35,7 @@ def cases(name: str) -> Iterator[Case]:
 
 
 def case(name: str, seed: int = 0, **options: Any) -> Case:
-    """One case; outputs begin as garbage, so that an element left out is seen."""
+    """One case. Outputs hold garbage, which shows an element that was not written."""
     op = BY_NAME[name]
     label = "-".join(f"{k}={v}" for k, v in options.items())
     rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
@@ -57,7 +58,7 @@ def case(name: str, seed: int = 0, **options: Any) -> Case:
 
 
 def pong_red(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Red channel of n pictures like Pong's: court, two paddles, a ball, scores above."""
+    """Red channel (n, 210, 160) of frames like Pong's: court, two paddles, a ball, score area."""
     red = np.full((n, 210, 160), COURT, np.uint8)
     red[:, 24:34] = red[:, 194:] = BALL
     for frame in red:
@@ -71,13 +72,13 @@ def pong_red(rng: np.random.Generator, n: int) -> np.ndarray:
 def _pictures(rng, n, kind):
     if kind == "pong":
         return pong_red(rng, n)
-    if kind == "noise":  # no majority: a histogram decides
+    if kind == "noise":  # no value has the majority
         return rng.integers(0, 256, (n, 210, 160), dtype=np.uint8)
     red = np.zeros((n, 210, 160), np.uint8)
     view = red[:, 35:195:2, ::2]
-    if kind == "tie":  # of 9 and 7, 3,200 times each, the lower is the background
+    if kind == "tie":  # 9 and 7, 3,200 times each: the lower is the background
         view[:, :40], view[:, 40:] = 9, 7
-    elif kind == "centre":  # a background that the corner does not have
+    elif kind == "centre":  # the first pixel is not the background
         view[:] = 33
         view[:, :5] = 109
     else:
@@ -92,7 +93,7 @@ def _preprocess(rng, N, kind, find):
 
 
 def _preprocess_palette(rng, N, kind, find):
-    """Palette indices 2r and 2r + 1 both show red r for r < 128, as Pong's palette repeats reds."""
+    """Palettes with all reds different or, as Pong's, with each red at two indices."""
     red = np.arange(256, dtype=np.uint8)
     if kind == "repeats":
         red = red // 2
@@ -120,7 +121,8 @@ def views_like_pong(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.nd
     return current, previous
 
 
-def _frame_difference(rng, N, D, kind, room=None, wide=1):
+def _frame_difference(rng, N, D, kind, spare=None, views=1):
+    """``spare``: capacity beyond what is needed; ``views``: 2 for a stack."""
     if kind == "pong":
         current, previous = views_like_pong(rng, N)
     else:
@@ -128,14 +130,14 @@ def _frame_difference(rng, N, D, kind, room=None, wide=1):
         if kind == "full":
             previous[:] = 0
     needed = np.count_nonzero(current) + np.count_nonzero(previous)
-    if wide == 1:
+    if views == 1:
         needed = np.count_nonzero(current != previous)
-    sizes = {"K": needed + 5 if room is None else max(needed + room, 0)}
+    sizes = {"K": needed + 5 if spare is None else max(needed + spare, 0)}
     return {"current": current, "previous": previous, "sizes": sizes}
 
 
 def _frame_stack(rng, **options):
-    return _frame_difference(rng, wide=2, **options)
+    return _frame_difference(rng, views=2, **options)
 
 
 # ---- returns --------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ def _standardize(rng, sizes, constant=False):
 
 
 def sparse_rows(rng: np.random.Generator, B: int, D: int, pixels: float) -> dict[str, np.ndarray]:
-    """Rows of ``pixels`` non-zero inputs on average; many from the same few, as in Pong."""
+    """B rows with ``pixels`` non-zero inputs on average, many of them the same, as in Pong."""
     counts = np.minimum(rng.poisson(pixels, B), D)
     likely = rng.permutation(D)[: max(D // 10, counts.max(initial=0))]
     rows = [np.sort(rng.choice(likely, count, replace=False)) for count in counts]
@@ -189,7 +191,7 @@ def _dense(rows, D):
 
 
 def _network(rng, B, D, H, A, pixels, scale=1.0):
-    """Rows, weights and a decision per sample, with the activations that a forward call gives."""
+    """Inputs, weights, actions and advantages, and activations like a forward pass's."""
     rows = sparse_rows(rng, B, D, pixels)
     made = {
         **rows,
@@ -228,9 +230,9 @@ def _ppo_gradient(rng, B, A, kind="random", clip=0.2, entropy=0.01, value=0.5):
     probabilities = rng.dirichlet(np.ones(A + 1), B)[:, :A].astype(np.float32)
     if A > 1:
         probabilities /= probabilities.sum(axis=1, keepdims=True)
-    if kind == "even":  # where the entropy is highest, its gradient cancels
+    if kind == "even":  # highest entropy: its gradient cancels
         probabilities[:] = 1 / max(A, 2)
-    elif kind == "edges":  # 0 and 1, and numbers next to them
+    elif kind == "edges":  # 0, 1 and values next to them
         probabilities[:] = rng.choice([0, 1, 1e-45, 1e-30, 1 - 2.0**-24], (B, A))
     actions = rng.integers(0, max(A, 2), B, dtype=np.uint8)
     taken = probabilities[np.arange(B), np.minimum(actions, A - 1)]
@@ -287,7 +289,7 @@ def _sample_actions(rng, N, A, kind="random"):
     if A > 1:
         probabilities /= probabilities.sum(axis=1, keepdims=True)
     uniforms = (rng.integers(0, 2**24, N) * 2.0**-24).astype(np.float32)
-    if kind == "edges":  # at a boundary the next action is meant; 1 is never exceeded
+    if kind == "edges":  # at a boundary the next action is chosen; no sum exceeds 1
         probabilities[:] = 1 / 4
         uniforms[:] = np.arange(N) % 5 / 4
     return {"probabilities": probabilities, "uniforms": uniforms}
@@ -303,12 +305,12 @@ _PICTURES = [
 _VIEWS = [
     {"N": 0, "D": 6400, "kind": "pong"},
     {"N": 1, "D": 6400, "kind": "pong"},
-    {"N": 9, "D": 6400, "kind": "pong", "room": 0},
+    {"N": 9, "D": 6400, "kind": "pong", "spare": 0},
     {"N": 3, "D": 77, "kind": "half"},
-    {"N": 3, "D": 77, "kind": "half", "room": -40},
-    {"N": 4, "D": 64, "kind": "half", "room": -1},
-    {"N": 2, "D": 5, "kind": "full", "room": 0},
-    {"N": 2, "D": 128, "kind": "full", "room": -1000},
+    {"N": 3, "D": 77, "kind": "half", "spare": -40},
+    {"N": 4, "D": 64, "kind": "half", "spare": -1},
+    {"N": 2, "D": 5, "kind": "full", "spare": 0},
+    {"N": 2, "D": 128, "kind": "full", "spare": -1000},
 ]
 _NETWORKS = [
     {"B": 0, "D": 10, "H": 8, "A": 1, "pixels": 3},

@@ -1,5 +1,7 @@
-"""The network on tiles, its objective and gradients in NumPy float64: from public weights and dense
-views, without tiles, blocks or sums that are kept."""
+"""The tile network's forward pass, objective and gradients in NumPy float64.
+
+Computed from the public weights and dense views, without tiles, blocks or cached sums.
+"""
 
 from dataclasses import dataclass
 
@@ -15,7 +17,14 @@ SIDE, PIXELS = 80, 6400
 
 @dataclass
 class Slots:
-    """What was played, as dense arrays: views (E, 6400), episode_steps (E,), actions (E,), .."""
+    """A rollout as dense arrays of E slots.
+
+    Attributes:
+        views: (E, 6400) uint8.
+        episode_steps: (E,) uint8: steps since the episode's start.
+        actions: (E,) uint8.
+        action_probs: (E,) float32: probability of each action.
+    """
 
     views: np.ndarray
     episode_steps: np.ndarray
@@ -23,17 +32,17 @@ class Slots:
     action_probs: np.ndarray
 
     def buffer(self) -> RolloutBuffer:
-        """The same as a buffer."""
+        """The same rollout as a RolloutBuffer."""
         buffer = RolloutBuffer(len(self.views), len(self.views) * PIXELS)
         tile = 0
-        for slot, (age, view) in enumerate(zip(self.episode_steps, self.views, strict=True)):
-            tile = buffer.observe(slot, tile, int(age), view)
+        for slot, (step, view) in enumerate(zip(self.episode_steps, self.views, strict=True)):
+            tile = buffer.observe(slot, tile, int(step), view)
         buffer.actions[:], buffer.action_probs[:] = self.actions, self.action_probs
         return buffer
 
 
 def pong_like(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Views of two paddles, a ball and some dots (count, 6400) uint8."""
+    """Views (count, 6400) uint8 of two paddles, a ball and three dots."""
     views = np.zeros((count, SIDE, SIDE), np.uint8)
     for view in views:
         for x, width, height in ((8, 2, 8), (70, 2, 8), (int(rng.integers(2, 77)), 1, 2)):
@@ -43,12 +52,12 @@ def pong_like(rng: np.random.Generator, count: int) -> np.ndarray:
     return views.reshape(count, PIXELS)
 
 
-def make_entries(rng: np.random.Generator, count: int, actions: int) -> Slots:
-    """Episodes of at most seven steps, so that many slots are near a begin."""
-    episode_steps, age = np.zeros(count, np.uint8), 0
+def make_slots(rng: np.random.Generator, count: int, actions: int) -> Slots:
+    """Slots of episodes of at most seven steps: many look back beyond an episode's start."""
+    episode_steps, step = np.zeros(count, np.uint8), 0
     for slot in range(count):
-        episode_steps[slot] = age
-        age = 0 if age == 6 or rng.random() < 0.2 else age + 1
+        episode_steps[slot] = step
+        step = 0 if step == 6 or rng.random() < 0.2 else step + 1
     views = pong_like(rng, count)
     views[count // 2] = 0
     views[count // 3] = rng.random(PIXELS) < 0.05
@@ -68,7 +77,7 @@ def make_network(
     cell: int = 0,
     mirrored: tuple[int, ...] | None = None,
 ) -> TileNetwork:
-    """A network whose hidden units and logits are of ordinary size."""
+    """A network whose hidden units and logits have ordinary magnitudes."""
     network = TileNetwork(hidden, input_spec, actions, outputs, value, cell, mirrored)
     network.initialize(seed, 0.1, None)
     return network
@@ -80,9 +89,7 @@ def make_optimizer(network: TileNetwork, threads: int = 1, at_once: int = 64) ->
 
 @dataclass
 class Loss:
-    """As fastpg_ppo_t of csrc/kernels/returns_losses_optimizers.h, with the scale of all
-    gradients.
-    """
+    """PPO's objective: weights of its terms, and a factor of all gradients."""
 
     clip: float = np.inf
     entropy: float = 0.0
@@ -90,15 +97,17 @@ class Loss:
     scale: float = 1.0
 
     def of(self, optimizer: Optimizer, buffer: RolloutBuffer, samples, advantages, returns):
-        """The learner's sums; its gradients are then in it."""
+        """Compute the optimizer's gradients; return the learner's statistics."""
         chosen = np.asarray(samples, np.int32)
         weights = self.clip, self.entropy, self.value, self.scale
         return optimizer.core.gradient(buffer, chosen, advantages, returns, *weights)
 
 
 class Model:
-    """The public weights of a network in float64: with cells as a layer that also sees how many
-    pixels of each cell are lit."""
+    """A network in float64, from its public weights.
+
+    Cells are further inputs: the number of lit pixels of each cell.
+    """
 
     def __init__(self, network: TileNetwork, actions: int):
         self.input_spec, self.actions, self.outputs = network.input_spec, actions, network.outputs
@@ -109,13 +118,13 @@ class Model:
         self.heads = np.concatenate(heads).astype(np.float64)
 
     def inputs(self, slots: Slots, samples) -> tuple[np.ndarray, np.ndarray]:
-        """What the first layer sees of each sample (B, D), and how many terms there are of it."""
+        """First-layer inputs (B, D) of the samples, and the number of terms of each input."""
         seen, terms = [], []
         for i in samples:
-            age = int(slots.episode_steps[i])
-            views = [slots.views[i - min(lag, age)].astype(int) for lag in self.input_spec.views]
+            step = int(slots.episode_steps[i])
+            views = [slots.views[i - min(lag, step)].astype(int) for lag in self.input_spec.views]
             past = np.zeros((self.input_spec.past_actions, self.actions), int)
-            for k in range(min(self.input_spec.past_actions, age)):
+            for k in range(min(self.input_spec.past_actions, step)):
                 past[k, slots.actions[i - 1 - k]] = 1
             shown = [views[0] - views[1]] if self.input_spec.difference else views
             added = [views[0] + views[1]] if self.input_spec.difference else views
@@ -124,7 +133,7 @@ class Model:
         return np.array(seen, np.float64), np.array(terms, np.float64)
 
     def lit_in_cells(self, views: list[np.ndarray]) -> list[np.ndarray]:
-        """Of each view the sums over its cells, column of cells by column."""
+        """The number of lit pixels of each cell of each view, cells column by column."""
         if not self.cell:
             return []
         begins = np.arange(0, SIDE, self.cell)
@@ -136,7 +145,7 @@ class Model:
         ]
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Hidden (B, H), probabilities (B, A) and values (B,), zeros without a value head."""
+        """Hidden units (B, H), probabilities (B, A) and values (B,), 0 without a value head."""
         hidden = np.maximum(x @ self.w1, 0)
         heads = hidden @ self.heads.T
         logits = heads[:, : self.outputs]
@@ -148,7 +157,7 @@ class Model:
         return hidden, probabilities, heads[:, self.outputs :].sum(axis=1)
 
     def rounding(self, x: np.ndarray, terms: np.ndarray) -> np.ndarray:
-        """How far float32 sums of the same terms, in any order, may be from the heads (B, heads).
+        """Bound (B, heads) on the rounding error of the heads as float32 sums in any order.
 
         A sum of n numbers has n roundings, each at most 2**-24 of the sum of magnitudes.
         """
@@ -159,27 +168,27 @@ class Model:
         return (off + (hidden.shape[1] + 2) * unit * (hidden + off)) @ np.abs(self.heads).T
 
     def taken(self, actions: np.ndarray) -> np.ndarray:
-        """(B, A): [action is a]."""
+        """[action is a], (B, A)."""
         if self.outputs == 1:
             return actions[:, None].astype(np.float64)
         return (np.arange(self.outputs) == actions[:, None]).astype(np.float64)
 
     def action_probs(self, probabilities: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """(B,): the probability of each sample's action."""
+        """Probability of each sample's action, (B,)."""
         both = probabilities
         if self.outputs == 1:
             both = np.concatenate([1 - probabilities, probabilities], axis=1)
         return both[np.arange(len(actions)), actions]
 
     def entropy(self, probabilities: np.ndarray) -> np.ndarray:
-        """(B,)."""
+        """Entropy of each sample's policy, (B,)."""
         both = probabilities
         if self.outputs == 1:
             both = np.concatenate([1 - probabilities, probabilities], axis=1)
         return -(both * np.log(both)).sum(axis=1)
 
     def objective(self, x, actions, old, advantages, returns, loss: Loss) -> float:
-        """What is maximised, summed over the samples."""
+        """The objective, to be maximised, summed over the samples."""
         _, probabilities, values = self.forward(x)
         ratio = self.action_probs(probabilities, actions) / old
         clipped = np.clip(ratio, 1 - loss.clip, 1 + loss.clip) * advantages
@@ -189,35 +198,35 @@ class Model:
         return loss.scale * float((policy - loss.value * (values - returns) ** 2).sum())
 
     def gradients(self, x, terms, actions, old, advantages, returns, loss: Loss):
-        """Of the objective by (w1, heads), and the sums of their terms' magnitudes."""
+        """Gradients of the objective by (w1, heads), and the sums of their terms' magnitudes."""
         hidden, p, values = self.forward(x)
         ratio = self.action_probs(p, actions) / old
         above = (advantages > 0) & (ratio > 1 + loss.clip)
         below = (advantages < 0) & (ratio < 1 - loss.clip)
-        push = np.where(above | below, 0, ratio * advantages)[:, None]
+        policy_weight = np.where(above | below, 0, ratio * advantages)[:, None]
         if self.outputs == 1:
-            surprise = -p * (1 - p) * np.log(p / (1 - p))
+            d_entropy = -p * (1 - p) * np.log(p / (1 - p))
         else:
-            surprise = -p * (np.log(p) + self.entropy(p)[:, None])
-        d_heads = push * (self.taken(actions) - p) + loss.entropy * surprise
-        sizes = np.abs(push) + loss.entropy * np.ones_like(p)
+            d_entropy = -p * (np.log(p) + self.entropy(p)[:, None])
+        d_heads = policy_weight * (self.taken(actions) - p) + loss.entropy * d_entropy
+        sizes = np.abs(policy_weight) + loss.entropy * np.ones_like(p)
         if len(self.heads) > self.outputs:
             d_value = (-2 * loss.value * (values - returns))[:, None]
             d_heads = np.concatenate([d_heads, d_value], axis=1)
             sizes = np.concatenate([sizes, np.abs(d_value) + loss.value], axis=1)
-        lit = hidden > 0
-        gradients = x.T @ (d_heads @ self.heads * lit), d_heads.T @ hidden
-        magnitudes = terms.T @ (sizes @ np.abs(self.heads) * lit), sizes.T @ hidden
+        active = hidden > 0
+        gradients = x.T @ (d_heads @ self.heads * active), d_heads.T @ hidden
+        magnitudes = terms.T @ (sizes @ np.abs(self.heads) * active), sizes.T @ hidden
         return [loss.scale * g for g in gradients], [loss.scale * m for m in magnitudes]
 
 
-def entries_of(buffer: RolloutBuffer) -> Slots:
-    """A buffer's slots as dense arrays; those that nobody wrote are empty views."""
+def slots_of(buffer: RolloutBuffer) -> Slots:
+    """A buffer's slots as dense arrays; slots that nobody wrote have empty views."""
     views = np.zeros((buffer.slots, SIDE, SIDE), np.uint8)
     for view, begin, count in zip(views, buffer.tile_offsets, buffer.tile_counts, strict=True):
         for tile in buffer.tiles[int(begin) : int(begin) + int(count)]:
-            kind, place = divmod(int(tile), PIXELS)
-            column, row = divmod(place, SIDE)
+            kind, pixel = divmod(int(tile), PIXELS)
+            column, row = divmod(pixel, SIDE)
             view[row : row + (1 << kind % 4), column : column + 1 + kind // 4] = 1
     arrays = (buffer.episode_steps.copy(), buffer.actions.copy(), buffer.action_probs.copy())
     return Slots(views.reshape(-1, PIXELS), *arrays)

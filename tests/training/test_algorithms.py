@@ -12,7 +12,7 @@ from fastpg.cli.resolve import resolve
 from fastpg.config import preset
 from fastpg.kernels import get_backend
 from fastpg.rollouts import base
-from tests.support.tile_model import Loss, Model, entries_of
+from tests.support.tile_model import Loss, Model, slots_of
 
 PONG = replace(preset("pong"), emulator="native", backend="tiles", hidden=8, threads=1)
 PONG = replace(PONG, episodes_per_batch=3, num_envs=2)
@@ -106,7 +106,7 @@ def played_model(algorithm, settings):
     returns = advantages + values[:-1]
     standard = (advantages - advantages.mean()) / advantages.std()
     samples = games.samples(settings.steps_per_update)
-    model, slots = Model(algorithm.network, 2), entries_of(buffer)
+    model, slots = Model(algorithm.network, 2), slots_of(buffer)
     x, terms = model.inputs(slots, samples)
     rest = (
         slots.actions[samples],

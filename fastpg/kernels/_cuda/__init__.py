@@ -1,1 +1,1 @@
-"""Helpers of the cuda backend."""
+"""The cuda backend's kernels, the device functions that blocks run, arrays and compilation."""

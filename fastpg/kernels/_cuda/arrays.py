@@ -1,4 +1,4 @@
-"""Arrays in the GPU's memory, and streams: whoever made them, as numba's own."""
+"""Arrays in the GPU's memory and streams of any library, as numba's own."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ LEGACY_STREAM = 1  # what __cuda_array_interface__ calls the default stream
 
 
 def as_stream(stream: Any) -> Any:
-    """Numba's stream for one of anybody's.
+    """Numba's stream object for a stream of any library.
 
     Args:
         stream: 0 (the default stream), one of numba's, an object with ``__cuda_stream__``
@@ -28,35 +28,35 @@ def as_stream(stream: Any) -> Any:
         raise TypeError(
             f"stream: expected a CUDA stream or its handle, got {type(stream).__name__}"
         )
-    if SIMULATED:  # has one kind of stream, and work on all is done at once
+    if SIMULATED:  # it has one kind of stream, and runs all work at once
         return cuda.stream()
     return cuda.external_stream(stream) if stream else cuda.default_stream()
 
 
 def stream_number(stream: Any) -> int:
-    """A stream of numba's by the number that ``__cuda_array_interface__`` has for it."""
+    """The number that ``__cuda_array_interface__`` uses for a stream of numba's."""
     return LEGACY_STREAM if SIMULATED else _handle(stream) or LEGACY_STREAM
 
 
 def stream_of_arrays(stream: Any) -> Any:
-    """What to make arrays with, on a stream of numba's: 0 where it is the default one.
+    """The stream to allocate arrays with: a stream of numba's, or 0 for the default one.
 
-    As an object numba would write its number, 0, into ``__cuda_array_interface__``, which must not
-    be.
+    With the default stream as an object, numba would write its handle, 0, into
+    ``__cuda_array_interface__``, which forbids that number.
     """
     return stream if SIMULATED or _handle(stream) else 0
 
 
 def _handle(stream: Any) -> int:
-    """A stream of numba's by its handle, 0 of the default one."""
+    """The handle of a stream of numba's, 0 for the default one."""
     return int(stream.handle or 0)
 
 
 def adopted(array: Any, number: int) -> Any:
-    """Numba's view of an array in the GPU's memory; anything else comes back as it is.
+    """Numba's view of an array in the GPU's memory; anything else is returned unchanged.
 
-    An array that names the stream it was made on (CuPy's do) is waited for, by the host, unless
-    that is the stream of this number: then the GPU keeps the order by itself.
+    If an array names its stream (CuPy's do), the host waits for that stream, unless it is the one
+    with this number: within a stream the GPU keeps the order.
     """
     if getattr(array, "__cuda_ndarray__", False):
         return array
@@ -67,21 +67,21 @@ def adopted(array: Any, number: int) -> Any:
 
 
 def address(array: Any) -> int:
-    """Where an array of numba's begins."""
+    """The address of an array of numba's."""
     if SIMULATED:
         return array.ctypes.data
     return array.__cuda_array_interface__["data"][0]
 
 
 class Flags(NamedTuple):
-    """The two of NumPy's flags that arguments are checked for."""
+    """The two of NumPy's array flags that the checks read."""
 
     c_contiguous: bool
     writeable: bool
 
 
-class Seen(NamedTuple):
-    """What the checks of :mod:`fastpg.kernels.checks` look at, and the array that it describes."""
+class Described(NamedTuple):
+    """The attributes of an array that :mod:`fastpg.kernels.checks` reads, and the array."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
@@ -90,11 +90,11 @@ class Seen(NamedTuple):
     array: Any
 
 
-def seen(name: str, array: Any, number: int) -> Seen:
-    """Describe an array of the GPU for the checks.
+def described(name: str, array: Any, number: int) -> Described:
+    """Describe an array in the GPU's memory for the checks.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is no such array.
     """
     taken = adopted(array, number)
     if not getattr(taken, "__cuda_ndarray__", False):
@@ -104,4 +104,4 @@ def seen(name: str, array: Any, number: int) -> Seen:
         )
     read_only = taken is not array and array.__cuda_array_interface__["data"][1]
     flags = Flags(bool(taken.is_c_contiguous()), not read_only)
-    return Seen(np.dtype(taken.dtype), tuple(taken.shape), tuple(taken.strides), flags, taken)
+    return Described(np.dtype(taken.dtype), tuple(taken.shape), tuple(taken.strides), flags, taken)

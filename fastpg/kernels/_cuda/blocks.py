@@ -1,12 +1,12 @@
 """Device functions of the kernel table that all threads of a block call together.
 
-As in :mod:`fastpg.kernels.cuda_device`, the first argument is the number of the thing to do, here
-one for a block: a frame, a row, a segment, a sample. Blocks are one-dimensional, of at most
-``THREADS`` threads, a multiple of eight. All threads of the block must call with equal arguments;
-what one call reads, the block may overwrite after ``cuda.syncthreads()``.
+As in :mod:`fastpg.kernels.cuda_device`, the first argument is a number: of the frame, row, segment
+or sample that the block computes. Blocks are one-dimensional, with at most ``THREADS`` threads, a
+multiple of eight. All threads of the block must call with equal arguments. The block may overwrite
+a call's inputs after ``cuda.syncthreads()``.
 
-Shared memory alone carries numbers from thread to thread, no instructions of warps: so all of it
-runs in numba's simulator too.
+Threads exchange numbers through shared memory alone, without warp instructions, so that numba's
+simulator can run all of this.
 """
 
 import math
@@ -26,23 +26,23 @@ from fastpg.kernels._numba.scalar import ZERO, relu, sigmoid
 from fastpg.kernels.spec import FIRST_ROW, VIEW_PIXELS, VIEW_SIDE
 from fastpg.kernels.spec import SUM_LANES as LANES
 
-EQUAL, BEST = 256, 257  # cells behind the 256 of a histogram
-WORDS, ROW_WORDS = VIEW_PIXELS // 4, VIEW_SIDE // 4  # of a view
+EQUAL, BEST = 256, 257  # two counters after the 256 of a histogram
+WORDS, ROW_WORDS = VIEW_PIXELS // 4, VIEW_SIDE // 4  # 32-bit words of a view, and of its rows
 EACH, LOW_BITS = np.uint32(0x01010101), np.uint32(0x7F7F7F7F)  # of the bytes of a word
-PARTS = 16  # of a sum over a block
+PARTIAL_SUMS = 16  # of a sum over a block
 GATHERED = tuple(map(np.uint64, (0x0003000300030003, 0x0000000F0000000F, 0xFF)))
 
 
 # ---- pictures -------------------------------------------------------------------------------
 #
-# Four pixels come together in the bytes of a word, the first in the lowest.
+# A word holds four pixels, one per byte, the first in the lowest.
 
 
 @device
-def preprocess(n, frames, find_background, views, whole=False):
+def preprocess(n, frames, find_background, views, aligned=False):
     """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess`.
 
-    ``whole``: the views' addresses are multiples of four, so that they are written in words.
+    ``aligned``: the views' addresses are multiples of four, so they are written as words.
     """
     values = cuda.shared.array(WORDS, np.uint32)
     i = cuda.threadIdx.x
@@ -54,14 +54,14 @@ def preprocess(n, frames, find_background, views, whole=False):
         values[i] = word | np.uint32(frames[n, row, column + 6, 0]) << np.uint32(24)
         i += cuda.blockDim.x
     cuda.syncthreads()
-    _binarize(values, find_background, views[n], whole)
+    _binarize(values, find_background, views[n], aligned)
 
 
 @device
-def preprocess_palette(n, frames, red, find_background, views, whole=False):
+def preprocess_palette(n, frames, red, find_background, views, aligned=False):
     """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`.
 
-    ``whole``: as in :func:`preprocess`.
+    ``aligned``: as in :func:`preprocess`.
     """
     values = cuda.shared.array(WORDS, np.uint32)
     i = cuda.threadIdx.x
@@ -73,20 +73,20 @@ def preprocess_palette(n, frames, red, find_background, views, whole=False):
         values[i] = word | np.uint32(red[frames[n, row, column + 6]]) << np.uint32(24)
         i += cuda.blockDim.x
     cuda.syncthreads()
-    _binarize(values, find_background, views[n], whole)
+    _binarize(values, find_background, views[n], aligned)
 
 
 @device
 def _equal(word, value):
-    """The highest bit of each byte of a word that has a value."""
+    """The highest bit of each byte of ``word`` that equals ``value``."""
     other = word ^ np.uint32(value * EACH)
     low = (other & LOW_BITS) + LOW_BITS
     return ~np.uint32(low | other | LOW_BITS)
 
 
 @device
-def _binarize(values, find_background, view, whole):
-    """Write a view."""
+def _binarize(values, find_background, view, aligned):
+    """Write a view from its shared red values."""
     words = view.view(np.uint32)
     first, second = np.uint32(144), np.uint32(109)
     if find_background:
@@ -97,7 +97,7 @@ def _binarize(values, find_background, view, whole):
         word = values[i]
         dark = _equal(word, first) | _equal(word, second) | _equal(word, np.uint32(0))
         lit = (~np.uint32(dark) >> np.uint32(7)) & EACH
-        if whole:
+        if aligned:
             words[index(i)] = lit
         else:
             for k in range(4):
@@ -108,10 +108,10 @@ def _binarize(values, find_background, view, whole):
 
 @device
 def _background(values):
-    """The most frequent of the shared values, of equals the lowest.
+    """The most frequent of the shared values; of equally frequent ones the lowest.
 
-    Additions of integers, so their order does not matter. Nearly always the first pixel's value
-    has the majority; a histogram of it would be one cell on which all threads wait.
+    Integer sums do not depend on their order. Nearly always the first pixel's value has the
+    majority; in a histogram all threads would wait for its counter.
     """
     counts = cuda.shared.array(258, np.int32)
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
@@ -144,15 +144,16 @@ def _background(values):
 
 # ---- sparse rows ----------------------------------------------------------------------------
 #
-# Views are read as words, uint64 where their addresses and sizes allow it, else as their bytes.
-# First each row is marked: a bit a pixel, an eighth of what a second look at the views would read.
+# Views are read as uint64 words if their addresses and sizes allow it, else as bytes. A first pass
+# marks each row's non-zero pixels, one bit each. The second pass reads the marks, an eighth of the
+# views' bytes.
 
 
 @device
 def sum_before(value, sums):
-    """Sum of an integer over the block's threads before this one, and over all of them.
+    """(sum over the block's threads before this one, sum over all of them) of an integer.
 
-    ``sums`` is a shared array of integers, one a thread.
+    ``sums`` is a shared array of integers, one per thread.
     """
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
     sums[thread] = value
@@ -171,25 +172,25 @@ def sum_before(value, sums):
 
 @device
 def mark_pixels(now, before, marks, first, last):
-    """Mark a row's pixels that differ; with None before, those that are lit.
+    """Mark the pixels in which a view differs from the previous one, or its lit pixels.
 
-    :func:`write_pixels` takes the same marks as uint64, behind ``cuda.syncthreads()``.
+    After ``cuda.syncthreads()``, :func:`write_pixels` takes the same marks as uint64.
 
     Args:
-        now: the row's words, uint64 or uint8.
-        before: those of the row before it, or None.
-        marks: bytes of all rows.
-        first: place of the row's first.
-        last: behind its last; they are as many as bits make of the row, and more, which are 0 then.
+        now: the view's words, uint64 or uint8.
+        before: the previous view's words; None to mark the lit pixels.
+        marks: marks of all rows, as bytes: one bit per pixel.
+        first: index of the row's first byte of marks.
+        last: index after its last one. Bytes that the row does not need become 0.
 
     Returns:
-        How many this thread has marked.
+        The number of pixels that this thread marked.
     """
     count, i, size = 0, cuda.threadIdx.x, now.shape[0]
     while first + i < last:
         if now.itemsize == 8:
             word = _lit(now, before, i) if i < size else np.uint64(0)
-            for k in range(3):  # the lowest bits of bytes, of pairs, of fours, next to each other
+            for k in range(3):  # gather the lowest bits of bytes, then of pairs, then of fours
                 word = (word | word >> np.uint64(7 << k)) & GATHERED[k]
             mark = word
         else:
@@ -212,15 +213,15 @@ def _lit(now, before, i):
 
 @device
 def write_pixels(marks, first, last, second, now, start, indices, signs):
-    """Write the row's marked pixels, in order, from ``start`` on; what has no room is left out.
+    """Write a row's marked pixels in order, as far as the capacity allows.
 
     Args:
-        marks: words of all rows, uint64.
-        first: place of the row's first.
-        last: behind its last.
-        second: (word, index): from this word of the row on, pixels are counted from this index.
-        now: the row's bytes: the sign is -1 where it is 0. None: it is 1.
-        start: place of the row's first pixel.
+        marks: marks of all rows, as uint64 words.
+        first: index of the row's first word.
+        last: index after its last word.
+        second: (word, index): from this word of the row on, pixels count from this index.
+        now: the row's pixels: the sign is -1 where one is 0. None: all signs are 1.
+        start: index of the row's first entry in ``indices`` and ``signs``.
         indices: of all rows.
         signs: of all rows.
     """
@@ -232,7 +233,7 @@ def write_pixels(marks, first, last, second, now, start, indices, signs):
         k = start + skipped
         while word != np.uint64(0) and k < indices.shape[0]:
             below = word - np.uint64(1)
-            pixel = 64 * i + cuda.popc(below & ~word)  # zeros below the lowest bit that is set
+            pixel = 64 * i + cuda.popc(below & ~word)  # zeros below the lowest set bit
             if i >= second[0]:
                 pixel += second[1] - 64 * second[0]
             indices[index(k)] = pixel
@@ -251,8 +252,8 @@ def write_pixels(marks, first, last, second, now, start, indices, signs):
 def standardize(s, values, offsets, standardized):
     """Segment s of :meth:`fastpg.kernels.ops.Backend.standardize`.
 
-    A partial sum a thread, then :func:`sum_over_block`: not the order of the CPU backends, whose
-    eight partial sums would keep eight threads busy.
+    Each thread has a partial sum, and :func:`sum_over_block` adds those. The CPU backends' order,
+    with eight partial sums, would keep only eight threads busy.
     """
     sums = cuda.shared.array(THREADS, np.float64)
     begin, end = offsets[s], offsets[s + 1]
@@ -283,24 +284,24 @@ def standardize(s, values, offsets, standardized):
 
 @device
 def sum_over_block(value, sums):
-    """Sum of a number of each of the block's threads; all get it.
+    """Sum of one number per thread of the block; every thread gets it.
 
-    Every sixteenth together first, then those sums: few steps that wait for each other. ``sums`` is
-    a shared array of such numbers, one a thread.
+    Sixteen threads add every sixteenth number, then all threads add those sums: few dependent
+    steps. ``sums`` is a shared array, one number per thread.
     """
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
     sums[thread] = value
     cuda.syncthreads()
     total, k = 0.0, thread
-    while thread < PARTS and k < threads:
+    while thread < PARTIAL_SUMS and k < threads:
         total += sums[k]
-        k += PARTS
+        k += PARTIAL_SUMS
     cuda.syncthreads()
-    if thread < PARTS:
+    if thread < PARTIAL_SUMS:
         sums[thread] = total
     cuda.syncthreads()
     total, k = 0.0, 0
-    while k < PARTS and k < threads:
+    while k < PARTIAL_SUMS and k < threads:
         total += sums[k]
         k += 1
     cuda.syncthreads()
@@ -314,14 +315,14 @@ def sum_over_block(value, sums):
 def policy_forward(b, indices, signs, offsets, w1, w2, hidden, probabilities):
     """Sample b of :meth:`fastpg.kernels.ops.Backend.policy_forward`.
 
-    A thread has a hidden unit, so that a row of w1 is read in one go. A product with a sign is
-    exact, and may be fused with the sum.
+    A thread computes one hidden unit at a time, so the block reads a row of w1 at once. A product
+    with a sign is exact and may be fused with the sum.
     """
     begin, end = offsets[b], offsets[b + 1]
     h = cuda.threadIdx.x
     while h < hidden.shape[1]:
         total, k = ZERO, begin
-        while k + 4 <= end:  # four loads on their way at once
+        while k + 4 <= end:  # four loads in flight
             r0, r1 = _weight(w1, indices, k, h), _weight(w1, indices, k + 1, h)
             r2, r3 = _weight(w1, indices, k + 2, h), _weight(w1, indices, k + 3, h)
             total += np.float32(signs[index(k)]) * r0
@@ -345,7 +346,7 @@ def _weight(w1, indices, k, h):
 
 @device
 def heads(hidden, w2, probabilities):
-    """One sample's probabilities from its hidden layer, logits in the order of the CPU backends."""
+    """One sample's probabilities from its hidden units; logits in the CPU backends' order."""
     lanes = cuda.shared.array(THREADS, np.float32)
     thread, units, outputs = cuda.threadIdx.x, hidden.shape[0], w2.shape[0]
     lane = thread % LANES
@@ -372,7 +373,7 @@ def heads(hidden, w2, probabilities):
 
 @device
 def _softmax(logits):
-    """In place. The exponentials are each thread's own, their sum runs in order in every thread."""
+    """Softmax in place. Threads share the exponentials; each adds all of them in order."""
     terms = cuda.shared.array(THREADS, np.float64)
     thread, threads, outputs = cuda.threadIdx.x, cuda.blockDim.x, logits.shape[0]
     highest, total = -math.inf, 0.0

@@ -1,12 +1,12 @@
-"""The only place that imports numba.cuda, and that sets how code for the GPU is compiled.
+"""How code for the GPU is compiled; the only module of the backend that imports numba.cuda.
 
-Numba's own CUDA target is deprecated: the package numba-cuda puts itself in its place under the
-same name, with the compiler and libraries of CUDA 12 or 13. Under ``NUMBA_ENABLE_CUDASIM=1`` numba
-runs kernels as plain Python, one Python thread a GPU thread, and needs neither package nor GPU.
+Numba's own CUDA target is deprecated. The package numba-cuda replaces it under the same name, with
+the compiler and libraries of CUDA 12 or 13. With ``NUMBA_ENABLE_CUDASIM=1`` numba runs kernels as
+plain Python, one Python thread per GPU thread, and needs neither the package nor a GPU.
 
-No fastmath. The compiler may still fuse a product and a sum into one rounding, which no CPU backend
-does: :func:`times32` and :func:`times64` are products that it must round. Kernels are cached in
-``__pycache__``, with the blind spot that :mod:`fastpg.kernels._numba.jit` describes.
+``fastmath`` is off. The compiler may still fuse a product and a sum into one rounding, which no CPU
+backend does; :func:`times32` and :func:`times64` are products that it must round. Kernels are
+cached in ``__pycache__``, with the blind spot that :mod:`fastpg.kernels._numba.jit` describes.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ OLDEST = (7, 0)  # compute capability: Volta, the oldest that the tests compile 
 
 
 def _import_cuda() -> tuple[Any, bool]:
-    """numba.cuda, and whether it is the simulator."""
+    """Import numba.cuda; return it, and whether it is the simulator."""
     from numba import config
 
     simulated = bool(getattr(config, "ENABLE_CUDASIM", 0))
@@ -35,7 +35,7 @@ def _import_cuda() -> tuple[Any, bool]:
         raise BackendUnavailable(f"the cuda backend needs the package numba-cuda: {INSTALL}")
     try:
         from numba import cuda
-    except Exception as error:  # releases that do not go together miss names of each other's
+    except Exception as error:  # incompatible releases miss names of each other
         raise BackendUnavailable(
             f"the cuda backend cannot import {_releases()} ({_line(error)}): {INSTALL}"
         ) from error
@@ -43,7 +43,7 @@ def _import_cuda() -> tuple[Any, bool]:
 
 
 def _releases() -> str:
-    """What has to go together, with the releases that are installed."""
+    """The packages that must fit together, with their installed releases."""
     found = []
     for name in ("numba-cuda", "numba", "numpy"):
         with suppress(PackageNotFoundError):  # the simulator needs no numba-cuda
@@ -57,10 +57,10 @@ def _line(error: BaseException) -> str:
 
 
 class _Simulator:
-    """numba.cuda as the code of kernels sees it in the simulator, outside of them the module.
+    """The simulator's numba.cuda inside a kernel, and the plain module outside.
 
-    The simulator swaps it into a device function's module for the time of a call, and threads that
-    call functions of another module than their kernel's then take it from each other.
+    The simulator swaps ``cuda`` in a device function's module for the time of a call. Threads that
+    call functions of a module other than their kernel's would swap it for each other.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -71,16 +71,16 @@ class _Simulator:
 
 
 class _SharedMemory:
-    """Shared arrays of a launch by where they are asked for.
+    """Shared arrays of a launch, one per line of code that asks for one.
 
-    In the simulator's own, two threads that come first at the same time get an array each.
+    The simulator's own gives two threads that ask first at the same time different arrays.
     """
 
     def __init__(self, arrays: dict):
         self.arrays = arrays
 
     def array(self, shape: Any, dtype: Any) -> np.ndarray:
-        """The array of the line that calls."""
+        """The shared array of the calling line."""
         frame = sys._getframe(1)
         return self.arrays.setdefault((frame.f_code, frame.f_lineno), np.empty(shape, dtype))
 
@@ -94,38 +94,39 @@ if SIMULATED:
     cuda = _Simulator()
 
     def device(function: Any) -> Any:
-        """A device function: Python, as it stands."""
+        """A device function: plain Python in the simulator."""
         return function
 
 else:
     from numba.cuda.core import config as _config
 
-    # Few environments, or a sum's last step, are few blocks: numba would warn of each.
+    # Few environments, or the last step of a sum, need few blocks; numba would warn of each.
     _config.CUDA_LOW_OCCUPANCY_WARNINGS = int(os.getenv("NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS", "0"))
     cuda, device = cuda_module, cuda_module.jit(device=True)
 
-if SIMULATED:  # Python threads are dear, and so is every barrier between them
+if SIMULATED:  # Python threads and their barriers are slow
     THREADS = RETURNS_THREADS = SEGMENT_THREADS = SCAN_THREADS = 8
     WARP = 8
-    TILE_THREADS, TILE_DEPTH = 2, 4
+    PRODUCT_THREADS, PRODUCT_DEPTH = 2, 4
 else:
-    THREADS = 256  # of a block, at most
-    RETURNS_THREADS = 32  # environments a block: few, so that all multiprocessors have some
-    SEGMENT_THREADS = 128  # of standardize, up to 4,096 numbers: fewer to wait for in its sums
+    THREADS = 256  # most threads of a block
+    RETURNS_THREADS = 32  # environments per block: few, so that all multiprocessors get some
+    SEGMENT_THREADS = 128  # of standardize for up to 4,096 values: its sums wait for fewer threads
     SCAN_THREADS = 1024
     WARP = 32
-    TILE_THREADS, TILE_DEPTH = 16, 16  # of a matrix product: threads along a side, and its depth
+    PRODUCT_THREADS = 16  # of a matrix product's block, along each side
+    PRODUCT_DEPTH = 16  # inner dimension that a block stages at a time
 
 if SIMULATED:
 
     @device
     def times32(a, b):
-        """A float32 product, rounded before anything is added to it."""
+        """A float32 product that is rounded before a sum."""
         return a * b
 
     @device
     def times64(a, b):
-        """A float64 product, rounded before anything is added to it."""
+        """A float64 product that is rounded before a sum."""
         return a * b
 
 else:
@@ -134,25 +135,25 @@ else:
 
     @device
     def times32(a, b):
-        """A float32 product, rounded before anything is added to it."""
+        """A float32 product that is rounded before a sum."""
         return libdevice.fmul_rn(a, b)
 
     @device
     def times64(a, b):
-        """A float64 product, rounded before anything is added to it."""
+        """A float64 product that is rounded before a sum."""
         return libdevice.dmul_rn(a, b)
 
 
-# Loops that count. numba takes an index, if negative, from the end, which is three instructions of
-# 64 bits unless it is unsigned (`index`) or the compiler sees that it is not negative (`counted`:
-# of a number below 2^32). And a range() is three times a while loop's instructions; with a step
-# that is no constant it also divides.
+# Fast loops. numba counts a negative index from the end. That takes three 64-bit instructions,
+# unless the index is unsigned (`index`) or the compiler sees that it is not negative (`counted`, of
+# a number below 2^32). A range() takes three times the instructions of a while loop, and with a
+# variable step it also divides.
 index = np.uint64
 
 
 @device
 def counted(number):
-    """The number, for which the compiler then knows that it is not negative."""
+    """The number, in a form that the compiler knows to be non-negative."""
     return np.int64(np.uint32(number))
 
 
@@ -160,10 +161,10 @@ _TYPED: dict[Any, Any] = {}
 
 
 def typed(kernel: Any, *arguments: Any) -> Any:
-    """A kernel for arguments of the types of these alone: launches do not look at them again.
+    """The kernel, compiled for the types of these arguments alone.
 
-    That look takes longer than the launch itself: some 60 us for each NamedTuple of arrays. The
-    same types give the same kernel again, which then is compiled and loaded already.
+    Its launches skip numba's look at the arguments' types, which takes longer than the launch
+    itself: some 60 microseconds per NamedTuple of arrays. The same types give the same kernel.
     """
     if SIMULATED:
         return kernel
@@ -172,19 +173,19 @@ def typed(kernel: Any, *arguments: Any) -> Any:
         own = cuda_module.jit(cache=True)(kernel.py_func)
         own.compile(types)
         own.disable_compile()
-        # as numba's own `specialize`, which does not cache what it compiles
+        # like numba's own `specialize`, but with its cache
         own._specialized = True
         _TYPED[kernel, types] = own
     return _TYPED[kernel, types]
 
 
 def require_device() -> None:
-    """Raise :class:`BackendUnavailable`, with the cure, unless kernels can run here."""
+    """Raise :class:`BackendUnavailable` unless kernels can run on this machine."""
     if SIMULATED:
         return
     try:
         capability = cuda.get_current_device().compute_capability
-    except Exception as error:  # numba-cuda, CUDA's bindings and the driver each have their own
+    except Exception as error:  # numba-cuda, CUDA's bindings and the driver have their own types
         raise BackendUnavailable(_no_device(_line(error))) from error
     if tuple(capability) < OLDEST:
         found, needed = (".".join(map(str, one)) for one in (capability, OLDEST))
@@ -192,7 +193,7 @@ def require_device() -> None:
             f"the cuda backend needs compute capability {needed}, this GPU has {found}: choose a "
             "newer one with CUDA_VISIBLE_DEVICES, or use the cython backend"
         )
-    try:  # nothing: it takes the compiler, and all that numba-cuda imports only now
+    try:  # an empty kernel needs the compiler, and all that numba-cuda imports late
         cuda_module.compile_ptx(lambda: None, (), cc=tuple(capability))
     except Exception as error:
         raise BackendUnavailable(
@@ -201,7 +202,7 @@ def require_device() -> None:
 
 
 def _no_device(message: str) -> str:
-    """One line for what the driver said when it was asked for a GPU."""
+    """The reason and the cure, on one line, from the driver's message."""
     if "library cannot be found" in message or "CUDA is disabled" in message:
         cure = "install NVIDIA's driver and do not set NUMBA_DISABLE_CUDA"
         return f"the cuda backend finds no NVIDIA driver ({message}): {cure}; {SIMULATE}"

@@ -1,6 +1,8 @@
-"""The kernels of the cuda backend: which thread or block does which thing.
+"""The kernels of the cuda backend: they share out environments, samples or elements.
 
-All loop with the grid's stride, so that any grid does any size.
+A thread calls a function of :mod:`fastpg.kernels.cuda_device`, a block one of
+:mod:`fastpg.kernels._cuda.blocks` or :mod:`fastpg.kernels._cuda.gradients`. All kernels loop with
+the grid's stride, so a grid of any size computes arrays of any size.
 """
 
 import numpy as np
@@ -9,13 +11,13 @@ from fastpg.kernels import cuda_device as threads
 from fastpg.kernels._cuda import blocks, gradients
 from fastpg.kernels._cuda.jit import SCAN_THREADS, cuda, device, index, kernel
 
-SCAN_EACH = 8  # sizes of rows that a thread adds up alone
+SCAN_EACH = 8  # sizes of rows that a thread adds
 
 
 @kernel
 def frame_difference_dense(current, previous, x):
     i, step = cuda.grid(1), cuda.gridsize(1)
-    while i + 3 * step < x.shape[0]:  # four loads on their way at once
+    while i + 3 * step < x.shape[0]:  # four loads in flight
         x0 = threads.difference(i, current, previous)
         x1 = threads.difference(i + step, current, previous)
         x2 = threads.difference(i + 2 * step, current, previous)
@@ -112,18 +114,18 @@ def sample_actions(probabilities, uniforms, actions):
 
 
 @kernel
-def preprocess(frames, find_background, whole, views):
+def preprocess(frames, find_background, aligned, views):
     i = cuda.blockIdx.x
     while i < views.shape[0]:
-        blocks.preprocess(i, frames, find_background, views, whole)
+        blocks.preprocess(i, frames, find_background, views, aligned)
         i += cuda.gridDim.x
 
 
 @kernel
-def preprocess_palette(frames, red, find_background, whole, views):
+def preprocess_palette(frames, red, find_background, aligned, views):
     i = cuda.blockIdx.x
     while i < views.shape[0]:
-        blocks.preprocess_palette(i, frames, red, find_background, views, whole)
+        blocks.preprocess_palette(i, frames, red, find_background, views, aligned)
         i += cuda.gridDim.x
 
 
@@ -144,21 +146,22 @@ def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
 
 
 @kernel
-def mark(current, previous, stacked, whole, room, words, offsets):
-    """Mark row n's pixels, in so many words, of frame_stack or else of frame_difference.
+def mark(current, previous, stacked, aligned, marks, words, offsets):
+    """Mark the non-zero pixels of all rows, of frame_stack or of frame_difference.
 
-    offsets[n + 1] is how many they are. ``whole``: pixels can be read eight at a time.
+    A row has ``words`` words of ``marks``. offsets[n + 1] becomes the number of row n's pixels.
+    ``aligned``: pixels can be read eight at a time.
     """
-    count, marks = cuda.shared.array(1, np.int32), room.view(np.uint8)
-    if whole:
+    count, bits = cuda.shared.array(1, np.int32), marks.view(np.uint8)
+    if aligned:
         now, before = current.view(np.uint64), previous.view(np.uint64)
-        _mark_rows(now, before, stacked, marks, 8 * words, count, offsets)
+        _mark_rows(now, before, stacked, bits, 8 * words, count, offsets)
     else:
-        _mark_rows(current, previous, stacked, marks, 8 * words, count, offsets)
+        _mark_rows(current, previous, stacked, bits, 8 * words, count, offsets)
 
 
 @device
-def _mark_rows(current, previous, stacked, marks, size, count, offsets):
+def _mark_rows(current, previous, stacked, bits, size, count, offsets):
     n = cuda.blockIdx.x
     while n < current.shape[0]:
         cuda.syncthreads()
@@ -168,10 +171,10 @@ def _mark_rows(current, previous, stacked, marks, size, count, offsets):
         first, last = n * size, (n + 1) * size
         if stacked:
             middle = first + size // 2
-            marked = blocks.mark_pixels(current[n], None, marks, first, middle)
-            marked += blocks.mark_pixels(previous[n], None, marks, middle, last)
+            marked = blocks.mark_pixels(current[n], None, bits, first, middle)
+            marked += blocks.mark_pixels(previous[n], None, bits, middle, last)
         else:
-            marked = blocks.mark_pixels(current[n], previous[n], marks, first, last)
+            marked = blocks.mark_pixels(current[n], previous[n], bits, first, last)
         if marked:
             cuda.atomic.add(count, 0, marked)
         cuda.syncthreads()
@@ -182,7 +185,7 @@ def _mark_rows(current, previous, stacked, marks, size, count, offsets):
 
 @kernel
 def sum_up(offsets):
-    """From the rows' sizes in offsets[1:] to where each ends, by one block."""
+    """Turn the rows' sizes in offsets[1:] into their ends; one block."""
     sums = cuda.shared.array(SCAN_THREADS, np.int64)
     if cuda.threadIdx.x == 0:
         offsets[0] = 0
@@ -205,29 +208,29 @@ def sum_up(offsets):
 
 
 @kernel
-def frame_difference(room, words, current, indices, signs, offsets):
+def frame_difference(marks, words, current, indices, signs, offsets):
     second = words, 0
     n = cuda.blockIdx.x
     while n < current.shape[0]:
-        row = room, n * words, (n + 1) * words
+        row = marks, n * words, (n + 1) * words
         blocks.write_pixels(*row, second, current[n], offsets[n], indices, signs)
         n += cuda.gridDim.x
 
 
 @kernel
-def frame_stack(room, words, current, indices, signs, offsets):
+def frame_stack(marks, words, current, indices, signs, offsets):
     second = words // 2, current.shape[1]
     n = cuda.blockIdx.x
     while n < current.shape[0]:
-        row = room, n * words, (n + 1) * words
+        row = marks, n * words, (n + 1) * words
         blocks.write_pixels(*row, second, None, offsets[n], indices, signs)
         n += cuda.gridDim.x
 
 
 @kernel
-def dense_hidden(tiles, x, w1, hidden):
+def dense_hidden(blocks1, x, w1, hidden):
     i = cuda.blockIdx.x
-    while i < tiles:
+    while i < blocks1:
         gradients.dense_hidden(i, x, w1, hidden)
         i += cuda.gridDim.x
 
@@ -240,13 +243,13 @@ def heads(hidden, w2, probabilities):
         b += cuda.gridDim.x
 
 
-# Gradients: parts of dw1 first, then those of dw2, which have no pixels to look for.
+# Gradients: blocks of dw1 first, then those of dw2, which take less time as they search no pixels.
 
 
 @kernel
 def policy_backward(
-    parts1,
-    parts2,
+    blocks1,
+    blocks2,
     indices,
     signs,
     offsets,
@@ -261,32 +264,32 @@ def policy_backward(
 ):
     sample = hidden, probabilities, actions, advantages
     i = cuda.blockIdx.x
-    while i < parts1 + parts2:
-        if i < parts1:
+    while i < blocks1 + blocks2:
+        if i < blocks1:
             gradients.first_layer(i, indices, signs, offsets, *sample, w2, accumulate, dw1)
         else:
-            gradients.second_layer(i - parts1, *sample, accumulate, dw2)
+            gradients.second_layer(i - blocks1, *sample, accumulate, dw2)
         i += cuda.gridDim.x
 
 
 @kernel
 def policy_backward_outputs(
-    parts1, parts2, indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2
+    blocks1, blocks2, indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2
 ):
     sample = hidden, d_outputs, None, None
     i = cuda.blockIdx.x
-    while i < parts1 + parts2:
-        if i < parts1:
+    while i < blocks1 + blocks2:
+        if i < blocks1:
             gradients.first_layer(i, indices, signs, offsets, *sample, w2, accumulate, dw1)
         else:
-            gradients.second_layer(i - parts1, *sample, accumulate, dw2)
+            gradients.second_layer(i - blocks1, *sample, accumulate, dw2)
         i += cuda.gridDim.x
 
 
 @kernel
 def policy_backward_dense(
-    tiles,
-    parts2,
+    blocks1,
+    blocks2,
     x,
     hidden,
     probabilities,
@@ -299,9 +302,9 @@ def policy_backward_dense(
 ):
     sample = hidden, probabilities, actions, advantages
     i = cuda.blockIdx.x
-    while i < tiles + parts2:
-        if i < tiles:
+    while i < blocks1 + blocks2:
+        if i < blocks1:
             gradients.dense_first_layer(i, x, *sample, w2, accumulate, dw1)
         else:
-            gradients.second_layer(i - tiles, *sample, accumulate, dw2)
+            gradients.second_layer(i - blocks1, *sample, accumulate, dw2)
         i += cuda.gridDim.x

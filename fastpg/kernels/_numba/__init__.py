@@ -1,1 +1,1 @@
-"""Helpers of the numba backend."""
+"""The numba backend's network, formulas of one element, and compilation."""

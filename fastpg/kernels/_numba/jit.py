@@ -1,13 +1,13 @@
-"""The only place that sets numba's options.
+"""Numba's options, set in this module alone, and buffers on the stack.
 
-No fastmath: the kernel table asks for the same bits as the reference. No ``parallel``: with
-``cache`` it has a long history of crashes (numba #4807, #10128), and the cores are already shared
-out between processes. ``error_model="numpy"`` so that no division is checked for zero, which would
-keep loops from being vectorised.
+``fastmath`` is off: the kernel table asks for the same bits as the reference. ``parallel`` is off:
+with ``cache`` it has a long history of crashes (numba #4807, #10128), and whoever calls the loops
+may run them on threads. ``error_model="numpy"`` drops the check of every division for zero, which
+would keep loops from being vectorized.
 
-The cache looks at the file of a function only, not at those it calls: after an edit here, in
-:mod:`fastpg.kernels._numba.scalar` or of a helper elsewhere, delete
-``fastpg/kernels/__pycache__/*.nb*``.
+Numba's cache checks the file of a function, not the files of the functions that it calls. After an
+edit of this module or of a helper, delete ``fastpg/kernels/__pycache__/*.nb*`` and
+``fastpg/kernels/_numba/__pycache__/*.nb*``.
 """
 
 from typing import Any
@@ -21,10 +21,10 @@ jit = njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
 
 
 def _stack(scalar: Any) -> Any:
-    """Give a function of compiled code that reserves a buffer on the caller's stack.
+    """A function for compiled code that reserves a buffer on the caller's stack.
 
-    Loops must not allocate, and numba's arrays all live on the heap. The buffer has a constant
-    size, undefined content, and is gone when the calling function returns.
+    Loops must not allocate, and all of numba's arrays are on the heap. The buffer has a constant
+    size and undefined content, and it ends when the calling function returns.
     """
 
     @intrinsic

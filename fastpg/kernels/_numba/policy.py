@@ -1,7 +1,7 @@
-"""The numba backend's two-layer network: sparse and dense, forward and backward.
+"""The numba backend's two-layer network: forward and backward, on sparse and dense inputs.
 
-Rows of the weights are added four at a time, so that the sum is loaded and stored once for four;
-``((s + a) + b)`` keeps the order of the reference.
+Weights' rows are added four at a time, with one load and one store of the sum for all four. The
+parentheses in ``((s + a) + b)`` keep the order of the reference.
 """
 
 import math
@@ -9,13 +9,13 @@ import math
 import numpy as np
 
 from fastpg.kernels._numba.jit import carray, jit, stack_float32
-from fastpg.kernels._numba.scalar import ZERO, dlogit, relu, sigmoid
+from fastpg.kernels._numba.scalar import ZERO, d_logit, relu, sigmoid
 from fastpg.kernels.spec import SUM_LANES as LANES
 
-TILE = 256  # hidden units whose gradient is kept on the stack
-DEPTH = 128  # rows of dense weights at a time: they stay in the L2 cache
-GROUP = 4  # dense samples whose gradients are kept on the stack
-GROUP_TILE = GROUP * TILE
+UNITS = 256  # hidden units at a time: their derivatives are on the stack
+ROWS = 128  # rows of dense weights at a time: they stay in the L2 cache
+SAMPLES = 4  # dense samples at a time: their derivatives are on the stack
+SAMPLES_UNITS = SAMPLES * UNITS
 
 
 @jit
@@ -43,8 +43,8 @@ def policy_forward_dense(x, w1, w2, hidden, probabilities):
     """Loop of :meth:`fastpg.kernels.ops.Backend.policy_forward_dense`."""
     inputs = w1.shape[0]
     hidden[:] = ZERO
-    for first in range(0, inputs, DEPTH):
-        last = min(first + DEPTH, inputs)
+    for first in range(0, inputs, ROWS):
+        last = min(first + ROWS, inputs)
         for b in range(hidden.shape[0]):
             total, row, d = hidden[b], x[b], first
             while d + 4 <= last:
@@ -68,7 +68,7 @@ def _add_scaled(scale, row, total):
 
 @jit
 def _heads(hidden, w2, probabilities):
-    """The hidden layer's relu in place, then one sample's probabilities."""
+    """One sample's ReLU, in place, and its action probabilities."""
     for h in range(hidden.shape[0]):
         hidden[h] = relu(hidden[h])
     outputs = probabilities.shape[0]
@@ -87,7 +87,7 @@ def _heads(hidden, w2, probabilities):
 
 @jit
 def _logit(hidden, weights):
-    """Sum in LANES partial sums, joined by halves."""
+    """Dot product in LANES partial sums, joined by halves."""
     lanes = carray(stack_float32(LANES), (LANES,))
     for j in range(LANES):
         lanes[j] = ZERO
@@ -129,70 +129,72 @@ def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accu
 
 
 @jit
-def _backward(indices, signs, offsets, hidden, rows, actions, advantages, w2, accumulate, dw1, dw2):
-    """Rows are the samples' probabilities, or, without actions, the gradients of their outputs."""
+def _backward(
+    indices, signs, offsets, hidden, outputs, actions, advantages, w2, accumulate, dw1, dw2
+):
+    """``outputs`` (B, A): probabilities, or derivatives of the outputs if ``actions`` is None."""
     units = hidden.shape[1]
-    dhidden = carray(stack_float32(TILE), (TILE,))
+    d_hidden = carray(stack_float32(UNITS), (UNITS,))
     if not accumulate:
         dw1[:] = ZERO
         dw2[:] = ZERO
     for b in range(hidden.shape[0]):
-        for first in range(0, units, TILE):
-            last = min(first + TILE, units)
-            _dhidden(b, hidden, rows, actions, advantages, w2, first, last, dw2, dhidden)
+        for first in range(0, units, UNITS):
+            last = min(first + UNITS, units)
+            _d_hidden(b, hidden, outputs, actions, advantages, w2, first, last, dw2, d_hidden)
             for k in range(offsets[b], offsets[b + 1]):
-                _add_scaled(np.float32(signs[k]), dhidden, dw1[indices[k]][first:last])
+                _add_scaled(np.float32(signs[k]), d_hidden, dw1[indices[k]][first:last])
 
 
 @jit
 def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2):
     """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward_dense`."""
     samples, units = hidden.shape
-    dhidden = carray(stack_float32(GROUP_TILE), (GROUP, TILE))
+    d_hidden = carray(stack_float32(SAMPLES_UNITS), (SAMPLES, UNITS))
     if not accumulate:
         dw1[:] = ZERO
         dw2[:] = ZERO
-    for begin in range(0, samples, GROUP):
-        end = min(begin + GROUP, samples)
-        for first in range(0, units, TILE):
-            last = min(first + TILE, units)
+    for begin in range(0, samples, SAMPLES):
+        end = min(begin + SAMPLES, samples)
+        for first in range(0, units, UNITS):
+            last = min(first + UNITS, units)
             for b in range(begin, end):
-                out = dhidden[b - begin]
-                _dhidden(b, hidden, probabilities, actions, advantages, w2, first, last, dw2, out)
-            _add_group(x[begin:end], dhidden, first, last, dw1)
+                out = d_hidden[b - begin]
+                _d_hidden(b, hidden, probabilities, actions, advantages, w2, first, last, dw2, out)
+            _add_samples(x[begin:end], d_hidden, first, last, dw1)
 
 
 @jit
-def _add_group(x, dhidden, first, last, dw1):
-    """dw1[d, first:last] += sum_s x[s, d] * dhidden[s], for GROUP samples or fewer."""
+def _add_samples(x, d_hidden, first, last, dw1):
+    """dw1[d, first:last] += sum_s x[s, d] * d_hidden[s], for at most SAMPLES samples."""
     for d in range(dw1.shape[0]):
         total = dw1[d][first:last]
-        if x.shape[0] == GROUP:
+        if x.shape[0] == SAMPLES:
             x0, x1, x2, x3 = x[0, d], x[1, d], x[2, d], x[3, d]
-            d0, d1, d2, d3 = dhidden[0], dhidden[1], dhidden[2], dhidden[3]
+            d0, d1, d2, d3 = d_hidden[0], d_hidden[1], d_hidden[2], d_hidden[3]
             for h in range(total.shape[0]):
                 total[h] = (((total[h] + x0 * d0[h]) + x1 * d1[h]) + x2 * d2[h]) + x3 * d3[h]
         else:
             for s in range(x.shape[0]):
-                _add_scaled(x[s, d], dhidden[s], total)
+                _add_scaled(x[s, d], d_hidden[s], total)
 
 
 @jit
-def _dhidden(b, hidden, rows, actions, advantages, w2, first, last, dw2, dhidden):
-    """Sample b's part of dw2, and its dhidden, on the hidden units first .. last - 1.
+def _d_hidden(b, hidden, outputs, actions, advantages, w2, first, last, dw2, d_hidden):
+    """Sample b's term of dw2, and its derivatives by the hidden units first .. last - 1.
 
-    Rows are cut, not the matrices: a part of each row is contiguous, and known to be.
+    ``w2[a][first:last]`` slices a row, not the matrix, so numba knows that it is contiguous.
     """
-    active, units, outputs = hidden[b][first:last], last - first, w2.shape[0]
+    active, units, count = hidden[b][first:last], last - first, w2.shape[0]
     for h in range(units):
-        dhidden[h] = ZERO
-    for a in range(outputs):
-        derivative = rows[b, a]
+        d_hidden[h] = ZERO
+    for a in range(count):
+        derivative = outputs[b, a]
         if actions is not None:
-            derivative = dlogit(advantages[b], derivative, actions[b], a, outputs)
+            derivative = d_logit(advantages[b], derivative, actions[b], a, count)
         weights, gradient = w2[a][first:last], dw2[a][first:last]
         for h in range(units):
             gradient[h] += derivative * active[h]
-            dhidden[h] += derivative * weights[h]
+            d_hidden[h] += derivative * weights[h]
     for h in range(units):
-        dhidden[h] = dhidden[h] if active[h] > ZERO else ZERO
+        d_hidden[h] = d_hidden[h] if active[h] > ZERO else ZERO

@@ -1,7 +1,7 @@
-"""Formulas of one element, shared by the numba backends of CPU and GPU.
+"""Formulas of one element, shared by the numba and the cuda backend.
 
-Every constant is cast: a Python float is float64 to numba, and signed with unsigned 64-bit
-integers make a float64.
+Every constant is cast: numba takes a Python float as float64, and makes a float64 of a signed and
+an unsigned 64-bit integer.
 """
 
 import math
@@ -15,7 +15,7 @@ ZERO = np.float32(0)
 
 @jit
 def relu(value):
-    """max(0, value); NaN stays NaN."""
+    """max(0, value), where NaN stays NaN."""
     return ZERO if value < ZERO else value
 
 
@@ -26,29 +26,33 @@ def sigmoid(logit):
 
 
 @jit
-def dlogit(advantage, probability, action, a, outputs):
-    """Derivative of advantage * log pi(action) by logit a; with one output, action 1 is its."""
+def d_logit(advantage, probability, action, a, outputs):
+    """Derivative of advantage * log pi(action) by logit a; a single output is action 1's."""
     taken = action == 1 if outputs == 1 else action == a
     return advantage * ((np.float32(1) if taken else ZERO) - probability)
 
 
 @jit
 def return_step(reward, done, cut_at_rewards, discounted):
-    """The return, in float64, at a step whose next one's, times gamma, is ``discounted``."""
+    """The float64 return of a step; ``discounted`` is gamma times the next step's return."""
     cut = done | (cut_at_rewards & (reward != ZERO))
     return np.float64(reward) + (0.0 if cut else discounted)
 
 
 @jit
 def advantage_step(reward, done, value, discounted_value, discounted):
-    """The advantage, in float64, at a step, from the next one's value and advantage, discounted."""
+    """The float64 advantage (GAE) of a step.
+
+    ``discounted_value`` is gamma times the next step's value, ``discounted`` is gamma * lambda
+    times its advantage.
+    """
     delta = np.float64(reward) + (0.0 if done else discounted_value) - np.float64(value)
     return delta + (0.0 if done else discounted)
 
 
 @jit
 def ppo_weight(ratio, advantage, clip):
-    """The advantage times the ratio, or 0 where clipping takes hold; float64."""
+    """Advantage times ratio, or 0 where clipping stops PPO's gradient; float64."""
     above = advantage > 0.0 and ratio > 1.0 + clip
     below = advantage < 0.0 and ratio < 1.0 - clip
     return 0.0 if above or below else advantage * ratio
@@ -56,25 +60,25 @@ def ppo_weight(ratio, advantage, clip):
 
 @jit
 def log_or_zero(p):
-    """log(p), or 0 where p is 0, which it is multiplied by; float64."""
+    """log(p), or 0 where p is 0, as 0 * log 0 is 0; float64."""
     return math.log(p) if p > 0.0 else 0.0
 
 
 @jit
 def mean_square(cache, gradient, keep, take):
-    """RMSProp's cache, or Adam's, after a step: keep * cache + take * gradient^2, all float32."""
+    """The moving average of squared gradients after a step of RMSProp or Adam; all float32."""
     return keep * cache + take * (gradient * gradient)
 
 
 @jit
 def rmsprop_weight(weight, cache, gradient, rate, epsilon):
-    """A weight after a step of RMSProp, from the new cache, or of Adam; all float32."""
+    """A weight after a step of RMSProp or Adam, from the updated ``cache``; all float32."""
     return weight + rate * gradient / (np.float32(math.sqrt(cache)) + epsilon)
 
 
 @jit
 def philox_uniform(stream, step, seed):
-    """Uniform float32 in [0, 1) from the first word of Philox 4x32, ten rounds; all uint64."""
+    """Uniform float32 in [0, 1): the first word of Philox 4x32, 10 rounds. Arguments are uint64."""
     low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
     c0, c1, c2, c3 = step & low, step >> half, stream & low, stream >> half
     k0, k1 = seed & low, seed >> half

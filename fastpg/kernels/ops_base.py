@@ -1,0 +1,25 @@
+"""What all public ops share: the loops of a backend, and the checks in front of them."""
+
+from typing import Any
+
+import numpy as np
+
+from fastpg.kernels import checks
+
+Array = np.ndarray
+
+
+class CheckedOps:
+    """Base of the ops' classes.
+
+    Attributes:
+        loops: the unchecked loops of a backend, one function per op.
+    """
+
+    loops: Any
+
+    # Hooks: how to check and read arrays depends on the memory that holds them, here the host's.
+    _check_arrays = staticmethod(checks.check_arrays)
+    _check_contents = staticmethod(checks.check_contents)
+    _flatten = staticmethod(checks.flatten)
+    _last_offset = staticmethod(checks.last_offset)

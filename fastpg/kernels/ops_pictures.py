@@ -1,0 +1,149 @@
+"""Public ops from frames to network inputs: binary views, their difference, their stack."""
+
+import numpy as np
+
+from fastpg.kernels import checks
+from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.spec import BY_NAME
+
+
+class PictureOps(CheckedOps):
+    """Frames to 80x80 views, and pairs of views to sparse or dense inputs."""
+
+    def preprocess(
+        self, frames: Array, find_background: bool = True, views: Array | None = None
+    ) -> Array:
+        """80x80 binary views of RGB frames: 1 where something is drawn, 0 for the background.
+
+        A view has the rows 35, 37, .., 193 and the columns 0, 2, .., 158 of the frame's red
+        channel. A pixel is 0 if its red value is 0 or a background value, else 1. By default the
+        background value is the most frequent of the view's 6,400 red values; of equally frequent
+        ones the lowest. With ``find_background=False`` the background values are the article's
+        constants, 144 and 109. Both give the same views of Pong for the first 65,200 frames or so
+        of an episode; then the ROM starts to cycle its colours, and only the first one works.
+
+        Args:
+            frames: (N, 210, 160, 3) uint8: RGB frames.
+            find_background: whether to find each frame's background value.
+            views: (N, 6400) uint8: output; allocated if None.
+
+        Returns:
+            views (N, 6400) uint8 of 0 and 1, row by row.
+
+        Source: the article's ``prepro``.
+        """
+        (views,) = self._check_arrays(BY_NAME["preprocess"], (frames,), (views,))
+        self.loops.preprocess(frames, find_background, views)
+        return views
+
+    def preprocess_palette(
+        self,
+        frames: Array,
+        red: Array,
+        find_background: bool = True,
+        views: Array | None = None,
+    ) -> Array:
+        """The views of :meth:`preprocess` from frames of palette indices, a third of the bytes.
+
+        Args:
+            frames: (N, 210, 160) uint8: palette index of each pixel, as ``ALEInterface.getScreen``
+                returns it.
+            red: (256,) uint8: red value of each palette index (``fastpg.envs.PALETTE_RGB[:, 0]``).
+            find_background: as in :meth:`preprocess`.
+            views: (N, 6400) uint8: output; allocated if None.
+
+        Returns:
+            views (N, 6400) uint8 of 0 and 1, row by row.
+        """
+        (views,) = self._check_arrays(BY_NAME["preprocess_palette"], (frames, red), (views,))
+        self.loops.preprocess_palette(frames, red, find_background, views)
+        return views
+
+    def frame_difference(
+        self,
+        current: Array,
+        previous: Array,
+        indices: Array | None = None,
+        signs: Array | None = None,
+        offsets: Array | None = None,
+    ) -> tuple[Array, Array, Array]:
+        """The non-zero pixels of ``current - previous``, as compressed sparse rows.
+
+        Row n has the pixels ``indices[offsets[n]:offsets[n + 1]]``, in rising order. Their
+        ``signs`` are +1 for a pixel that is lit now and -1 for one that was lit before. On average
+        22 of a Pong difference's 6,400 pixels are non-zero.
+
+        Args:
+            current: (N, D) uint8: views of 0 and 1, D <= 65536.
+            previous: (N, D) uint8: the views one step earlier.
+            indices: (K,) uint16: output with capacity K; allocated if None.
+            signs: (K,) int8: output with capacity K; allocated if None.
+            offsets: (N+1,) int64: output; allocated if None.
+
+        Returns:
+            (indices, signs, offsets), the first two cut to their used length.
+
+        Raises:
+            ValueError: the capacity K is too small; the message says what is needed.
+        """
+        return self._sparse_rows("frame_difference", current, previous, indices, signs, offsets)
+
+    def frame_stack(
+        self,
+        current: Array,
+        previous: Array,
+        indices: Array | None = None,
+        signs: Array | None = None,
+        offsets: Array | None = None,
+    ) -> tuple[Array, Array, Array]:
+        """The lit pixels of two views side by side, as compressed sparse rows.
+
+        Indices below D are pixels of ``current``, those from D on pixels of ``previous``. All
+        signs are +1. About 60 pixels of a Pong stack are lit.
+
+        Args:
+            current: (N, D) uint8: views of 0 and 1, 2D <= 65536.
+            previous: (N, D) uint8: the views one step earlier.
+            indices: (K,) uint16: output with capacity K; allocated if None.
+            signs: (K,) int8: output with capacity K; allocated if None.
+            offsets: (N+1,) int64: output; allocated if None.
+
+        Returns:
+            (indices, signs, offsets), as :meth:`frame_difference`.
+
+        Raises:
+            ValueError: the capacity K is too small; the message says what is needed.
+        """
+        return self._sparse_rows("frame_stack", current, previous, indices, signs, offsets)
+
+    def _sparse_rows(self, name, current, previous, indices, signs, offsets):
+        given = indices if indices is not None else signs
+        capacity = 2 * np.size(current) if given is None else np.size(given)
+        results = self._check_arrays(
+            BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity
+        )
+        widest = current.shape[1] * (2 if name == "frame_stack" else 1)
+        checks.check_limit("current", "pixels per row (indices are uint16)", widest, 65536)
+        getattr(self.loops, name)(current, previous, *results)
+        needed = self._last_offset(results[2])
+        if needed > capacity:
+            raise ValueError(f"indices: expected capacity for {needed} pixels, got {capacity}")
+        indices, signs, offsets = results
+        return indices[:needed], signs[:needed], offsets
+
+    def frame_difference_dense(
+        self, current: Array, previous: Array, x: Array | None = None
+    ) -> Array:
+        """``current - previous`` as a dense float32 array.
+
+        Args:
+            current: (N, D) uint8: views of 0 and 1.
+            previous: (N, D) uint8: the views one step earlier.
+            x: (N, D) float32: output; allocated if None.
+
+        Returns:
+            x (N, D) float32 of -1, 0 and 1.
+        """
+        (x,) = self._check_arrays(BY_NAME["frame_difference_dense"], (current, previous), (x,))
+        self.loops.frame_difference_dense(current, previous, x)
+        return x

@@ -1,0 +1,110 @@
+"""Public ops from rewards to advantages: discounted returns, GAE, standardization."""
+
+from fastpg.kernels import checks
+from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.spec import BY_NAME
+
+
+class ReturnOps(CheckedOps):
+    """Returns and advantages of the steps of a rollout, (T, N): T steps of N environments."""
+
+    def discounted_returns(
+        self,
+        rewards: Array,
+        dones: Array,
+        gamma: float,
+        cut_at_rewards: bool = False,
+        returns: Array | None = None,
+    ) -> Array:
+        """Discounted returns: the sum of the rewards from each step on.
+
+        R[t] = r[t] + gamma * R[t + 1] for t = T-1, .., 0 with R[T] = 0. The sum ends
+        (R[t] = r[t]) where ``dones[t]`` and, with ``cut_at_rewards``, where r[t] is not 0. In Pong
+        a non-zero reward ends a point, and no earlier action can have a share in the next one.
+        With gamma = 1 and that cut every action of a won point has the return +1, of a lost one -1.
+
+        Args:
+            rewards: (T, N) float32: reward after each step.
+            dones: (T, N) bool: whether the episode ended with that step.
+            gamma: discount per step, 0 to 1.
+            cut_at_rewards: whether a non-zero reward ends the sum.
+            returns: (T, N) float32: output; allocated if None.
+
+        Returns:
+            returns (T, N) float32.
+
+        Source: the article, "More general advantage functions".
+        """
+        checks.check_range("gamma", gamma, 0.0, 1.0)
+        (returns,) = self._check_arrays(BY_NAME["discounted_returns"], (rewards, dones), (returns,))
+        self.loops.discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
+        return returns
+
+    def generalized_advantages(
+        self,
+        rewards: Array,
+        dones: Array,
+        values: Array,
+        gamma: float,
+        lam: float,
+        advantages: Array | None = None,
+        returns: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Generalized advantage estimation, GAE(gamma, lambda), and the returns that it implies.
+
+        For t = T-1, .., 0 with A[T] = 0, and c[t] = 0 where ``dones[t]``, else 1:
+        delta[t] = r[t] + gamma * c[t] * V[t + 1] - V[t],
+        A[t] = delta[t] + gamma * lam * c[t] * A[t + 1],
+        returns[t] = A[t] + V[t].
+
+        With lam = 0, A[t] is the one-step temporal difference. With lam = 1 it is the discounted
+        return, bootstrapped with V[T], minus V[t]. Nothing after an episode's end is read, so
+        V[t + 1] may be the first value of the next episode. A truncated episode counts as ended: to
+        bootstrap from its last state, add gamma times that state's value to the last reward.
+
+        Args:
+            rewards: (T, N) float32: reward after each step.
+            dones: (T, N) bool: whether the episode ended with that step.
+            values: (T+1, N) float32: value estimates of the states before each step, and of the
+                state after the last one.
+            gamma: discount per step, 0 to 1.
+            lam: lambda, 0 to 1: 0 trusts the values alone, 1 the rewards alone.
+            advantages: (T, N) float32: output; allocated if None.
+            returns: (T, N) float32: output; allocated if None.
+
+        Returns:
+            (advantages, returns), (T, N) float32 each.
+
+        Source: Schulman et al., "High-dimensional continuous control using generalized advantage
+        estimation", 2015, arXiv:1506.02438.
+        """
+        checks.check_range("gamma", gamma, 0.0, 1.0)
+        checks.check_range("lam", lam, 0.0, 1.0)
+        inputs = (rewards, dones, values)
+        outputs = (advantages, returns)
+        results = self._check_arrays(BY_NAME["generalized_advantages"], inputs, outputs)
+        self.loops.generalized_advantages(*inputs, gamma, lam, *results)
+        return tuple(results)
+
+    def standardize(
+        self, values: Array, offsets: Array, standardized: Array | None = None
+    ) -> Array:
+        """Each segment shifted to mean 0 and scaled to standard deviation 1.
+
+        (values - mean) / deviation, with the population's standard deviation. A segment whose
+        values are all equal becomes 0. Sums are float64, in the order that csrc/README.md states.
+
+        Args:
+            values: (B,) float32: for example the returns of all steps of a batch.
+            offsets: (S+1,) int64: segment s is ``values[offsets[s]:offsets[s + 1]]``. They rise
+                from 0 to B: one segment per episode, or [0, B] for the whole batch.
+            standardized: (B,) float32: output; allocated if None.
+
+        Returns:
+            standardized (B,) float32.
+        """
+        inputs, outputs = (values, offsets), (standardized,)
+        (standardized,) = self._check_arrays(BY_NAME["standardize"], inputs, outputs)
+        self._check_contents(checks.check_segments, offsets, values.shape[0])
+        self.loops.standardize(values, offsets, standardized)
+        return standardized
