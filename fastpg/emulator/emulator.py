@@ -26,11 +26,10 @@ from fastpg.emulator import _emulator, roms
 from fastpg.emulator._emulator import Cartridge, Console
 from fastpg.emulator.palette import PALETTE_GRAY, PALETTE_RGB
 from fastpg.emulator.roms import pong_rom as pong_rom
+from fastpg.kernels.geometry import RAM_SIZE, SCREEN
 
 _emulator.set_colours(PALETTE_RGB, PALETTE_GRAY)
 
-SCREEN = (210, 160)
-RAM_SIZE = 128
 MOST_SKIP = 1_000_000
 _ACTIONS = tuple(Action(k) for k in range(18))
 _SETTINGS: dict[type, dict[str, Any]] = {

@@ -11,7 +11,6 @@ from ale_py.roms import get_all_rom_ids, get_rom_path
 
 from fastpg.envs.rules import Rules
 
-RAM_SIZE = 128
 _STATE_FORMAT = "fastpg-ale-game-1"
 
 

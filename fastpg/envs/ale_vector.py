@@ -14,7 +14,7 @@ from fastpg.envs.rules import Rules
 from fastpg.envs.vector import INFO_KEYS as INFO_KEYS
 from fastpg.envs.vector import OBSERVATIONS, Buffers, GameVectorEnv
 from fastpg.envs.worker_pool import SharedArray, WorkerPool, available_cores
-from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
+from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
 
 # AleGame's method that makes a worker's picture; the parent makes views, of all games in one call
 _PICTURES = {"grayscale": "gray", "palette": "screen", "pong80": "screen"}

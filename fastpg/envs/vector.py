@@ -9,9 +9,8 @@ from gymnasium import error, spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastpg.envs.ale_game import RAM_SIZE
 from fastpg.envs.rules import Rules, rules
-from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
+from fastpg.kernels.geometry import RAM_SIZE, SCREEN, VIEW_PIXELS
 
 INFO_KEYS = ("lives", "episode_frame_number", "frame_number")
 _INFO_FLAGS = tuple(f"_{key}" for key in INFO_KEYS)  # whether a value is a game's own

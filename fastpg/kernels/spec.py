@@ -8,6 +8,8 @@ every backend and the benchmarks all read it.
 
 from typing import NamedTuple
 
+from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
+
 
 class Array(NamedTuple):
     """One array argument: its name, its dimensions and the dtype that it must have."""
@@ -34,10 +36,6 @@ class Op(NamedTuple):
     in_place: bool = False
 
 
-SCREEN = (210, 160)  # rows and columns of a frame
-FIRST_ROW = 35  # of the court; a view has every second pixel from there
-VIEW_SIDE = 80
-VIEW_PIXELS = VIEW_SIDE * VIEW_SIDE
 SUM_LANES = 8  # partial sums of a logit and of standardize
 
 _CSR = (

@@ -12,7 +12,7 @@ from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.worker_pool import SharedArray
 from fastpg.kernels import get_backend
-from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
+from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
 from fastpg.network._network import MOST_TILES, RolloutBuffer
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork

@@ -8,7 +8,7 @@ from collections import deque
 
 import numpy as np
 
-from fastpg.kernels.spec import SCREEN, VIEW_SIDE
+from fastpg.kernels.geometry import SCREEN, VIEW_SIDE
 from fastpg.show.play.font import text_mask
 from fastpg.show.play.playback import Decision, PlaybackFrame
 

@@ -18,7 +18,7 @@ from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.evaluation.episodes import Player
 from fastpg.evaluation.policy import Policy, load_pretrained, policy_of
-from fastpg.kernels.spec import SCREEN, VIEW_SIDE
+from fastpg.kernels.geometry import SCREEN, VIEW_SIDE
 from fastpg.show import ShowError
 
 FRAMES_PER_SECOND = 60

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.kernels.spec import VIEW_SIDE
+from fastpg.kernels.geometry import FIRST_ROW, VIEW_SIDE
 from fastpg.show import ShowError
 from fastpg.show.play.playback import Playback
 from fastpg.show.report.runs import AXES, Group, Run
@@ -18,7 +18,8 @@ _LOW, _MIDDLE, _HIGH = "#2f6fc0", "#fbf9f6", "#d9651a"  # inhibits, nothing, exc
 RANDOM_SCORE = -20.3  # of Pong, by actions at random
 _NAMES = {"episodes": "episodes", "agent_steps": "agent steps", "seconds": "wall time (s)"}
 _TICKS = (-21, -14, -7, 0, 7, 14, 21)  # of Pong's scores
-_TOP, _BOTTOM = 34, 194  # rows of the picture that a view is made of
+_TOP = FIRST_ROW - 1  # of the screen lines that a view is made of
+_BOTTOM = _TOP + 2 * VIEW_SIDE
 _UNITS = {1: (4, 10), 2: (4, 7)}  # rows and columns of units by their planes
 PARTS = {"emulation": "#c8641e", "choosing actions": "#3f7fc4", "learning": "#4f9a4f"}
 _OTHER = "#b9afa6"

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastpg.emulator.palette import PALETTE_RGB
 from fastpg.evaluation.policy import Policy
-from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
+from fastpg.kernels.geometry import VIEW_PIXELS, VIEW_SIDE
 from fastpg.show.play.playback import Decision, Playback, PlaybackFrame
 
 #: Pixels of a view: half the size of the things in it. Smoothed so, the start's noise recedes.
