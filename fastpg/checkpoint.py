@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from fastpg.kernels.geometry import VIEW_PIXELS
 from fastpg.network.article_pickle import FloatArray, LegacyUnpickler
 from fastpg.network.quantize import unpack
 
@@ -36,7 +35,7 @@ Array = np.ndarray
 FOLDER = "checkpoints"
 FORMAT = "fastpg-checkpoint"
 VERSION = 1
-ARTICLE_PIXELS = VIEW_PIXELS
+ARTICLE_PIXELS = 80 * 80
 
 _NAME = re.compile(r"(\d{8,})\.safetensors")
 _TEMPORARY = re.compile(r"\.\d{8,}\.safetensors\.tmp-(\d+)")

@@ -4,26 +4,17 @@ from typing import Literal
 
 from fastpg.config import ConfigError, TrainConfig
 from fastpg.emulator.roms import pong_rom
-from fastpg.envs.rules import Rules
-from fastpg.envs.rules import rules as named_rules
-
-# What NoFrameskip means to those who train on it: the frame skip and the random start that it
-# leaves to wrappers. The other rules say all of theirs in their registration.
-NO_FRAMESKIP_SKIP, NO_FRAMESKIP_NOOPS = 4, 30
+from fastpg.envs.rules import Rules, training_rules
 
 
 def resolve_rules(config: TrainConfig) -> Rules:
     """The game's rules by name, with what was set apart from them."""
-    skip, noops = config.frameskip, config.noop_max
-    if "NoFrameskip" in config.env:
-        skip = NO_FRAMESKIP_SKIP if skip is None else skip
-        noops = NO_FRAMESKIP_NOOPS if noops is None else noops
     try:
-        return named_rules(
+        return training_rules(
             config.env,
-            frameskip=skip,
+            frameskip=config.frameskip,
             repeat_action_probability=config.repeat_action_probability,
-            noop_max=noops,
+            noop_max=config.noop_max,
         )
     except ValueError as error:
         raise ConfigError(f"--env {config.env}: {error}") from None

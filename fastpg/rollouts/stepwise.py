@@ -10,7 +10,7 @@ import numpy as np
 from fastpg.emulator.palette import PALETTE_RED
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
-from fastpg.envs.worker_pool import SharedArray
+from fastpg.envs.shared_array import SharedArray
 from fastpg.kernels import get_backend
 from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
 from fastpg.network._network import MOST_TILES, RolloutBuffer

@@ -11,9 +11,9 @@ from ale_py import ALEInterface
 
 from fastpg.emulator.palette import PALETTE_GRAY
 from fastpg.envs import PALETTE_RGB, AleGame, NativeGame, Rules, WorkerPool
-from fastpg.envs.ale_game import StickyActions
 from fastpg.envs.rules import rules
-from fastpg.envs.vector import INFO_KEYS
+from fastpg.envs.sticky_actions import StickyActions
+from fastpg.envs.vector_base import INFO_KEYS
 
 PLAYED = [  # environment, steps for at least two episodes
     ("Pong-v0", {}, 3100),

@@ -9,7 +9,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from fastpg.envs import PALETTE_RGB, AleVectorEnv, NativeVectorEnv, WorkerError
-from fastpg.envs.vector import OBSERVATIONS
+from fastpg.envs.vector_base import OBSERVATIONS
 from fastpg.kernels import get_backend
 
 MODES = list(AutoresetMode)
@@ -221,7 +221,7 @@ def test_bad_values_of_one():
 def test_a_killed_worker_is_an_error():
     env = AleVectorEnv("Pong-v0", 2, num_threads=2)
     env.reset(seed=1)
-    os.kill(env._pool._pool.members[0].process.pid, signal.SIGKILL)
+    os.kill(env._pool._workers.members[0].process.pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match=r"worker 0 of 2 died with exit code -9 \(SIGKILL\)"):
         env.step([0, 0])
     env.close()

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastpg.envs.worker_pool import SharedArray, WorkerError, WorkerPool
+from fastpg.envs.shared_array import SharedArray
+from fastpg.envs.worker_pool import WorkerError, WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -282,7 +283,8 @@ SCRIPT = """
 import os, signal, sys, time
 from functools import partial
 import numpy as np
-from fastpg.envs.worker_pool import SharedArray, WorkerPool
+from fastpg.envs.shared_array import SharedArray
+from fastpg.envs.worker_pool import WorkerPool
 from tests.envs.test_worker_pool import Host
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pytest
 
 from fastpg.emulator.palette import PALETTE_RED
 from fastpg.envs.native_game import NativeGame, pong_cartridge
-from fastpg.envs.native_vector import NativeVectorEnv
+from fastpg.envs.native_vector_env import NativeVectorEnv
 from fastpg.envs.rules import rules
 from fastpg.kernels import get_backend
 from fastpg.network._network import Pool, RolloutBuffer
