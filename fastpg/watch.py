@@ -141,7 +141,7 @@ def _limited(
     playback: Playback, config: WatchConfig, episodes: int | None
 ) -> Iterator[PlaybackFrame]:
     frames = None if config.seconds is None else max(round(config.seconds * FRAMES_PER_SECOND), 1)
-    return islice(playback.moments(episodes), frames)
+    return islice(playback.frames(episodes), frames)
 
 
 def _noted(moments: Iterator[PlaybackFrame], finished: list[str]) -> Iterator[PlaybackFrame]:

@@ -40,15 +40,15 @@ def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, g
     playback = Playback(policy, game_rules, emulator, greedy, seed=3)
     own = np.zeros((210, 160, 3), np.uint8)
     frames, steps, last, begin = 0, 0, None, 0
-    for moment in playback.episode(1):
-        if moment.first:
+    for frame in playback.episode(1):
+        if frame.first:
             if last is not None:  # the step before has just ended in the replay
                 np.testing.assert_array_equal(PALETTE_RGB[playback.player.screen[0]], last)
             else:
                 begin = playback.player.game.episode_frame_number
             steps += 1
-        frames, last = frames + 1, moment.picture.copy()
-    assert moment.over
+        frames, last = frames + 1, frame.picture.copy()
+    assert frame.over
     playback.player.game.rgb(own)
     np.testing.assert_array_equal(last, own)
     reached = playback.player.game.episode_frame_number
@@ -56,14 +56,14 @@ def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, g
     assert begin <= 4 + 30
     assert 0 <= reached - frames <= 30
     scored = evaluate(back, game_rules, emulator="native", episodes=2, seed=3, greedy=greedy)
-    assert (moment.score, steps) == (scored.scores[1], scored.steps[1])
+    assert (frame.score, steps) == (scored.scores[1], scored.steps[1])
     assert reached == scored.frames[1]
 
 
 def test_frames_differ_within_a_step(back):
     policy, _ = policy_of_run(back)
     playback = Playback(policy, IDLE_START, "native", greedy=False, seed=0)
-    pictures = [m.picture.copy() for m in playback.episode(0)]
+    pictures = [frame.picture.copy() for frame in playback.episode(0)]
     changed = [(a != b).any() for a, b in pairwise(pictures)]
     assert np.mean(changed[200:]) > 0.5  # at four frames a step a quarter would be the most
 
@@ -76,34 +76,34 @@ def test_planes_and_past_actions_are_what_the_network_saw(run, request):
     up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
     weights = Weights(policy, up, down)
     seen = set()
-    for moment in playback.episode(0):
-        p = moment.decision.probabilities.astype(np.float64)
-        odds = weights.log_odds(moment.decision)
+    for frame in playback.episode(0):
+        p = frame.decision.probabilities.astype(np.float64)
+        odds = weights.log_odds(frame.decision)
         assert np.log(p[up] / p[down]) == pytest.approx(odds, abs=2e-5)
         seen.add(round(odds, 4))
     assert len(seen) > 50
 
 
-def test_looks_differ_though_a_rally_is_played_again():
+def test_salient_decisions_differ_though_a_rally_is_played_again():
     policy, trained = policy_of_run(None)
     rules, emulator, _ = game_of(trained, None, "auto")
     playback = Playback(policy, rules, emulator, greedy=False, seed=0)
     up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
-    looks = most_salient_decisions(playback, Weights(policy, up, down), 4)
-    assert len({look.moment.decision.planes.tobytes() for look in looks}) == 4
+    decisions = most_salient_decisions(playback, Weights(policy, up, down), 4)
+    assert len({salient.frame.decision.planes.tobytes() for salient in decisions}) == 4
 
 
 def test_lit_pixels_add_up_to_the_log_odds(article):
     policy, _ = policy_of_run(article)
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=False, seed=0)
     weights = Weights(policy, 1, 0)
-    looks = most_salient_decisions(playback, weights, 4)
-    assert len(looks) == 4
-    assert len({look.moment.decision.step // 70 for look in looks}) > 1
-    for look in looks:
-        decision = look.moment.decision
+    decisions = most_salient_decisions(playback, weights, 4)
+    assert len(decisions) == 4
+    assert len({salient.frame.decision.step // 70 for salient in decisions}) > 1
+    for salient in decisions:
+        decision = salient.frame.decision
         assert (decision.planes != 0).any()
-        added = float((decision.planes * look.saliency).sum())
+        added = float((decision.planes * salient.saliency).sum())
         assert added == pytest.approx(weights.log_odds(decision), abs=1e-5)
         # a pixel more: the difference is its saliency, while no unit changes sides
         on = weights.active(decision) > 0
@@ -113,14 +113,14 @@ def test_lit_pixels_add_up_to_the_log_odds(article):
         lit = replace(decision, planes=more)
         if ((weights.active(lit) > 0) == on).all():
             gained = weights.log_odds(lit) - weights.log_odds(decision)
-            assert gained == pytest.approx(look.saliency[0, y, x], abs=1e-5)
+            assert gained == pytest.approx(salient.saliency[0, y, x], abs=1e-5)
 
 
 def test_greedy_takes_the_likeliest(back):
     policy, _ = policy_of_run(back)
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=True, seed=0)
-    for moment in playback.episode(0):
-        assert moment.decision.action == np.argmax(moment.decision.probabilities)
+    for frame in playback.episode(0):
+        assert frame.decision.action == np.argmax(frame.decision.probabilities)
 
 
 def test_units_come_by_their_smoothed_weight(article):
@@ -130,7 +130,7 @@ def test_units_come_by_their_smoothed_weight(article):
     assert len({unit.number for unit in units}) == 5
     for unit in units:
         np.testing.assert_array_equal(unit.planes.ravel(), weights.w1[:, unit.number])
-        assert unit.wants == weights.direction[unit.number]
+        assert unit.up_preference == weights.up_preference[unit.number]
 
 
 def test_blurred_keeps_the_sum_and_is_a_gaussian():

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from fastpg.envs.rules import rules
-from fastpg.show.play.live import TerminalView, play_live, seen
+from fastpg.show.play.live import TerminalView, combined_input, play_live
 from fastpg.show.play.playback import Playback, policy_of_run
 from fastpg.show.play.terminal import HALF, Cells, changes, nearest_of_256, shrunk
 from tests.support.small_runs import ARTICLE, LOOKS_BACK, small_run
@@ -120,23 +120,23 @@ def test_pages_of_any_size(tmp_path, settings):
             assert cells.letters.shape == (24, 80)
 
     view = TerminalView(Nowhere(), playback.labels, playback.up)
-    for moment in islice(playback.episode(0), 70):
-        view.show(moment)
+    for frame in islice(playback.episode(0), 70):
+        view.show(frame)
     for size in SIZES:
-        cells = view.cells(moment, *size)
+        cells = view.cells(frame, *size)
         assert cells.letters.shape == size
         assert (cells.letters == HALF).any() or size == (1, 1)
-    text = "\n".join("".join(line) for line in view.cells(moment, 24, 80).letters)
+    text = "\n".join("".join(line) for line in view.cells(frame, 24, 80).letters)
     shares = re.findall(r"(\w+) +(\d+)%", text)
     assert [name for name, _ in shares] == playback.labels
-    for (_, share), p in zip(shares, moment.decision.probabilities, strict=True):
+    for (_, share), p in zip(shares, frame.decision.probabilities, strict=True):
         assert abs(int(share) - 100 * p) <= 0.51
 
 
 def test_input_in_one_picture():
     planes = np.zeros((2, 80, 80), np.int8)
     planes[0, 10, 20] = planes[1, 40, 60] = 1
-    lit = [seen(planes, side) for side in (20, 80, 100)]
+    lit = [combined_input(planes, side) for side in (20, 80, 100)]
     now, before = [(2, 5), (10, 20), (13, 25)], [(10, 15), (40, 60), (50, 75)]
     for picture, one, other in zip(lit, now, before, strict=True):
         assert tuple(picture[one]) != tuple(picture[other]) != tuple(picture[0, 0])

@@ -30,16 +30,16 @@ def test_a_picture_holds_the_game_the_input_and_the_probabilities(tmp_path, sett
     policy, _ = policy_of_run(small_run(tmp_path / "run", settings))
     playback = Playback(policy, rules("Pong-v0"), "native", False, 0)
     composer = composer_of(playback)
-    for number, moment in enumerate(playback.episode(0)):
-        picture = composer.draw(moment)
+    for number, frame in enumerate(playback.episode(0)):
+        picture = composer.draw(frame)
         if number == 150:
             break
     assert picture.shape == (*SIZE, 3)
     assert SIZE[0] % 16 == SIZE[1] % 16 == 0  # what the video's blocks need
     game = picture[5 : 5 + 630, 5 : 5 + 480]
-    np.testing.assert_array_equal(game[1::3, 1::3], moment.picture)
-    chosen = moment.decision.action
-    for k, p in enumerate(moment.decision.probabilities):
+    np.testing.assert_array_equal(game[1::3, 1::3], frame.picture)
+    chosen = frame.decision.action
+    for k, p in enumerate(frame.decision.probabilities):
         length = (picture == (CHOSEN if k == chosen else DIM)).all(-1)[:, 509 + 60 :].sum(1).max()
         if k == chosen:
             assert abs(length - p * 220) < 30
@@ -92,8 +92,8 @@ def test_mp4(run, tmp_path, capsys):
         policy, rules("PongNoFrameskip-v4", frameskip=4, noop_max=30), "native", False, 2
     )
     composer = composer_of(playback)
-    for moment, picture in zip(playback.episode(0), pictures, strict=False):
-        expected = composer.draw(moment).astype(int)
+    for frame, picture in zip(playback.episode(0), pictures, strict=False):
+        expected = composer.draw(frame).astype(int)
         assert np.abs(expected - picture).mean() < 3  # colours are stored coarser
     assert config["env"] == "PongNoFrameskip-v4"
     assert os.listdir(tmp_path) == ["game.mp4"]
