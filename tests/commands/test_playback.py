@@ -1,4 +1,4 @@
-"""A policy at play, frame by frame: the episodes that are evaluated, and what the network saw."""
+"""Playback: the frames are those of the evaluated episodes, with the network's true input."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -42,7 +42,7 @@ def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, g
     frames, steps, last, begin = 0, 0, None, 0
     for frame in playback.episode(1):
         if frame.first:
-            if last is not None:  # the step before has just ended in the replay
+            if last is not None:  # the replay has just finished the step before
                 np.testing.assert_array_equal(PALETTE_RGB[playback.player.screen[0]], last)
             else:
                 begin = playback.player.game.episode_frame_number
@@ -65,12 +65,12 @@ def test_frames_differ_within_a_step(back):
     playback = Playback(policy, IDLE_START, "native", greedy=False, seed=0)
     pictures = [frame.picture.copy() for frame in playback.episode(0)]
     changed = [(a != b).any() for a, b in pairwise(pictures)]
-    assert np.mean(changed[200:]) > 0.5  # at four frames a step a quarter would be the most
+    assert np.mean(changed[200:]) > 0.5  # with one new picture per four frames it would be 0.25
 
 
 @pytest.mark.parametrize("run", ["back", "article"])
 def test_planes_and_past_actions_are_what_the_network_saw(run, request):
-    """The matrices on them give the probabilities that the compiled network gave."""
+    """Their product with the weights gives the compiled network's probabilities."""
     policy, _ = policy_of_run(request.getfixturevalue(run))
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=False, seed=0)
     up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
@@ -105,7 +105,7 @@ def test_lit_pixels_add_up_to_the_log_odds(article):
         assert (decision.planes != 0).any()
         added = float((decision.planes * salient.saliency).sum())
         assert added == pytest.approx(weights.log_odds(decision), abs=1e-5)
-        # a pixel more: the difference is its saliency, while no unit changes sides
+        # one more lit pixel adds its saliency as long as the same units are active
         on = weights.active(decision) > 0
         y, x = np.argwhere(decision.planes[0] == 0)[2000]
         more = decision.planes.copy()
@@ -123,7 +123,7 @@ def test_greedy_takes_the_likeliest(back):
         assert frame.decision.action == np.argmax(frame.decision.probabilities)
 
 
-def test_units_come_by_their_smoothed_weight(article):
+def test_units_are_ranked_by_their_smoothed_weights(article):
     policy, _ = policy_of_run(article)
     weights = Weights(policy, 1, 0)
     units = weights.units(5)
@@ -157,7 +157,7 @@ def test_other_games_and_missing_runs_are_refused_in_a_line(back, tmp_path):
         policy_of_run(tmp_path)
 
 
-def test_without_a_run_the_policy_that_ships_plays(monkeypatch):
+def test_without_a_run_the_pretrained_policy_plays(monkeypatch):
     policy, trained = policy_of_run(None)
     saved = load_pretrained()
     assert trained == saved.state["config"]

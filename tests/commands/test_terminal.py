@@ -1,4 +1,4 @@
-"""The terminal: what is sent draws the page, quitting gives the terminal back, any size works."""
+"""The terminal: the output draws the page, any size works, and quitting restores the terminal."""
 
 import fcntl
 import os
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 
 class Screen:
-    """A terminal that knows what is sent, and nothing else."""
+    """A terminal that understands only the sequences that we send."""
 
     def __init__(self, rows, columns):
         self.cells = {(y, x): None for y in range(rows) for x in range(columns)}
@@ -64,7 +64,7 @@ def test_what_is_sent_draws_each_page():
         cells = Cells(6, 9, (1, 2, 3))
         palette = rng.integers(0, 256, (3, 3))
         cells.picture(0, 0, palette[rng.integers(0, 3, (8, 7))].astype(np.uint8))
-        cells.write(5, 4, "score +3", (9, 9, 9))  # its end is cut
+        cells.write(5, 4, "score +3", (9, 9, 9))  # longer than the page
         codes = cells.codes()
         lengths.append(len(changes(codes, before, True)))
         screen.feed(changes(codes, before, True))
@@ -73,8 +73,8 @@ def test_what_is_sent_draws_each_page():
             ink, paper = colours_of(cell)
             assert paper == tuple(cells.paper[y, x])
             if cell[0] == " ":
-                even = (cells.ink[y, x] == cells.paper[y, x]).all()
-                assert even or cells.letters[y, x] == " "
+                one_colour = (cells.ink[y, x] == cells.paper[y, x]).all()
+                assert one_colour or cells.letters[y, x] == " "
             else:
                 assert (cell[0], ink) == (cells.letters[y, x], tuple(cells.ink[y, x]))
     assert "".join(screen.cells[5, x][0] for x in range(9)) == "    score"
@@ -161,7 +161,7 @@ def test_live_play_keeps_time_and_quits():
 
 
 class InTerminal:
-    """The command in a terminal of its own."""
+    """Runs the command in its own terminal."""
 
     def __init__(self, run, *words, terminal="xterm-256color"):
         self.master, slave = pty.openpty()
@@ -173,7 +173,7 @@ class InTerminal:
 
         def begin():
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background ignores it
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs ignore it
 
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment,

@@ -1,4 +1,4 @@
-"""The worker pool: results, failures, deaths, and that nothing is left behind."""
+"""The worker pool: results, failures and deaths; nothing is left behind."""
 
 import os
 import pickle
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Unreadable(Exception):
-    def __init__(self, a, b):  # pickles, but cannot be read back: args has one entry
+    def __init__(self, a, b):  # can be pickled but not unpickled: args has one entry
         super().__init__(a)
 
 
@@ -34,7 +34,7 @@ class Batch:
 
 
 class Host:
-    """What the tests' workers host."""
+    """The object that the tests' workers host."""
 
     def __init__(self, number=0, shared=None):
         self.number, self.shared = number, shared
