@@ -43,7 +43,7 @@ def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, g
     for frame in playback.episode(1):
         if frame.first:
             if last is not None:  # the replay has just finished the step before
-                np.testing.assert_array_equal(PALETTE_RGB[playback.player.agent.screen[0]], last)
+                np.testing.assert_array_equal(PALETTE_RGB[playback.player.agent.screen], last)
             else:
                 begin = playback.player.game.episode_frame_number
             steps += 1

@@ -119,7 +119,7 @@ def most_salient_decisions(
     for frame in _decisions(playback, episode):
         if frame.decision.step in steps.values():
             # the policy decided on the picture before the decision's first frame
-            picture = PALETTE_RGB[playback.player.agent.screen[0]]
+            picture = PALETTE_RGB[playback.player.agent.screen]
             saliency = weights.saliency(frame.decision).reshape(frame.decision.planes.shape)
             found.append(SalientDecision(replace(frame, picture=picture), saliency))
     return found
