@@ -135,7 +135,7 @@ class AleGame:
 
     # ---- what it shows ----------------------------------------------------------------------
 
-    def screen(self, out: np.ndarray) -> None:
+    def palette(self, out: np.ndarray) -> None:
         """Write the palette indices of the picture into ``out`` (210, 160) uint8, C-contiguous."""
         self._loaded().getScreen(out)
 
@@ -143,7 +143,7 @@ class AleGame:
         """Write the colours of the picture into ``out`` (210, 160, 3) uint8, C-contiguous."""
         self._loaded().getScreenRGB(out)
 
-    def gray(self, out: np.ndarray) -> None:
+    def grayscale(self, out: np.ndarray) -> None:
         """Write ALE's grey values of the picture into ``out`` (210, 160) uint8, C-contiguous."""
         self._loaded().getScreenGrayscale(out)
 

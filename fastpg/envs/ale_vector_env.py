@@ -16,9 +16,6 @@ from fastpg.envs.vector_base import INFO_KEYS, OBSERVATIONS, Buffers, GameVector
 from fastpg.envs.worker_pool import WorkerPool, available_cores
 from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
 
-# AleGame's method that writes an observation. Views are made in the parent, of all games at once.
-_WRITERS = {"grayscale": "gray", "palette": "screen", "pong80": "screen"}
-
 
 class _GamesWorker:
     """Plays some of the games of a vector environment, in a worker process."""
@@ -137,7 +134,8 @@ class AleVectorEnv(GameVectorEnv):
         self._set_spaces()
 
     def _start_workers(self, workers: int) -> None:
-        writer = _WRITERS.get(self.obs_type, self.obs_type)
+        # workers write palette screens; the parent makes the views of all games at once
+        writer = "palette" if self._views else self.obs_type
         shape = SCREEN if self._views else self._shape
         shared = Buffers.allocate(self.num_envs, shape, SharedArray)
         self._buffers = _arrays(shared)

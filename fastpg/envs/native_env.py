@@ -11,7 +11,7 @@ from fastpg.envs.native_game import NativeGame
 from fastpg.envs.rules import RuleOverrides, rules
 from fastpg.envs.vector_base import INFO_KEYS, OBSERVATIONS
 
-_WRITERS = {"rgb": "rgb", "grayscale": "gray", "palette": "screen", "ram": "ram"}
+_OBS_TYPES = ("rgb", "grayscale", "palette", "ram")  # methods of NativeGame
 
 
 class NativeEnv(gymnasium.Env[np.ndarray, int]):
@@ -43,13 +43,13 @@ class NativeEnv(gymnasium.Env[np.ndarray, int]):
         render_mode: str | None = None,
         **rule_overrides: Unpack[RuleOverrides],
     ):
-        if obs_type not in _WRITERS:
-            raise ValueError(f"obs_type: expected one of {', '.join(_WRITERS)}, got {obs_type!r}")
+        if obs_type not in _OBS_TYPES:
+            raise ValueError(f"obs_type: expected one of {', '.join(_OBS_TYPES)}, got {obs_type!r}")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
         self.render_mode = render_mode
         self._game = NativeGame(rules(env_id, **rule_overrides))
-        self._write_observation = getattr(self._game, _WRITERS[obs_type])
+        self._write_observation = getattr(self._game, obs_type)
         self._meanings = self._game.action_meanings
         self.action_space = spaces.Discrete(len(self._meanings))  # type: ignore[assignment]
         self.observation_space = spaces.Box(0, 255, OBSERVATIONS[obs_type], np.uint8)

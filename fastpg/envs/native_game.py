@@ -90,7 +90,7 @@ class NativeGame:
 
     # ---- what it shows ----------------------------------------------------------------------
 
-    def screen(self, out: np.ndarray) -> None:
+    def palette(self, out: np.ndarray) -> None:
         """Write the palette indices of the picture into ``out`` (210, 160) uint8, C-contiguous."""
         self._console.palette(out)
 
@@ -98,7 +98,7 @@ class NativeGame:
         """Write the colours of the picture into ``out`` (210, 160, 3) uint8, C-contiguous."""
         self._console.rgb(out)
 
-    def gray(self, out: np.ndarray) -> None:
+    def grayscale(self, out: np.ndarray) -> None:
         """Write ALE's grey values of the picture into ``out`` (210, 160) uint8, C-contiguous."""
         self._console.grayscale(out)
 

@@ -1,7 +1,7 @@
 """The rules of a game: frame skip, sticky actions, no-op starts, frame limit, set of actions.
 
-:func:`rules` returns those that ale-py registers for a Gymnasium id. :func:`training_rules` adds
-what the field means by ``NoFrameskip``. Sticky actions are drawn in
+:func:`rules` returns what ale-py registers for a Gymnasium id. :func:`training_rules` adds what
+``NoFrameskip`` leaves to wrappers. Sticky actions are drawn in
 ``fastpg/envs/sticky_actions.py`` on ale-py, in ``csrc/envs/ale_game.h`` on our own emulator.
 """
 
@@ -75,7 +75,7 @@ class Rules:
 
 
 class RuleOverrides(TypedDict, total=False):
-    """Rules to set apart from a registered id, under the names of :class:`Rules`; None for none."""
+    """Values that replace the rules of an id, by their names in :class:`Rules`; None keeps one."""
 
     frameskip: int | tuple[int, int] | None
     repeat_action_probability: float | None

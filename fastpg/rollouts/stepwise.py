@@ -92,7 +92,7 @@ class StepwiseAgent:
         Returns:
             The first free place behind its tiles.
         """
-        self.game.screen(self._frame[0])
+        self.game.palette(self._frame[0])
         self._preprocess(self._frame, PALETTE_RED, self.find_background, self._view)
         return self.buffer.observe(slot, tile, min(episode_step, 255), self.view)
 

@@ -35,7 +35,7 @@ def make(env_id, **kwargs):
 
 
 def look(game, kind="rgb"):
-    shapes = {"rgb": (210, 160, 3), "screen": (210, 160), "gray": (210, 160), "ram": (128,)}
+    shapes = {"rgb": (210, 160, 3), "palette": (210, 160), "grayscale": (210, 160), "ram": (128,)}
     out = np.zeros(shapes[kind], np.uint8)
     getattr(game, kind)(out)
     return out
@@ -168,8 +168,10 @@ def test_games_are_gymnasiums_over_whole_episodes(env_id, kwargs, steps):
             same(picture, info)
     assert ends >= 2
     for game in games:
-        np.testing.assert_array_equal(PALETTE_RGB[look(game, "screen")], look(game))
-        np.testing.assert_array_equal(look(game, "gray"), env.unwrapped.ale.getScreenGrayscale())
+        np.testing.assert_array_equal(PALETTE_RGB[look(game, "palette")], look(game))
+        np.testing.assert_array_equal(
+            look(game, "grayscale"), env.unwrapped.ale.getScreenGrayscale()
+        )
         np.testing.assert_array_equal(look(game, "ram"), env.unwrapped.ale.getRAM())
 
 
@@ -327,7 +329,7 @@ def test_state_within_an_episode(kind, env_id, kwargs):
             others[0].restore(state)
         ended = straight.step(action)
         assert others[0].step(action) == ended
-        for what in ("screen", "ram"):
+        for what in ("palette", "ram"):
             np.testing.assert_array_equal(look(others[0], what), look(straight, what))
         assert others[0].emulated_frames == straight.emulated_frames
         if any(ended[1:]):

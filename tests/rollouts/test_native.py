@@ -301,7 +301,7 @@ def play_episode(network, game, number, steps):
     screen, over, step = np.empty((1, 210, 160), np.uint8), False, 0
     game.reset()
     while not over:
-        game.screen(screen[0])
+        game.palette(screen[0])
         player.see(kernels.preprocess_palette(screen, PALETTE_RED)[0], step)
         reward, terminated, truncated = game.step(ACTIONS[player.choose(number, step)])
         over = terminated or truncated

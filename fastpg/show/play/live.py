@@ -100,7 +100,8 @@ class TerminalView:
         score = f"{frame.score:+.0f}" if frame.score else "0"
         side = min(columns - wide - 1, 40)
         if side < _PANEL_COLUMNS - 1:
-            score += f"  UP {frame.decision.probabilities[self.up]:.0%}" if self.up else ""
+            if self.up is not None:
+                score += f"  UP {frame.decision.probabilities[self.up]:.0%}"
             cells.write(rows - 1, 0, f"score {score}  q quits", DIM)
             return cells
         x = wide + 1

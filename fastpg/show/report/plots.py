@@ -14,7 +14,8 @@ from fastpg.show.report.saliency import OBJECT_SIGMA, SalientDecision, Unit, blu
 
 COLOURS = ("#c8641e", "#3f7fc4", "#4f9a4f", "#8e5bb5", "#b8952c", "#c2507a", "#4aa3a3", "#7a6a60")
 INK, DIM, GRID = "#2c2622", "#85796f", "#e9e3dc"
-_LOW, _MIDDLE, _HIGH = "#2f6fc0", "#fbf9f6", "#d9651a"  # inhibits, nothing, excites
+_WEIGHT_COLOURS = ("#2f6fc0", "#fbf9f6", "#d9651a")  # below 0, 0, above 0
+_PIXEL_COLOURS = ("#0a3fd0", "#2b2622", "#d83a00")  # the same, stronger
 RANDOM_SCORE = -20.3  # mean score of random actions in Pong
 _NAMES = {"episodes": "episodes", "agent_steps": "agent steps", "seconds": "wall time (s)"}
 _TICKS = (-21, -14, -7, 0, 7, 14, 21)  # of Pong's scores
@@ -222,10 +223,10 @@ def _legend(figure: Any, groups: Sequence[Group]) -> None:
 # ---- what was learned ---------------------------------------------------------------------------
 
 
-def _diverging() -> Any:
+def _colour_map(colours: tuple[str, str, str]) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("fastpg", [_LOW, _MIDDLE, _HIGH])
+    return LinearSegmentedColormap.from_list("fastpg", colours)
 
 
 def units_shown(planes: int) -> tuple[int, int]:
@@ -247,7 +248,13 @@ def weights_grid(units: Sequence[Unit]) -> Any:
         views = [image for plane in unit.planes for image in (blurred(plane, 1.0), gap)][:-1]
         picture = np.concatenate(views, 1)
         most = max(float(np.nanquantile(np.abs(picture), 0.998)), 1e-9)
-        plot.imshow(picture, cmap=_diverging(), vmin=-most, vmax=most, interpolation="nearest")
+        plot.imshow(
+            picture,
+            cmap=_colour_map(_WEIGHT_COLOURS),
+            vmin=-most,
+            vmax=most,
+            interpolation="nearest",
+        )
         plot.set_title(
             f"{'UP' if unit.up_preference > 0 else 'DOWN'} {abs(unit.up_preference):.2f}",
             fontsize=7,
@@ -280,7 +287,7 @@ def _show_saliency(plot: Any, salient: SalientDecision, extent: tuple[int, ...])
     smooth = blurred(salient.saliency[0], OBJECT_SIGMA)
     most = max(float(np.quantile(np.abs(smooth), 0.998)), 1e-9)
     plot.imshow(
-        smooth, cmap=_diverging(), vmin=-2.2 * most, vmax=2.2 * most, extent=extent,
+        smooth, cmap=_colour_map(_WEIGHT_COLOURS), vmin=-2.2 * most, vmax=2.2 * most, extent=extent,
         interpolation="bilinear",
     )  # fmt: skip
     planes = salient.frame.decision.planes
@@ -288,10 +295,11 @@ def _show_saliency(plot: Any, salient: SalientDecision, extent: tuple[int, ...])
     lit = np.ma.masked_array(added, ~(planes != 0).any(0))
     # a pixel of the ball can outweigh a whole paddle: scaled by it, the others would have no colour
     most = max(float(np.quantile(np.abs(lit.compressed()), 0.8)) if lit.count() else 0.0, 1e-9)
-    plot.imshow(lit, cmap=_strong(), vmin=-most, vmax=most, extent=extent, interpolation="nearest")
-
-
-def _strong() -> Any:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("fastpg-lit", ["#0a3fd0", "#2b2622", "#d83a00"])
+    plot.imshow(
+        lit,
+        cmap=_colour_map(_PIXEL_COLOURS),
+        vmin=-most,
+        vmax=most,
+        extent=extent,
+        interpolation="nearest",
+    )
