@@ -69,7 +69,7 @@ class NativeEnv(gymnasium.Env[np.ndarray, int]):
             info: ``"lives"``, ``"episode_frame_number"`` and ``"frame_number"``.
 
         Raises:
-            ValueError: ``seed`` is negative.
+            gymnasium.error.Error: ``seed`` is negative.
         """
         super().reset(seed=seed)
         self._game.reset(seed)
