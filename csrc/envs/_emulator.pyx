@@ -81,7 +81,7 @@ def set_colours(const uint8_t[:, ::1] rgb, const uint8_t[::1] gray):
 
 
 cdef a26_seed_t seed_of(object words) except *:
-    """(PCG64 state, its increment, sticky seed), as :func:`fastpg.envs.seeds.seed_words`."""
+    """(PCG64 state, its increment, sticky seed), as :func:`fastpg.envs.native_game.seed_words`."""
     cdef a26_seed_t seed
     memset(&seed, 0, sizeof(seed))
     state, increment, sticky = words

@@ -105,7 +105,7 @@ def load_cartridge(path: str | PathLike[str]) -> tuple[Cartridge, RomInfo, bytes
         reset_frames=info.reset_frames,
         pong=info.scored,
         whole=info.draws_all_lines,
-        fresh=info.same_start,
+        fresh=info.constant_reset,
         translation=info.name if info.translated else None,
     )
     if cartridge.error is not None:

@@ -22,7 +22,7 @@ class RomInfo:
         reset_frames: frames for which the reset switch is held to start a game.
         scored: True if reward and end of a game are known (csrc/games/pong_rules.h).
         draws_all_lines: True if every frame draws all lines of the screen.
-        same_start: True if a game always starts in the same state.
+        constant_reset: True if a reset always leads to the same state.
         translated: True if the ROM's code is translated to C when the package is built.
         actions: ALE's numbers of the actions that the game uses.
     """
@@ -34,7 +34,7 @@ class RomInfo:
     reset_frames: int = 12
     scored: bool = False
     draws_all_lines: bool = False
-    same_start: bool = False
+    constant_reset: bool = False
     translated: bool = False
     actions: tuple[int, ...] = tuple(range(18))
 
@@ -46,7 +46,7 @@ PONG = RomInfo(
     paddles_swapped=True,
     scored=True,
     draws_all_lines=True,
-    same_start=True,
+    constant_reset=True,
     translated=True,
     actions=(0, 1, 3, 4, 11, 12),
 )

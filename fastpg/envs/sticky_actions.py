@@ -27,7 +27,7 @@ class StickyActions:
             probability: of repeating the held action, 0 to 1.
             seed: the emulator's seed; the low 32 bits count.
         """
-        self._least = math.ceil(float(np.float32(probability)) * 2**32)
+        self._threshold = math.ceil(float(np.float32(probability)) * 2**32)
         self._generator = np.random.MT19937()
         np.random.RandomState(self._generator).seed(seed & 0xFFFFFFFF)  # std::mt19937's seeding
         self._draw_block()
@@ -37,7 +37,7 @@ class StickyActions:
         """Return the action of the next frame, given the agent's."""
         if self._at == self._BLOCK:
             self._draw_block()
-        if self._words[self._at] >= self._least:
+        if self._words[self._at] >= self._threshold:
             self.held = action
         self._at += 2
         return self.held
