@@ -11,7 +11,7 @@ from ale_py import ALEInterface
 
 from fastpg.emulator.palette import PALETTE_GRAY
 from fastpg.envs import PALETTE_RGB, AleGame, NativeGame, Rules, WorkerPool
-from fastpg.envs.rules import rules
+from fastpg.envs.rules import rules, training_rules
 from fastpg.envs.sticky_actions import StickyActions
 from fastpg.envs.vector_base import INFO_KEYS
 
@@ -73,6 +73,16 @@ def test_rules_can_be_replaced():
     }
     assert rules("ALE/Pong-v5", **given) == Rules("pong", **given)
     assert Rules("pong", [2, 5]) == Rules("pong", (2, 5))
+
+
+def test_training_rules_complete_no_frameskip():
+    env_id = "PongNoFrameskip-v4"
+    assert training_rules(env_id) == rules(env_id, frameskip=4, noop_max=30)
+    assert training_rules(f"fastpg/{env_id}", frameskip=None) == training_rules(env_id)
+    given = {"frameskip": 1, "noop_max": 0, "repeat_action_probability": 0.5}
+    assert training_rules(env_id, **given) == rules(env_id, **given)
+    for other in ("Pong-v0", "ALE/Pong-v5", "ALE/Breakout-v5"):
+        assert training_rules(other) == rules(other)
 
 
 @pytest.mark.parametrize(
