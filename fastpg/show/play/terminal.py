@@ -78,33 +78,33 @@ def changes(codes: np.ndarray, before: np.ndarray | None, true_colour: bool) -> 
     """
     if before is None or before.shape != codes.shape:
         changed = np.ones(codes.shape[:2], bool)
-        parts = ["\x1b[0m\x1b[2J"]
+        output = ["\x1b[0m\x1b[2J"]
     else:
         changed = (codes != before).any(-1)
-        parts = []
+        output = []
     cursor, current, current_paper = (-1, -1), "", -1
     for y, x in np.argwhere(changed).tolist():
         letter, ink, paper = codes[y, x].tolist()
         if (y, x) != cursor:
-            parts.append(f"\x1b[{y + 1};{x + 1}H")
+            output.append(f"\x1b[{y + 1};{x + 1}H")
         colours = _colours(ink, paper, true_colour)
         if colours != current and not (letter == _SPACE and paper == current_paper):
-            parts.append(colours)
+            output.append(colours)
             current, current_paper = colours, paper
-        parts.append(chr(letter))
+        output.append(chr(letter))
         cursor = y, x + 1
-    return "".join(parts)
+    return "".join(output)
 
 
 @cache
 def _colours(ink: int, paper: int, true_colour: bool) -> str:
     words = []
-    for ground, colour in ((38, ink), (48, paper)):
+    for layer, colour in ((38, ink), (48, paper)):
         red, green, blue = colour >> 16, colour >> 8 & 255, colour & 255
         if true_colour:
-            words.append(f"{ground};2;{red};{green};{blue}")
+            words.append(f"{layer};2;{red};{green};{blue}")
         else:
-            words.append(f"{ground};5;{nearest_of_256((red, green, blue))}")
+            words.append(f"{layer};5;{nearest_of_256((red, green, blue))}")
     return f"\x1b[{';'.join(words)}m"
 
 
