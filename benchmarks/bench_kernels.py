@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from fastpg.kernels import get_backend
-from fastpg.kernels.spec import BY_NAME, VIEW_PIXELS
+from fastpg.kernels.geometry import VIEW_PIXELS
+from fastpg.kernels.spec import BY_NAME
 from tests.support.cases import case
 
 SIZES = (1, 16, 128, 1024)

@@ -25,7 +25,7 @@ def register() -> None:
             gymnasium.register(
                 own,
                 entry_point="fastpg.envs.native_env:NativeEnv",
-                vector_entry_point="fastpg.envs.native_vector:NativeVectorEnv",
+                vector_entry_point="fastpg.envs.native_vector_env:NativeVectorEnv",
                 kwargs={"env_id": of_ale},
             )
 

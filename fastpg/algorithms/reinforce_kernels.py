@@ -17,8 +17,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from fastpg.algorithms.base import GAMES, WEIGHTS, Diverged, Played, stream_seed
 from fastpg.emulator.palette import PALETTE_RED, PALETTE_RGB
+from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
 from fastpg.kernels.ops import Backend
-from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
 from fastpg.rollouts.returns import ReturnEstimator
 
 # Sizes of the network's input, and the tensors of a checkpoint.

@@ -9,15 +9,10 @@ from fastpg.checkpoint import Checkpoint, CheckpointError
 from fastpg.cli.check import check
 from fastpg.config import PPO_GAMES, ConfigError, TrainConfig, chosen_backend
 from fastpg.emulator.roms import pong_rom
-from fastpg.envs.rules import Rules
-from fastpg.envs.rules import rules as named_rules
+from fastpg.envs.rules import Rules, training_rules
 from fastpg.envs.worker_pool import available_cores
 from fastpg.kernels import BackendUnavailable
 from fastpg.network.input_spec import InputSpec
-
-# What "NoFrameskip" means to those who train on it: these two numbers usually come from wrappers.
-# Other names give all of their rules in ale-py's registration.
-NO_FRAMESKIP_SKIP, NO_FRAMESKIP_NOOPS = 4, 30
 
 Emulator = Literal["native", "ale"]
 
@@ -66,16 +61,12 @@ def settings_to_save(config: TrainConfig, spec: RunSpec) -> TrainConfig:
 
 def resolve_rules(config: TrainConfig) -> Rules:
     """Look up the game's rules by name, with the settings that override them."""
-    skip, noops = config.frameskip, config.noop_max
-    if "NoFrameskip" in config.env:
-        skip = NO_FRAMESKIP_SKIP if skip is None else skip
-        noops = NO_FRAMESKIP_NOOPS if noops is None else noops
     try:
-        return named_rules(
+        return training_rules(
             config.env,
-            frameskip=skip,
+            frameskip=config.frameskip,
             repeat_action_probability=config.repeat_action_probability,
-            noop_max=noops,
+            noop_max=config.noop_max,
         )
     except ValueError as error:
         raise ConfigError(f"--env {config.env}: {error}") from None

@@ -12,8 +12,9 @@ from fastpg.cuda.memory import VIEW_BYTES, fixed_bytes, require_room
 from fastpg.emulator import roms
 from fastpg.emulator._emulator import SCRATCH_BYTES, SNAPSHOT_BYTES, put_under_rules, seed_bytes
 from fastpg.envs.native_game import actions as actions_of
-from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
+from fastpg.envs.native_game import frame_range, pong_cartridge
 from fastpg.envs.rules import Rules
+from fastpg.envs.seeds import seed_words
 from fastpg.kernels._cuda import kernels as table_kernels
 from fastpg.kernels._cuda.arrays import adopted, as_stream, stream_number, stream_of_arrays
 from fastpg.kernels._cuda.jit import SCAN_THREADS, SIMULATED, WARP, cuda, require_device

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastpg.kernels._cuda.jit import counted, cuda, device, index, times32
 from fastpg.kernels._numba.scalar import ZERO, relu, sigmoid
-from fastpg.kernels.spec import VIEW_SIDE
+from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
 
 MOST_HEADS = 19  # as csrc/network/tile_network.h

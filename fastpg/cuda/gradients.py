@@ -19,7 +19,7 @@ from fastpg.cuda.forward import (
 )
 from fastpg.kernels._cuda.jit import counted, cuda, device, index, times32, times64
 from fastpg.kernels._numba.scalar import ZERO, log_or_zero, ppo_weight
-from fastpg.kernels.spec import VIEW_SIDE
+from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
 
 LARGEST = np.float32(1024)  # derivative of one sample; beyond it learning has failed

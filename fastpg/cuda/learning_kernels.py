@@ -13,7 +13,7 @@ from fastpg.cuda.gradients import backward, loss
 from fastpg.cuda.network_kernels import THREADS, cells_across
 from fastpg.kernels._cuda.blocks import sum_over_block
 from fastpg.kernels._cuda.jit import counted, cuda, device, index, kernel, times32, times64
-from fastpg.kernels.spec import VIEW_SIDE
+from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
 
 STATISTICS = 4  # of samples: _gradients.py has their places

@@ -9,7 +9,7 @@ from fastpg.cuda.emulator import free_and_fixed_bytes
 from fastpg.cuda.graph import DEFAULT_STREAM
 from fastpg.cuda.memory import require_room_to_learn
 from fastpg.kernels._cuda.jit import cuda, typed
-from fastpg.kernels.spec import VIEW_PIXELS
+from fastpg.kernels.geometry import VIEW_PIXELS
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 

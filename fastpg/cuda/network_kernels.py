@@ -4,7 +4,7 @@ import numpy as np
 
 from fastpg.cuda.forward import forward
 from fastpg.kernels._cuda.jit import SIMULATED, counted, cuda, device, index, kernel
-from fastpg.kernels.spec import VIEW_SIDE
+from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
 
 # Of every grid here and in _learning_kernels.py: the same on each GPU, so that sums are too.

@@ -1,4 +1,4 @@
-"""An Atari 2600 of our own: ``Emulator`` with ale-py's interface, the ROMs, the colours."""
+"""Our own Atari 2600: ``Emulator`` with the interface of ale-py, the ROMs and the colours."""
 
 from fastpg.emulator.emulator import Emulator as Emulator
 from fastpg.emulator.emulator import EmulatorState as EmulatorState

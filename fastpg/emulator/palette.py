@@ -1,10 +1,10 @@
-"""The colours of the Atari 2600's NTSC picture, as ale-py shows them."""
+"""The colours of the Atari 2600's NTSC picture, with the values that ale-py has."""
 
 import numpy as np
 
-# Red, green and blue of the colour registers 0, 2, 4, .., 254, eight to a line. Taken from ale-py
-# as data: a test cartridge of our own shows each colour on a line (tests/envs/test_envs.py does it
-# again), and palette screen and RGB screen of that one frame are set side by side.
+# Red, green and blue of the colour registers 0, 2, .., 254, eight to a line. Read from ale-py's
+# output: a test cartridge of our own shows one colour per screen line, and the palette screen of
+# that frame is compared with its RGB screen (tests/envs/test_envs.py repeats it).
 _COLOURS = (
     "000000 4a4a4a 6f6f6f 8e8e8e aaaaaa c0c0c0 d6d6d6 ececec "
     "484800 69690f 86861d a2a22a bbbb35 d2d240 e8e84a fcfc54 "
@@ -33,10 +33,12 @@ def _table() -> np.ndarray:
 
 
 #: (256, 3) uint8, read-only: red, green, blue of each palette index of ``ALEInterface.getScreen``.
-#: Odd indices are zeros: the chip ignores a colour's lowest bit, so no NTSC picture has them.
+#: Rows of odd indices are 0: the chip ignores a colour's lowest bit, so no NTSC picture has them.
 PALETTE_RGB = _table()
 
-#: (256,) uint8, read-only: ALE's grey value of each palette index, the colour's luma, rounded.
+#: (256,) uint8, read-only: ALE's grey value of each palette index, the luma of its colour.
 PALETTE_GRAY = np.rint(PALETTE_RGB @ np.array([0.2989, 0.5870, 0.1140])).astype(np.uint8)
 PALETTE_GRAY.flags.writeable = False
-PALETTE_RED = np.ascontiguousarray(PALETTE_RGB[:, 0])  # what preprocess_palette asks for
+
+#: (256,) uint8: red of each palette index, as ``kernels.preprocess_palette`` takes it.
+PALETTE_RED = np.ascontiguousarray(PALETTE_RGB[:, 0])

@@ -1,6 +1,6 @@
-"""The game ROMs: where ale-py keeps them, and how each is played.
+"""The game ROMs: where ale-py keeps them, and what the emulator must know of each.
 
-``setup.py`` loads this file by itself: it imports nothing of the package.
+``setup.py`` loads this file on its own, so it imports nothing of the package.
 """
 
 from dataclasses import dataclass
@@ -11,83 +11,83 @@ SIZES = (2048, 4096)
 
 
 @dataclass(frozen=True)
-class Game:
-    """What the emulator must know of a ROM beside its bytes.
+class RomInfo:
+    """What the emulator must know of a ROM besides its bytes.
 
     Attributes:
-        name: as in ``ale_py.roms``.
-        sha256: of the ROM.
-        paddles: played with two paddles instead of two joysticks.
-        swapped: the first player has the second paddle.
-        reset_frames: how long a new game's reset switch is held.
-        scored: its reward and its end are known (csrc/games/pong_rules.h).
-        whole: every frame draws all lines.
-        fresh: a new game always begins with the same state.
-        translated: its code is translated to C when the package is built.
-        actions: as ALE numbers them, those that the game knows.
+        name: name of the game in ``ale_py.roms``.
+        sha256: SHA-256 of the ROM, in hexadecimal.
+        paddles: True for two paddles, False for two joysticks.
+        paddles_swapped: True if the first player has the second paddle.
+        reset_frames: frames for which the reset switch is held to start a game.
+        scored: True if reward and end of a game are known (csrc/games/pong_rules.h).
+        draws_all_lines: True if every frame draws all lines of the screen.
+        constant_reset: True if a reset always leads to the same state.
+        translated: True if the ROM's code is translated to C when the package is built.
+        actions: ALE's numbers of the actions that the game uses.
     """
 
     name: str
     sha256: str
     paddles: bool = False
-    swapped: bool = False
+    paddles_swapped: bool = False
     reset_frames: int = 12
     scored: bool = False
-    whole: bool = False
-    fresh: bool = False
+    draws_all_lines: bool = False
+    constant_reset: bool = False
     translated: bool = False
     actions: tuple[int, ...] = tuple(range(18))
 
 
-PONG = Game(
+PONG = RomInfo(
     "pong",
     "41623e3c26148f96cbe77d56512845d224a63c8fe5bf90e38527155e39ec96d3",
     paddles=True,
-    swapped=True,
+    paddles_swapped=True,
     scored=True,
-    whole=True,
-    fresh=True,
+    draws_all_lines=True,
+    constant_reset=True,
     translated=True,
     actions=(0, 1, 3, 4, 11, 12),
 )
-UNKNOWN = Game("", "")
+UNKNOWN = RomInfo("", "")
 _OTHERS = (
-    Game(
+    RomInfo(
         "breakout",
         "376323f051c3c373c887fd83abead39d87d844ff283d435f4addbfc1710c6fd5",
         paddles=True,
         actions=(0, 1, 3, 4),
     ),
-    Game(
+    RomInfo(
         "freeway",
         "3ef620234b98f22bfd7c06d2467bac9d208e763c9f4309452384d59a741ba893",
         actions=(0, 2, 5),
     ),
-    Game(
+    RomInfo(
         "space_invaders",
         "7224b17462b992d67f4e06a3c85f269c9822b06df6015bf038b55f384ced0301",
         actions=(0, 1, 3, 4, 11, 12),
     ),
-    Game(
+    RomInfo(
         "boxing",
         "462ab7dae012a175763c4ce88ac7a20d23e8fb68b7125e97c474e0696ed40d95",
         reset_frames=8,
     ),
 )
-_KNOWN = {game.sha256: game for game in (PONG, *_OTHERS)}
+_KNOWN = {info.sha256: info for info in (PONG, *_OTHERS)}
 
 
-def identify(rom: bytes) -> Game:
-    """The game of a ROM; ``UNKNOWN``, with joysticks, if it is none of those known here."""
+def identify(rom: bytes) -> RomInfo:
+    """Return what is known of a ROM; ``UNKNOWN``, with joysticks, if it is not listed here."""
     return _KNOWN.get(sha256(rom).hexdigest(), UNKNOWN)
 
 
 def read(path: Path) -> bytes:
-    """Bytes of a ROM file.
+    """Read a ROM file.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is not 2 KB or 4 KB; the message names the file and its size.
+        FileNotFoundError: there is no such file.
+        ValueError: the ROM is not 2 KB or 4 KB; the message names the file and its size.
     """
     rom = Path(path).read_bytes()
     if len(rom) not in SIZES:
@@ -98,10 +98,10 @@ def read(path: Path) -> bytes:
 
 
 def pong_rom() -> Path:
-    """Pong's ROM in ale-py.
+    """Return the path of Pong's ROM in the installed ale-py.
 
     Raises:
-        RuntimeError: ale-py is missing, or has another Pong; the message says what to install.
+        RuntimeError: ale-py is missing or has another Pong; the message says what to install.
     """
     cure = "install ale-py, which ships it: pip install 'ale-py>=0.11'"
     try:

@@ -1,8 +1,6 @@
 """One Atari game on ale-py's emulator, step for step as Gymnasium's own environment plays it."""
 
-import base64
 import json
-import math
 from typing import Any
 
 import numpy as np
@@ -10,24 +8,31 @@ from ale_py import ALEInterface, ALEState, LoggerMode
 from ale_py.roms import get_all_rom_ids, get_rom_path
 
 from fastpg.envs.rules import Rules
+from fastpg.envs.seeds import derive_seeds
+from fastpg.envs.sticky_actions import StickyActions
 
-RAM_SIZE = 128
 _STATE_FORMAT = "fastpg-ale-game-1"
 
 
 class AleGame:
-    """A game under :class:`~fastpg.envs.rules.Rules`, equal to ``gymnasium.make`` with its id.
+    """One game under :class:`~fastpg.envs.rules.Rules`, equal to ``gymnasium.make`` with its id.
 
-    Equal means: after ``reset(seed=s)`` the same actions give the same pictures, rewards, ends and
-    frame numbers, for as many episodes as you like. The ROM is loaded when first needed.
+    After ``reset(seed=s)`` the same actions give the same pictures, rewards, ends and frame
+    numbers, for any number of episodes. The ROM is loaded on first use.
+
+    Args:
+        rules: the rules to play under.
 
     Attributes:
-        rules: the rules it is played under.
+        rules: the rules of the game.
+
+    Raises:
+        ValueError: ale-py has no ROM of that name.
     """
 
     def __init__(self, rules: Rules):
-        # an own loop on ALEInterface: ale_py.AtariEnv draws an RGB picture each step, which costs
-        # half a frame's emulation and is not always wanted
+        # Not on ale_py.AtariEnv: it draws an RGB picture each step, which costs as much as half a
+        # frame's emulation and is not always needed.
         self.rules = rules
         ALEInterface.setLoggerMode(LoggerMode.Error)
         self._ale = ALEInterface()
@@ -43,30 +48,31 @@ class AleGame:
     # ---- playing ----------------------------------------------------------------------------
 
     def reset(self, seed: int | None = None) -> None:
-        """Begin a new episode.
+        """Start a new episode.
 
         Args:
-            seed: at least 0: begin the random numbers anew (loads the ROM anew, 120 ms); None: let
-                them run on, or take a seed from the system if there never was one.
+            seed: at least 0: seed the random numbers, which loads the ROM again (120 ms). None:
+                let them run on, or seed them from the system if they never were.
 
         Raises:
-            ValueError: seed is no int of at least 0.
+            ValueError: ``seed`` is neither None nor an int >= 0.
         """
         if seed is not None or not self._actions:
             self._load(seed)
-        self._reset_game()
+        self._reset_emulator()
         if self.rules.noop_max > 0:
-            self._start_idle(seed)
+            self._play_noops(seed)
 
     def step(self, action: int) -> tuple[float, bool, bool]:
-        """Play one action for as many frames as the rules or their draw say.
+        """Play one agent step: one action for as many frames as the rules say or draw.
+
+        After the end of an episode a step emulates nothing.
 
         Args:
             action: index into :attr:`action_meanings`.
 
         Returns:
-            (reward, terminated, truncated); the reward is the sum over the frames. After the end
-            of an episode a step emulates nothing.
+            (reward, terminated, truncated); the reward is the sum over the frames.
 
         Raises:
             ValueError: there is no such action.
@@ -79,15 +85,15 @@ class AleGame:
         frames = self.rules.frameskip
         if isinstance(frames, tuple):
             frames = int(self._random.integers(*frames))
-        act, hold, wanted = self._ale.act, self._sticky, self._actions[action]
+        act, sticky, chosen = self._ale.act, self._sticky, self._actions[action]
         reward = 0
-        for _ in range(frames):  # to the last one even after the end: sticky actions draw in each
-            reward += act(hold(wanted) if hold else wanted)
+        for _ in range(frames):  # all of them, even after the end: sticky actions draw in each
+            reward += act(sticky(chosen) if sticky else chosen)
         if not self._ale.game_over():
             return float(reward), False, False
         return float(reward), self.terminated, self.truncated
 
-    def _start_idle(self, seed: int | None) -> None:
+    def _play_noops(self, seed: int | None) -> None:
         # as gymnasium.wrappers.AtariPreprocessing, which goes on counting after a reset
         assert self._random is not None
         for _ in range(self._random.integers(1, self.rules.noop_max + 1)):
@@ -96,31 +102,28 @@ class AleGame:
             if self._ale.game_over():
                 if seed is not None:
                     self._load(seed)
-                self._reset_game()
+                self._reset_emulator()
 
-    def _reset_game(self) -> None:
+    def _reset_emulator(self) -> None:
         self._ale.reset_game()
         if self._sticky:
             self._sticky.held = self._actions[0]
 
     def _load(self, seed: int | None) -> None:
-        if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise ValueError(f"seed: expected an int of at least 0, got {seed!r}")
-        # ale-py's environment gives the first word to NumPy and the second, as int32, to ALE
-        numpy_seed, ale_seed = np.random.SeedSequence(seed).generate_state(2)
-        self._random = np.random.default_rng(int(numpy_seed))
+        numpy_seed, ale_seed = derive_seeds(seed)
+        self._random = np.random.default_rng(numpy_seed)
         if self._actions:
             self._frames_of_past_loads += self._ale.getFrameNumber()
         ale, rules = self._ale, self.rules
-        ale.setInt("random_seed", int(ale_seed.astype(np.int32)))
+        ale.setInt("random_seed", int(np.uint32(ale_seed).astype(np.int32)))
         ale.setInt("max_num_frames_per_episode", rules.max_num_frames_per_episode)
         ale.setInt("frame_skip", 1)
-        # sticky actions are drawn here, as ALE would: it does not tell which action it holds, so
-        # that its own could not be saved in the midst of an episode
+        # Sticky actions are drawn here: ALE does not say which action it holds, so a state saved
+        # within an episode could not be complete.
         ale.setFloat("repeat_action_probability", 0.0)
         self._sticky = None
         if rules.repeat_action_probability > 0:
-            self._sticky = StickyActions(rules.repeat_action_probability, int(ale_seed))
+            self._sticky = StickyActions(rules.repeat_action_probability, ale_seed)
         ale.loadROM(self._rom)
         full = rules.full_action_space
         self._actions = list(ale.getLegalActionSet() if full else ale.getMinimalActionSet())
@@ -132,16 +135,16 @@ class AleGame:
 
     # ---- what it shows ----------------------------------------------------------------------
 
-    def screen(self, out: np.ndarray) -> None:
-        """Write the picture into ``out`` (210, 160) uint8, C-contiguous: palette indices."""
+    def palette(self, out: np.ndarray) -> None:
+        """Write the palette indices of the picture into ``out`` (210, 160) uint8, C-contiguous."""
         self._loaded().getScreen(out)
 
     def rgb(self, out: np.ndarray) -> None:
-        """Write the picture into ``out`` (210, 160, 3) uint8, C-contiguous: red, green, blue."""
+        """Write the colours of the picture into ``out`` (210, 160, 3) uint8, C-contiguous."""
         self._loaded().getScreenRGB(out)
 
-    def gray(self, out: np.ndarray) -> None:
-        """Write the picture into ``out`` (210, 160) uint8, C-contiguous: ALE's grey values."""
+    def grayscale(self, out: np.ndarray) -> None:
+        """Write ALE's grey values of the picture into ``out`` (210, 160) uint8, C-contiguous."""
         self._loaded().getScreenGrayscale(out)
 
     def ram(self, out: np.ndarray) -> None:
@@ -156,12 +159,12 @@ class AleGame:
 
     @property
     def terminated(self) -> bool:
-        """Whether the game is over by its own rules."""
+        """True once the game is over by its own rules."""
         return self._ale.game_over(with_truncation=False)
 
     @property
     def truncated(self) -> bool:
-        """Whether the episode has reached the largest number of frames."""
+        """True once the episode has reached its largest number of frames."""
         return self._ale.game_truncated()
 
     @property
@@ -171,25 +174,26 @@ class AleGame:
 
     @property
     def episode_frame_number(self) -> int:
-        """Frames emulated in this episode, without those of the reset."""
+        """Emulator frames of this episode, without those of the reset."""
         return self._loaded().getEpisodeFrameNumber()
 
     @property
     def frame_number(self) -> int:
-        """Frames emulated since the last ``reset(seed)``, without those of resets."""
+        """Emulator frames since the last ``reset(seed)``, without those of resets."""
         return self._loaded().getFrameNumber()
 
     @property
     def emulated_frames(self) -> int:
-        """Frames emulated in the life of this game (:meth:`restore` sets it too)."""
+        """Emulator frames of all episodes of this object; saved and restored with its state."""
         return self._frames_of_past_loads + self._loaded().getFrameNumber()
 
-    # ---- keeping ----------------------------------------------------------------------------
+    # ---- state ------------------------------------------------------------------------------
 
     def state(self) -> bytes:
-        """All that what is to come depends on, 10 to 20 KB: emulator and generators.
+        """Emulator and random generators as 10 to 20 KB, for :meth:`restore`.
 
-        The picture is not in it: after :meth:`restore` it is right from the next step or reset on.
+        The state has no picture: after :meth:`restore` the picture is right from the next step or
+        reset on.
 
         Raises:
             RuntimeError: the game has not been reset yet.
@@ -208,17 +212,15 @@ class AleGame:
         return json.dumps(head).encode() + b"\n" + emulator
 
     def restore(self, state: bytes) -> None:
-        """Take over a :meth:`state`; :meth:`step` or :meth:`reset` then do what they would have.
-
-        The rules are this game's own, not those of the game that gave the state.
+        """Restore a :meth:`state`, of this or another object; the rules stay this object's.
 
         Raises:
-            ValueError: state is none, or that of another game.
+            ValueError: ``state`` is no such state, damaged, or of another game.
         """
-        head, found, emulator = state.partition(b"\n")
+        head, newline, emulator = state.partition(b"\n")
         try:
             values = json.loads(head)
-            game = values["game"] if found and values["format"] == _STATE_FORMAT else None
+            game = values["game"] if newline and values["format"] == _STATE_FORMAT else None
             whole = len(emulator) == values["emulator_bytes"]
         except (ValueError, KeyError, TypeError):
             game, whole = None, False
@@ -231,60 +233,3 @@ class AleGame:
         self._frames_of_past_loads = values["frames_of_past_loads"]
         if self._sticky and values["sticky"]:
             self._sticky.restore(values["sticky"], self._actions)
-
-
-class StickyActions:
-    """Which action each frame gets: the one wanted, or that of the frame before.
-
-    Draws as ALE does: an MT19937 seeded with the emulator's seed gives two raw 32-bit words a
-    frame, one for each player; below the probability, as a float32 share of 2**32, the first keeps
-    the action held. A reset lets the generator run on.
-
-    Attributes:
-        held: the action of the frame before.
-    """
-
-    _BLOCK = 512
-
-    def __init__(self, probability: float, seed: int):
-        """``seed``: 32 bits; a signed one's two's complement."""
-        self._least = math.ceil(float(np.float32(probability)) * 2**32)
-        self._bits = np.random.MT19937()
-        np.random.RandomState(self._bits).seed(seed & 0xFFFFFFFF)  # std::mt19937's seeding
-        self._draw_block()
-        self.held: Any = None
-
-    def __call__(self, wanted: Any) -> Any:
-        """Return the action of the next frame."""
-        if self._at == self._BLOCK:
-            self._draw_block()
-        if self._words[self._at] >= self._least:
-            self.held = wanted
-        self._at += 2
-        return self.held
-
-    def _draw_block(self) -> None:
-        self._before = self._bits.state["state"]
-        self._words = self._bits.random_raw(self._BLOCK).tolist()
-        self._at = 0
-
-    def state(self) -> dict[str, Any]:
-        """What :meth:`restore` takes, as JSON knows it."""
-        key = self._before["key"].astype("<u4").tobytes()
-        return {
-            "key": base64.b64encode(key).decode(),
-            "pos": int(self._before["pos"]),
-            "at": self._at,
-            "held": None if self.held is None else self.held.value,
-        }
-
-    def restore(self, state: dict[str, Any], actions: list[Any]) -> None:
-        """Go on after a :meth:`state`; ``actions`` are those that may be held."""
-        key = np.frombuffer(base64.b64decode(state["key"]), "<u4")
-        self._bits.state = {
-            "bit_generator": "MT19937",
-            "state": {"key": key.astype(np.uint32), "pos": state["pos"]},
-        }
-        self._draw_block()
-        self._at = state["at"]
-        self.held = next((a for a in actions if a.value == state["held"]), None)

@@ -1,9 +1,14 @@
-"""The rules a game is played under, as ale-py registers them with Gymnasium."""
+"""The rules of a game: frame skip, sticky actions, no-op starts, frame limit, set of actions.
+
+:func:`rules` returns what ale-py registers for a Gymnasium id. :func:`training_rules` adds what
+``NoFrameskip`` leaves to wrappers. Sticky actions are drawn in
+``fastpg/envs/sticky_actions.py`` on ale-py, in ``csrc/envs/ale_game.h`` on our own emulator.
+"""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
 from numbers import Real
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import ale_py
 import gymnasium
@@ -12,22 +17,26 @@ import numpy as np
 from fastpg._registration import ALE_IDS
 
 _ENTRY_POINT = "ale_py.env:AtariEnv"
-_MOST_FRAMES, _MOST_SKIP = 2**31 - 1, 1_000_000  # what fits the emulators' counters, and an hour
+_MOST_FRAMES = 2**31 - 1  # the emulators count in 32 bits
+_MOST_SKIP = 1_000_000  # more than four hours of play
+_NO_FRAMESKIP = {"frameskip": 4, "noop_max": 30}  # what training_rules adds to NoFrameskip
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How a game is played; equal rules and equal seeds give equal games.
+    """How a game is played. Equal rules, seeds and actions give equal games.
 
     Attributes:
         game: name of the ROM in ale-py, such as ``"pong"``.
-        frameskip: emulator frames per step, or a half-open range (low, high) drawn from each step.
-        repeat_action_probability: chance, each frame, that the game keeps the action of the frame
-            before ("sticky actions").
-        max_num_frames_per_episode: frames after which an episode is truncated; 0 for no limit.
-        full_action_space: all 18 actions instead of those the game knows.
-        noop_max: largest number of frames without action after a reset, drawn from 1 to it; 0 for
-            none.
+        frameskip: emulator frames per agent step, or a half-open range (low, high) from which each
+            step draws its number.
+        repeat_action_probability: probability of a sticky action: in each emulator frame, that the
+            action of the frame before is repeated instead of the agent's. 0 to 1.
+        max_num_frames_per_episode: emulator frames after which an episode is truncated; 0 for no
+            limit.
+        full_action_space: all 18 actions instead of the game's minimal set.
+        noop_max: no-op start: after a reset the game runs for 1 to ``noop_max`` emulator frames
+            without action; the number is drawn. 0 for none.
     """
 
     game: str
@@ -65,6 +74,16 @@ class Rules:
             raise _bad("noop_max", f"an int of 0 to {_MOST_SKIP}", self)
 
 
+class RuleOverrides(TypedDict, total=False):
+    """Values that replace the rules of an id, by their names in :class:`Rules`; None keeps one."""
+
+    frameskip: int | tuple[int, int] | None
+    repeat_action_probability: float | None
+    max_num_frames_per_episode: int | None
+    full_action_space: bool | None
+    noop_max: int | None
+
+
 def rules(
     env_id: str,
     *,
@@ -74,19 +93,20 @@ def rules(
     full_action_space: bool | None = None,
     noop_max: int | None = None,
 ) -> Rules:
-    """The rules that ale-py registers for a Gymnasium id; what is not None replaces them.
+    """Return the rules that ale-py registers for a Gymnasium id, with overrides.
 
     Args:
         env_id: any Atari id of ale-py: ``"Pong-v0"``, ``"PongNoFrameskip-v4"``, ``"ALE/Pong-v5"``;
             or our own id for the same game, such as ``"fastpg/Pong-v5"``.
-        frameskip: see :class:`Rules`, as are the others.
+        frameskip: see :class:`Rules`; None keeps the registered value, here and below.
         repeat_action_probability: see :class:`Rules`.
         max_num_frames_per_episode: see :class:`Rules`.
         full_action_space: see :class:`Rules`.
-        noop_max: see :class:`Rules`; 0 if None, as no id has it.
+        noop_max: see :class:`Rules`; no id registers any.
 
     Raises:
-        ValueError: ale-py registers no such id (the message names near ones), or a bad value.
+        ValueError: ale-py registers no such id (the message names similar ones), or a value is out
+            of its range.
     """
     values = dict(_registered(env_id))
     given = {
@@ -100,7 +120,28 @@ def rules(
     return Rules(**values)
 
 
+def training_rules(env_id: str, **overrides: Unpack[RuleOverrides]) -> Rules:
+    """Return the rules that agents train under: :func:`rules`, with ``NoFrameskip`` completed.
+
+    A ``NoFrameskip`` id registers every frame as a step and no random start, because it leaves both
+    to wrappers. Agents train on it with 4 frames a step and up to 30 no-ops at the start of an
+    episode, as ``gymnasium.wrappers.AtariPreprocessing`` has them; here these are the defaults.
+
+    Args:
+        env_id: as in :func:`rules`.
+        **overrides: as in :func:`rules`.
+
+    Raises:
+        ValueError: as in :func:`rules`.
+    """
+    if "NoFrameskip" in env_id:
+        given = {name: value for name, value in overrides.items() if value is not None}
+        return rules(env_id, **{**_NO_FRAMESKIP, **given})  # type: ignore[arg-type]
+    return rules(env_id, **overrides)
+
+
 def _registered(env_id: str) -> dict[str, Any]:
+    """Keyword arguments that ale-py registers for an id."""
     gymnasium.register_envs(ale_py)
     env_id = ALE_IDS.get(env_id, env_id)
     atari = {

@@ -1,23 +1,21 @@
-"""A small pool of worker processes, each with one object whose methods it runs on request."""
+"""A pool of worker processes. Each has one object, the host, and runs its methods on request."""
 
 import os
 import pickle
 import signal
-import threading
 import time
-import traceback
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-import numpy as np
+from fastpg.envs.worker_process import Outcome, attempt, invoke, receive, run_worker
 
-# "spawn": a forked child would share locks and threads of numba, BLAS and CUDA in unknown states
+# "spawn": a forked child would inherit locks and threads of numba, BLAS and CUDA in any state
 _CONTEXT = get_context("spawn")
 _CLOSE_SECONDS = 5.0
 _STARTING = "its factory"
@@ -27,61 +25,35 @@ class WorkerError(RuntimeError):
     """A worker's call failed, or the worker died; the message holds its traceback or exit code."""
 
 
-class SharedArray:
-    """A NumPy array that parent and workers see alike, to be passed to a worker in its factory.
-
-    The memory is anonymous: it has no name in the file system, so that it is gone with its last
-    process, whatever ends that. It begins as zeros.
-
-    Attributes:
-        array: the array, C-contiguous and writable.
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any):
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        self._build(_CONTEXT.RawArray("b", max(size, 1)), shape, np.dtype(dtype))
-
-    def _build(self, raw: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self._raw = raw
-        count = int(np.prod(shape))
-        self.array = np.frombuffer(raw, dtype, count=count).reshape(shape)
-
-    def __getstate__(self) -> tuple[Any, tuple[int, ...], np.dtype]:
-        return self._raw, self.array.shape, self.array.dtype
-
-    def __setstate__(self, state: tuple[Any, tuple[int, ...], np.dtype]) -> None:
-        self._build(*state)
-
-
 @dataclass
-class _Member:
-    """What the parent knows of one worker."""
+class _Worker:
+    """The parent's view of one worker process."""
 
     process: SpawnProcess
     connection: Connection
-    busy: str | None = None  # the method it runs
+    busy: str | None = None  # the method that it runs
 
 
 @dataclass
 class _Inline:
-    """The object of a pool without processes, and the result of its last call."""
+    """The host of a pool without processes, and the outcome of its last call until collected."""
 
     host: Any = None
-    outcome: tuple[Any, ...] | None = None
+    outcome: Outcome | None = None
 
 
 @dataclass
-class _Members:
-    """Held apart from the pool, so that the pool's finalizer does not hold the pool."""
+class _Workers:
+    """The workers of a pool, apart from it: its finalizer must not hold a reference to the pool."""
 
-    members: list[_Member] = field(default_factory=list)
+    members: list[_Worker] = field(default_factory=list)
 
-    def end(self, patience: float) -> None:
-        """Hang up on all workers; those that do not leave in time are killed."""
+    def end(self, seconds: float) -> None:
+        """Hang up on all workers and kill those that are still there after so many seconds."""
         members, self.members = self.members, []
         for member in members:
-            member.connection.close()  # an idle worker reads EOF and leaves
-        deadline = time.monotonic() + patience
+            member.connection.close()  # an idle worker reads EOF and exits
+        deadline = time.monotonic() + seconds
         for member in members:
             member.process.join(max(0.0, deadline - time.monotonic()))
             if member.process.is_alive():
@@ -91,21 +63,22 @@ class _Members:
 
 
 class WorkerPool:
-    """One worker process per factory; each hosts the object that its factory makes.
+    """One worker process per factory. Each worker hosts the object that its factory returns.
 
     ``pool.call("step", [(1,), (2,)])`` runs ``host.step(1)`` in the first worker and
     ``host.step(2)`` in the second, at the same time, and returns both results. Arguments and
-    results are pickled (arrays travel beside the pickle, without a copy of it); memory that both
-    sides work on is a :class:`SharedArray` or ``RawArray`` in the factory.
+    results are pickled; the arrays of a result travel beside the pickle, without being copied into
+    it. Memory that parent and workers share is a
+    :class:`~fastpg.envs.shared_array.SharedArray` in the factory.
 
-    Workers ignore Ctrl-C, which is the parent's to handle, and leave by themselves when the parent
-    is gone. As with all of "spawn", a script that makes a pool needs
-    ``if __name__ == "__main__":``.
+    Workers ignore Ctrl-C, which the parent handles, and exit by themselves when the parent is gone.
+    Workers are spawned, so a script that makes a pool needs ``if __name__ == "__main__":``.
 
     Args:
-        factories: picklable functions without parameters, one per worker; ``functools.partial`` of
-            a class will do.
-        inline: host the object of the one factory in this process: nothing is started or pickled.
+        factories: picklable functions without parameters, one per worker, such as
+            ``functools.partial`` of a class.
+        inline: host the object of the only factory in this process; no process is started and
+            nothing is pickled.
 
     Raises:
         TypeError: a factory cannot be pickled.
@@ -118,16 +91,16 @@ class WorkerPool:
             expected = "one" if inline else "at least one"
             raise ValueError(f"factories: expected {expected}, got {len(factories)}")
         self._size = len(factories)
-        self._pool = _Members()
-        self._finalizer = weakref.finalize(self, self._pool.end, 0.0)
+        self._workers = _Workers()
+        self._finalizer = weakref.finalize(self, self._workers.end, 0.0)
         self._inline = _Inline() if inline else None
         try:
             if self._inline:
-                self._inline.outcome = _attempt(factories[0])
+                self._inline.outcome = attempt(factories[0])
                 self._inline.host = self.collect()[0]
             else:
                 for i, factory in enumerate(factories):
-                    self._pool.members.append(_launch(i, factory))
+                    self._workers.members.append(_launch(i, factory))
                 self.collect()
         except BaseException:
             self.terminate()
@@ -148,7 +121,7 @@ class WorkerPool:
 
     @property
     def closed(self) -> bool:
-        """Whether the workers are gone."""
+        """True once the workers have ended."""
         return not self._finalizer.alive
 
     def call(self, method: str, args_per_worker: Sequence[tuple] | None = None) -> list[Any]:
@@ -157,16 +130,16 @@ class WorkerPool:
         return self.collect()
 
     def start(self, method: str, args_per_worker: Sequence[tuple] | None = None) -> None:
-        """Run a method of every worker's object; returns at once (inline: when it has run).
+        """Start a method of every host and return at once (inline: when it has run).
 
         Args:
-            method: its name.
+            method: name of the method.
             args_per_worker: a tuple of arguments for each worker; None for no arguments.
 
         Raises:
-            ValueError: not one tuple per worker.
-            RuntimeError: the pool is closed, or the results of a start are not collected.
-            WorkerError: a worker has died; the pool is closed then.
+            ValueError: there is not one tuple per worker.
+            RuntimeError: the pool is closed, or the results of the last start are not collected.
+            WorkerError: a worker has died, and the pool is now closed.
         """
         args = [()] * len(self) if args_per_worker is None else args_per_worker
         if len(args) != len(self):
@@ -175,23 +148,23 @@ class WorkerPool:
         if self._inline:
             if self._inline.outcome:
                 raise RuntimeError("collect() the results of the last start() first")
-            self._inline.outcome = _attempt(_invoke, self._inline.host, method, args[0])
+            self._inline.outcome = attempt(invoke, self._inline.host, method, args[0])
             return
-        if any(member.busy for member in self._pool.members):
+        if any(member.busy for member in self._workers.members):
             raise RuntimeError("collect() the results of the last start() first")
         payloads = [pickle.dumps((method, values)) for values in args]  # may fail: before any send
         for i, payload in enumerate(payloads):
             self._send_call(i, method, payload)
 
     def collect(self) -> list[Any]:
-        """Wait for all workers' results of the last :meth:`start`, in the workers' order.
+        """Wait for the results of the last :meth:`start` and return them in the workers' order.
 
-        An interrupt (Ctrl-C) in the midst of it closes the pool.
+        An interrupt (Ctrl-C) while it waits closes the pool.
 
         Raises:
             RuntimeError: nothing was started, or the pool is closed.
-            WorkerError: a call failed (the pool can be used further), or a worker died (the pool
-                is closed then).
+            WorkerError: a call failed, and the pool can still be used; or a worker died, and the
+                pool is now closed.
         """
         self._check_open()
         if self._inline:
@@ -204,33 +177,33 @@ class WorkerPool:
         return [self._result(i, *outcome) for i, outcome in enumerate(outcomes)]  # type: ignore[misc]
 
     def submit(self, worker: int, method: str, *args: Any) -> None:
-        """Run a method of one worker's object; returns at once (inline: when it has run).
+        """Start a method of one host and return at once (inline: when it has run).
 
         Args:
-            worker: its number; it must not be running anything.
-            method: its name.
-            args: its arguments.
+            worker: number of the worker, which must be idle.
+            method: name of the method.
+            args: arguments of the method.
 
         Raises:
             RuntimeError: the pool is closed, or the worker's last result was not taken.
-            WorkerError: the worker has died; the pool is closed then.
+            WorkerError: the worker has died, and the pool is now closed.
         """
         self._check_open()
         if self._inline:
             if self._inline.outcome:
                 raise RuntimeError("take the worker's last result first")
-            self._inline.outcome = _attempt(_invoke, self._inline.host, method, args)
+            self._inline.outcome = attempt(invoke, self._inline.host, method, args)
             return
-        if self._pool.members[worker].busy:
+        if self._workers.members[worker].busy:
             raise RuntimeError("take the worker's last result first")
         self._send_call(worker, method, pickle.dumps((method, args)))
 
     def next_result(self) -> tuple[int, Any]:
-        """Wait for the first of the submitted calls to end: (worker, result).
+        """Wait for the first submitted call that ends and return (worker, result).
 
         Raises:
             RuntimeError: nothing was submitted, or the pool is closed.
-            WorkerError: as of :meth:`collect`.
+            WorkerError: as in :meth:`collect`.
         """
         self._check_open()
         if self._inline:
@@ -238,7 +211,7 @@ class WorkerPool:
                 raise RuntimeError("next_result: expected submit() before it")
             (error, result), self._inline.outcome = self._inline.outcome, None
             return 0, self._result(0, error, result)
-        members = self._pool.members
+        members = self._workers.members
         running = {member.connection: i for i, member in enumerate(members) if member.busy}
         if not running:
             raise RuntimeError("next_result: expected submit() before it")
@@ -246,46 +219,46 @@ class WorkerPool:
         return worker, self._result(worker, *self._receive_one(worker))
 
     def close(self) -> None:
-        """End the workers; those in the midst of a call are not waited for. May be repeated."""
-        busy = any(member.busy for member in self._pool.members)
+        """End the workers without waiting for calls that still run. May be called again."""
+        busy = any(member.busy for member in self._workers.members)
         self._end(0.0 if busy else _CLOSE_SECONDS)
 
     def terminate(self) -> None:
-        """Kill the workers at once. May be repeated."""
+        """Kill the workers at once. May be called again."""
         self._end(0.0)
 
-    def _end(self, patience: float) -> None:
+    def _end(self, seconds: float) -> None:
         self._inline = None
         self._finalizer.detach()
-        self._pool.end(patience)
+        self._workers.end(seconds)
 
     def _check_open(self) -> None:
         if self.closed:
             raise RuntimeError("the pool is closed")
 
-    def _receive_all(self) -> list[tuple[str | None, Any] | None]:
-        members = self._pool.members
-        outcomes: list[tuple[str | None, Any] | None] = [None] * len(members)
+    def _receive_all(self) -> list[Outcome | None]:
+        members = self._workers.members
+        outcomes: list[Outcome | None] = [None] * len(members)
         waiting = {member.connection: i for i, member in enumerate(members) if member.busy}
         while waiting:
-            # a worker's death ends its side of the pipe, which wakes this like a result does
+            # the death of a worker closes its end of the pipe, which wakes this as a result does
             for ready in self._interruptible(connection.wait, list(waiting)):
                 i = waiting.pop(ready)
                 outcomes[i] = self._receive_one(i)
         return outcomes
 
     def _send_call(self, i: int, method: str, payload: bytes) -> None:
-        member = self._pool.members[i]
+        member = self._workers.members[i]
         member.busy = method
         try:
             self._interruptible(member.connection.send_bytes, payload)
         except OSError:
             raise self._death(i) from None
 
-    def _receive_one(self, i: int) -> tuple[str | None, Any]:
-        member = self._pool.members[i]
+    def _receive_one(self, i: int) -> Outcome:
+        member = self._workers.members[i]
         try:
-            outcome = self._interruptible(_receive, member.connection)
+            outcome = self._interruptible(receive, member.connection)
         except (EOFError, OSError):
             raise self._death(i) from None
         member.busy = None
@@ -294,7 +267,7 @@ class WorkerPool:
     def _interruptible(self, function: Callable[..., Any], *args: Any) -> Any:
         try:
             return function(*args)
-        except KeyboardInterrupt:  # perhaps with half a message sent or read
+        except KeyboardInterrupt:  # half a message may have been sent or read
             self.terminate()
             raise
 
@@ -304,108 +277,46 @@ class WorkerPool:
         return result
 
     def _death(self, i: int) -> WorkerError:
-        member = self._pool.members[i]
+        member = self._workers.members[i]
         member.process.join(1.0)
         code = member.process.exitcode
         name = f" ({signal.Signals(-code).name})" if code is not None and code < 0 else ""
         text = f"worker {i} of {len(self)} died with exit code {code}{name} during {member.busy}"
-        if member.busy == _STARTING and code == 1:  # the script itself, run again, started workers
+        if member.busy == _STARTING and code == 1:  # the script ran again and started workers
             text += '; a script that starts workers needs `if __name__ == "__main__":`'
         self.terminate()
         return WorkerError(text)
 
 
 def available_cores() -> int:
-    """Cores that this process may run on."""
+    """Return the number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-# ---- the parent's side ----------------------------------------------------------------------
-
-
-def _launch(i: int, factory: Callable[[], Any]) -> _Member:
+def _launch(i: int, factory: Callable[[], Any]) -> _Worker:
     ours, theirs = _CONTEXT.Pipe()
     process = _CONTEXT.Process(
-        target=_work, args=(theirs, factory), name=f"fastpg-worker-{i}", daemon=True
+        target=run_worker, args=(theirs, factory), name=f"fastpg-worker-{i}", daemon=True
     )
     try:
-        with _interrupts_held():
+        with _interrupts_blocked():
             process.start()
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         ours.close()
         raise TypeError(f"factories[{i}]: expected a picklable function: {error}") from error
     finally:
         theirs.close()
-    return _Member(process, ours, busy=_STARTING)
+    return _Worker(process, ours, busy=_STARTING)
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Block SIGINT in this thread: a child started here inherits that for its whole life."""
-    resource_tracker.ensure_running()  # "spawn" would start it in our midst, and unblock SIGINT
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread: a child started here inherits the block for its whole life."""
+    resource_tracker.ensure_running()  # else "spawn" would start it here, and unblock SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _receive(pipe: Connection) -> Any:
-    sizes, payload = pickle.loads(pipe.recv_bytes())
-    buffers = [bytearray(size) for size in sizes]
-    for buffer in buffers:
-        pipe.recv_bytes_into(buffer)
-    return pickle.loads(payload, buffers=buffers)
-
-
-# ---- the worker's side ----------------------------------------------------------------------
-
-
-def _work(pipe: Connection, factory: Callable[[], Any]) -> None:
-    """Body of a worker process: build the host, then answer calls until the parent hangs up."""
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    error, host = _attempt(factory)
-    try:
-        _send(pipe, (error, host if error else None))
-        while not error:
-            method, args = pickle.loads(pipe.recv_bytes())
-            _send(pipe, _attempt(_invoke, host, method, args))
-    except (EOFError, OSError):
-        pass
-
-
-def _leave_with_parent() -> None:
-    # a worker in a long call, or whose pipe was inherited by another child, would stay otherwise
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-def _attempt(function: Callable[..., Any], *args: Any) -> tuple[str | None, Any]:
-    """(None, result), or (traceback, exception)."""
-    try:
-        return None, function(*args)
-    except Exception as error:
-        return traceback.format_exc(), error
-
-
-def _invoke(host: Any, method: str, args: tuple) -> Any:
-    return getattr(host, method)(*args)
-
-
-def _send(pipe: Connection, outcome: tuple[str | None, Any]) -> None:
-    buffers: list[pickle.PickleBuffer] = []
-    try:
-        payload = pickle.dumps(outcome, protocol=5, buffer_callback=buffers.append)
-        if outcome[0]:
-            pickle.loads(payload)  # some exceptions can be pickled, but not be read back
-    except Exception:
-        text = outcome[0] or f"its result cannot be pickled:\n{traceback.format_exc()}"
-        buffers, payload = [], pickle.dumps((text, None), protocol=5)
-    views = [buffer.raw() for buffer in buffers]
-    pipe.send_bytes(pickle.dumps(([view.nbytes for view in views], payload)))
-    for view in views:
-        pipe.send_bytes(view)

@@ -20,7 +20,7 @@ from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.envs.worker_pool import WorkerPool
 from fastpg.evaluation.policy import Policy, actions_of, policy_of, weights_alone
-from fastpg.kernels.spec import VIEW_PIXELS
+from fastpg.kernels.geometry import VIEW_PIXELS
 from fastpg.network._network import Pool, RolloutBuffer
 from fastpg.rollouts.native import NativeCollector
 from fastpg.rollouts.stepwise import StepwiseAgent

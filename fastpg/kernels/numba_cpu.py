@@ -25,8 +25,9 @@ from fastpg.kernels._numba.scalar import (
     return_step,
     rmsprop_weight,
 )
-from fastpg.kernels.spec import BY_NAME, FIRST_ROW, SUM_LANES, VIEW_PIXELS
-from fastpg.kernels.spec import VIEW_SIDE as SIDE
+from fastpg.kernels.geometry import FIRST_ROW, VIEW_PIXELS
+from fastpg.kernels.geometry import VIEW_SIDE as SIDE
+from fastpg.kernels.spec import BY_NAME, SUM_LANES
 
 __all__ = list(BY_NAME)
 

@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastpg.kernels.spec import FIRST_ROW, SUM_LANES, VIEW_SIDE
+from fastpg.kernels.geometry import FIRST_ROW, VIEW_SIDE
+from fastpg.kernels.spec import SUM_LANES
 
 ROWS = slice(FIRST_ROW, FIRST_ROW + 2 * VIEW_SIDE, 2)
 COLUMNS = slice(0, 2 * VIEW_SIDE, 2)

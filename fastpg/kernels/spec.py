@@ -17,6 +17,8 @@ benchmarks and the documentation read it.
 
 from typing import NamedTuple
 
+from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
+
 
 class Array(NamedTuple):
     """An array argument: its name, its dimensions and its dtype."""
@@ -49,10 +51,6 @@ class Op(NamedTuple):
     in_place: bool = False
 
 
-SCREEN = (210, 160)  # rows and columns of a frame
-FIRST_ROW = 35  # first frame row of a view, which has every second row and column
-VIEW_SIDE = 80
-VIEW_PIXELS = VIEW_SIDE * VIEW_SIDE
 SUM_LANES = 8  # partial sums of a logit, and of a segment in standardize
 
 _CSR = (

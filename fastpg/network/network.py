@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
+from fastpg.kernels.geometry import VIEW_PIXELS, VIEW_SIDE
 from fastpg.network._network import Network
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.symmetry import mirror_rows, symmetrize

@@ -9,7 +9,7 @@ the same way.
 
 import numpy as np
 
-from fastpg.kernels.spec import VIEW_PIXELS, VIEW_SIDE
+from fastpg.kernels.geometry import VIEW_PIXELS, VIEW_SIDE
 
 
 def mirror_rows(

@@ -6,9 +6,10 @@ from time import perf_counter
 import numpy as np
 
 from fastpg.emulator.palette import PALETTE_RED
-from fastpg.envs.native_game import frame_range, pong_cartridge, seed_words
+from fastpg.envs.native_game import frame_range, pong_cartridge
 from fastpg.envs.rules import Rules
-from fastpg.kernels.spec import VIEW_PIXELS
+from fastpg.envs.seeds import seed_words
+from fastpg.kernels.geometry import VIEW_PIXELS
 from fastpg.network._network import MOST_SLOTS, MOST_TILES, Pool, RolloutBuffer
 from fastpg.network.network import TileNetwork
 from fastpg.rollouts._rollouts import Rollout

@@ -9,7 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from fastpg.envs.worker_pool import SharedArray, WorkerPool
+from fastpg.envs.shared_array import SharedArray
+from fastpg.envs.worker_pool import WorkerPool
 from fastpg.network._network import RolloutBuffer
 from fastpg.network.network import TileNetwork
 from fastpg.rollouts.base import HostCollector, PlayedEpisodes, PlayedSteps

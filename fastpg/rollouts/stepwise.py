@@ -10,9 +10,9 @@ import numpy as np
 from fastpg.emulator.palette import PALETTE_RED
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
-from fastpg.envs.worker_pool import SharedArray
+from fastpg.envs.shared_array import SharedArray
 from fastpg.kernels import get_backend
-from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
+from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
 from fastpg.network._network import MOST_TILES, RolloutBuffer
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
@@ -92,7 +92,7 @@ class StepwiseAgent:
         Returns:
             The first free place behind its tiles.
         """
-        self.game.screen(self._frame[0])
+        self.game.palette(self._frame[0])
         self._preprocess(self._frame, PALETTE_RED, self.find_background, self._view)
         return self.buffer.observe(slot, tile, min(episode_step, 255), self.view)
 

@@ -1,5 +1,5 @@
-"""Showing a policy at play: in a terminal, a window, a video, a report. The commands use it."""
+"""Shows what a policy does: in a terminal, a window, a video or a report."""
 
 
 class ShowError(Exception):
-    """Something cannot be shown here; one line that says why, and what to do."""
+    """Something cannot be shown here. The message is one line with the reason and the cure."""

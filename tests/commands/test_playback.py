@@ -1,4 +1,4 @@
-"""A policy at play, frame by frame: the episodes that are evaluated, and what the network saw."""
+"""Playback: the frames are those of the evaluated episodes, with the network's true input."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -40,15 +40,15 @@ def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, g
     playback = Playback(policy, game_rules, emulator, greedy, seed=3)
     own = np.zeros((210, 160, 3), np.uint8)
     frames, steps, last, begin = 0, 0, None, 0
-    for moment in playback.episode(1):
-        if moment.first:
-            if last is not None:  # the step before has just ended in the replay
+    for frame in playback.episode(1):
+        if frame.first:
+            if last is not None:  # the replay has just finished the step before
                 np.testing.assert_array_equal(PALETTE_RGB[playback.player.agent.screen], last)
             else:
                 begin = playback.player.game.episode_frame_number
             steps += 1
-        frames, last = frames + 1, moment.picture.copy()
-    assert moment.over
+        frames, last = frames + 1, frame.picture.copy()
+    assert frame.over
     playback.player.game.rgb(own)
     np.testing.assert_array_equal(last, own)
     reached = playback.player.game.episode_frame_number
@@ -56,56 +56,56 @@ def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, g
     assert begin <= 4 + 30
     assert 0 <= reached - frames <= 30
     scored = evaluate(back, game_rules, emulator="native", episodes=2, seed=3, greedy=greedy)
-    assert (moment.score, steps) == (scored.scores[1], scored.steps[1])
+    assert (frame.score, steps) == (scored.scores[1], scored.steps[1])
     assert reached == scored.frames[1]
 
 
 def test_frames_differ_within_a_step(back):
     policy, _ = policy_of_run(back)
     playback = Playback(policy, IDLE_START, "native", greedy=False, seed=0)
-    pictures = [m.picture.copy() for m in playback.episode(0)]
+    pictures = [frame.picture.copy() for frame in playback.episode(0)]
     changed = [(a != b).any() for a, b in pairwise(pictures)]
-    assert np.mean(changed[200:]) > 0.5  # at four frames a step a quarter would be the most
+    assert np.mean(changed[200:]) > 0.5  # with one new picture per four frames it would be 0.25
 
 
 @pytest.mark.parametrize("run", ["back", "article"])
 def test_planes_and_past_actions_are_what_the_network_saw(run, request):
-    """The matrices on them give the probabilities that the compiled network gave."""
+    """Their product with the weights gives the compiled network's probabilities."""
     policy, _ = policy_of_run(request.getfixturevalue(run))
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=False, seed=0)
     up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
     weights = Weights(policy, up, down)
     seen = set()
-    for moment in playback.episode(0):
-        p = moment.decision.probabilities.astype(np.float64)
-        odds = weights.log_odds(moment.decision)
+    for frame in playback.episode(0):
+        p = frame.decision.probabilities.astype(np.float64)
+        odds = weights.log_odds(frame.decision)
         assert np.log(p[up] / p[down]) == pytest.approx(odds, abs=2e-5)
         seen.add(round(odds, 4))
     assert len(seen) > 50
 
 
-def test_looks_differ_though_a_rally_is_played_again():
+def test_salient_decisions_differ_though_a_rally_is_played_again():
     policy, saved = policy_of_run(None)
     rules, emulator, _ = game_to_show(saved, None, "auto")
     playback = Playback(policy, rules, emulator, greedy=False, seed=0)
     up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
-    looks = most_salient_decisions(playback, Weights(policy, up, down), 4)
-    assert len({look.moment.decision.planes.tobytes() for look in looks}) == 4
+    decisions = most_salient_decisions(playback, Weights(policy, up, down), 4)
+    assert len({salient.frame.decision.planes.tobytes() for salient in decisions}) == 4
 
 
 def test_lit_pixels_add_up_to_the_log_odds(article):
     policy, _ = policy_of_run(article)
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=False, seed=0)
     weights = Weights(policy, 1, 0)
-    looks = most_salient_decisions(playback, weights, 4)
-    assert len(looks) == 4
-    assert len({look.moment.decision.step // 70 for look in looks}) > 1
-    for look in looks:
-        decision = look.moment.decision
+    decisions = most_salient_decisions(playback, weights, 4)
+    assert len(decisions) == 4
+    assert len({salient.frame.decision.step // 70 for salient in decisions}) > 1
+    for salient in decisions:
+        decision = salient.frame.decision
         assert (decision.planes != 0).any()
-        added = float((decision.planes * look.saliency).sum())
+        added = float((decision.planes * salient.saliency).sum())
         assert added == pytest.approx(weights.log_odds(decision), abs=1e-5)
-        # a pixel more: the difference is its saliency, while no unit changes sides
+        # one more lit pixel adds its saliency as long as the same units are active
         on = weights.active(decision) > 0
         y, x = np.argwhere(decision.planes[0] == 0)[2000]
         more = decision.planes.copy()
@@ -113,24 +113,24 @@ def test_lit_pixels_add_up_to_the_log_odds(article):
         lit = replace(decision, planes=more)
         if ((weights.active(lit) > 0) == on).all():
             gained = weights.log_odds(lit) - weights.log_odds(decision)
-            assert gained == pytest.approx(look.saliency[0, y, x], abs=1e-5)
+            assert gained == pytest.approx(salient.saliency[0, y, x], abs=1e-5)
 
 
 def test_greedy_takes_the_likeliest(back):
     policy, _ = policy_of_run(back)
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=True, seed=0)
-    for moment in playback.episode(0):
-        assert moment.decision.action == np.argmax(moment.decision.probabilities)
+    for frame in playback.episode(0):
+        assert frame.decision.action == np.argmax(frame.decision.probabilities)
 
 
-def test_units_come_by_their_smoothed_weight(article):
+def test_units_are_ranked_by_their_smoothed_weights(article):
     policy, _ = policy_of_run(article)
     weights = Weights(policy, 1, 0)
     units = weights.units(5)
     assert len({unit.number for unit in units}) == 5
     for unit in units:
         np.testing.assert_array_equal(unit.planes.ravel(), weights.w1[:, unit.number])
-        assert unit.wants == weights.direction[unit.number]
+        assert unit.up_preference == weights.up_preference[unit.number]
 
 
 def test_blurred_keeps_the_sum_and_is_a_gaussian():
@@ -157,7 +157,7 @@ def test_other_games_and_missing_runs_are_refused_in_a_line(back, tmp_path):
         policy_of_run(tmp_path)
 
 
-def test_without_a_run_the_policy_that_ships_plays(monkeypatch):
+def test_without_a_run_the_pretrained_policy_plays(monkeypatch):
     policy, loaded = policy_of_run(None)
     saved = load_pretrained()
     assert loaded.state == saved.state

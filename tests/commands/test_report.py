@@ -1,4 +1,4 @@
-"""python -m fastpg.report: one file with everything in it, and figures that are the runs'."""
+"""python -m fastpg.report: one self-contained file whose figures are those of the runs."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ APART = {"seed", "run_dir"}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two seeds of one setting, and one of another."""
+    """Two runs that differ by their seed, and one with other settings."""
     folder = tmp_path_factory.mktemp("runs")
     seeds = [small_run(folder / f"seed{seed}", ARTICLE, seed) for seed in (1, 2)]
     return [*seeds, small_run(folder / "fast<1>", FAST)]
@@ -43,7 +43,7 @@ def report(runs, tmp_path_factory):
 
 
 def made_up(points, **config):
-    """A run whose curve goes through (episodes, score) points."""
+    """Return a run whose curve goes through (episodes, score) points."""
     rows = [
         {"update": k, "episodes": x, "agent_steps": 10 * x, "seconds": x / 10,
          "mean_score_100": y, "mean_score_batch": -21.0}
@@ -59,10 +59,10 @@ def test_band_is_the_range_where_all_seeds_are():
     one = made_up([(0, None), (100, -20), (300, 0)])
     two = made_up([(200, -15), (400, 5), (500, 6)])
     three = made_up([(150, -12), (350, -2)])
-    places, low, middle, high = Group("", [one, two, three]).band("agent_steps")
-    assert (places[0], places[-1]) == (2000, 3000)
-    assert (low[0], middle[0], high[0]) == (-15, -10, -9.5)
-    assert (low[-1], middle[-1], high[-1]) == (-5, -4.5, 0)
+    positions, low, median, high = Group("", [one, two, three]).band("agent_steps")
+    assert (positions[0], positions[-1]) == (2000, 3000)
+    assert (low[0], median[0], high[0]) == (-15, -10, -9.5)
+    assert (low[-1], median[-1], high[-1]) == (-5, -4.5, 0)
     assert Group("", [one]).band("episodes") is None
     assert (
         Group("", [made_up([(1, 0), (2, 0)]), made_up([(3, 0), (4, 0)])]).band("episodes") is None
@@ -80,7 +80,7 @@ def test_curves_of_short_runs_are_of_updates():
 
 
 def test_the_best_run_is_the_one_of_the_highest_last_score():
-    """0 is a score, above negative ones; a run without any is the last."""
+    """0 is above negative scores; a run without scores is last."""
     scores = [made_up([(100, -5), (110, score)]).last_score for score in (-20, 0, 3)]
     assert scores == [-20, 0, 3]
     assert Run(None, {}, [{"episodes": 1, "mean_score_100": None, "mean_score_batch": None}],
@@ -110,7 +110,7 @@ def test_a_run_is_read(runs):
 
 
 class Page(HTMLParser):
-    """Elements that are opened and closed as they must be, and what the page refers to."""
+    """Checks that elements are closed in order, and collects tags and text."""
 
     EMPTY = ("meta", "link", "img", "br")
 
@@ -157,7 +157,9 @@ def test_everything_is_in_the_file(report):
             kinds.append("png")
         elif head.startswith("data:video/mp4"):
             assert data[4:8] == b"ftyp"
-            assert data.index(b"moov") < data.index(b"mdat")  # plays before all of it is there
+            assert data.index(b"moov") < data.index(
+                b"mdat"
+            )  # so a browser can play it before it has all of it
             kinds.append("mp4")
     assert sorted(kinds) == ["mp4", "png", "png", "svg", "svg", "svg"]
     assert all(a.get("alt") for tag, a in page.found if tag == "img")

@@ -1,4 +1,4 @@
-"""The terminal: what is sent draws the page, quitting gives the terminal back, any size works."""
+"""The terminal: the output draws the page, any size works, and quitting restores the terminal."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from fastpg.envs.rules import rules
-from fastpg.show.play.live import TerminalView, play_live, seen
+from fastpg.show.play.live import TerminalView, combined_input, play_live
 from fastpg.show.play.playback import Playback, policy_of_run
 from fastpg.show.play.terminal import HALF, Cells, changes, nearest_of_256, shrunk
 from tests.support.small_runs import ARTICLE, LOOKS_BACK, small_run
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 
 class Screen:
-    """A terminal that knows what is sent, and nothing else."""
+    """A terminal that understands only the sequences that we send."""
 
     def __init__(self, rows, columns):
         self.cells = {(y, x): None for y in range(rows) for x in range(columns)}
@@ -64,7 +64,7 @@ def test_what_is_sent_draws_each_page():
         cells = Cells(6, 9, (1, 2, 3))
         palette = rng.integers(0, 256, (3, 3))
         cells.picture(0, 0, palette[rng.integers(0, 3, (8, 7))].astype(np.uint8))
-        cells.write(5, 4, "score +3", (9, 9, 9))  # its end is cut
+        cells.write(5, 4, "score +3", (9, 9, 9))  # longer than the page
         codes = cells.codes()
         lengths.append(len(changes(codes, before, True)))
         screen.feed(changes(codes, before, True))
@@ -73,8 +73,8 @@ def test_what_is_sent_draws_each_page():
             ink, paper = colours_of(cell)
             assert paper == tuple(cells.paper[y, x])
             if cell[0] == " ":
-                even = (cells.ink[y, x] == cells.paper[y, x]).all()
-                assert even or cells.letters[y, x] == " "
+                one_colour = (cells.ink[y, x] == cells.paper[y, x]).all()
+                assert one_colour or cells.letters[y, x] == " "
             else:
                 assert (cell[0], ink) == (cells.letters[y, x], tuple(cells.ink[y, x]))
     assert "".join(screen.cells[5, x][0] for x in range(9)) == "    score"
@@ -120,23 +120,23 @@ def test_pages_of_any_size(tmp_path, settings):
             assert cells.letters.shape == (24, 80)
 
     view = TerminalView(Nowhere(), playback.labels, playback.up)
-    for moment in islice(playback.episode(0), 70):
-        view.show(moment)
+    for frame in islice(playback.episode(0), 70):
+        view.show(frame)
     for size in SIZES:
-        cells = view.cells(moment, *size)
+        cells = view.cells(frame, *size)
         assert cells.letters.shape == size
         assert (cells.letters == HALF).any() or size == (1, 1)
-    text = "\n".join("".join(line) for line in view.cells(moment, 24, 80).letters)
+    text = "\n".join("".join(line) for line in view.cells(frame, 24, 80).letters)
     shares = re.findall(r"(\w+) +(\d+)%", text)
     assert [name for name, _ in shares] == playback.labels
-    for (_, share), p in zip(shares, moment.decision.probabilities, strict=True):
+    for (_, share), p in zip(shares, frame.decision.probabilities, strict=True):
         assert abs(int(share) - 100 * p) <= 0.51
 
 
 def test_input_in_one_picture():
     planes = np.zeros((2, 80, 80), np.int8)
     planes[0, 10, 20] = planes[1, 40, 60] = 1
-    lit = [seen(planes, side) for side in (20, 80, 100)]
+    lit = [combined_input(planes, side) for side in (20, 80, 100)]
     now, before = [(2, 5), (10, 20), (13, 25)], [(10, 15), (40, 60), (50, 75)]
     for picture, one, other in zip(lit, now, before, strict=True):
         assert tuple(picture[one]) != tuple(picture[other]) != tuple(picture[0, 0])
@@ -161,7 +161,7 @@ def test_live_play_keeps_time_and_quits():
 
 
 class InTerminal:
-    """The command in a terminal of its own."""
+    """Runs the command in its own terminal."""
 
     def __init__(self, run, *words, terminal="xterm-256color"):
         self.master, slave = pty.openpty()
@@ -173,7 +173,7 @@ class InTerminal:
 
         def begin():
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background ignores it
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs ignore it
 
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment,

@@ -1,4 +1,4 @@
-"""python -m fastpg.watch: videos, a window, and what is said when something is wrong."""
+"""python -m fastpg.watch: pictures, videos, a window and error messages."""
 
 import os
 import re
@@ -31,16 +31,16 @@ def test_a_picture_holds_the_game_the_input_and_the_probabilities(tmp_path, sett
     policy, _ = policy_of_run(small_run(tmp_path / "run", settings))
     playback = Playback(policy, rules("Pong-v0"), "native", False, 0)
     composer = composer_of(playback)
-    for number, moment in enumerate(playback.episode(0)):
-        picture = composer.draw(moment)
+    for number, frame in enumerate(playback.episode(0)):
+        picture = composer.draw(frame)
         if number == 150:
             break
     assert picture.shape == (*SIZE, 3)
-    assert SIZE[0] % 16 == SIZE[1] % 16 == 0  # what the video's blocks need
+    assert SIZE[0] % 16 == SIZE[1] % 16 == 0  # a video codec works on blocks of 16
     game = picture[5 : 5 + 630, 5 : 5 + 480]
-    np.testing.assert_array_equal(game[1::3, 1::3], moment.picture)
-    chosen = moment.decision.action
-    for k, p in enumerate(moment.decision.probabilities):
+    np.testing.assert_array_equal(game[1::3, 1::3], frame.picture)
+    chosen = frame.decision.action
+    for k, p in enumerate(frame.decision.probabilities):
         length = (picture == (CHOSEN if k == chosen else DIM)).all(-1)[:, 509 + 60 :].sum(1).max()
         if k == chosen:
             assert abs(length - p * 220) < 30
@@ -93,14 +93,14 @@ def test_mp4(run, tmp_path, capsys):
         policy, rules("PongNoFrameskip-v4", frameskip=4, noop_max=30), "native", False, 2
     )
     composer = composer_of(playback)
-    for moment, picture in zip(playback.episode(0), pictures, strict=False):
-        expected = composer.draw(moment).astype(int)
-        assert np.abs(expected - picture).mean() < 3  # colours are stored coarser
+    for frame, picture in zip(playback.episode(0), pictures, strict=False):
+        expected = composer.draw(frame).astype(int)
+        assert np.abs(expected - picture).mean() < 3  # the codec halves the colours' resolution
     assert saved.state["config"]["env"] == "PongNoFrameskip-v4"
     assert os.listdir(tmp_path) == ["game.mp4"]
 
 
-def test_without_a_run_the_policy_that_ships_plays(tmp_path, capsys):
+def test_without_a_run_the_pretrained_policy_plays(tmp_path, capsys):
     pytest.importorskip("imageio_ffmpeg")
     path = tmp_path / "game.mp4"
     assert main(["--video", str(path), "--seconds", "0.2", "--env", "ALE/Pong-v5"]) == 0
@@ -126,7 +126,7 @@ def test_gif(run, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
-def test_what_is_interrupted_leaves_nothing_and_keeps_what_was(tmp_path, name):
+def test_an_interrupted_video_leaves_the_old_file_alone(tmp_path, name):
     pytest.importorskip("imageio_ffmpeg")
     (tmp_path / name).write_text("before")
 

@@ -296,7 +296,7 @@ def test_a_restored_game_goes_on_as_it_would_have(seed, before, after, looked):
         for action in np.random.default_rng(seed).integers(6, size=after).tolist():
             lines.append((*played.step(action), played.frame_number, played.emulated_frames))
             if looked:
-                played.screen(picture)
+                played.palette(picture)
                 lines.append(picture.tobytes())
             if any(lines[-1 - looked][1:3]):
                 played.reset()

@@ -1,4 +1,4 @@
-"""The "dqn" observation: C function, NumPy reference and state machine against AtariVectorEnv."""
+"""The "dqn" observation: the C function and the Python model equal ale-py's AtariVectorEnv."""
 
 import ctypes
 import shutil
@@ -26,7 +26,7 @@ needs_compiler = pytest.mark.skipif(
 
 HARNESS = """
 #include "envs/dqn_picture.h"
-/* Leaves NaNs where the next function has its locals: it must not read what it has not written. */
+/* Fills the stack with NaNs: a function that reads an uninitialized local gives wrong results. */
 void dirty_stack(void) {
     volatile uint8_t junk[1 << 14];
     for (unsigned k = 0; k < sizeof junk; k++)
@@ -44,7 +44,7 @@ void three(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *
 
 @pytest.fixture(scope="module", params=["-O1", "-O3"])
 def gray84(request, tmp_path_factory):
-    """The C function, of one to three frames."""
+    """The C function for one to three frames."""
     folder = tmp_path_factory.mktemp("dqn")
     (folder / "dqn.c").write_text(HARNESS)
     options = ["-std=c11", request.param, "-ffp-contract=off", "-fPIC", "-shared", f"-I{CSRC}"]
@@ -67,7 +67,7 @@ def gray84(request, tmp_path_factory):
 
 @cache
 def played(game, steps=40):
-    """The last two frames of each step, the palette's grays, AtariVectorEnv's newest pictures."""
+    """Last two frames of each step, grey of each index, and AtariVectorEnv's newest pictures."""
     rng = np.random.default_rng(8)
     env = AtariVectorEnv(game, 1, noop_max=0, use_fire_reset=False, num_threads=1)
     env.reset(seed=1)
@@ -92,16 +92,16 @@ def played(game, steps=40):
 
 
 def random_pictures(rng, count):
-    """Noise; few colours, so that exact sums are often ties; rows that repeat or nearly do."""
+    """Yield noise: of few colours, which makes ties frequent, and with rows that nearly repeat."""
     for k in range(count):
         colours = rng.integers(256, size=(256, 2, 4)[k % 3])
         picture = rng.choice(colours, (HEIGHT, WIDTH)).astype(np.uint8)
         if k % 2:
             for row in range(1, HEIGHT):
                 changed = rng.integers(WIDTH, size=rng.choice([0, 0, 1, 3]))
-                fresh = picture[row, changed]
+                noise = picture[row, changed]
                 picture[row] = picture[row - 1]
-                picture[row, changed] = fresh
+                picture[row, changed] = noise
         yield picture
 
 
@@ -160,7 +160,7 @@ def test_c_on_flat_and_extreme_pictures(gray84):
 
 
 def assert_same(ours, theirs, ended):
-    """Equal results of reset or step; of "final_obs" only rows of episodes that ended count."""
+    """Compare results of reset or step; in "final_obs" only rows of ended episodes count."""
     *ours, our_info = ours
     *theirs, their_info = theirs
     for a, b in zip(ours, theirs, strict=True):
@@ -174,9 +174,13 @@ def assert_same(ours, theirs, ended):
 
 
 def beside(game, steps, *, seed=0, num_envs=1, mode="NextStep", small=False, resets=0, **settings):
-    """Model and AtariVectorEnv with equal actions, and now and then a masked reset.
+    """Play the model and AtariVectorEnv with equal actions and compare them.
 
-    Returns the number of frames of each step that ended an episode.
+    Args:
+        resets: do a masked reset every so many steps; 0 for none.
+
+    Returns:
+        the number of frames played by each step that ended an episode.
     """
     rng = np.random.default_rng(seed)
     mine, size = ({}, {}) if small else ({"resize": np.copy}, WHOLE)
@@ -205,7 +209,7 @@ def test_whole_pong_episode(mode, seed, steps):
 
 @pytest.mark.parametrize("limit", [1, 4, 22, 23])
 def test_pong_that_ends_in_each_frame_of_a_step(limit):
-    """The limit counts from the reset on."""
+    """The limit counts frames from the reset on."""
     ends = beside("pong", limit // 2 + 4, seed=limit, max_num_frames_per_episode=limit, noop_max=9)
     assert len(ends) >= 2
     assert set(ends) == {(limit - 1) % 4 + 1}
@@ -227,7 +231,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_breakout_under_other_settings(settings):
-    """Its lives are lost by random play, a life in some 100 frames, a game in some 600."""
+    """Random play loses a life in about 100 frames and a game in about 600."""
     frames = 300 if {"episodic_life", "life_loss_info"} & set(settings) else 900
     steps = frames // settings.get("frameskip", 4)
     ends = beside("breakout", steps, seed=5, **settings)
@@ -243,8 +247,8 @@ def test_masked_resets_with_and_without_seeds(game, mode):
 @pytest.mark.parametrize(
     ("limit", "settings"),
     [
-        (489, {}),  # the game's last frame
-        (95, {"episodic_life": True}),  # the first life's
+        (489, {}),  # the last frame of the game
+        (95, {"episodic_life": True}),  # the last frame of the first life
         (95, {"life_loss_info": True}),
     ],
 )
@@ -260,7 +264,7 @@ def test_game_without_a_fire_button():
 
 @pytest.mark.parametrize("seed", [2501073, 9675904])
 def test_noop_draws_that_are_rejected(seed):
-    """First words whose low product is below 2**32 mod 2000; found by search."""
+    """Seeds, found by search, whose first word has a low product below 2**32 mod 2000."""
     beside("breakout", 1, seed=seed, noop_max=2000)
 
 
@@ -268,13 +272,13 @@ def test_noop_draws_that_are_rejected(seed):
     ("seed", "frames", "ends"), [(2804, 3056, []), (4128, 3048, [4]), (1822, 3051, [1])]
 )
 def test_game_over_during_the_noops_or_soon_after(seed, frames, ends):
-    """Left alone, Pong is over after 3056 frames; these seeds draw about so many NOOPs."""
+    """Without actions Pong ends after 3056 frames. These seeds draw about as many NOOPs."""
     assert NoopGenerator(seed).below(5000) == frames
     assert beside("pong", 2, seed=seed, noop_max=5000, small=True) == ends
 
 
 def test_buffers_of_the_last_episode_are_forgotten():
-    """The second draw leads to Pong's end: a first step that looks at no frame."""
+    """The second draw ends the game within a first step that looks at no frame."""
     limited = {"max_num_frames_per_episode": 8, "noop_max": 5000}
     assert beside("pong", 4, seed=1850, **limited) == [4, 2]
 
@@ -303,9 +307,9 @@ def test_colours_are_pooled_and_shrunk_one_by_one():
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 @pytest.mark.parametrize("limit", [108_000, 90])
 def test_native_observations_are_those_of_atari_vector_env(frameskip, mode, limit):
-    """With ale-py's defaults that draw random numbers off, the games are the same."""
+    """The games are equal with those defaults of ale-py off that draw random numbers."""
     if limit > 90 and frameskip < 4:
-        pytest.skip("whole games are long")
+        pytest.skip("whole games take too long")
     common = {"frameskip": frameskip, "max_num_frames_per_episode": limit, "noop_max": 0}
     common |= {"repeat_action_probability": 0.0, "stack_num": 3}
     theirs = AtariVectorEnv(

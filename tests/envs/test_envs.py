@@ -1,4 +1,4 @@
-"""Games under rules: equal to Gymnasium's own environments, step for step."""
+"""Rules, palette and games: AleGame and NativeGame equal Gymnasium's environments step for step."""
 
 import subprocess
 import sys
@@ -11,16 +11,16 @@ from ale_py import ALEInterface
 
 from fastpg.emulator.palette import PALETTE_GRAY
 from fastpg.envs import PALETTE_RGB, AleGame, NativeGame, Rules, WorkerPool
-from fastpg.envs.ale_game import StickyActions
-from fastpg.envs.rules import rules
-from fastpg.envs.vector import INFO_KEYS
+from fastpg.envs.rules import rules, training_rules
+from fastpg.envs.sticky_actions import StickyActions
+from fastpg.envs.vector_base import INFO_KEYS
 
 PLAYED = [  # environment, steps for at least two episodes
     ("Pong-v0", {}, 3100),
     ("ALE/Pong-v5", {}, 2300),
     ("PongNoFrameskip-v4", {"frameskip": 4}, 2300),
     ("ALE/Breakout-v5", {}, 1200),
-    # truncations, also in the midst of a frame skip
+    # truncations, also within a frame skip
     ("Pong-v0", {"max_num_frames_per_episode": 103}, 400),
     ("ALE/Pong-v5", {"max_num_frames_per_episode": 90, "full_action_space": True}, 400),
 ]
@@ -29,13 +29,13 @@ KINDS = [AleGame, NativeGame]
 
 
 def make(env_id, **kwargs):
-    AleGame(Rules("pong"))  # silences ALE, as does this Gymnasium's warning that Pong-v0 is old
-    gymnasium.logger.min_level = gymnasium.logger.ERROR
+    AleGame(Rules("pong"))  # silences ALE
+    gymnasium.logger.min_level = gymnasium.logger.ERROR  # silences the warning about Pong-v0
     return gymnasium.make(env_id, disable_env_checker=True, **kwargs)
 
 
 def look(game, kind="rgb"):
-    shapes = {"rgb": (210, 160, 3), "screen": (210, 160), "gray": (210, 160), "ram": (128,)}
+    shapes = {"rgb": (210, 160, 3), "palette": (210, 160), "grayscale": (210, 160), "ram": (128,)}
     out = np.zeros(shapes[kind], np.uint8)
     getattr(game, kind)(out)
     return out
@@ -75,6 +75,16 @@ def test_rules_can_be_replaced():
     assert Rules("pong", [2, 5]) == Rules("pong", (2, 5))
 
 
+def test_training_rules_complete_no_frameskip():
+    env_id = "PongNoFrameskip-v4"
+    assert training_rules(env_id) == rules(env_id, frameskip=4, noop_max=30)
+    assert training_rules(f"fastpg/{env_id}", frameskip=None) == training_rules(env_id)
+    given = {"frameskip": 1, "noop_max": 0, "repeat_action_probability": 0.5}
+    assert training_rules(env_id, **given) == rules(env_id, **given)
+    for other in ("Pong-v0", "ALE/Pong-v5", "ALE/Breakout-v5"):
+        assert training_rules(other) == rules(other)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -106,10 +116,10 @@ def test_unknown_id_names_near_ones():
 
 
 def colour_cartridge():
-    """A cartridge that shows colours 0, 2, 4, .. on one line each."""
+    """Return a ROM that shows each of the colours 0, 2, 4, .. on one line."""
     code = bytes.fromhex(
         "78 d8 a2ff 9a"  # SEI, CLD, stack to the top
-        "a900 8596 858d 858e"  # what ALE reads of Pong's memory: mode and scores
+        "a900 8596 858d 858e"  # the bytes of Pong's memory that ALE reads: mode and scores
         "a902 8500 8502 8502 8502 a900 8500"  # a frame: three lines of VSYNC,
         "a900 8501"  # blanking off,
         "a21f 8502 ca d0fb"  # 31 lines more, and the picture begins;
@@ -168,13 +178,15 @@ def test_games_are_gymnasiums_over_whole_episodes(env_id, kwargs, steps):
             same(picture, info)
     assert ends >= 2
     for game in games:
-        np.testing.assert_array_equal(PALETTE_RGB[look(game, "screen")], look(game))
-        np.testing.assert_array_equal(look(game, "gray"), env.unwrapped.ale.getScreenGrayscale())
+        np.testing.assert_array_equal(PALETTE_RGB[look(game, "palette")], look(game))
+        np.testing.assert_array_equal(
+            look(game, "grayscale"), env.unwrapped.ale.getScreenGrayscale()
+        )
         np.testing.assert_array_equal(look(game, "ram"), env.unwrapped.ale.getRAM())
 
 
 def draws(game):
-    """The random frame skips that come next."""
+    """Return the next random frame skips."""
     frames, state = [], game.state()
     for _ in range(40):
         before = game.frame_number
@@ -188,10 +200,10 @@ def draws(game):
 def test_seeds(kind):
     games = [kind(rules("Pong-v0")) for _ in range(2)]
     for game in games:
-        game.reset()  # from the system's entropy, as Gymnasium
+        game.reset()  # seeded from the system's entropy, as in Gymnasium
     first, second = (draws(game) for game in games)
     assert first != second
-    games[0].reset()  # runs on
+    games[0].reset()  # without a seed the random numbers run on
     assert draws(games[0]) == first
     for bad in (-1, 1.5, "1"):
         with pytest.raises(ValueError, match="seed: expected an int of at least 0"):
@@ -251,7 +263,7 @@ def test_noop_starts_are_those_of_atari_preprocessing(kind, limit, steps):
 
 
 class Player:
-    """Plays whole episodes; for a worker."""
+    """Plays whole episodes in a worker."""
 
     def __init__(self, kind, rules):
         self.game = kind(rules)
@@ -295,7 +307,7 @@ def test_state_continues_bit_for_bit_in_another_process(kind, env_id, kwargs):
     player.game.reset()
     expected.append(player.episode(2))
     with WorkerPool([partial(Player, kind, played)]) as pool:
-        if not kwargs:  # a game in which something else went on before
+        if not kwargs:  # another episode is in progress in that game
             pool.call("start", [(5,)])
             pool.call("episode", [(9,)])
         pool.call("restore", [(state,)])
@@ -314,7 +326,7 @@ def test_state_continues_bit_for_bit_in_another_process(kind, env_id, kwargs):
         (NativeGame, "Pong-v0", {"noop_max": 30}),
     ],
 )
-def test_state_in_the_midst_of_an_episode(kind, env_id, kwargs):
+def test_state_within_an_episode(kind, env_id, kwargs):
     played = rules(env_id, **kwargs)
     rng = np.random.default_rng(0)
     straight, others = kind(played), [kind(played), kind(played)]
@@ -322,12 +334,12 @@ def test_state_in_the_midst_of_an_episode(kind, env_id, kwargs):
     actions = rng.integers(0, len(straight.action_meanings), 600).tolist()
     state = straight.state()
     for t, action in enumerate(actions):
-        if t % 60 == 0:  # hand over to the other copy
+        if t % 60 == 0:  # the other copy continues
             others.reverse()
             others[0].restore(state)
         ended = straight.step(action)
         assert others[0].step(action) == ended
-        for what in ("screen", "ram"):
+        for what in ("palette", "ram"):
             np.testing.assert_array_equal(look(others[0], what), look(straight, what))
         assert others[0].emulated_frames == straight.emulated_frames
         if any(ended[1:]):
@@ -338,7 +350,7 @@ def test_state_in_the_midst_of_an_episode(kind, env_id, kwargs):
 
 
 def test_sticky_actions_draw_as_the_standard_generator_does():
-    # std::mt19937 seeded with 5489 begins 3499211612, 581869302, 3890346734, 3586334585
+    # std::mt19937 seeded with 5489 starts with 3499211612, 581869302, 3890346734, 3586334585
     for probability, first, second in ((0.8147, "a", "b"), (0.8148, None, "b"), (0.95, None, None)):
         hold = StickyActions(probability, 5489)
         assert hold("a") == first

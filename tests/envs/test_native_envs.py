@@ -1,4 +1,4 @@
-"""Our own environments: their ids, their threads, their buffers. See also test_vector_envs.py."""
+"""Environments on our own emulator: ids, threads and buffers. See also test_vector_envs.py."""
 
 import copy
 import multiprocessing
@@ -24,7 +24,8 @@ IDS = {
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch):
-    monkeypatch.setattr(gymnasium.logger, "min_level", gymnasium.logger.ERROR)  # that v0 is old
+    # no warning about v0
+    monkeypatch.setattr(gymnasium.logger, "min_level", gymnasium.logger.ERROR)
 
 
 def log(env, steps, seed=3):
@@ -80,7 +81,7 @@ def test_ids_have_the_rules_of_ale(own, of_ale):
     vector.close()
 
 
-def test_a_plain_environment_is_a_good_one():
+def test_the_single_environment_passes_gymnasiums_checker():
     check_env(NativeEnv("ALE/Pong-v5", render_mode="rgb_array"))
     env = NativeEnv("Pong-v0", render_mode="rgb_array", obs_type="ram", noop_max=30)
     first, _ = env.reset(seed=1)
@@ -115,7 +116,7 @@ def _step_forked(env, sender):
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_goes_on_with_threads_of_its_own():
+def test_a_forked_child_continues_with_its_own_threads():
     env = NativeVectorEnv("ALE/Pong-v5", 4, num_threads=3, obs_type="pong80")
     env.reset(seed=1)
     env.step([0] * 4)
@@ -141,7 +142,7 @@ def test_held_observations_stay_and_dropped_ones_are_used_again():
         if k % 3:
             held.append(observations)
         else:
-            views.append(observations[1:])  # a view holds it too
+            views.append(observations[1:])  # a view holds the array too
         copies.append(observations.copy())
     kept = iter(copies[1:])
     for k, expected in enumerate(kept):
@@ -225,7 +226,7 @@ def test_an_environment_that_is_dropped_ends_its_threads():
         "assert count() == before + 3;"
         "del env; assert count() == before;"
         "env = NativeVectorEnv(num_envs=4, num_threads=4, obs_type='ram'); env.reset(seed=1)"
-    )  # and one that is still there at the end does not hang it
+    )  # the second one still exists when the process exits, which must not hang
     if sys.platform != "linux":
         pytest.skip("counts threads in /proc")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""The vector environment: equal to Gymnasium's SyncVectorEnv over its own environments."""
+"""Both vector environments equal Gymnasium's SyncVectorEnv over its own environments."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from fastpg.envs import PALETTE_RGB, AleVectorEnv, NativeVectorEnv, WorkerError
-from fastpg.envs.vector import OBSERVATIONS
+from fastpg.envs.vector_base import OBSERVATIONS
 from fastpg.kernels import get_backend
 
 MODES = list(AutoresetMode)
@@ -17,7 +17,7 @@ both = pytest.mark.parametrize("kind", [AleVectorEnv, NativeVectorEnv])
 
 
 def sync(env_id, count, mode=AutoresetMode.NEXT_STEP, **kwargs):
-    gymnasium.logger.min_level = gymnasium.logger.ERROR  # that Pong-v0 is old
+    gymnasium.logger.min_level = gymnasium.logger.ERROR  # no warning about Pong-v0
 
     def one():
         return gymnasium.make(env_id, disable_env_checker=True, **kwargs)
@@ -26,9 +26,9 @@ def sync(env_id, count, mode=AutoresetMode.NEXT_STEP, **kwargs):
 
 
 def assert_same(ours, theirs):
-    """Equal values, types and keys, through all of an info dictionary."""
+    """Compare values, types and keys, also within an info dictionary."""
     if isinstance(theirs, dict):
-        # ale-py's environments also tell the seeds that they derived
+        # ale-py's environments also report the seeds that they derived
         assert set(ours) == {key for key in theirs if key.strip("_") != "seeds"}
         for key in ours:
             assert_same(ours[key], theirs[key])
@@ -47,7 +47,7 @@ def assert_same_step(ours, theirs):
 
 
 def run_beside(all_ours, theirs, steps, seed):
-    """All with equal actions; returns how many episodes ended, and resets them if need be."""
+    """Play all with equal actions, reset them where autoreset is off, and count the episodes."""
     expected = theirs.reset(seed=seed)
     for ours in all_ours:
         assert_same_step(ours.reset(seed=seed), expected)
@@ -99,7 +99,7 @@ def test_equal_to_gymnasium_through_episode_ends(mode):
     [
         ("Pong-v0", {}, 1750),
         ("ALE/Pong-v5", {}, 1300),
-        # its games are ALE/Pong-v5's without sticky actions: not to the end
+        # the games are those of ALE/Pong-v5 without sticky actions, so not to the end
         ("PongNoFrameskip-v4", {"frameskip": 4, "max_num_frames_per_episode": 402}, 250),
     ],
 )
@@ -221,7 +221,7 @@ def test_bad_values_of_one():
 def test_a_killed_worker_is_an_error():
     env = AleVectorEnv("Pong-v0", 2, num_threads=2)
     env.reset(seed=1)
-    os.kill(env._pool._pool.members[0].process.pid, signal.SIGKILL)
+    os.kill(env._pool._workers.members[0].process.pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match=r"worker 0 of 2 died with exit code -9 \(SIGKILL\)"):
         env.step([0, 0])
     env.close()

@@ -1,4 +1,4 @@
-"""The worker pool: results, failures, deaths, and that nothing is left behind."""
+"""The worker pool: results, failures and deaths; nothing is left behind."""
 
 import os
 import pickle
@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastpg.envs.worker_pool import SharedArray, WorkerError, WorkerPool
+from fastpg.envs.shared_array import SharedArray
+from fastpg.envs.worker_pool import WorkerError, WorkerPool
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Unreadable(Exception):
-    def __init__(self, a, b):  # pickles, but cannot be read back: args has one entry
+    def __init__(self, a, b):  # can be pickled but not unpickled: args has one entry
         super().__init__(a)
 
 
@@ -33,7 +34,7 @@ class Batch:
 
 
 class Host:
-    """What the tests' workers host."""
+    """The object that the tests' workers host."""
 
     def __init__(self, number=0, shared=None):
         self.number, self.shared = number, shared
@@ -282,7 +283,8 @@ SCRIPT = """
 import os, signal, sys, time
 from functools import partial
 import numpy as np
-from fastpg.envs.worker_pool import SharedArray, WorkerPool
+from fastpg.envs.shared_array import SharedArray
+from fastpg.envs.worker_pool import WorkerPool
 from tests.envs.test_worker_pool import Host
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from fastpg.kernels import cuda as backend_module
 from fastpg.kernels import get_backend, reference
 from fastpg.kernels._cuda.jit import THREADS
 from fastpg.kernels._cuda.jit import cuda_module as cuda
-from fastpg.kernels.spec import BY_NAME, CUDA_TOLERANCES, OPS, VIEW_PIXELS
+from fastpg.kernels.geometry import VIEW_PIXELS
+from fastpg.kernels.spec import BY_NAME, CUDA_TOLERANCES, OPS
 from tests.kernels.test_kernels import SPARSE, run, usual
 from tests.support.cases import OPTIONS, case
 

@@ -15,7 +15,7 @@ RED = np.ascontiguousarray(PALETTE_RGB[:, 0])
 
 def frames_of(game):
     palette, rgb = np.zeros((210, 160), np.uint8), np.zeros((210, 160, 3), np.uint8)
-    game.screen(palette)
+    game.palette(palette)
     game.rgb(rgb)
     return palette, rgb
 

@@ -15,7 +15,8 @@ COMMANDS = {"train", "evaluate", "watch", "report", "convert"}
 # A folder, or a file at the root, imports only from the lines above its own.
 LEVELS = [
     {"atomic_file", "extras"},
-    {"_registration", "kernels", "emulator"},
+    {"_registration", "kernels"},
+    {"emulator"},
     {"envs"},
     {"network", "config"},
     {"checkpoint"},

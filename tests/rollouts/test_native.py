@@ -5,7 +5,7 @@ import pytest
 
 from fastpg.emulator.palette import PALETTE_RED
 from fastpg.envs.native_game import NativeGame, pong_cartridge
-from fastpg.envs.native_vector import NativeVectorEnv
+from fastpg.envs.native_vector_env import NativeVectorEnv
 from fastpg.envs.rules import rules
 from fastpg.kernels import get_backend
 from fastpg.network._network import Pool, RolloutBuffer
@@ -301,7 +301,7 @@ def play_episode(network, game, number, steps):
     screen, over, step = np.empty((1, 210, 160), np.uint8), False, 0
     game.reset()
     while not over:
-        game.screen(screen[0])
+        game.palette(screen[0])
         player.see(kernels.preprocess_palette(screen, PALETTE_RED)[0], step)
         reward, terminated, truncated = game.step(ACTIONS[player.choose(number, step)])
         over = terminated or truncated

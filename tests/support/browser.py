@@ -1,4 +1,4 @@
-"""A headless Chromium, driven by chromedriver over the WebDriver protocol: no library needed."""
+"""A headless Chromium, driven through chromedriver by the WebDriver protocol, without a library."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ AVAILABLE = bool(shutil.which("chromedriver") and (shutil.which("chromium")))
 
 
 class Browser:
-    """One page at a time; what the console says is kept."""
+    """Shows one page at a time and keeps the messages of its console."""
 
     def __init__(self, width=1200, height=900):
         with socket.socket() as free:
@@ -64,7 +64,7 @@ class Browser:
         self._call("/url", {"url": Path(path).resolve().as_uri()})
 
     def run(self, script):
-        """What an async function's body returns."""
+        """Run the body of an async function and return its result."""
         wrapped = f"const done = arguments[0]; (async () => {{ {script} }})().then(done);"
         return self._call("/execute/async", {"script": wrapped, "args": []})
 

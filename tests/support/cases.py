@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastpg.kernels import names
-from fastpg.kernels.spec import BY_NAME, VIEW_PIXELS, Op
+from fastpg.kernels.geometry import VIEW_PIXELS
+from fastpg.kernels.spec import BY_NAME, Op
 
 HOST_BACKENDS = tuple(name for name in names() if name != "cuda")  # on NumPy arrays
 

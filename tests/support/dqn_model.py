@@ -1,12 +1,12 @@
-"""What ale-py's AtariVectorEnv shows and tells, as a model in Python over plain ALEInterface.
+"""A model of ale-py's AtariVectorEnv: observations and infos, in Python over ALEInterface.
 
-Found by black-box comparison; `test_dqn.py` compares it with AtariVectorEnv. The rules:
+It was found by comparing outputs; `test_dqn.py` compares it with AtariVectorEnv. The rules:
 
 **Seeds.** Environment i of a vector that is reset with seed s has seed s + i. A reset with a seed
-loads the ROM anew: the total frame number is 0 again, ALE's generator of sticky actions and a
-separate generator of no-ops are both MT19937(s + i). A reset without one goes on with both
+loads the ROM again: the total frame number is 0 again, and both ALE's generator of sticky actions
+and a separate generator of no-ops are MT19937(s + i). A reset without a seed continues both
 generators and the total frame number. Of the environments that a masked reset resets, the j-th
-has seed s + j; the others are untouched and report the observation and the info that they have.
+has seed s + j; the others keep their observation and info.
 
 **Reset.** reset_game; draw n below `noop_max` (multiply and shift of a raw 32-bit word; words
 whose low product is below 2**32 mod `noop_max` are drawn again); if `use_fire_reset` and FIRE is
@@ -18,9 +18,9 @@ lost. These frames count in both frame numbers of the info, but not towards
 
 **Step.** Frames 0 .. frameskip - 1 are played one by one. After each: if the game is over, or a
 life was lost with `episodic_life`, or the episode has had `max_num_frames_per_episode` frames,
-the step ends at once, **before that frame is looked at**; frames left out draw nothing. Else
-frame frameskip - 2 goes to buffer A and frame frameskip - 1 to buffer B; no other frame is looked
-at. At the end B becomes the brighter of A and B, pixel by pixel, in gray and at full size, **in
+the step ends at once, **before that frame is read**; frames that are skipped draw nothing. Else
+frame frameskip - 2 goes to buffer A and frame frameskip - 1 to buffer B; no other frame is read.
+At the end B becomes the brighter of A and B, pixel by pixel, in gray and at full size, **in
 place**, is shrunk (cv2.INTER_AREA) and is the newest picture of the stack. Without `maxpool`, and
 with frameskip 1, A is never filled. A reset sets B to its frame and A to 0.
 
@@ -57,7 +57,7 @@ HEIGHT, WIDTH, SIDE = 210, 160, 84
 
 
 def area_weights(source, target):
-    """Of each target cell the first three source cells that it covers and their float32 weights."""
+    """Return the first three source cells that each target cell covers, and their weights."""
     begin = source * np.arange(target)  # in units of 1/target source cells
     cells = begin // target + np.arange(3)[:, None]
     ends = np.minimum(begin + source, target * (cells + 1))
@@ -70,7 +70,7 @@ ROWS, ROW_WEIGHTS = area_weights(HEIGHT, SIDE)
 
 
 def shrink(picture):
-    """The 84x84 picture: float32 sums along rows, then over rows, each in order; ties to even."""
+    """Shrink to 84x84: float32 sums along rows, then over rows, each in order; ties to even."""
     sums = np.float32(0)
     for columns, weights in zip(COLUMNS, COLUMN_WEIGHTS, strict=True):
         sums = sums + np.float32(picture)[:, columns] * weights
@@ -93,7 +93,7 @@ class NoopGenerator:
 
 @dataclass(frozen=True)
 class Settings:
-    """AtariVectorEnv's, under its names; all but the picture's size, which is a function here."""
+    """Arguments of AtariVectorEnv, except the size of the picture, which is a function here."""
 
     frameskip: int = 4
     stack_num: int = 4
@@ -183,7 +183,7 @@ class DqnVectorEnv:
         self.envs = [DqnEnv(game, Settings(**settings), resize) for _ in range(num_envs)]
         self.same_step = same_step
 
-    def seen(self):
+    def observe(self):
         numbers = [
             (k, e.ale.lives(), e.ale.getFrameNumber(), e.ale.getEpisodeFrameNumber())
             for k, e in enumerate(self.envs)
@@ -196,10 +196,10 @@ class DqnVectorEnv:
         chosen = [e for k, e in enumerate(self.envs) if mask is None or mask[k]]
         for k, env in enumerate(chosen):
             env.reset(None if seed is None else seed + k)
-        return self.seen()
+        return self.observe()
 
     def step(self, actions):
-        """As AtariVectorEnv, with every row of "final_obs" that is no last observation at 0."""
+        """Step as AtariVectorEnv; rows of "final_obs" that are no last observation are zeros."""
         results, finals = [], {}
         self.ends = {}  # environment: how many frames the step played that ended its episode
         for k, env in enumerate(self.envs):
@@ -214,7 +214,7 @@ class DqnVectorEnv:
                 finals[k] = np.array(env.stack)
                 env.reset()
         rewards, terminated, truncated = map(np.array, zip(*results, strict=True))
-        observations, info = self.seen()
+        observations, info = self.observe()
         if self.same_step and (terminated | truncated).any():
             info["final_obs"] = np.zeros_like(observations)
             for k, final in finals.items():

@@ -13,7 +13,7 @@ from fastpg.envs.rules import rules
 from fastpg.evaluation import episodes as evaluation
 from fastpg.evaluation.episodes import Evaluation, Player, evaluate
 from fastpg.evaluation.policy import load_policy, load_pretrained, policy_of
-from fastpg.kernels.spec import VIEW_PIXELS
+from fastpg.kernels.geometry import VIEW_PIXELS
 from fastpg.network._network import RolloutBuffer
 from fastpg.train import main
 

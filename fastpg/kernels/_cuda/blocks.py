@@ -23,7 +23,7 @@ from fastpg.kernels._cuda.jit import (
     times64,
 )
 from fastpg.kernels._numba.scalar import ZERO, relu, sigmoid
-from fastpg.kernels.spec import FIRST_ROW, VIEW_PIXELS, VIEW_SIDE
+from fastpg.kernels.geometry import FIRST_ROW, VIEW_PIXELS, VIEW_SIDE
 from fastpg.kernels.spec import SUM_LANES as LANES
 
 EQUAL, BEST = 256, 257  # two counters after the 256 of a histogram

@@ -30,7 +30,7 @@ def frames_of(
         scores: receives each finished episode's score, such as ``"+21"``.
     """
     limit = None if seconds is None else max(round(seconds * FRAMES_PER_SECOND), 1)
-    for frame in islice(playback.moments(episodes), limit):
+    for frame in islice(playback.frames(episodes), limit):
         if frame.over:
             scores.append(f"{frame.score:+.0f}")
         yield frame

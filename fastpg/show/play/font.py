@@ -1,4 +1,4 @@
-"""A small pixel font, five by seven, so that text in pictures needs no library."""
+"""A pixel font of 5 by 7 pixels a letter, so text in pictures needs no library."""
 
 from functools import cache
 
@@ -6,7 +6,7 @@ import numpy as np
 
 WIDTH, HEIGHT, ADVANCE = 5, 7, 6
 
-# Seven rows to a letter, each as the five bits of a number in base 32, the left pixel highest.
+# A letter has seven rows. Each is a digit in base 32: five bits, the left pixel the highest.
 _GLYPHS = {
     "A": "ehhvhhh", "B": "uhhuhhu", "C": "ehggghe", "D": "uhhhhhu", "E": "vgguggv",
     "F": "vgguggg", "G": "ehgnhhf", "H": "hhhvhhh", "I": "e44444e",
@@ -24,13 +24,13 @@ _GLYPHS = {
 
 @cache
 def glyph(letter: str) -> np.ndarray:
-    """(7, 5) bool: which pixels of a letter are lit; an empty one for what the font has not."""
+    """Return the lit pixels of a letter, (7, 5) bool; none are lit if the font does not have it."""
     rows = [int(row, 32) for row in _GLYPHS.get(letter.upper(), "0000000")]
     return np.array([[bool(row >> (4 - x) & 1) for x in range(WIDTH)] for row in rows])
 
 
 def text_mask(text: str) -> np.ndarray:
-    """(7, 6 n - 1) bool: which pixels of a line of n letters are lit."""
+    """Return the lit pixels of a line of n letters, (7, 6 n - 1) bool."""
     mask = np.zeros((HEIGHT, max(ADVANCE * len(text) - 1, 0)), bool)
     for k, letter in enumerate(text):
         mask[:, ADVANCE * k : ADVANCE * k + WIDTH] = glyph(letter)

@@ -1,4 +1,4 @@
-"""A playback as it happens, at the console's 60 frames a second: in a terminal or a window."""
+"""Playback in real time, at the console's 60 frames a second, in a terminal or a window."""
 
 import os
 import sys
@@ -26,36 +26,36 @@ from fastpg.show.play.drawing import (
 from fastpg.show.play.playback import FRAMES_PER_SECOND, Decision, PlaybackFrame
 from fastpg.show.play.terminal import Cells, Terminal, shrunk
 
-_SIDE = 22  # columns beside the game that are worth having
-_LEAST = 44  # columns of which some go to the side
+_PANEL_COLUMNS = 22  # least width of the panel beside the game
+_PANEL_FROM = 44  # columns from which a terminal shows the panel
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_LATE = 0.25  # seconds behind (the machine was asleep, or stopped) after which time begins anew
+_LATE = 0.25  # seconds of delay after which the clock starts again: the machine was asleep
 _QUIT = ("q", "Q", "\x03", "\x04")
-_ESCAPE = "\x1b"  # alone; with more behind it, it is an arrow or the like
+_ESCAPE = "\x1b"  # alone; an arrow key, for one, sends more after it
 
 
 def play_live(
-    moments: Iterator[PlaybackFrame],
+    frames: Iterator[PlaybackFrame],
     show: Callable[[PlaybackFrame], None],
     key: Callable[[float], str],
 ) -> None:
-    """Show every frame in its sixtieth of a second until a key to quit comes, or they end.
+    """Show frames at 60 a second until they end or a key to quit is pressed.
 
-    A frame that is late is played and not shown.
+    Frames that are late are skipped, except the last frame of an episode.
 
     Args:
-        moments: what to show.
-        show: draws one.
-        key: waits so many seconds for a key; returns it, or nothing.
+        frames: the frames to show.
+        show: draws a frame.
+        key: waits for a key for so many seconds and returns it, or "".
     """
     due = time.perf_counter()
-    for moment in moments:
+    for frame in frames:
         due += 1 / FRAMES_PER_SECOND
         now = time.perf_counter()
         if now - due > _LATE:
             due = now
-        if now <= due or moment.over:
-            show(moment)
+        if now <= due or frame.over:
+            show(frame)
         while (left := due - time.perf_counter()) > 0:
             if _quits(key(left)):
                 return
@@ -68,51 +68,58 @@ def _quits(pressed: str) -> bool:
 
 
 class TerminalView:
-    """Lays moments out on a terminal of any size, the game on the left and the network beside."""
+    """Lays frames out on a terminal of any size: the game on the left, the network on the right."""
 
     def __init__(self, terminal: Terminal, labels: list[str], up: int | None):
-        """``labels`` of the actions; ``up``: the action whose probability is drawn over time."""
+        """Start without a history.
+
+        Args:
+            terminal: where to show the frames.
+            labels: label of each action.
+            up: action whose probability is drawn over time; None for no such chart.
+        """
         self.terminal, self.labels, self.up = terminal, labels, up
         self._history: deque[float] = deque(maxlen=200)
         self._last: Decision | None = None
 
-    def show(self, moment: PlaybackFrame) -> None:
-        """Draw a moment."""
-        decision = moment.decision
+    def show(self, frame: PlaybackFrame) -> None:
+        """Draw a frame on the terminal."""
+        decision = frame.decision
         if decision is not self._last and self.up is not None:
             self._history.append(float(decision.probabilities[self.up]))
         self._last = decision
-        self.terminal.show(self.cells(moment, *self.terminal.size))
+        self.terminal.show(self.cells(frame, *self.terminal.size))
 
-    def cells(self, moment: PlaybackFrame, rows: int, columns: int) -> Cells:
-        """The page of a moment on a terminal of so many rows and columns."""
+    def cells(self, frame: PlaybackFrame, rows: int, columns: int) -> Cells:
+        """Return the page of a frame on a terminal of so many rows and columns."""
         cells = Cells(rows, columns, BACKGROUND)
-        wide = columns - _SIDE - 1 if columns >= _LEAST else columns
+        wide = columns - _PANEL_COLUMNS - 1 if columns >= _PANEL_FROM else columns
         # the picture has the shape of a television's, and a cell is two pixels high
         wide = max(min(wide, round((rows - 1) * 2 * 4 / 3)), 1)
         high = max(min(rows - 1, round(wide * 3 / 8)), 1)
-        cells.picture(0, 0, shrunk(moment.picture, 2 * high, wide))
-        score = f"{moment.score:+.0f}" if moment.score else "0"
+        cells.picture(0, 0, shrunk(frame.picture, 2 * high, wide))
+        score = f"{frame.score:+.0f}" if frame.score else "0"
         side = min(columns - wide - 1, 40)
-        if side < _SIDE - 1:
-            score += f"  UP {moment.decision.probabilities[self.up]:.0%}" if self.up else ""
+        if side < _PANEL_COLUMNS - 1:
+            if self.up is not None:
+                score += f"  UP {frame.decision.probabilities[self.up]:.0%}"
             cells.write(rows - 1, 0, f"score {score}  q quits", DIM)
             return cells
         x = wide + 1
-        cells.write(0, x, f"episode {moment.episode + 1}", DIM)
+        cells.write(0, x, f"episode {frame.episode + 1}", DIM)
         cells.write(0, x + side - 9, f"score {score:>3}", INK)
-        y = self._actions(cells, moment.decision, 2, x, side)
+        y = self._draw_actions(cells, frame.decision, 2, x, side)
         if self.up is not None:
-            y = self._strip(cells, y + 1, x, side)
-        room = rows - 2 - y - 2
-        if room >= 5:
+            y = self._draw_history(cells, y + 1, x, side)
+        height = rows - 2 - y - 2
+        if height >= 5:
             cells.write(y + 1, x, "what the network sees", DIM)
-            width = min(side, 2 * room)
-            cells.picture(y + 2, x, seen(moment.decision.planes, width // 2 * 2))
+            width = min(side, 2 * height)
+            cells.picture(y + 2, x, combined_input(frame.decision.planes, width // 2 * 2))
         cells.write(rows - 1, x, "q quits", DIM)
         return cells
 
-    def _actions(self, cells: Cells, decision: Decision, y: int, x: int, side: int) -> int:
+    def _draw_actions(self, cells: Cells, decision: Decision, y: int, x: int, side: int) -> int:
         name = min(max(map(len, self.labels)), 8)
         full = side - name - 6
         for k, (label, p) in enumerate(zip(self.labels, decision.probabilities, strict=True)):
@@ -128,7 +135,7 @@ class TerminalView:
             y += 1
         return y
 
-    def _strip(self, cells: Cells, y: int, x: int, side: int) -> int:
+    def _draw_history(self, cells: Cells, y: int, x: int, side: int) -> int:
         cells.write(y, x, "probability of UP", DIM)
         recent = list(self._history)[-side:]
         levels = [round(p * 16) for p in recent]
@@ -139,8 +146,16 @@ class TerminalView:
         return y + 3
 
 
-def seen(planes: np.ndarray, side: int) -> np.ndarray:
-    """(side, side, 3) uint8: the network's input in one picture: lit now, and lit before only."""
+def combined_input(planes: np.ndarray, side: int) -> np.ndarray:
+    """Draw all planes of the input as one picture: pixels lit now, and pixels lit only before.
+
+    Args:
+        planes: (planes, 80, 80): the newest view first, or one difference of two views.
+        side: height and width of the picture.
+
+    Returns:
+        (side, side, 3) uint8.
+    """
     now = planes[0] > 0
     before = (planes < 0).any(0) | ((planes > 0).any(0) & ~now)
     begins = np.arange(side) * planes.shape[1] // side
@@ -158,13 +173,13 @@ def seen(planes: np.ndarray, side: int) -> np.ndarray:
 
 
 class Window:
-    """A window of pygame's with the picture of a :class:`Composer`."""
+    """A pygame window that shows the picture of a :class:`Composer`."""
 
     def __init__(self, composer: Composer, title: str):
-        """Get ready.
+        """Import pygame.
 
         Raises:
-            ShowError: there is no pygame, or no display.
+            ShowError: there is no display, or pygame is not installed.
         """
         if not _may_have_display():
             raise ShowError(
@@ -173,7 +188,7 @@ class Window:
             )
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         try:
-            with warnings.catch_warnings():  # the older pygame's, of what it imports
+            with warnings.catch_warnings():  # older versions of pygame warn about what they import
                 warnings.simplefilter("ignore")
                 import pygame
         except ImportError:
@@ -185,7 +200,7 @@ class Window:
         game, size = self._game, (SIZE[1], SIZE[0])
         try:
             game.display.init()
-            with warnings.catch_warnings():  # of a slow renderer: one picture is no load
+            with warnings.catch_warnings():  # that the renderer is slow: it is fast enough here
                 warnings.simplefilter("ignore")
                 self._screen = game.display.set_mode(size, game.SCALED | game.RESIZABLE)
         except game.error as error:
@@ -200,15 +215,15 @@ class Window:
     def __exit__(self, *_: object) -> None:
         self._game.quit()
 
-    def show(self, moment: PlaybackFrame) -> None:
-        """Draw a moment."""
-        picture = self._composer.draw(moment)
+    def show(self, frame: PlaybackFrame) -> None:
+        """Draw a frame in the window."""
+        picture = self._composer.draw(frame)
         size = picture.shape[1], picture.shape[0]
         self._screen.blit(self._game.image.frombuffer(picture, size, "RGB"), (0, 0))
         self._game.display.flip()
 
     def key(self, seconds: float) -> str:
-        """Wait so long: the key that was pressed, or nothing; closing the window is ``q``."""
+        """Wait for so many seconds and return the pressed key, or "". Closing returns ``"q"``."""
         if seconds > 0:
             time.sleep(seconds)
         for event in self._game.event.get():

@@ -1,8 +1,8 @@
-"""A policy at play, picture by picture, with what it saw and how sure it was.
+"""A policy at play, frame by frame, with its input and its probabilities.
 
-The game that the policy plays shows a picture a step, two to four emulated frames apart. To show
-all of them, a second game replays each step frame by frame from the state before it: the same
-frames, since everything that the rules draw within a step is in that state.
+A policy sees one picture per agent step, usually two to four emulator frames apart. To show every
+frame, a second game replays each step from the state before it with a frame skip of 1. The frames
+are the same, because the state holds everything that the rules draw within a step.
 """
 
 from collections import deque
@@ -17,18 +17,18 @@ from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.evaluation.episodes import Player
 from fastpg.evaluation.policy import Policy, load_pretrained, policy_of
-from fastpg.kernels.spec import SCREEN, VIEW_SIDE
+from fastpg.kernels.geometry import SCREEN, VIEW_SIDE
 from fastpg.show import ShowError
 
 FRAMES_PER_SECOND = 60
-_NAMES = {"RIGHT": "UP", "LEFT": "DOWN", "NOOP": "STAY"}  # what they do in Pong
+_PONG_LABELS = {"RIGHT": "UP", "LEFT": "DOWN", "NOOP": "STAY"}
 
 
 def saved_run(run: Path | None) -> Checkpoint:
-    """The newest checkpoint of a run, a checkpoint file, or the policy that ships if None.
+    """Load the newest checkpoint of a run, a checkpoint file, or if None the pretrained policy.
 
     Raises:
-        ShowError: it is not there, cannot be read, or has no checkpoint.
+        ShowError: the run is missing, cannot be read, or has no checkpoint.
     """
     if run is not None and not run.exists():
         raise ShowError(f"{run}: no such run; python -m fastpg.train makes and names one")
@@ -39,10 +39,10 @@ def saved_run(run: Path | None) -> Checkpoint:
 
 
 def policy_of_run(run: Path | None) -> tuple[Policy, Checkpoint]:
-    """Load the policy of a run, or the one that ships if None, and return its checkpoint too.
+    """Load the policy of a run, or the pretrained one if None, and return its checkpoint too.
 
     Raises:
-        ShowError: it cannot be read, or holds no policy that sees sparse views.
+        ShowError: the run cannot be read, or its policy does not take sparse views.
     """
     saved = saved_run(run)
     try:
@@ -53,15 +53,15 @@ def policy_of_run(run: Path | None) -> tuple[Policy, Checkpoint]:
 
 @dataclass(frozen=True)
 class Decision:
-    """One choice of the policy.
+    """One decision of the policy.
 
     Attributes:
-        step: of its episode, from 0.
-        planes: (planes, 80, 80) int8: the network's input: views, or their difference.
+        step: agent step of the episode, from 0.
+        planes: (planes, 80, 80) int8: the network's input: views, or the difference of two.
         probabilities: (actions,) float32.
-        action: the one chosen.
-        value: what the value head expects; None without one.
-        past_actions: that the network sees too, the latest first.
+        action: the chosen action.
+        value: output of the value head; None without one.
+        past_actions: past actions in the network's input, the latest first.
     """
 
     step: int
@@ -74,15 +74,15 @@ class Decision:
 
 @dataclass(frozen=True)
 class PlaybackFrame:
-    """One emulated frame.
+    """One emulator frame of a playback.
 
     Attributes:
-        picture: (210, 160, 3) uint8, red, green, blue; overwritten by the next frame.
-        decision: the last one, that this frame follows.
-        first: whether it is the decision's first frame.
+        picture: (210, 160, 3) uint8, RGB; overwritten by the next frame.
+        decision: the decision that led to this frame.
+        first: True for the first frame after the decision.
         episode: number of the episode, from 0.
-        score: sum of its rewards so far.
-        over: whether this is the episode's last frame.
+        score: sum of the episode's rewards so far.
+        over: True for the last frame of the episode.
     """
 
     picture: np.ndarray
@@ -94,24 +94,25 @@ class PlaybackFrame:
 
 
 class Playback:
-    """Plays episodes and gives every emulated frame.
+    """Plays episodes and yields every emulator frame.
 
     Attributes:
-        labels: what each action of the network is called.
+        player: plays the episodes.
+        labels: label of each action of the network.
     """
 
     def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool, seed: int):
-        """Get ready.
+        """Make the games.
 
         Args:
             policy: chooses the actions.
-            rules: of the game.
+            rules: the rules of the games.
             emulator: ``"native"`` or ``"ale"``.
             greedy: take the likeliest action instead of drawing one.
-            seed: of the games and the actions: the episodes that ``evaluate`` scores with it.
+            seed: seed of games and actions; the episodes are those that ``evaluate`` scores.
 
         Raises:
-            ShowError: the game has other actions than the policy.
+            ShowError: the policy has not as many actions as the game.
         """
         try:
             self.player = Player(policy, rules, emulator, greedy, seed)
@@ -119,47 +120,47 @@ class Playback:
             raise ShowError(str(error)) from None
         meanings, pong = self.player.game.action_meanings, rules.game == "pong"
         self.labels = [
-            _NAMES.get(meanings[action], meanings[action]) if pong else meanings[action]
+            _PONG_LABELS.get(meanings[action], meanings[action]) if pong else meanings[action]
             for action in self.player.actions
         ]
         self.replay = game_class(emulator)(replace(rules, frameskip=1, noop_max=0))
-        self.replay.reset(seed=0)  # makes it ready to take over states
+        self.replay.reset(seed=0)  # a game must be reset before it can restore states
         self._picture = np.zeros((*SCREEN, 3), np.uint8)
         input_spec = policy.network.input_spec
         self._views: deque[np.ndarray] = deque(maxlen=input_spec.lookback + 1)
-        self._actions: deque[int] = deque(maxlen=input_spec.past_actions)  # the latest first
+        self._past_actions: deque[int] = deque(maxlen=input_spec.past_actions)  # the latest first
 
     @property
     def up(self) -> int | None:
-        """Which action is UP; None in games that have none of that name."""
+        """Index of the action UP; None if the game has no action of that name."""
         return self.labels.index("UP") if "UP" in self.labels else None
 
-    def moments(self, episodes: int | None = None) -> Iterator[PlaybackFrame]:
-        """All frames of so many episodes; of endless ones if None."""
+    def frames(self, episodes: int | None = None) -> Iterator[PlaybackFrame]:
+        """Yield all frames of so many episodes, without end if None."""
         number = 0
         while episodes is None or number < episodes:
             yield from self.episode(number)
             number += 1
 
     def episode(self, number: int) -> Iterator[PlaybackFrame]:
-        """All frames of the episode of a number."""
+        """Yield all frames of one episode."""
         player, game = self.player, self.player.game
         player.begin(number)
         self._views.clear()
-        self._actions.clear()
+        self._past_actions.clear()
         step, score, over = 0, 0.0, False
         while not over:
             decision = self._decide(step, number)
-            before, began = game.state(), game.episode_frame_number
+            state, frames_before = game.state(), game.episode_frame_number
             action = player.actions[decision.action]
             _, terminated, truncated = game.step(action)
-            frames, over = game.episode_frame_number - began, terminated or truncated
-            self.replay.restore(before)
-            for frame in range(frames):
+            count, over = game.episode_frame_number - frames_before, terminated or truncated
+            self.replay.restore(state)
+            for k in range(count):
                 score += self.replay.step(action)[0]
                 self.replay.rgb(self._picture)
-                last = over and frame == frames - 1
-                yield PlaybackFrame(self._picture, decision, frame == 0, number, score, last)
+                last = over and k == count - 1
+                yield PlaybackFrame(self._picture, decision, k == 0, number, score, last)
             step += 1
 
     def _decide(self, step: int, number: int) -> Decision:
@@ -170,6 +171,6 @@ class Playback:
         planes = np.stack([views[max(-1 - age, -len(views))] for age in input_spec.views])
         if input_spec.difference:
             planes = planes[:1] - planes[1:]
-        past = tuple(self._actions)
-        self._actions.appendleft(action)
+        past = tuple(self._past_actions)
+        self._past_actions.appendleft(action)
         return Decision(step, planes, probabilities, action, value, past)

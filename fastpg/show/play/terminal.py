@@ -1,6 +1,6 @@
-"""Pictures and text in a terminal: half-block characters, 24-bit colour or the nearest of 256.
+"""Pictures and text in a terminal: half-block characters in 24-bit or 256 colours.
 
-Only cells that changed are sent, a few dozen a frame, which is what makes it work over ssh.
+Only cells that changed are sent, a few dozen a frame, so it works over ssh.
 """
 
 import contextlib
@@ -19,21 +19,21 @@ from fastpg.show import ShowError
 
 Colour = tuple[int, int, int]
 
-HALF = "▀"  # its upper half in the foreground's colour, its lower half in the background's
+HALF = "▀"  # upper half in the foreground's colour, lower half in the background's
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
-_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # terminals that know it show a frame all at once
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # synchronized output
 _STOP = ("SIGTERM", "SIGHUP")
 _SPACE = ord(" ")
 _LEVELS = np.array([0, 95, 135, 175, 215, 255])
 
 
 class Cells:
-    """A page of characters with their colours, and what it takes to show it.
+    """A page of characters with their colours.
 
     Attributes:
         letters: (rows, columns) str.
-        ink: (rows, columns, 3) uint8, foreground.
-        paper: (rows, columns, 3) uint8, background.
+        ink: (rows, columns, 3) uint8: colours of the foreground.
+        paper: (rows, columns, 3) uint8: colours of the background.
     """
 
     def __init__(self, rows: int, columns: int, paper: Colour):
@@ -42,14 +42,14 @@ class Cells:
         self.paper = np.full((rows, columns, 3), paper, np.uint8)
 
     def picture(self, y: int, x: int, pixels: np.ndarray) -> None:
-        """Put (2 n, columns, 3) pixels with their upper left corner into cell (y, x)."""
+        """Draw pixels (2 n, columns, 3) uint8 with their upper left corner in cell (y, x)."""
         rows, columns = len(pixels) // 2, pixels.shape[1]
         area = slice(y, y + rows), slice(x, x + columns)
         self.letters[area] = HALF
         self.ink[area], self.paper[area] = pixels[::2], pixels[1::2]
 
     def write(self, y: int, x: int, text: str, ink: Colour) -> None:
-        """Write a line of text; what leaves the page is cut."""
+        """Write a line of text from cell (y, x) on, cut off at the page's edges."""
         rows, columns = self.letters.shape
         if 0 <= y < rows:
             text = text[: max(columns - x, 0)]
@@ -57,10 +57,10 @@ class Cells:
             self.ink[y, x : x + len(text)] = ink
 
     def codes(self) -> np.ndarray:
-        """(rows, columns, 3) int64: letter, ink and paper of each cell as numbers."""
+        """Return letter, ink and paper of each cell as numbers, (rows, columns, 3) int64."""
         letters = self.letters.view(np.int32).reshape(self.letters.shape).astype(np.int64)
         ink, paper = _packed(self.ink), _packed(self.paper)
-        letters[ink == paper] = _SPACE  # an even colour takes its paper alone
+        letters[ink == paper] = _SPACE  # a cell of one colour needs only its paper
         return np.stack([letters, np.where(letters == _SPACE, paper, ink), paper], -1)
 
 
@@ -69,62 +69,78 @@ def _packed(colours: np.ndarray) -> np.ndarray:
 
 
 def changes(codes: np.ndarray, before: np.ndarray | None, true_colour: bool) -> str:
-    """What to send for a page, as ``Cells.codes`` gives it, after the one before it."""
+    """Return what to send to a terminal so that it shows a page.
+
+    Args:
+        codes: :meth:`Cells.codes` of the page.
+        before: codes of the page that the terminal shows; None if that is unknown.
+        true_colour: send 24-bit colours, else the nearest of 256.
+    """
     if before is None or before.shape != codes.shape:
         changed = np.ones(codes.shape[:2], bool)
-        parts = ["\x1b[0m\x1b[2J"]
+        output = ["\x1b[0m\x1b[2J"]
     else:
         changed = (codes != before).any(-1)
-        parts = []
-    at, colours, ground = (-1, -1), "", -1
+        output = []
+    cursor, current, current_paper = (-1, -1), "", -1
     for y, x in np.argwhere(changed).tolist():
         letter, ink, paper = codes[y, x].tolist()
-        if (y, x) != at:
-            parts.append(f"\x1b[{y + 1};{x + 1}H")
-        wanted = _colours(ink, paper, true_colour)
-        if wanted != colours and not (letter == _SPACE and paper == ground):
-            parts.append(wanted)
-            colours, ground = wanted, paper
-        parts.append(chr(letter))
-        at = y, x + 1
-    return "".join(parts)
+        if (y, x) != cursor:
+            output.append(f"\x1b[{y + 1};{x + 1}H")
+        colours = _colours(ink, paper, true_colour)
+        if colours != current and not (letter == _SPACE and paper == current_paper):
+            output.append(colours)
+            current, current_paper = colours, paper
+        output.append(chr(letter))
+        cursor = y, x + 1
+    return "".join(output)
 
 
 @cache
 def _colours(ink: int, paper: int, true_colour: bool) -> str:
     words = []
-    for ground, colour in ((38, ink), (48, paper)):
+    for layer, colour in ((38, ink), (48, paper)):
         red, green, blue = colour >> 16, colour >> 8 & 255, colour & 255
         if true_colour:
-            words.append(f"{ground};2;{red};{green};{blue}")
+            words.append(f"{layer};2;{red};{green};{blue}")
         else:
-            words.append(f"{ground};5;{nearest_of_256((red, green, blue))}")
+            words.append(f"{layer};5;{nearest_of_256((red, green, blue))}")
     return f"\x1b[{';'.join(words)}m"
 
 
 @cache
 def nearest_of_256(colour: Colour) -> int:
-    """The number of the nearest of xterm's 216 colours and 24 greys."""
-    wanted = np.array(colour)
-    cube = np.abs(_LEVELS[:, None] - wanted).argmin(0)
-    grey = int(np.clip(round((wanted.mean() - 8) / 10), 0, 23))
-    to_cube = np.square(_LEVELS[cube] - wanted).sum()
-    to_grey = np.square(8 + 10 * grey - wanted).sum()
+    """Return the number of the nearest of xterm's 216 colours and 24 greys."""
+    target = np.array(colour)
+    cube = np.abs(_LEVELS[:, None] - target).argmin(0)
+    grey = int(np.clip(round((target.mean() - 8) / 10), 0, 23))
+    to_cube = np.square(_LEVELS[cube] - target).sum()
+    to_grey = np.square(8 + 10 * grey - target).sum()
     return 232 + grey if to_grey < to_cube else int(16 + cube @ np.array([36, 6, 1]))
 
 
 def shrunk(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """(rows, columns, 3): of each part of a larger picture the colour least like its background.
+    """Shrink a picture so that small things stay visible.
 
-    As strong as twice its share of the part, at most whole: a mean would dim the ball, two pixels
-    wide, to nothing, and the colour alone would fill the digits' holes.
+    Each area of the picture becomes one pixel: the background, mixed with the area's colour that
+    differs most from it. The weight of that colour is twice the share of pixels that are not
+    background, at most 1. A mean would make the ball, which is two pixels wide, invisible; the
+    colour alone would fill the holes of the digits.
+
+    Args:
+        picture: (.., .., 3) uint8, larger than the result.
+        rows: rows of the result.
+        columns: columns of the result.
+
+    Returns:
+        (rows, columns, 3) uint8.
     """
     packed = _packed(picture)
     values, counts = np.unique(packed[::4, ::4], return_counts=True)
-    empty = int(values[counts.argmax()])
-    ground = np.array([empty >> 16, empty >> 8 & 255, empty & 255])
-    apart = np.abs(picture.astype(np.int64) - ground).sum(-1)
-    keys, shares = apart << 24 | packed, (apart > 0).astype(np.float64)
+    commonest = int(values[counts.argmax()])
+    background = np.array([commonest >> 16, commonest >> 8 & 255, commonest & 255])
+    distance = np.abs(picture.astype(np.int64) - background).sum(-1)
+    keys, shares = distance << 24 | packed, (distance > 0).astype(np.float64)
     for axis, count in ((0, rows), (1, columns)):
         begins = np.arange(count) * keys.shape[axis] // count
         sizes = np.maximum(np.diff(begins, append=keys.shape[axis]), 1)
@@ -132,26 +148,27 @@ def shrunk(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
         shares = np.add.reduceat(shares, begins, axis)
         shares /= sizes[:, None] if axis == 0 else sizes
     colours = np.stack([keys >> 16 & 255, keys >> 8 & 255, keys & 255], -1)
-    strength = np.minimum(np.ceil(2 * shares * 8) / 8, 1)[..., None]  # few colours, few bytes
-    return np.rint(ground + strength * (colours - ground)).astype(np.uint8)
+    # in eighths, since fewer colours need fewer bytes
+    strength = np.minimum(np.ceil(2 * shares * 8) / 8, 1)[..., None]
+    return np.rint(background + strength * (colours - background)).astype(np.uint8)
 
 
 class Terminal:
-    """The terminal as a screen of cells, put back as it was when the ``with`` block ends.
+    """The terminal as a screen of cells. It is restored when the ``with`` block ends.
 
     Attributes:
-        true_colour: whether 24-bit colours are sent.
+        true_colour: True to send 24-bit colours, False for the nearest of 256.
     """
 
     def __init__(self, true_colour: bool | None = None, out: TextIO | None = None):
-        """Get ready.
+        """Check the terminal.
 
         Args:
-            true_colour: None: what the environment says of the terminal.
-            out: standard output if None.
+            true_colour: see the attribute; None decides by the environment's variables.
+            out: the terminal; standard output if None.
 
         Raises:
-            ShowError: this is no terminal, or one that cannot place characters.
+            ShowError: ``out`` is no terminal, or one that cannot move its cursor.
         """
         self._out = sys.stdout if out is None else out
         if not self._out.isatty():
@@ -168,7 +185,7 @@ class Terminal:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and columns now."""
+        """Rows and columns at present."""
         columns, rows = os.get_terminal_size(self._out.fileno())
         return max(rows, 1), max(columns, 1)
 
@@ -211,7 +228,7 @@ class Terminal:
         raise KeyboardInterrupt
 
     def _suspend(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-Z: give the terminal back, sleep, and take it again."""
+        """Ctrl-Z: restore the terminal, stop, and set it up again afterwards."""
         self._close()
         own = signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -219,7 +236,7 @@ class Terminal:
         self._open()
 
     def show(self, cells: Cells) -> None:
-        """Bring what the terminal shows to these cells."""
+        """Show a page of cells."""
         codes = cells.codes()
         text = changes(codes, self._before, self.true_colour)
         if text:
@@ -227,16 +244,15 @@ class Terminal:
         self._before = codes
 
     def key(self, seconds: float) -> str:
-        """Wait so long, or less if a key is pressed: the key, or nothing."""
+        """Wait for so many seconds, or until a key is pressed, and return the key or ""."""
         if not self._keys:
             time.sleep(seconds)
             return ""
         ready, _, _ = select.select([sys.stdin], [], [], seconds)
         if not ready:
             return ""
-        return (
-            os.read(sys.stdin.fileno(), 64).decode(errors="ignore") or "q"
-        )  # its end: nobody left
+        # an empty read is the end of the input: nobody is left to press a key
+        return os.read(sys.stdin.fileno(), 64).decode(errors="ignore") or "q"
 
     def _send(self, text: str) -> None:
         self._out.flush()

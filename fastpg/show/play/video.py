@@ -1,4 +1,4 @@
-"""Videos, whole or not there: ``.mp4`` at 60 pictures a second, ``.gif`` at 20."""
+"""Video files, complete or not written at all: ``.mp4`` at 60 pictures a second, ``.gif`` at 20."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -13,14 +13,14 @@ from fastpg.show import ShowError
 from fastpg.show.play.playback import FRAMES_PER_SECOND
 
 KINDS = (".mp4", ".gif")
-GIF_EVERY = 3  # emulated frames to a picture: GIF counts hundredths of a second, 60 a second do not
+GIF_EVERY = 3  # emulator frames a picture: GIF counts hundredths of a second, so 60 a second do not
 
 
 def check_video(path: Path) -> None:
-    """Refuse, before anything is played, a video that could not be written.
+    """Check that a video can be written, before anything is played.
 
     Raises:
-        ShowError: its ending is unknown, the extra is missing, or its folder cannot be written.
+        ShowError: its suffix is unknown, the extra is missing, or its folder cannot be written.
     """
     if path.suffix.lower() not in KINDS:
         raise ShowError(f"--video {path}: expected a name that ends in {' or '.join(KINDS)}")
@@ -29,7 +29,7 @@ def check_video(path: Path) -> None:
 
 
 def check_libraries(cure: str) -> None:
-    """Raise ShowError, with what to do, if no videos can be made here."""
+    """Raise ShowError with ``cure`` if the libraries for videos are missing."""
     try:
         import imageio_ffmpeg
         from imageio.v2 import get_writer  # noqa: F401
@@ -45,7 +45,7 @@ def check_libraries(cure: str) -> None:
 
 
 def check_writable(path: Path, option: str) -> None:
-    """Refuse a file that cannot be written; ShowError names the option and the cure."""
+    """Raise ShowError, which names the option and the cure, if a file cannot be written."""
     reason = None
     if path.is_dir():
         reason = "is a folder; give a file's name"
@@ -58,13 +58,14 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def save_video(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None:
-    """Write a video of emulated frames, or of those of them that its format has room for.
+    """Write a video of emulator frames: all of them, in a GIF every third.
 
-    Nothing is left behind when it ends by an error or by Ctrl-C.
+    An error or Ctrl-C leaves no file behind.
 
     Args:
-        path: see :func:`check_video` for what may be wrong with it.
-        pictures: each frame's, (rows, columns, 3) uint8, when called: not for frames left out.
+        path: file to write; see :func:`check_video`.
+        pictures: for each frame a function that draws its picture, (rows, columns, 3) uint8. It is
+            not called for frames that the video leaves out.
     """
     with AtomicFile(path) as file:
         write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
@@ -81,7 +82,7 @@ def _write_mp4(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None
         codec="libx264",
         quality=None,
         ffmpeg_log_level="error",
-        # plain surfaces: constant quality, and a header that a browser can start from
+        # constant quality; the header first, so a browser can start at once
         output_params=["-crf", "20", "-preset", "fast", "-movflags", "+faststart"],
     )
     try:
@@ -93,7 +94,7 @@ def _write_mp4(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None
 
 
 def _write_gif(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None:
-    # Pillow, which imageio brings along: imageio keeps all pictures in memory until the last
+    # With Pillow, because imageio would keep all pictures in memory.
     from PIL import Image
 
     frames = (
@@ -102,5 +103,5 @@ def _write_gif(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None
     )
     milliseconds = 1000 * GIF_EVERY // FRAMES_PER_SECOND
     kept = {"save_all": True, "append_images": frames, "duration": milliseconds, "loop": 0}
-    with open(path, "wb") as file:  # Pillow leaves its own open when it is interrupted
+    with open(path, "wb") as file:  # Pillow would leave its own file open after an interrupt
         next(frames).save(file, "GIF", **kept)

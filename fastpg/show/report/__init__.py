@@ -1,1 +1,1 @@
-"""Runs as one HTML file: curves, weights, a game."""
+"""Reports of runs as one HTML file: curves, weights, saliency and a game."""

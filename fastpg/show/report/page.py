@@ -1,4 +1,4 @@
-"""The report's page: one HTML file with everything in it, no script, nothing fetched."""
+"""The page of a report: one HTML file without scripts that fetches nothing."""
 
 import base64
 import html
@@ -55,7 +55,13 @@ footer { color: var(--dim); font-size: 13px; text-align: center; padding: 8px 0 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: heading, a paragraph of plain text, and HTML."""
+    """A section of the page.
+
+    Attributes:
+        title: heading, plain text.
+        text: paragraph below it, plain text.
+        body: HTML.
+    """
 
     title: str
     text: str
@@ -63,31 +69,31 @@ class Section:
 
 
 def escaped(text: object) -> str:
-    """Text as HTML."""
+    """Return text as HTML."""
     return html.escape(str(text))
 
 
 def picture(data: bytes, kind: str, alt: str, narrow: bool = False) -> str:
-    """An image in the page; ``kind`` is ``svg+xml`` or ``png``."""
-    way = ' class="narrow"' if narrow else ""
+    """Return HTML of an image with its data inside; ``kind`` is ``svg+xml`` or ``png``."""
+    css = ' class="narrow"' if narrow else ""
     source = f"data:image/{kind};base64,{_base64(data)}"
-    return f'<div class="scroll"><img{way} alt="{escaped(alt)}" src="{source}"></div>'
+    return f'<div class="scroll"><img{css} alt="{escaped(alt)}" src="{source}"></div>'
 
 
 def video(data: bytes) -> str:
-    """An mp4 in the page."""
+    """Return HTML of an mp4 video with its data inside."""
     source = f"data:video/mp4;base64,{_base64(data)}"
     return f'<video controls muted loop playsinline preload="auto" src="{source}"></video>'
 
 
 def cards(figures: list[tuple[str, str]]) -> str:
-    """Large figures, each with what it is."""
-    parts = (f"<div><b>{escaped(f)}</b><span>{escaped(n)}</span></div>" for n, f in figures)
-    return f'<div class="cards">{"".join(parts)}</div>'
+    """Return HTML of large figures, given as (name, figure)."""
+    cells = (f"<div><b>{escaped(f)}</b><span>{escaped(n)}</span></div>" for n, f in figures)
+    return f'<div class="cards">{"".join(cells)}</div>'
 
 
 def table(head: list[str], rows: list[list[str]], keys: list[str] | None = None) -> str:
-    """A table of plain text; ``keys`` are colours that the rows begin with."""
+    """Return HTML of a table of plain text; ``keys``: a colour to mark each row with."""
     lines = [f"<tr>{''.join(f'<th>{escaped(cell)}</th>' for cell in head)}</tr>"]
     for number, row in enumerate(rows):
         cells = [escaped(cell) for cell in row]
@@ -98,19 +104,25 @@ def table(head: list[str], rows: list[list[str]], keys: list[str] | None = None)
 
 
 def settings(head: list[str], rows: list[list[str]], marked: set[str]) -> str:
-    """A table of settings by name; rows of the names ``marked`` stand out."""
+    """Return HTML of a table of settings, whose names are the first column.
+
+    Args:
+        head: names of the columns.
+        rows: plain text of the rows.
+        marked: names of settings to highlight.
+    """
     lines = [f"<tr>{''.join(f'<th>{escaped(cell)}</th>' for cell in head)}</tr>"]
     for row in rows:
-        way = ' class="other"' if row[0] in marked else ""
-        lines.append(f"<tr{way}>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>")
+        css = ' class="other"' if row[0] in marked else ""
+        lines.append(f"<tr{css}>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>")
     return f'<div class="scroll"><table class="set">{"".join(lines)}</table></div>'
 
 
 def page(title: str, subtitle: str, lead: str, sections: list[Section], foot: str) -> str:
-    """The whole file; ``lead`` is HTML, the other words are plain text."""
+    """Return the HTML file; ``lead`` is HTML, the other strings are plain text."""
     body = "".join(
-        f"<section><h2>{escaped(part.title)}</h2><p>{escaped(part.text)}</p>{part.body}</section>"
-        for part in sections
+        f"<section><h2>{escaped(one.title)}</h2><p>{escaped(one.text)}</p>{one.body}</section>"
+        for one in sections
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -1,4 +1,4 @@
-"""Plots of runs and of what they learned, with matplotlib (extra ``[plot]``)."""
+"""Plots of runs and of what their policies learned, with matplotlib (extra ``[plot]``)."""
 
 import io
 from collections.abc import Sequence
@@ -7,21 +7,23 @@ from typing import Any
 import numpy as np
 
 from fastpg.extras import install_extra
-from fastpg.kernels.spec import VIEW_SIDE
+from fastpg.kernels.geometry import FIRST_ROW, VIEW_SIDE
 from fastpg.show import ShowError
 from fastpg.show.play.playback import Playback
 from fastpg.show.report.runs import AXES, Group, Run
-from fastpg.show.report.saliency import THINGS, Look, Unit, blurred
+from fastpg.show.report.saliency import OBJECT_SIGMA, SalientDecision, Unit, blurred
 
 COLOURS = ("#c8641e", "#3f7fc4", "#4f9a4f", "#8e5bb5", "#b8952c", "#c2507a", "#4aa3a3", "#7a6a60")
 INK, DIM, GRID = "#2c2622", "#85796f", "#e9e3dc"
-_LOW, _MIDDLE, _HIGH = "#2f6fc0", "#fbf9f6", "#d9651a"  # inhibits, nothing, excites
-RANDOM_SCORE = -20.3  # of Pong, by actions at random
+_WEIGHT_COLOURS = ("#2f6fc0", "#fbf9f6", "#d9651a")  # below 0, 0, above 0
+_PIXEL_COLOURS = ("#0a3fd0", "#2b2622", "#d83a00")  # the same, stronger
+RANDOM_SCORE = -20.3  # mean score of random actions in Pong
 _NAMES = {"episodes": "episodes", "agent_steps": "agent steps", "seconds": "wall time (s)"}
 _TICKS = (-21, -14, -7, 0, 7, 14, 21)  # of Pong's scores
-_TOP, _BOTTOM = 34, 194  # rows of the picture that a view is made of
-_UNITS = {1: (4, 10), 2: (4, 7)}  # rows and columns of units by their planes
-PARTS = {"emulation": "#c8641e", "choosing actions": "#3f7fc4", "learning": "#4f9a4f"}
+_TOP = FIRST_ROW - 1  # of the screen lines that a view is made of
+_BOTTOM = _TOP + 2 * VIEW_SIDE
+_UNITS = {1: (4, 10), 2: (4, 7)}  # planes of a unit: rows and columns of the grid
+_ACTIVITIES = {"emulation": "#c8641e", "choosing actions": "#3f7fc4", "learning": "#4f9a4f"}
 _OTHER = "#b9afa6"
 
 
@@ -60,14 +62,14 @@ def _figure(width: float, height: float) -> Any:
 
 
 def svg(figure: Any) -> bytes:
-    """A figure as an SVG file, its letters as outlines: the same on any machine."""
+    """Return a figure as an SVG file, with letters as outlines: the same on any machine."""
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()
 
 
 def png(figure: Any, dots_per_inch: int = 150) -> bytes:
-    """A figure as a PNG file."""
+    """Return a figure as a PNG file."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=dots_per_inch)
     return file.getvalue()
@@ -78,7 +80,7 @@ def _all(groups: Sequence[Group]) -> list[Run]:
 
 
 def colour_of(number: int) -> str:
-    """The colour of a group."""
+    """Return the colour of a group."""
     return COLOURS[number % len(COLOURS)]
 
 
@@ -86,7 +88,7 @@ def colour_of(number: int) -> str:
 
 
 def learning_curves(groups: Sequence[Group], pong: bool) -> Any:
-    """Mean score over episodes, agent steps and wall time; the seeds' range as a band."""
+    """Plot mean scores over episodes, agent steps and wall time, the range of seeds as a band."""
     figure = _figure(11, 3.7)
     plots = figure.subplots(1, len(AXES), sharey=True)
     for plot, axis in zip(plots, AXES, strict=True):
@@ -98,15 +100,15 @@ def learning_curves(groups: Sequence[Group], pong: bool) -> Any:
                 faint = band is not None
                 plot.plot(x, y, color=colour, lw=0.7 if faint else 1.7, alpha=0.45 if faint else 1)
             if band is not None:
-                places, low, middle, high = band
-                plot.fill_between(places, low, high, color=colour, alpha=0.18, lw=0)
-                plot.plot(places, middle, color=colour, lw=2)
+                x, low, median, high = band
+                plot.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
+                plot.plot(x, median, color=colour, lw=2)
         plot.set_xlabel(_NAMES[axis])
         plot.xaxis.set_major_formatter(_engineering())
         plot.locator_params(axis="x", nbins=5)
         plot.set_xlim(left=0)
         if pong:
-            plot.axhline(0, color="#cfc6bd", lw=1, zorder=1)  # as good as the game's own player
+            plot.axhline(0, color="#cfc6bd", lw=1, zorder=1)  # as good as the computer's player
             plot.axhline(RANDOM_SCORE, color=DIM, lw=0.9, ls=(0, (4, 3)), zorder=1)
     if pong:
         highest = max(run.curve("episodes")[1].max(initial=-21) for run in _all(groups))
@@ -125,13 +127,13 @@ def learning_curves(groups: Sequence[Group], pong: bool) -> Any:
 
 
 def histogram(groups: Sequence[Group], pong: bool) -> Any | None:
-    """Scores of the last episodes of all seeds, up to 100 of each; None if none are known."""
+    """Plot the scores of the last episodes, up to 100 of each run; None if no run has any."""
     scores = [np.concatenate([run.scores for run in group.runs]) for group in groups]
     known = [own for own in scores if len(own)]
     if not known:
         return None
-    every = np.concatenate(known)
-    low, high = (-21, 21) if pong else (np.floor(every.min()), np.ceil(every.max()))
+    pooled = np.concatenate(known)
+    low, high = (-21, 21) if pong else (np.floor(pooled.min()), np.ceil(pooled.max()))
     bins = np.arange(low - 0.5, high + 1) if high - low <= 60 else np.linspace(low, high, 41)
     figure = _figure(6.4, 3.1)
     plot = figure.subplots()
@@ -155,12 +157,12 @@ def histogram(groups: Sequence[Group], pong: bool) -> Any | None:
 
 
 def speed(groups: Sequence[Group]) -> Any:
-    """Agent steps a second over wall time, and where each run's time went."""
+    """Plot agent steps a second over wall time, and each run's share of time by activity."""
     runs = [(number, run) for number, group in enumerate(groups) for run in group.runs]
     figure = _figure(11, max(3.1, 0.9 + 0.42 * len(runs)))
-    rates, parts = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    rates, shares = figure.subplots(1, 2, width_ratios=(1, 1.15))
     for number, run in runs:
-        x, y = _steady(run)
+        x, y = _steps_a_second(run)
         rates.plot(x, y, color=colour_of(number), lw=1.2, alpha=0.85)
     rates.set(xlabel="wall time (s)", ylabel="agent steps a second", ylim=(0, None), xlim=(0, None))
     rates.yaxis.set_major_formatter(_engineering())
@@ -168,35 +170,35 @@ def speed(groups: Sequence[Group]) -> Any:
         left = 0.0
         for name, seconds in time_spent(run).items():
             share = 100 * seconds / max(run.last["seconds"], 1e-9)
-            colour = PARTS.get(name, _OTHER)
-            parts.barh(
+            colour = _ACTIVITIES.get(name, _OTHER)
+            shares.barh(
                 row, share, left=left, color=colour, height=0.62, label=name if not row else None
             )
             if share >= 7:
-                said = f"{share:.0f} %"
-                parts.text(
-                    left + share / 2, row, said, ha="center", va="center", color="white", fontsize=8
+                text = f"{share:.0f} %"
+                shares.text(
+                    left + share / 2, row, text, ha="center", va="center", color="white", fontsize=8
                 )
             left += share
     names = [f"{run.path.name}\n{run.last['seconds']:,.0f} s" for _, run in runs]
-    parts.set_yticks(range(len(runs)), names, fontsize=8)
-    parts.invert_yaxis()
-    parts.set(xlim=(0, 100), xlabel="% of the wall time")
-    parts.grid(visible=False)
-    parts.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False, fontsize=8)
+    shares.set_yticks(range(len(runs)), names, fontsize=8)
+    shares.invert_yaxis()
+    shares.set(xlim=(0, 100), xlabel="% of the wall time")
+    shares.grid(visible=False)
+    shares.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False, fontsize=8)
     return figure
 
 
 def time_spent(run: Run) -> dict[str, float]:
-    """Seconds of a run by what they were spent on."""
+    """Return the seconds of a run by activity."""
     last = run.last
     names = ("seconds_emulation", "seconds_forward", "seconds_learning")
-    spent = dict(zip(PARTS, (last[name] for name in names), strict=True))
+    spent = dict(zip(_ACTIVITIES, (last[name] for name in names), strict=True))
     return spent | {"other": max(last["seconds"] - sum(spent.values()), 0.0)}
 
 
-def _steady(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Agent steps a second over some fifty pieces of a run."""
+def _steps_a_second(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return wall times and the mean rates up to each, over at most 50 intervals of a run."""
     seconds, steps = run.column("seconds"), run.column("agent_steps")
     ends = np.unique(np.linspace(0, len(seconds) - 1, min(50, len(seconds))).astype(int))
     x, y = np.append(0, seconds[ends]), np.append(0, steps[ends])
@@ -222,19 +224,19 @@ def _legend(figure: Any, groups: Sequence[Group]) -> None:
 # ---- what was learned ---------------------------------------------------------------------------
 
 
-def _diverging() -> Any:
+def _colour_map(colours: tuple[str, str, str]) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("fastpg", [_LOW, _MIDDLE, _HIGH])
+    return LinearSegmentedColormap.from_list("fastpg", colours)
 
 
 def units_shown(planes: int) -> tuple[int, int]:
-    """Rows and columns of units that :func:`weights_grid` has room for."""
+    """Return rows and columns of the grid in :func:`weights_grid`."""
     return _UNITS.get(planes, (4, 4))
 
 
 def weights_grid(units: Sequence[Unit]) -> Any:
-    """Each unit's weights as a picture, views side by side: orange excites, blue inhibits."""
+    """Plot each unit's weights as pictures: orange excites, blue inhibits."""
     planes = len(units[0].planes)
     down, across = units_shown(planes)
     side = 11 / (across * planes)
@@ -244,24 +246,32 @@ def weights_grid(units: Sequence[Unit]) -> Any:
         plot.set_axis_off()
     gap = np.full((VIEW_SIDE, 3), np.nan)
     for plot, unit in zip(plots.flat, units, strict=False):
-        views = [part for plane in unit.planes for part in (blurred(plane, 1.0), gap)][:-1]
+        views = [image for plane in unit.planes for image in (blurred(plane, 1.0), gap)][:-1]
         picture = np.concatenate(views, 1)
         most = max(float(np.nanquantile(np.abs(picture), 0.998)), 1e-9)
-        plot.imshow(picture, cmap=_diverging(), vmin=-most, vmax=most, interpolation="nearest")
+        plot.imshow(
+            picture,
+            cmap=_colour_map(_WEIGHT_COLOURS),
+            vmin=-most,
+            vmax=most,
+            interpolation="nearest",
+        )
         plot.set_title(
-            f"{'UP' if unit.wants > 0 else 'DOWN'} {abs(unit.wants):.2f}", fontsize=7, pad=2
+            f"{'UP' if unit.up_preference > 0 else 'DOWN'} {abs(unit.up_preference):.2f}",
+            fontsize=7,
+            pad=2,
         )
     return figure
 
 
-def saliency(looks: Sequence[Look], playback: Playback) -> Any:
-    """Game pictures, and below them what pixels mean: orange speaks for UP, blue for DOWN."""
+def saliency(decisions: Sequence[SalientDecision], playback: Playback) -> Any:
+    """Plot pictures of the game and below them the saliency: orange is for UP, blue for DOWN."""
     figure = _figure(11, 4.6)
-    plots = figure.subplots(2, max(len(looks), 1), squeeze=False)
+    plots = figure.subplots(2, max(len(decisions), 1), squeeze=False)
     up = playback.up
-    for column, look in zip(plots.T, looks, strict=False):
-        decision = look.moment.decision
-        field = look.moment.picture[_TOP:_BOTTOM]
+    for column, salient in zip(plots.T, decisions, strict=False):
+        decision = salient.frame.decision
+        field = salient.frame.picture[_TOP:_BOTTOM]
         extent = (0, field.shape[1], field.shape[0], 0)
         for plot in column:
             plot.set_axis_off()
@@ -269,27 +279,28 @@ def saliency(looks: Sequence[Look], playback: Playback) -> Any:
         chance = "" if up is None else f"UP {decision.probabilities[up]:.0%}"
         title = f"step {decision.step}: {chance}, took {playback.labels[decision.action]}"
         column[0].set_title(title, fontsize=8.5)
-        _show_meaning(column[1], look, extent)
+        _show_saliency(column[1], salient, extent)
     return figure
 
 
-def _show_meaning(plot: Any, look: Look, extent: tuple[int, ...]) -> None:
-    """The lit pixels in the colours of what they add, over a pale, smoothed gradient."""
-    meaning = blurred(look.saliency[0], THINGS)
-    most = max(float(np.quantile(np.abs(meaning), 0.998)), 1e-9)
+def _show_saliency(plot: Any, salient: SalientDecision, extent: tuple[int, ...]) -> None:
+    """Draw the lit pixels, coloured by their saliency, over the smoothed saliency, paler."""
+    smooth = blurred(salient.saliency[0], OBJECT_SIGMA)
+    most = max(float(np.quantile(np.abs(smooth), 0.998)), 1e-9)
     plot.imshow(
-        meaning, cmap=_diverging(), vmin=-2.2 * most, vmax=2.2 * most, extent=extent,
+        smooth, cmap=_colour_map(_WEIGHT_COLOURS), vmin=-2.2 * most, vmax=2.2 * most, extent=extent,
         interpolation="bilinear",
     )  # fmt: skip
-    planes = look.moment.decision.planes
-    added = (planes * look.saliency).sum(0)
+    planes = salient.frame.decision.planes
+    added = (planes * salient.saliency).sum(0)
     lit = np.ma.masked_array(added, ~(planes != 0).any(0))
-    # a ball's pixel may say more than a whole paddle: it would leave the others without a colour
+    # a pixel of the ball can outweigh a whole paddle: scaled by it, the others would have no colour
     most = max(float(np.quantile(np.abs(lit.compressed()), 0.8)) if lit.count() else 0.0, 1e-9)
-    plot.imshow(lit, cmap=_strong(), vmin=-most, vmax=most, extent=extent, interpolation="nearest")
-
-
-def _strong() -> Any:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("fastpg-lit", ["#0a3fd0", "#2b2622", "#d83a00"])
+    plot.imshow(
+        lit,
+        cmap=_colour_map(_PIXEL_COLOURS),
+        vmin=-most,
+        vmax=most,
+        extent=extent,
+        interpolation="nearest",
+    )

@@ -1,4 +1,4 @@
-"""What run folders hold, for plots: settings, rows of metrics, the last scores; seeds together."""
+"""Run folders as plots need them: settings, metrics and last scores, grouped by settings."""
 
 import json
 import math
@@ -14,9 +14,9 @@ from fastpg.show import ShowError
 from fastpg.training.metrics_file import Row, read_metrics
 from fastpg.training.run_folder import CONFIG, METRICS
 
-#: What a learning curve may be drawn over: names of figures in a row.
+#: Columns of the metrics that a learning curve can be drawn over.
 AXES = ("episodes", "agent_steps", "seconds")
-_FIGURES = [field.name for field in fields(Row) if field.default is MISSING]  # that each row has
+_REQUIRED = [field.name for field in fields(Row) if field.default is MISSING]
 _POINTS = 300  # of a band
 
 
@@ -25,10 +25,10 @@ class Run:
     """One run.
 
     Attributes:
-        path: its folder.
-        config: its settings by name.
-        rows: of its metrics, one an update, at least one.
-        scores: (n,) float32: its last episodes', at most 100; empty without a checkpoint.
+        path: folder of the run.
+        config: settings by name.
+        rows: rows of metrics, one an update, at least one.
+        scores: (n,) float32: scores of the last episodes, at most 100; empty without a checkpoint.
     """
 
     path: Path
@@ -38,26 +38,26 @@ class Run:
 
     @property
     def last(self) -> dict[str, Any]:
-        """The row of the last update."""
+        """Metrics of the last update."""
         return self.rows[-1]
 
     def column(self, name: str) -> np.ndarray:
-        """(rows,) float64 of a figure; NaN where it is null."""
+        """Return a column of the metrics as (rows,) float64, with NaN for null."""
         return np.array([np.nan if row[name] is None else row[name] for row in self.rows])
 
     @property
     def short(self) -> bool:
-        """Whether there never were 100 episodes to take the mean score of."""
+        """True if the run has fewer than 100 episodes, the number that the mean score needs."""
         return bool(np.isnan(self.column("mean_score_100")).all())
 
     @property
     def last_score(self) -> float:
-        """The last of its curve; -inf if that is empty."""
+        """Last score of the curve; -inf if the curve is empty."""
         scores = self.curve("episodes")[1]
         return float(scores[-1]) if len(scores) else -math.inf
 
     def curve(self, axis: str) -> tuple[np.ndarray, np.ndarray]:
-        """Rising figures of an axis and the score there: the mean of the last 100 episodes.
+        """Return positions on an axis, rising, and the mean score of the last 100 episodes there.
 
         A run of fewer than 100 episodes has the mean of each update's episodes instead.
         """
@@ -68,20 +68,20 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of the same settings but the seed.
+    """Runs with equal settings but different seeds.
 
     Attributes:
-        label: short, and different from other groups'.
-        runs: at least one, in the order given.
+        label: short name that no other group has.
+        runs: at least one run, in the order of the command line.
     """
 
     label: str
     runs: list[Run]
 
     def band(self, axis: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-        """Places, lowest, median and highest score of the seeds, where all of them have one.
+        """Return positions on an axis and the lowest, median and highest score of the runs there.
 
-        None with fewer than two runs, or where they have no place in common.
+        None with fewer than two runs, or if their curves do not overlap.
         """
         curves = [run.curve(axis) for run in self.runs]
         if len(curves) < 2 or any(len(x) < 2 for x, _ in curves):
@@ -89,16 +89,16 @@ class Group:
         begin, end = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
         if begin >= end:
             return None
-        places = np.linspace(begin, end, _POINTS)
-        scores = np.stack([np.interp(places, x, y) for x, y in curves])
-        return places, scores.min(0), np.median(scores, 0), scores.max(0)
+        positions = np.linspace(begin, end, _POINTS)
+        scores = np.stack([np.interp(positions, x, y) for x, y in curves])
+        return positions, scores.min(0), np.median(scores, 0), scores.max(0)
 
 
 def read_run(path: Path) -> Run:
-    """Read a run's folder.
+    """Read the folder of a run.
 
     Raises:
-        ShowError: it is none, cannot be read, or has no row yet.
+        ShowError: it is not the folder of a run, cannot be read, or has no metrics yet.
     """
     if not (path / CONFIG).is_file():
         reason = "no such folder" if not path.exists() else f"has no {CONFIG}"
@@ -115,7 +115,7 @@ def read_run(path: Path) -> Run:
         raise ShowError(f"{path}: cannot be read: {said}") from None
     if not rows:
         raise ShowError(f"{path}: has no update yet; try again later")
-    missing = [name for name in _FIGURES if any(name not in row for row in rows)]
+    missing = [name for name in _REQUIRED if any(name not in row for row in rows)]
     if missing:
         raise ShowError(f"{path}: {METRICS} has rows without {', '.join(missing)}")
     try:
@@ -126,24 +126,24 @@ def read_run(path: Path) -> Run:
 
 
 def grouped(runs: Sequence[Run], apart: Collection[str]) -> list[Group]:
-    """Runs together whose settings are equal, without those named ``apart``."""
-    found: dict[str, list[Run]] = {}
+    """Group runs whose settings are equal, without regard to the settings named ``apart``."""
+    groups: dict[str, list[Run]] = {}
     for run in runs:
         same = {name: value for name, value in run.config.items() if name not in apart}
-        found.setdefault(json.dumps(same, sort_keys=True), []).append(run)
-    lists = list(found.values())
+        groups.setdefault(json.dumps(same, sort_keys=True), []).append(run)
+    lists = list(groups.values())
     names = differing([own[0].config for own in lists], apart)
     return [Group(_label(own[0].config, names), own) for own in lists]
 
 
 def differing(configs: Sequence[dict[str, Any]], apart: Collection[str]) -> list[str]:
-    """Names of settings that are not the same in all."""
+    """Return the names of settings that differ between configurations, except ``apart``."""
     names = dict.fromkeys(name for config in configs for name in config if name not in apart)
     return [n for n in names if any(c.get(n) != configs[0].get(n) for c in configs)]
 
 
 def _label(config: dict[str, Any], names: list[str]) -> str:
-    parts = [str(config.get("preset", "?")), str(config.get("env", "?"))]
-    if "preset" not in names and "env" not in names:  # what makes the difference, if anything
-        parts += [f"{name} {config.get(name)}" for name in names[:2]]
-    return ", ".join(parts)
+    words = [str(config.get("preset", "?")), str(config.get("env", "?"))]
+    if "preset" not in names and "env" not in names:
+        words += [f"{name} {config.get(name)}" for name in names[:2]]
+    return ", ".join(words)

@@ -1,22 +1,21 @@
-"""What all our vector environments share: arguments, spaces, seeds, masks, infos."""
+"""The base of our vector environments: arguments, spaces, seeds, masks and infos."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from gymnasium import error, spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastpg.envs.ale_game import RAM_SIZE
-from fastpg.envs.rules import Rules, rules
-from fastpg.kernels.spec import SCREEN, VIEW_PIXELS
+from fastpg.envs.rules import RuleOverrides, Rules, rules
+from fastpg.kernels.geometry import RAM_SIZE, SCREEN, VIEW_PIXELS
 
 INFO_KEYS = ("lives", "episode_frame_number", "frame_number")
-_INFO_FLAGS = tuple(f"_{key}" for key in INFO_KEYS)  # whether a value is a game's own
+_INFO_MASKS = tuple(f"_{key}" for key in INFO_KEYS)  # Gymnasium's: which games have the value
 
-#: Shape of a game's observation, uint8, by its name.
+#: Shape of a game's observation, uint8, by ``obs_type``.
 OBSERVATIONS: dict[str, tuple[int, ...]] = {
     "rgb": (*SCREEN, 3),
     "grayscale": SCREEN,
@@ -26,19 +25,15 @@ OBSERVATIONS: dict[str, tuple[int, ...]] = {
 }
 
 
-def at_least(name: str, value: Any, least: int) -> None:
-    """Refuse what is no int of at least ``least``.
-
-    Raises:
-        ValueError: names the argument.
-    """
+def check_int(name: str, value: Any, least: int) -> None:
+    """Raise ValueError, which names the argument, unless ``value`` is an int >= ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}")
 
 
 @dataclass
 class Buffers:
-    """What goes into the games and comes out: a row, of infos a column, a game."""
+    """Inputs and outputs of the games' steps: one row a game, in infos one column a game."""
 
     actions: np.ndarray
     observations: np.ndarray
@@ -50,10 +45,10 @@ class Buffers:
     final_infos: np.ndarray
 
     @classmethod
-    def of(
+    def allocate(
         cls, games: int, shape: tuple[int, ...], make: Callable[..., Any] = np.zeros
     ) -> "Buffers":
-        """Buffers for so many games; ``make(shape, dtype)`` makes an array of zeros."""
+        """Allocate buffers for so many games with ``make(shape, dtype)``, which returns zeros."""
         return cls(
             actions=make((games,), np.int64),
             observations=make((games, *shape), np.uint8),
@@ -69,8 +64,12 @@ class Buffers:
 class GameVectorEnv(VectorEnv):
     """N games of one id, each equal to ``gymnasium.make`` of ale-py's id with its seed.
 
-    A subclass sets ``action_meanings`` and ``_buffers``, calls :meth:`_set_spaces`, and plays:
-    :meth:`_reset_games`, :meth:`_step_games`.
+    A subclass sets ``action_meanings`` and ``_buffers``, calls :meth:`_set_spaces` and implements
+    :meth:`_reset_games`, :meth:`_step_games` and :meth:`_observations`.
+
+    Attributes:
+        rules: the :class:`~fastpg.envs.rules.Rules` of the games.
+        action_meanings: what each action presses: ``("NOOP", "FIRE", "RIGHT", ..)``.
     """
 
     action_meanings: tuple[str, ...]
@@ -87,11 +86,11 @@ class GameVectorEnv(VectorEnv):
         autoreset_mode: str | AutoresetMode,
         obs_type: str,
         shapes: dict[str, tuple[int, ...]],
-        **of_the_rules: Any,
+        **rule_overrides: Unpack[RuleOverrides],
     ):
-        """Check the arguments: see the subclasses. ``shapes`` of the observations there are."""
-        at_least("num_envs", num_envs, 1)
-        at_least("num_threads", num_threads, 0)
+        """Check the arguments, which the subclasses document; ``shapes``: by ``obs_type``."""
+        check_int("num_envs", num_envs, 1)
+        check_int("num_threads", num_threads, 0)
         if not isinstance(obs_type, str) or obs_type not in shapes:
             expected = ", ".join(shapes)
             raise ValueError(f"obs_type: expected one of {expected}, got {obs_type!r}")
@@ -101,7 +100,7 @@ class GameVectorEnv(VectorEnv):
             expected = ", ".join(mode.value for mode in AutoresetMode)
             message = f"autoreset_mode: expected one of {expected}, got {autoreset_mode!r}"
             raise ValueError(message) from None
-        self.rules: Rules = rules(env_id, **of_the_rules)
+        self.rules: Rules = rules(env_id, **rule_overrides)
         self.num_envs = num_envs
         self.obs_type = obs_type
         self._shape = shapes[obs_type]
@@ -109,7 +108,7 @@ class GameVectorEnv(VectorEnv):
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
         self._started = np.zeros(num_envs, np.bool_)
         self._all_started = False
-        self._everyone = np.ones(num_envs, np.bool_)
+        self._all_games = np.ones(num_envs, np.bool_)
 
     def _set_spaces(self) -> None:
         high = 1 if self.obs_type == "pong80" else 255
@@ -121,20 +120,20 @@ class GameVectorEnv(VectorEnv):
     # ---- for subclasses ---------------------------------------------------------------------
 
     def _reset_games(self, seeds: dict[int, int | None]) -> None:
-        """Reset those games, with a seed or None, into the buffers."""
+        """Reset the games among ``seeds``, each with its seed or None; write to the buffers."""
         raise NotImplementedError
 
     def _step_games(self) -> None:
-        """Step all games by ``_buffers.actions``, into the buffers, autoreset included."""
+        """Step all games with ``_buffers.actions``, with autoreset; write to the buffers."""
         raise NotImplementedError
 
-    def _observed(self) -> np.ndarray:
-        """Observations (N, ..) to hand out."""
+    def _observations(self) -> np.ndarray:
+        """Observations (N, ..) to return to the caller."""
         raise NotImplementedError
 
-    def _last_observed(self, ended: np.ndarray) -> np.ndarray:
-        """Last observations of the K episodes that ended in this step (same-step autoreset)."""
-        return self._buffers.final_observations[ended]  # a copy
+    def _final_observations(self, ended: np.ndarray) -> np.ndarray:
+        """Copy of the last observations of the episodes that ended (same-step autoreset)."""
+        return self._buffers.final_observations[ended]
 
     # ---- playing ----------------------------------------------------------------------------
 
@@ -144,19 +143,22 @@ class GameVectorEnv(VectorEnv):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin new episodes.
+        """Start new episodes.
 
         Args:
-            seed: int: game i has seed + i; a sequence: one for each game; None: random numbers
-                run on (from a seed of the system if there never was one).
-            options: ``{"reset_mask": (N,) bool}`` resets the games where it is True and leaves the
-                others as they are.
+            seed: an int gives game i the seed ``seed + i``; a sequence gives each game its own.
+                None lets the random numbers run on, or seeds them from the system if they never
+                were.
+            options: ``{"reset_mask": (N,) bool}`` resets only the games where it is True.
 
         Returns:
-            (observations, infos) of all games; infos of those that were reset.
+            observations: (N, ..) uint8 of all games, with the shape of ``obs_type``.
+            infos: ``"lives"``, ``"episode_frame_number"`` and ``"frame_number"``, each (N,) int64
+            with its mask (N,) bool, ``"_lives"`` and so on, of the games that were reset.
 
         Raises:
-            ValueError: a bad seed or mask.
+            ValueError: the seed or the mask is wrong.
+            gymnasium.error.ClosedEnvironmentError: the environment is closed.
         """
         self._check_open()
         seeds = self._seeds(seed)
@@ -164,24 +166,29 @@ class GameVectorEnv(VectorEnv):
         self._reset_games({i: seeds[i] for i in np.flatnonzero(mask).tolist()})
         self._started |= mask
         self._all_started = bool(self._started.all())
-        return self._observed(), self._infos(self._buffers.infos, mask)
+        return self._observations(), self._infos(self._buffers.infos, mask)
 
     def step(
         self, actions: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Play one step of every game.
+        """Play one agent step of every game.
 
         Args:
             actions: (N,) of any integer type: indices into ``action_meanings``.
 
         Returns:
-            (observations, rewards (N,) float64, terminations (N,) bool, truncations (N,) bool,
-            infos).
+            observations: (N, ..) uint8, with the shape of ``obs_type``.
+            rewards: (N,) float64, summed over the emulator frames of the step.
+            terminations: (N,) bool: the game is over by its own rules.
+            truncations: (N,) bool: the episode has reached its largest number of frames.
+            infos: as from :meth:`reset`, of all games. With same-step autoreset also
+            ``"final_obs"`` and ``"final_info"`` of the episodes that ended.
 
         Raises:
-            ValueError: bad actions.
-            AssertionError: without autoreset, a game's episode is over and it was not reset.
+            ValueError: the actions have another shape, type or range.
+            AssertionError: autoreset is disabled and a game whose episode is over was not reset.
             gymnasium.error.ResetNeeded: a game has not been reset yet.
+            gymnasium.error.ClosedEnvironmentError: the environment is closed.
         """
         self._check_open()
         buffers = self._buffers
@@ -198,26 +205,26 @@ class GameVectorEnv(VectorEnv):
                 )
         self._step_games()
         terminations, truncations = buffers.terminations.copy(), buffers.truncations.copy()
-        infos = self._infos(buffers.infos, self._everyone)
+        infos = self._infos(buffers.infos, self._all_games)
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             ended = terminations | truncations
             if ended.any():
-                infos |= self._final(ended)
-        return self._observed(), buffers.rewards.copy(), terminations, truncations, infos
+                infos |= self._final_infos(ended)
+        return self._observations(), buffers.rewards.copy(), terminations, truncations, infos
 
-    # ---- what is returned -------------------------------------------------------------------
+    # ---- infos ------------------------------------------------------------------------------
 
     def _infos(self, values: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
-        values = values.copy() if mask is self._everyone else np.where(mask, values, 0)
-        found: dict[str, Any] = {}
-        for key, own, flag in zip(INFO_KEYS, values, _INFO_FLAGS, strict=True):
-            found[key] = own
-            found[flag] = mask.copy()
-        return found
+        values = values.copy() if mask is self._all_games else np.where(mask, values, 0)
+        infos: dict[str, Any] = {}
+        for key, value, mask_key in zip(INFO_KEYS, values, _INFO_MASKS, strict=True):
+            infos[key] = value
+            infos[mask_key] = mask.copy()
+        return infos
 
-    def _final(self, ended: np.ndarray) -> dict[str, Any]:
+    def _final_infos(self, ended: np.ndarray) -> dict[str, Any]:
         observations = np.full(self.num_envs, None, dtype=object)
-        for i, last in zip(np.flatnonzero(ended), self._last_observed(ended), strict=True):
+        for i, last in zip(np.flatnonzero(ended), self._final_observations(ended), strict=True):
             observations[i] = last
         return {
             "final_obs": observations,
@@ -226,7 +233,7 @@ class GameVectorEnv(VectorEnv):
             "_final_info": ended.copy(),
         }
 
-    # ---- what is asked for ------------------------------------------------------------------
+    # ---- checks of arguments ----------------------------------------------------------------
 
     def _check_open(self) -> None:
         if self.closed:
@@ -248,7 +255,7 @@ class GameVectorEnv(VectorEnv):
 
     def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
         if not options or "reset_mask" not in options:
-            return self._everyone
+            return self._all_games
         mask = np.asarray(options["reset_mask"])
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             raise ValueError(
