@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastpg.kernels._cuda.jit import cuda
-from fastpg.network._network import RolloutBuffer
 
 MAX_TILES = 32  # per view; Pong's views have four or five tiles, seldom a dozen
 TOO_MANY_TILES = 0  # index into `status`: nonzero once a view had more than the maximum
@@ -70,30 +69,6 @@ class DeviceBuffer:
             status=cuda.to_device(np.zeros(1, np.int32)),
             games=games,
         )
-
-    @classmethod
-    def of_host(
-        cls, buffer: RolloutBuffer, games: int, max_tiles: int = MAX_TILES
-    ) -> "DeviceBuffer":
-        """Copy a buffer of the host, whose slots lie game by game.
-
-        Raises:
-            ValueError: a view has more than ``max_tiles`` tiles.
-        """
-        steps = buffer.slots // games
-        found = int(buffer.tile_counts.max(initial=0))
-        if found > max_tiles:
-            raise ValueError(f"buffer: expected at most {max_tiles} tiles a view, got {found}")
-        order = np.arange(games * steps).reshape(games, steps).T.ravel()
-        tiles = np.zeros((len(order), max_tiles), np.uint16)
-        for row, slot in zip(tiles, order, strict=True):
-            begin, count = int(buffer.tile_offsets[slot]), int(buffer.tile_counts[slot])
-            row[:count] = buffer.tiles[begin : begin + count]
-        copy = cls(games, steps, max_tiles)
-        copy.slots.tiles.copy_to_device(tiles)
-        for name in DTYPES:
-            getattr(copy.slots, name).copy_to_device(getattr(buffer, name)[order])
-        return copy
 
     def rows(self, name: str, first: int, steps: int) -> Any:
         """View (steps, N) of one of the one-dimensional arrays, on the GPU, without a copy."""

@@ -145,10 +145,6 @@ class DeviceOptimizer:
         """(4,) float64: ``STATS`` over the samples since :meth:`reset_stats`; waits for the GPU."""
         return self._totals.copy_to_host()[: len(STATS)]
 
-    def norm(self) -> float:
-        """Norm of the last gradient; waits for the GPU."""
-        return float(self._totals.copy_to_host()[kernels.NORM])
-
     def adam_step(
         self,
         buffer: DeviceBuffer,

@@ -273,11 +273,6 @@ class DeviceCollector(RolloutCollector):
 
     # ---- samples -----------------------------------------------------------------------------
 
-    def samples(self, steps: int) -> np.ndarray:
-        """Slots (N * steps,) int32 of the last rollout's steps, game by game."""
-        rows = (self.lookback + np.arange(steps)) * self.games
-        return (np.arange(self.games)[:, None] + rows).astype(np.int32).ravel()
-
     def advantages(
         self, steps: int, gamma: float, lam: float, lost_point_weight: float = 1.0
     ) -> tuple[Any, Any]:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from fastpg.cuda.buffer import DeviceBuffer
 from fastpg.cuda.forward import forward
 from fastpg.cuda.network import DeviceNetwork
 from fastpg.cuda.network_kernels import BLOCKS, THREADS
@@ -12,14 +11,14 @@ from fastpg.kernels._cuda.jit import cuda, kernel
 from fastpg.network._network import SHUFFLE_KEYS, shuffled
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
-from tests.gpu.networks import INPUT_SPECS, MAX_TILES, make_pair
+from tests.gpu.networks import INPUT_SPECS, MODEL_TILES, device_buffer, make_pair
 from tests.support.tile_model import Model, Slots, make_entries
 
 pytestmark = pytest.mark.gpu
 
 
 def side_by_side(buffer, games):
-    """For each slot of a host's buffer, game by game, its number in a ``DeviceBuffer``."""
+    """For each slot of a buffer of the CPU, its number in a ``DeviceBuffer``."""
     steps = buffer.slots // games
     slots = np.arange(games * steps)
     return slots % steps * games + slots // steps
@@ -71,7 +70,7 @@ def test_heads_are_the_models(name):
     host, device = make_pair(input_spec, hidden, actions, cell)
     slots = make_entries(np.random.default_rng(1), 24, actions)
     games = 1 + (input_spec.lookback == 0)
-    buffer = DeviceBuffer.of_host(slots.buffer(), games, MAX_TILES)
+    buffer = device_buffer(slots.buffer(), games, MODEL_TILES)
     chosen = np.arange(24)
     units, heads = evaluated(device, buffer, side_by_side(slots.buffer(), games))
     model = Model(host, actions)
@@ -90,19 +89,19 @@ def test_games_look_back_at_their_own_slots():
     rng = np.random.default_rng(2)
     slots = make_entries(rng, 24, actions)
     slots.episode_steps[12:] = slots.episode_steps[:12]
-    both = DeviceBuffer.of_host(slots.buffer(), 2, MAX_TILES)
+    both = device_buffer(slots.buffer(), 2, MODEL_TILES)
     got = evaluated(device, both, side_by_side(slots.buffer(), 2))
     for game in range(2):
         own = slice(12 * game, 12 * (game + 1))
         part = Slots(*(getattr(slots, k)[own] for k in vars(slots)))
-        alone = DeviceBuffer.of_host(part.buffer(), 1, MAX_TILES)
+        alone = device_buffer(part.buffer(), 1, MODEL_TILES)
         for a, b in zip(got, evaluated(device, alone, np.arange(12)), strict=True):
             assert a[own].tobytes() == b.tobytes()
 
 
 def test_rows_and_growth_of_a_buffer():
     slots = make_entries(np.random.default_rng(3), 12, 4)
-    buffer = DeviceBuffer.of_host(slots.buffer(), 3, MAX_TILES)
+    buffer = device_buffer(slots.buffer(), 3, MODEL_TILES)
     before = buffer.slots.tiles.copy_to_host()
     np.testing.assert_array_equal(
         buffer.rows("actions", 1, 2).copy_to_host(), slots.actions.reshape(3, 4).T[1:3]
@@ -117,8 +116,6 @@ def test_rows_and_growth_of_a_buffer():
     buffer.slots.status.copy_to_device(np.ones(1, np.int32))
     with pytest.raises(MemoryError, match=r"^a view has more than 400 tiles, "):
         buffer.check()
-    with pytest.raises(ValueError, match=r"^buffer: expected at most 32 tiles a view, got \d+$"):
-        DeviceBuffer.of_host(slots.buffer(), 3)
 
 
 # ---- minibatches ----------------------------------------------------------------------------

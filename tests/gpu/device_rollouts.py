@@ -69,6 +69,12 @@ def tiles_of(games, steps):
     return [[buffer.tiles[int(i) : int(i + size)].tolist() for i, size in row] for row in spans]
 
 
+def device_samples(device, steps):
+    """Slots (N * steps,) of the last rollout's steps, game by game."""
+    rows = (device.lookback + np.arange(steps)) * device.games
+    return (np.arange(device.games)[:, None] + rows).ravel()
+
+
 def assert_same_rows(host, device, steps):
     for name in EXACT:
         got, wanted = device.rows(name, steps), host.rows(name, steps)
@@ -136,12 +142,12 @@ def test_advantages_and_returns_are_the_cpus(lost_point_weight):
         games.play_steps(9)
     host.buffer.rewards[host.samples(9)] = dealt
     whole = device.buffer.slots.rewards.copy_to_host()
-    whole[device.samples(9)] = dealt
+    whole[device_samples(device, 9)] = dealt
     device.buffer.slots.rewards.copy_to_device(whole)
     wanted, got = (games.advantages(9, 0.9, 0.8, lost_point_weight) for games in (host, device))
     order = host.samples(9)
     for a, b in zip(wanted, got, strict=True):
-        there = b.copy_to_host()[device.samples(9)]
+        there = b.copy_to_host()[device_samples(device, 9)]
         np.testing.assert_allclose(there, a[order], rtol=0, atol=3e-6)
     assert np.abs(wanted[0][order]).max() > 0.1
 
@@ -150,7 +156,7 @@ def test_minibatches_are_the_cpus():
     host, device = allocated(8, *make_pair())
     keys = np.arange(SHUFFLE_KEYS, dtype=np.uint32) * 77
     wanted, got = list(host.minibatches(8, 10, keys)), list(device.minibatches(8, 10, keys))
-    place = dict(zip(device.samples(8).tolist(), host.samples(8).tolist(), strict=True))
+    place = dict(zip(device_samples(device, 8).tolist(), host.samples(8).tolist(), strict=True))
     assert [len(part) for part in wanted] == [10, 10, 4]
     for a, (order, first, size) in zip(wanted, got, strict=True):
         taken = order.copy_to_host()[first : first + size].tolist()
