@@ -201,7 +201,7 @@ class DeviceCollector(RolloutCollector):
     # ---- whole episodes ----------------------------------------------------------------------
 
     def play_episodes(self, first: int, episodes: int) -> PlayedEpisodes:
-        """Play whole episodes, as the CPU's collector does; finished games wait for the others.
+        """See :class:`RolloutCollector`; games that are finished wait for the others.
 
         An episode's slice (begin, end) has the slots of its game, which are every N-th.
         """
@@ -236,7 +236,7 @@ class DeviceCollector(RolloutCollector):
     def transitions(
         self, episode_slices: Sequence[tuple[int, int]]
     ) -> tuple[Any, np.ndarray, list[int]]:
-        """See ``fastpg.rollouts.returns.WholeEpisodes``: slots on the GPU, rewards on the host."""
+        """See :class:`RolloutCollector`: the slots on the GPU, the rewards on the host."""
         lengths = [(end - begin) // self.games for begin, end in episode_slices]
         count = sum(lengths)
         samples = cuda.device_array((count,), np.int32)
@@ -252,10 +252,7 @@ class DeviceCollector(RolloutCollector):
     def episode_advantages(
         self, estimator: ReturnEstimator, samples: Any, rewards: np.ndarray, lengths: Sequence[int]
     ) -> Any:
-        """See ``fastpg.rollouts.returns.WholeEpisodes``: on the GPU.
-
-        Slots that belong to no episode have undefined values.
-        """
+        """See :class:`RolloutCollector`: on the GPU, undefined for slots of no episode."""
         steps, loops, count = self.buffer.steps, self._loops, len(rewards)
         returns = cuda.device_array((steps * self.games,), np.float32)
         played = (self.buffer.rows(name, 0, steps) for name in ("rewards", "dones"))
