@@ -1,8 +1,8 @@
-"""Emulation, training and kernels on the GPU, as Markdown tables, and their scaling as a plot.
+"""Measure emulation, training and kernels on the GPU: Markdown tables, and a plot of the scaling.
 
-``python -m benchmarks.gpu`` prints them and writes them under benchmarks/results/, named after the
-GPU. benchmarks/gpu.sh builds everything, tests it on the device, and then calls this. Times are of
-launches in a row up to the moment when the GPU has done them all; medians of the rounds.
+``python -m benchmarks.gpu`` prints the report and writes it to benchmarks/results/, named after the
+GPU. benchmarks/gpu.sh builds everything, runs the tests on the device, and then calls this. A time
+is the median over rounds; a round is a number of launches and the wait until the GPU has finished.
 """
 
 import argparse
@@ -18,17 +18,17 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.gpu_training import in_a_cell, parting_lines, score_lines, training_table
+from benchmarks.gpu_training import divergence_lines, error_cell, score_lines, training_table
 from fastpg.kernels import BackendUnavailable
 
 RESULTS = Path(__file__).parent / "results"
 ENVIRONMENTS = (256, 1024, 4096, 16384, 65536)
 SIZES = (128, 1024, 16384)  # of the kernels
-SKIP = 4  # frames a step; a view each
+SKIP = 4  # frames per step, which has one view
 
 
 def seconds_each(call: Callable[[], object], wait: Callable[[], object], seconds: float) -> float:
-    """Median seconds of a call, of five rounds that share so many seconds."""
+    """Median seconds per call over five rounds, which take ``seconds`` together."""
     call()  # compiles
     wait()
     began = perf_counter()
@@ -46,14 +46,14 @@ def seconds_each(call: Callable[[], object], wait: Callable[[], object], seconds
 
 
 def memory_rate(cuda, size: int, seconds: float) -> float:
-    """Bytes a second that are read and written by a copy from the GPU's memory to itself."""
+    """Bytes per second, read and written, of a copy within the GPU's memory."""
     one, other = (cuda.device_array(size, np.uint8) for _ in range(2))
     call = lambda: other.copy_to_device(one)  # noqa: E731
     return 2 * size / seconds_each(call, cuda.synchronize, seconds)
 
 
 def emulation(cuda, environments: int, steps: int, seconds: float) -> tuple[float, float]:
-    """Frames a second with a view every fourth, and without any."""
+    """Frames per second with a view every fourth frame, and without views."""
     from fastpg.cuda import DevicePong
     from fastpg.envs.rules import rules
 
@@ -66,7 +66,7 @@ def emulation(cuda, environments: int, steps: int, seconds: float) -> tuple[floa
     rates = []
     for views in (True, False):
         out = games.play(actions, views=views)
-        for _ in range(200 // steps):  # games that begin together go apart
+        for _ in range(200 // steps):  # games that start together diverge
             games.play(actions, views=views, out=out)
         call = lambda: games.play(actions, views=views, out=out)  # noqa: B023, E731
         each = seconds_each(call, cuda.synchronize, seconds)
@@ -77,7 +77,7 @@ def emulation(cuda, environments: int, steps: int, seconds: float) -> tuple[floa
 def emulation_table(
     cuda, sizes: list[int], steps: int, seconds: float
 ) -> tuple[list[str], dict[str, list[tuple[int, float]]]]:
-    """Lines of the table of emulation, and its curves: frames/s by the number of environments."""
+    """The table of emulation, and its curves: frames/s by the number of environments."""
     curves: dict[str, list[tuple[int, float]]] = {"a view every 4th frame": [], "no views": []}
     lines = [
         "| environments | frames/s, a view every 4th | frames/s, no views |",
@@ -85,23 +85,23 @@ def emulation_table(
     ]
     for size in sizes:
         try:
-            seen, blind = emulation(cuda, size, steps, seconds)
-        except Exception as error:  # no room, or what the device says: the other rows are worth it
-            lines.append(f"| {size:,} | {in_a_cell(error)} | |")
+            with_views, without = emulation(cuda, size, steps, seconds)
+        except Exception as error:  # out of memory, a device error: go on with the other rows
+            lines.append(f"| {size:,} | {error_cell(error)} | |")
             continue
-        lines.append(f"| {size:,} | {seen:,.0f} | {blind:,.0f} |")
-        for curve, rate in zip(curves.values(), (seen, blind), strict=True):
+        lines.append(f"| {size:,} | {with_views:,.0f} | {without:,.0f} |")
+        for curve, rate in zip(curves.values(), (with_views, without), strict=True):
             curve.append((size, rate))
         print(lines[-1], file=sys.stderr, flush=True)
     return lines, curves
 
 
 def draw(curves: dict[str, list[tuple[int, float]]], title: str, path: Path) -> list[str]:
-    """Plot frames/s by the number of environments; returns the line that shows it."""
+    """Plot frames/s by the number of environments; returns the Markdown of the plot."""
     try:
         import matplotlib
     except ImportError:
-        return ["No plot: it needs the extra [plot]."]
+        return ["No plot: install the extra [plot]."]
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -118,7 +118,7 @@ def draw(curves: dict[str, list[tuple[int, float]]], title: str, path: Path) -> 
 
 
 def on_device(cuda, made) -> tuple[list, int]:
-    """A case's inputs and outputs on the GPU, and the bytes that it reads and writes."""
+    """A case's inputs and outputs on the GPU, and the bytes that its op reads and writes."""
     given, written = made.inputs.values(), made.outputs.values()
     both = made.op.in_place or made.inputs.get("accumulate", False)
     arrays = [v for v in (*given, *written, *both * [*written]) if isinstance(v, np.ndarray)]
@@ -127,7 +127,7 @@ def on_device(cuda, made) -> tuple[list, int]:
 
 
 def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[str]:
-    """Lines of the table of kernels: the bodies and sizes of bench_kernels.py."""
+    """The table of kernels, with the bodies and sizes of bench_kernels.py."""
     from benchmarks.bench_kernels import options
     from fastpg.kernels import get_backend
     from fastpg.kernels.spec import BY_NAME
@@ -150,19 +150,17 @@ def kernel_table(cuda, sizes: list[int], seconds: float, rate: float) -> list[st
             lines.append(f"| {op} | {size:,} | {cells} |")
     lines += [
         "",
-        "GB/s: all arrays of the op once, over the time (those that it changes: twice); dense",
-        "weights count whole. Calls that take little more than an empty launch measure the host;",
-        "small arrays stay in caches.",
+        "GB/s: bytes of all arrays of the op (twice if read and written; all dense weights) over",
+        "the time. Calls that take little longer than an empty launch measure the host. Small",
+        "arrays stay in caches.",
     ]
     return lines
 
 
-def about(cuda, simulated: bool) -> tuple[str, list[str]]:
-    """The GPU's name, and lines about it and what the code was made with."""
+def about(cuda) -> tuple[str, list[str]]:
+    """The GPU's name, and the report's lines about the GPU and the code."""
     from fastpg.cuda import compiler
 
-    if simulated:
-        return "simulator", ["# numba's simulator: these are no figures of a GPU", ""]
     device = cuda.get_current_device()
     name = device.name.decode() if isinstance(device.name, bytes) else str(device.name)
     capability = ".".join(map(str, device.compute_capability))
@@ -170,7 +168,7 @@ def about(cuda, simulated: bool) -> tuple[str, list[str]]:
         f"# {name}",
         "",
         f"Compute capability {capability}, {device.MULTIPROCESSOR_COUNT} multiprocessors; "
-        f"at most {compiler.MOST_REGISTERS} registers a game; Python {platform.python_version()}.",
+        f"at most {compiler.MAX_REGISTERS} registers per game; Python {platform.python_version()}.",
         "",
     ]
 
@@ -180,48 +178,41 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--environments", type=int, nargs="*", default=list(ENVIRONMENTS))
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES), help="of the kernels")
-    parser.add_argument("--steps", type=int, default=32, help="of a launch")
+    parser.add_argument("--steps", type=int, default=32, help="per launch")
     parser.add_argument(
         "--training", type=int, nargs="*", default=list(ENVIRONMENTS[:-1]), help="environments"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="of training to an evaluation of +18")
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each number")
-    parser.add_argument("--copy", type=int, default=1 << 30, help="bytes to measure memory with")
-    parser.add_argument("--registers", type=int, help="at most, of a game; compiles anew")
+    parser.add_argument("--seeds", type=int, default=3, help="for training to an evaluation of +18")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per measurement")
+    parser.add_argument("--copy", type=int, default=1 << 30, help="bytes of the memory benchmark")
+    parser.add_argument("--registers", type=int, help="limit per game; recompiles")
     parser.add_argument(
-        "--games-a-block", type=int, choices=range(1, 33), metavar="1..32", help="not as chosen"
-    )
-    parser.add_argument(
-        "--copy-games",
-        action="store_true",
-        help="to threads' own memory; compiles anew",
+        "--games-per-block", type=int, choices=range(1, 33), metavar="1..32", help="fixed number"
     )
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/GPU.md")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write the report."""
     arguments = parsed()
     try:
         from fastpg.cuda import compiler, launch_shape
-        from fastpg.kernels._cuda.jit import SIMULATED, require_device
         from fastpg.kernels._cuda.jit import cuda_module as cuda
+        from fastpg.kernels._cuda.jit import require_device
 
         require_device()
     except BackendUnavailable as error:
         sys.exit(f"benchmarks.gpu: {error}")
     if arguments.registers:
-        compiler.MOST_REGISTERS = arguments.registers
-    if arguments.copy_games:
-        compiler.OPTIONS += ("-DFASTPG_DEVICE_COPY",)
-    launch_shape.FIXED = arguments.games_a_block
-    name, lines = about(cuda, SIMULATED)
+        compiler.MAX_REGISTERS = arguments.registers
+    launch_shape.FIXED = arguments.games_per_block
+    name, lines = about(cuda)
     out = arguments.out or RESULTS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".md")
     out.parent.mkdir(parents=True, exist_ok=True)
     steps, seconds, seeds = arguments.steps, arguments.seconds, arguments.seeds
     rate = memory_rate(cuda, arguments.copy, seconds)
-    lines += [f"Memory, copy to itself: {rate / 1e9:,.0f} GB/s read and written.", ""]
+    lines += [f"Copy within memory: {rate / 1e9:,.0f} GB/s read and written.", ""]
     curves: dict[str, list[tuple[int, float]]] = {}
 
     def emulated() -> list[str]:
@@ -236,11 +227,11 @@ def main() -> None:
         return table
 
     sections: list[tuple[str, object, Callable[[], list[str]]]] = [
-        (f"Emulation, {steps} steps a launch", arguments.environments, emulated),
+        (f"Emulation, {steps} steps per launch", arguments.environments, emulated),
         ("Training", arguments.training, trained),
         ("Scaling", curves, lambda: draw(curves, name, out.with_suffix(".png"))),
         ("From scratch to an evaluation of +18", seeds, lambda: score_lines(18, seeds, "cuda")),
-        ("Where a run parts from the CPU's", seeds, lambda: parting_lines(seeds, "cuda")),
+        ("First difference from the CPU's run", seeds, lambda: divergence_lines(seeds, "cuda")),
         (
             "Kernels",
             arguments.sizes,
@@ -254,11 +245,11 @@ def main() -> None:
         lines += [f"## {title}", ""]
         try:
             lines += [*measured(), ""]
-        except Exception as error:  # the sections before and behind it are worth having
+        except Exception as error:  # go on with the other sections
             traceback.print_exc()
-            lines += [f"Failed: {in_a_cell(error)}", ""]
+            lines += [f"Failed: {error_cell(error)}", ""]
             failed = True
-        out.write_text("\n".join(lines))  # after each: a machine may be taken away
+        out.write_text("\n".join(lines))  # after each section: the machine may go away
     print("\n".join(lines))
     print(f"written to {os.path.relpath(out)}", file=sys.stderr)
     sys.exit(failed)

@@ -1,12 +1,16 @@
 #!/bin/sh
-# Everything that needs a GPU, on a machine that has nothing but one: builds fastpg in a virtual environment of its
-# own, runs the CUDA tests on the device, then measures (benchmarks/gpu.py) and prints one report, which is also
-# written under benchmarks/results/. What fails is said at the end, after all has been measured that can be.
+# Build, test and measure fastpg on a machine with a GPU and nothing else: makes a virtual
+# environment, runs the CUDA tests on the device, measures with benchmarks/gpu.py, and prints one
+# report, which is also written to benchmarks/results/. A failure does not stop it: failures are
+# listed at the end.
 #
 #   benchmarks/gpu.sh [options of benchmarks/gpu.py]
 #
-# FASTPG_GPU_SECONDS: of one file of tests, at most (600). FASTPG_GPU_TESTS=no: only measure. FASTPG_GPU_VENV: the environment's folder
-# (build/gpu-venv). FASTPG_GPU_PYTHON: a Python that has all of it, in place of that. pip's own variables (PIP_NO_INDEX, PIP_FIND_LINKS) are for machines without a network.
+# FASTPG_GPU_SECONDS  time limit of one file of tests (600)
+# FASTPG_GPU_TESTS    "no": only measure
+# FASTPG_GPU_VENV     folder of the virtual environment (build/gpu-venv)
+# FASTPG_GPU_PYTHON   a Python that has everything installed, instead of a virtual environment
+# pip's own variables (PIP_NO_INDEX, PIP_FIND_LINKS) work for machines without a network.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,7 +28,7 @@ if [ -z "$python" ]; then
         extra=cuda13
     fi
     venv=${FASTPG_GPU_VENV:-build/gpu-venv}
-    if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then # none, or one that was not finished
+    if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then # missing or unfinished
         rm -rf "$venv"
         python3 -m venv "$venv"
     fi
@@ -33,18 +37,18 @@ if [ -z "$python" ]; then
 fi
 
 export NUMBA_ENABLE_CUDASIM=0 PYTHONUNBUFFERED=1
-# numba's cache sees changes of a kernel's own file alone, not of what the kernel calls: it begins empty.
+# numba's cache notices changes of a kernel's own file, but not of what the kernel calls: start with
+# an empty one.
 NUMBA_CACHE_DIR=$(mktemp -d)
 export NUMBA_CACHE_DIR
 trap 'rm -rf "$NUMBA_CACHE_DIR"' EXIT
 
-# A process each: an error on the device ends all that its process could still do there.
 failed=
-files="cuda_ops device_games device_rollouts device_learning device_training"
-[ "${FASTPG_GPU_TESTS:-yes}" != no ] || files=
-for tests in $files; do
+# One process per file: after an error on the device, a process can no longer use it.
+for tests in tests/gpu/cuda_ops.py tests/gpu/device_*.py; do
+    [ "${FASTPG_GPU_TESTS:-yes}" != no ] || break
     timeout "${FASTPG_GPU_SECONDS:-600}" \
-        "$python" -m pytest -q --maxfail=20 --durations=3 -p no:cacheprovider "tests/$tests.py" || failed="$failed tests/$tests.py"
+        "$python" -m pytest -q --maxfail=20 --durations=3 -p no:cacheprovider "$tests" || failed="$failed $tests"
 done
 "$python" -m benchmarks.gpu "$@" || failed="$failed benchmarks.gpu"
 if [ -n "$failed" ]; then

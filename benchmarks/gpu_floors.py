@@ -1,10 +1,10 @@
-"""Estimates of each op's least time on a GPU, from counts of its compiled code.
+"""Estimate a lower bound of each op's time on a GPU, from counts of its compiled code.
 
-``python -m tests.gpu.ptx --counts=FILE python -m benchmarks.gpu_floors`` needs no GPU, and measures
-no time: it counts instructions of warps and bytes (tests/gpu/ptx/counts.c) and divides them by what
-an H100 does in a second. Where the instructions' time is near or above the memory's, the op will
-hardly reach the memory's rate. Neither latencies are in it nor launches; an instruction of PTX is
-not one of a GPU's, of which some take turns of two; small arrays stay in caches.
+``python -m tests.gpu.ptx --counts=FILE python -m benchmarks.gpu_floors`` needs no GPU and measures
+no time. It counts instructions of warps and bytes (tests/gpu/ptx/counts.c) and divides them by an
+H100's peak rates. Where instructions take about as long as memory or longer, the op will hardly
+reach the memory's rate. Latencies and launches are not included, PTX instructions are not the GPU's
+instructions, some of which take two cycles, and small arrays stay in caches.
 """
 
 import argparse
@@ -13,13 +13,13 @@ import os
 import sys
 from pathlib import Path
 
-INSTRUCTIONS = 132 * 4 * 1.98e9  # of warps, a second, of an H100
-MEMORY = 3.35e12  # bytes a second
-CACHE = 132 * 64 * 1.98e9  # bytes a second between the second-level cache and the multiprocessors
+INSTRUCTIONS = 132 * 4 * 1.98e9  # of warps per second, of an H100
+MEMORY = 3.35e12  # bytes per second
+CACHE = 132 * 64 * 1.98e9  # bytes per second between the L2 cache and the multiprocessors
 
 
 def floors(size: int, op: str, counts: Path) -> str:
-    """A line of the table."""
+    """A row of the table."""
     from benchmarks.bench_kernels import options
     from benchmarks.gpu import on_device
     from fastpg.kernels import get_backend
@@ -42,8 +42,8 @@ def floors(size: int, op: str, counts: Path) -> str:
     }
     share = moved / max(times.values()) / MEMORY
     cells = [f"{1e6 * time:,.3g}" for time in times.values()]
-    together = total["thread_instructions"] / total["instructions"] / 32  # threads of a warp
-    cells += [f"{together:.0%}", f"{share:.0%}"]
+    active = total["thread_instructions"] / total["instructions"] / 32  # threads of a warp
+    cells += [f"{active:.0%}", f"{share:.0%}"]
     return f"| {op} | {size:,} | {moved:,} | {touched:,} | {' | '.join(cells)} |"
 
 
@@ -57,9 +57,9 @@ def main() -> None:
     arguments = parser.parse_args()
     counts = os.environ.get("PTX_COUNTS")
     if not counts:
-        sys.exit("benchmarks.gpu_floors: run it by python -m tests.gpu.ptx --counts=FILE")
+        sys.exit("benchmarks.gpu_floors: run it with python -m tests.gpu.ptx --counts=FILE")
     names = (
-        "op | N | bytes of arrays | touched | memory, us | cache | instructions | together | share"
+        "op | N | bytes of arrays | touched | memory, us | cache | instructions | active | share"
     )
     print(f"| {names} |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")

@@ -1,8 +1,8 @@
-"""What the host does while a GPU trains: microseconds a round of playing, and an update.
+"""Measure the host's time while a GPU trains: microseconds per rollout, and per update.
 
-``python -m tests.gpu.ptx --idle python -m benchmarks.gpu_host`` measures it without a GPU: all of
-numba-cuda's part is done, nothing is launched. On a GPU the host waits for it at the end of both,
-so there it is what both together take.
+``python -m tests.gpu.ptx --idle python -m benchmarks.gpu_host`` measures it without a GPU: it runs
+all code of the host, including numba-cuda's, and launches nothing. On a GPU, where the host waits
+at the end of both, it measures the time of host and GPU together.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from fastpg.config import preset
 
 
 def main() -> None:
-    """Measure, print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
@@ -31,8 +31,8 @@ def main() -> None:
         algorithm.learn(played)
         playing.append(between - began)
         learning.append((perf_counter() - between) / updates)
-    print(f"a round's playing: {1e6 * statistics.median(playing):,.0f} us")
-    print(f"an update, of {updates} a round: {1e6 * statistics.median(learning):,.0f} us")
+    print(f"per rollout: {1e6 * statistics.median(playing):,.0f} us")
+    print(f"per update, {updates} per rollout: {1e6 * statistics.median(learning):,.0f} us")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Training on the GPU by the number of environments, and its time to a score: for gpu.py.
+"""Measure training on the GPU: steps/s by the number of environments, and the time to a score.
 
-``python -m benchmarks.gpu_training`` measures how long :data:`RECIPE` takes from scratch to an
-evaluation of +18, on the GPU or, for the recipe's sake, on the CPU (``--device cpu``).
+benchmarks/gpu.py uses it. ``python -m benchmarks.gpu_training`` measures how long :data:`RECIPE`
+takes from scratch to an evaluation of +18, on the GPU or, to test the recipe, on the CPU
+(``--device cpu``).
 """
 
 import argparse
@@ -20,7 +21,7 @@ from fastpg.config import preset
 from fastpg.envs.worker_pool import available_cores
 from fastpg.evaluation.episodes import evaluate
 
-# What thousands of environments at once learn fastest with: few steps a round, larger minibatches.
+# For about a thousand environments: few steps per rollout, large minibatches.
 RECIPE = {
     "num_envs": 1024,
     "steps_per_update": 64,
@@ -30,30 +31,30 @@ RECIPE = {
     "anneal_steps": 3_000_000,
     "agent_steps": 12_000_000,
 }
-EVERY = 4  # rounds, an evaluation
+EVERY = 4  # rounds between evaluations
 EPISODES = 100
 
 
 def report(line):
-    """Show how far it is."""
+    """Print progress."""
     print(line, file=sys.stderr, flush=True)
 
 
-def in_a_cell(error):
-    """An error as a cell of a table."""
+def error_cell(error):
+    """An error's message for a cell of a table."""
     return " ".join(f"{type(error).__name__}: {error}".replace("|", "/").split())
 
 
 def prepared(config):
-    """(algorithm, rules) of settings."""
+    """Make (algorithm, rules) from settings."""
     spec = resolve(config)
     return make_algorithm(spec), spec.rules
 
 
 def rounds_of(algorithm, seconds):
-    """Agent steps, and seconds of playing and of learning, of rounds that take so long together.
+    """Run rounds for a number of seconds; returns agent steps, seconds of playing and of learning.
 
-    A first round, which compiles, is left out.
+    The first round, which compiles, is not counted.
     """
     algorithm.learn(algorithm.play())
     steps, playing, learning = 0, 0.0, 0.0
@@ -61,7 +62,7 @@ def rounds_of(algorithm, seconds):
         began = perf_counter()
         played = algorithm.play()
         between = perf_counter()
-        algorithm.learn(played)  # ends with sums from the GPU: nothing is still to be done
+        algorithm.learn(played)  # waits for the GPU: it reads the statistics
         steps += played.agent_steps
         playing += between - began
         learning += perf_counter() - between
@@ -69,7 +70,7 @@ def rounds_of(algorithm, seconds):
 
 
 def training_table(sizes, seconds, device):
-    """Lines of the table of agent steps/s, and {algorithm: [(environments, rate), ...]}."""
+    """The table of agent steps/s, and {algorithm: [(environments, rate), ...]}."""
     lines = [
         "| algorithm | environments | agent steps/s | emulator frames/s | playing | learning |",
         "|---|--:|--:|--:|--:|--:|",
@@ -87,8 +88,8 @@ def training_table(sizes, seconds, device):
             try:
                 algorithm, _ = prepared(config)
                 steps, playing, learning = rounds_of(algorithm, seconds)
-            except Exception as error:  # no room, or what the device says: other rows are worth it
-                lines.append(f"| {name} | {size:,} | {in_a_cell(error)} | | | |")
+            except Exception as error:  # out of memory, a device error: go on with other rows
+                lines.append(f"| {name} | {size:,} | {error_cell(error)} | | | |")
                 continue
             rate, total = steps / (playing + learning), playing + learning
             shares = f"{playing / total:.0%} | {learning / total:.0%}"
@@ -98,13 +99,13 @@ def training_table(sizes, seconds, device):
     return lines, rates
 
 
-def parting(config, other, rounds):
-    """Where two runs' actions first differ: (round, step, game), None if they do in no round.
+def divergence(config, other, rounds):
+    """Where two runs' actions first differ: (round, step, game), or None if they never do.
 
     Args:
         config: settings of PPO.
-        other: those of the other run, of as many games and steps.
-        rounds: at most so many are played and learned from.
+        other: settings of the other run, with as many games and steps.
+        rounds: number of rounds to compare.
     """
     runs = [prepared(one)[0] for one in (config, other)]
     for number in range(rounds):
@@ -118,12 +119,12 @@ def parting(config, other, rounds):
     return None
 
 
-def parting_lines(seeds, device, rounds=20):
-    """Lines about when preset fast's run on a device and on the CPU part."""
+def divergence_lines(seeds, device, rounds=20):
+    """Where runs of preset fast on a device and on the CPU first differ, in Markdown."""
     lines = []
     for seed in range(seeds):
         config = replace(preset("fast"), seed=seed)
-        found = parting(replace(config, device=device), config, rounds)
+        found = divergence(replace(config, device=device), config, rounds)
         said = f"in none of {rounds} rounds"
         if found is not None:
             said = "in round {}, step {}, game {}".format(*(1 + number for number in found))
@@ -131,17 +132,18 @@ def parting_lines(seeds, device, rounds=20):
         report(lines[-1])
     games, steps = config.num_envs, config.steps_per_update
     return [
-        f"Preset `fast`, {games} games of {steps} steps a round; first differing action:",
+        f"Preset `fast`, {games} games of {steps} steps per round; first differing action:",
         "",
         *lines,
     ]
 
 
 def seconds_to(score, config, episodes=EPISODES, every=EVERY, progress=report):
-    """Seconds of training, agent steps and rounds to an evaluation of a score, and that.
+    """Train to an evaluation of a score; returns (seconds, agent steps, rounds, final score).
 
-    Evaluations, of fresh episodes every few rounds, are not counted. The first that passes is a
-    little early: the score that is given is of other episodes.
+    The time of evaluations is not counted. The evaluation that ends the training is biased upwards,
+    because it is the first that passes, so the final score comes from other episodes. Seconds are
+    None if training ended before the score was reached.
     """
     algorithm, rules = prepared(config)
     rounds, spent = 0, 0.0
@@ -170,13 +172,13 @@ def seconds_to(score, config, episodes=EPISODES, every=EVERY, progress=report):
 
 
 def warm_up(config):
-    """Compile all that a run needs."""
+    """Compile everything that a run needs."""
     algorithm, _ = prepared(config)
     algorithm.learn(algorithm.play())
 
 
 def score_lines(score, seeds, device, options=()):
-    """Lines about the time to an evaluation of a score, from scratch."""
+    """The time from scratch to an evaluation of a score, per seed, in Markdown."""
     recipe = RECIPE | dict(options)
     config = replace(preset("fast"), device=device, **recipe)
     began = perf_counter()
@@ -193,7 +195,7 @@ def score_lines(score, seeds, device, options=()):
         )
     if spent:
         middle, seen = statistics.median(spent), f"{len(spent)} of {seeds} seeds"
-        lines += ["", f"Median {middle:.2f} s ({seen}); start-up {startup:.1f} s apart."]
+        lines += ["", f"Median {middle:.2f} s ({seen}); start-up {startup:.1f} s not included."]
     return lines
 
 

@@ -149,12 +149,12 @@ def _on_gpu(
     setup: StepwiseSetup, games: int, moments: tuple[str, ...], steps: int | None
 ) -> tuple[PolicyNetwork, Any, PolicyOptimizer]:
     """Build everything on the GPU: games of ``steps`` steps, or of whole episodes if None."""
-    from fastpg.cuda import DeviceGames, DeviceNetwork, DeviceOptimizer
+    from fastpg.cuda import DeviceCollector, DeviceNetwork, DeviceOptimizer
 
     whole = steps is None
     network = DeviceNetwork(**_shape(setup, value=not whole))
     optimizer = DeviceOptimizer(network, moments)
-    players = DeviceGames(network, **_compiled(setup, games, whole))
+    players = DeviceCollector(network, **_compiled(setup, games, whole))
     if steps is not None:
         players.allocate(players.lookback + steps + 1)
     return network, players, optimizer

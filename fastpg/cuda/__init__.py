@@ -1,6 +1,6 @@
-"""Games of Pong that live on a GPU, the emulator of csrc/ compiled for it; and training there.
+"""Pong on a GPU: the emulator of csrc/ compiled for it, rollouts, the network and its training.
 
-Names are imported on first use: importing this package loads no compiler and asks for no GPU.
+Names are imported on first use, so importing this package needs neither a compiler nor a GPU.
 """
 
 from importlib import import_module
@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastpg.cuda.emulator import DevicePong as DevicePong
-    from fastpg.cuda.emulator import Played as Played
+    from fastpg.cuda.emulator import StepResults as StepResults
     from fastpg.cuda.memory import bytes_needed as bytes_needed
-    from fastpg.cuda.memory import most_environments as most_environments
+    from fastpg.cuda.memory import max_environments as max_environments
     from fastpg.cuda.network import DeviceNetwork as DeviceNetwork
     from fastpg.cuda.optimizer import DeviceOptimizer as DeviceOptimizer
-    from fastpg.cuda.rollouts import DeviceGames as DeviceGames
+    from fastpg.cuda.rollouts import DeviceCollector as DeviceCollector
 
 _PUBLIC = {
-    "DeviceGames": "fastpg.cuda.rollouts",
+    "DeviceCollector": "fastpg.cuda.rollouts",
     "DeviceNetwork": "fastpg.cuda.network",
     "DeviceOptimizer": "fastpg.cuda.optimizer",
     "DevicePong": "fastpg.cuda.emulator",
-    "Played": "fastpg.cuda.emulator",
+    "StepResults": "fastpg.cuda.emulator",
     "bytes_needed": "fastpg.cuda.memory",
-    "most_environments": "fastpg.cuda.memory",
+    "max_environments": "fastpg.cuda.memory",
 }
 
 

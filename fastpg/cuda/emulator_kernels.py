@@ -1,6 +1,7 @@
-"""The launches of :class:`fastpg.cuda.DevicePong`: a thread a game, or a pair of views.
+"""The kernels of :class:`fastpg.cuda.DevicePong`: one thread per game, or per pair of views.
 
-Not cached by numba, which cannot keep what it links; the code that takes time to compile is.
+numba cannot cache kernels that link foreign code. The emulator itself, which takes long to compile,
+is cached by :mod:`fastpg.cuda.compiler`.
 """
 
 from functools import cache
@@ -14,7 +15,7 @@ from fastpg.kernels._cuda.jit import cuda, cuda_module
 
 @cache
 def kernels(capability: tuple[int, int]) -> SimpleNamespace:
-    """The kernels for a compute capability.
+    """Return the kernels for a compute capability.
 
     Raises:
         BackendUnavailable: as :func:`fastpg.cuda.functions.load`.
@@ -37,7 +38,7 @@ def kernels(capability: tuple[int, int]) -> SimpleNamespace:
             )
 
     @cuda_module.jit
-    def play(games, shared, actions, scratch, rewards, ends, views):
+    def play(games, shared, actions, scratch, rewards, dones, views):
         n = cuda.grid(1)
         if n < games.shape[0]:
             play_game(
@@ -46,7 +47,7 @@ def kernels(capability: tuple[int, int]) -> SimpleNamespace:
                 pointer(actions),
                 pointer(scratch),
                 pointer(rewards),
-                pointer(ends),
+                pointer(dones),
                 pointer(views),
                 np.int32(n),
                 np.int32(games.shape[0]),
@@ -54,43 +55,43 @@ def kernels(capability: tuple[int, int]) -> SimpleNamespace:
             )
 
     @cuda_module.jit
-    def count_differences(current, previous, nothing, offsets):
-        """offsets[n + 1] = in how many pixels views n differ."""
+    def count_differences(current, previous, empty, offsets):
+        """offsets[n + 1] = number of pixels in which views n differ."""
         for n in range(cuda.grid(1), current.shape[0], cuda.gridsize(1)):
             offsets[n + 1] = difference(
                 pointer(current[n]),
                 pointer(previous[n]),
-                pointer(nothing),
-                pointer(nothing),
+                pointer(empty),
+                pointer(empty),
                 np.int32(0),
             )
 
     @cuda_module.jit
     def write_differences(current, previous, offsets, indices, signs):
-        """Row n of the sparse difference, as far as there is room."""
+        """Row n of the sparse difference, as far as it fits."""
         for n in range(cuda.grid(1), current.shape[0], cuda.gridsize(1)):
-            begins = min(offsets[n], indices.shape[0])
+            first = min(offsets[n], indices.shape[0])
             difference(
                 pointer(current[n]),
                 pointer(previous[n]),
-                pointer(indices[begins:]),
-                pointer(signs[begins:]),
-                np.int32(indices.shape[0] - begins),
+                pointer(indices[first:]),
+                pointer(signs[first:]),
+                np.int32(indices.shape[0] - first),
             )
 
     @cuda_module.jit
-    def count_tiles(views, nothing, offsets):
-        """offsets[n + 1] = of how many tiles view n is made."""
+    def count_tiles(views, empty, offsets):
+        """offsets[n + 1] = number of tiles of view n."""
         for n in range(cuda.grid(1), views.shape[0], cuda.gridsize(1)):
-            offsets[n + 1] = tiles_of(pointer(views[n]), pointer(nothing), np.int32(0))
+            offsets[n + 1] = tiles_of(pointer(views[n]), pointer(empty), np.int32(0))
 
     @cuda_module.jit
     def write_tiles(views, offsets, tiles):
-        """Tiles of view n, as far as there is room."""
+        """Tiles of view n, as far as they fit."""
         for n in range(cuda.grid(1), views.shape[0], cuda.gridsize(1)):
-            begins = min(offsets[n], tiles.shape[0])
-            room = np.int32(tiles.shape[0] - begins)
-            tiles_of(pointer(views[n]), pointer(tiles[begins:]), room)
+            first = min(offsets[n], tiles.shape[0])
+            capacity = np.int32(tiles.shape[0] - first)
+            tiles_of(pointer(views[n]), pointer(tiles[first:]), capacity)
 
     return SimpleNamespace(
         begin=begin,

@@ -1,41 +1,43 @@
-"""What a GPU says when it fails, on one line with a cure. Imports nothing of CUDA."""
+"""Report a failing GPU on one line with a cure. Imports nothing of CUDA."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Of numba-cuda the driver alone: what its compiler refuses is a fault of ours, with a traceback.
-_DRIVER = ("numba.cuda.cudadrv.", "numba.cuda.simulator.cudadrv.", "cuda.core.", "cuda.bindings.")
+# Of numba-cuda only the driver: an error of its compiler is a bug of ours and keeps its traceback.
+_DRIVER = ("numba.cuda.cudadrv.", "cuda.core.", "cuda.bindings.")
 
 
 class DeviceFailure(RuntimeError):
-    """A call of CUDA's driver failed; the message is one line with what it said and the cure."""
+    """A call of CUDA's driver failed; the message has the driver's words and the cure, one line."""
 
 
 @contextmanager
 def on_one_line(where: Callable[[], str]) -> Iterator[None]:
-    """Raise a failure of the driver within the block as :class:`DeviceFailure`.
+    """Raise an error of the driver within the block as :class:`DeviceFailure`.
 
     Args:
-        where: called after a failure, says where to go on from.
+        where: called after a failure; returns how the run can be continued.
 
     Raises:
-        DeviceFailure: CUDA's driver, or numba-cuda on its behalf, refused a call, or a kernel
-            before that call failed. Other errors pass as they are.
+        DeviceFailure: CUDA's driver, or numba-cuda on its behalf, refused a call, or an earlier
+            kernel failed. Other errors pass through unchanged.
     """
     try:
         yield
     except Exception as error:
-        if not _is_driver_s(error):
+        if not _is_from_driver(error):
             raise
-        said = " ".join(str(error).split()).rstrip(" :.") or type(error).__name__
-        raise DeviceFailure(f"the GPU failed ({said}): {_cure(said)}; {where()}") from error
+        message = " ".join(str(error).split()).rstrip(" :.") or type(error).__name__
+        raise DeviceFailure(f"the GPU failed ({message}): {_cure(message)}; {where()}") from error
 
 
-def _is_driver_s(error: Exception) -> bool:
+def _is_from_driver(error: Exception) -> bool:
     return any(kind.__module__.startswith(_DRIVER) for kind in type(error).__mro__)
 
 
-def _cure(said: str) -> str:
-    if "OUT_OF_MEMORY" in said:
-        return "free memory of the GPU (nvidia-smi says who holds it), or lower --num-envs"
-    return "a new process can use the GPU again, unless nvidia-smi or the system's log call it ill"
+def _cure(message: str) -> str:
+    if "OUT_OF_MEMORY" in message:
+        return "free memory of the GPU (nvidia-smi lists who uses it), or lower --num-envs"
+    return (
+        "a new process can use the GPU again, unless nvidia-smi or the system's log reports a fault"
+    )

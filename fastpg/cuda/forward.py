@@ -1,9 +1,10 @@
-"""Device functions of the network on tiles: an slot's hidden units and heads, by a block.
+"""Device functions of the network's forward pass: a slot's hidden units and heads, by one block.
 
-All threads of a block call with equal arguments, and each has a hidden unit at a time, so that a
-row of weights is read in one go. ``net`` is a :class:`fastpg.cuda.network.Layers`, ``buffer`` an
-:class:`fastpg.cuda.buffer.Slots`. Sums do not depend on the number of threads, nor
-on which products a compiler fuses with sums: a rollout and learning give the same chances.
+All threads of a block call with equal arguments. Each thread computes some of the hidden units, so
+consecutive threads read consecutive weights of a row. ``net`` is a
+:class:`fastpg.cuda.network.Layers`, ``buffer`` a :class:`fastpg.cuda.buffer.Slots`. The sums depend
+neither on the number of threads nor on how a compiler fuses products and sums, so rollouts and
+learning compute the same probabilities.
 """
 
 import math
@@ -15,42 +16,51 @@ from fastpg.kernels._numba.scalar import ZERO, relu, sigmoid
 from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
 
-MOST_HEADS = 19  # as csrc/network/tile_network.h
+MAX_HEADS = 19  # as in csrc/network/tile_network.h
 HEAD_LANES = 32  # partial sums of a head
-TALL = 4  # heights that tiles have; kinds from here on are two columns wide
+TILE_HEIGHTS = 4  # heights 1, 2, 4, 8; from this kind on, tiles are two columns wide
+
+
+# ---- slots and rows that a network reads ----------------------------------------------------
 
 
 @device
-def seen(net, buffer, slot, view):
-    """The slot whose frame an slot has as view number ``view``: an episode's first has itself."""
-    lag, age = np.int64(net.lags[view]), np.int64(buffer.episode_steps[slot])
-    return slot - min(lag, age) * buffer.games
+def view_slot(net, buffer, slot, view):
+    """Slot of a view's frame; before the episode's beginning, that of its first frame."""
+    lag, steps = np.int64(net.lags[view]), np.int64(buffer.episode_steps[slot])
+    return slot - min(lag, steps) * buffer.games
 
 
 @device
-def past_row(net, buffer, slot, k):
-    """The row of the earlier action number k (0 the latest), or -1 at the episode's begin."""
+def action_row(net, buffer, slot, k):
+    """Row of weights of past action k (0 is the latest); -1 before the episode's beginning."""
     if k >= np.int64(buffer.episode_steps[slot]):
         return np.int64(-1)
     action = np.int64(buffer.actions[slot - (1 + k) * buffer.games])
-    return np.int64(net.past + k * net.actions + action)
+    return np.int64(net.action_rows + k * net.actions + action)
 
 
 @device
-def height_of(tile):
+def tile_height(tile):
     """Rows of a tile."""
-    return np.int64(1) << tile // TILE_PIXELS % TALL
+    return np.int64(1) << tile // TILE_PIXELS % TILE_HEIGHTS
 
 
 @device
-def width_of(tile):
+def tile_width(tile):
     """Columns of a tile."""
-    return np.int64(2) if tile >= TALL * TILE_PIXELS else np.int64(1)
+    return np.int64(2) if tile >= TILE_HEIGHTS * TILE_PIXELS else np.int64(1)
+
+
+# ---- hidden units ---------------------------------------------------------------------------
 
 
 @device
 def column_sums(w1, first, height, unit, other, total, total_other):
-    """Two units' sums, and their weights of some rows in order; four are on their way at once."""
+    """Add some consecutive rows of weights to two units' sums, in order.
+
+    Four rows at a time, so that several loads are in flight.
+    """
     row, last = first, first + height
     while row + 4 <= last:
         a, b = w1[index(row), index(unit)], w1[index(row + 1), index(unit)]
@@ -69,16 +79,16 @@ def column_sums(w1, first, height, unit, other, total, total_other):
 
 @device
 def frame_sums(net, buffer, plane, frame, unit, other):
-    """Sums of two units' weights over the pixels that an slot's frame lights in a plane.
+    """Sum two units' weights of a plane over the lit pixels of a frame.
 
-    Two, since what a tile is takes longer to see than to add up.
+    Two units at a time, because decoding a tile takes longer than adding its weights.
     """
     total, total_other = ZERO, ZERO
     k, count = 0, np.int64(buffer.tile_counts[index(frame)])
     while k < count:
         tile = np.int64(buffer.tiles[index(frame), index(k)])
-        height, first = height_of(tile), counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
-        last = first + (width_of(tile) - 1) * VIEW_SIDE
+        height, first = tile_height(tile), counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
+        last = first + (tile_width(tile) - 1) * VIEW_SIDE
         while first <= last:
             total, total_other = column_sums(net.w1, first, height, unit, other, total, total_other)
             first += VIEW_SIDE
@@ -88,31 +98,34 @@ def frame_sums(net, buffer, plane, frame, unit, other):
 
 @device
 def hidden_units(net, buffer, slot, unit, other):
-    """Two of an slot's hidden units."""
+    """Two hidden units of a slot."""
     total, total_other = frame_sums(net, buffer, 0, slot, unit, other)
     if net.difference:
-        before = frame_sums(net, buffer, 0, seen(net, buffer, slot, 1), unit, other)
+        before = frame_sums(net, buffer, 0, view_slot(net, buffer, slot, 1), unit, other)
         total, total_other = total - before[0], total_other - before[1]
     else:
         for k in range(1, net.lags.shape[0]):
-            earlier = frame_sums(net, buffer, k, seen(net, buffer, slot, k), unit, other)
+            earlier = frame_sums(net, buffer, k, view_slot(net, buffer, slot, k), unit, other)
             total, total_other = total + earlier[0], total_other + earlier[1]
-    for k in range(net.recalled):
-        row = past_row(net, buffer, slot, k)
+    for k in range(net.past_actions):
+        row = action_row(net, buffer, slot, k)
         if row >= 0:
             total += net.w1[index(row), index(unit)]
             total_other += net.w1[index(row), index(other)]
     return relu(total), relu(total_other)
 
 
+# ---- heads ----------------------------------------------------------------------------------
+
+
 @device
 def forward(net, buffer, slot, hidden, heads):
-    """Write an slot's hidden units (H,) and heads: logits, then the value if there is one.
+    """Write a slot's hidden units (H,) and heads (logits, then the value if there is one).
 
-    Both are arrays that the whole block sees, in shared or global memory. When it returns, all
-    threads may read both, and call again with others.
+    Both arrays must be visible to the whole block: shared or global memory. After the return all
+    threads may read both, and may call again with others.
     """
-    lanes = cuda.shared.array((MOST_HEADS, HEAD_LANES), np.float32)
+    lanes = cuda.shared.array((MAX_HEADS, HEAD_LANES), np.float32)
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x
     count, units = net.w2.shape
     unit = thread
@@ -143,7 +156,7 @@ def forward(net, buffer, slot, hidden, heads):
     cuda.syncthreads()
 
 
-# ---- what a thread does alone ---------------------------------------------------------------
+# ---- by a single thread ---------------------------------------------------------------------
 
 
 @device
@@ -162,8 +175,8 @@ def to_probabilities(heads, outputs):
 
 
 @device
-def chance_of(probabilities, outputs, action):
-    """An action's probability."""
+def probability_of(action, probabilities, outputs):
+    """Probability of an action."""
     if outputs > 1:
         return probabilities[action]
     return probabilities[0] if action else np.float32(1) - probabilities[0]

@@ -1,36 +1,44 @@
-"""The emulator as functions that your own ``@cuda.jit`` kernels can call, a thread a game.
+"""The emulator as device functions for your own ``@cuda.jit`` kernels, one thread per game.
 
 ::
 
     from numba import cuda
     from fastpg.cuda import functions
 
-    emulator = functions.load()          # for the current GPU: compiles once, then kept on disk
+    emulator = functions.load()  # for the current GPU; compiled once, then cached on disk
     play, pointer = emulator.play, functions.pointer
 
     @cuda.jit
-    def kernel(games, shared, actions, scratch, rewards, ends, views):
+    def kernel(games, shared, actions, scratch, rewards, dones, views):
         n = cuda.grid(1)
         if n < games.shape[0]:
             play(pointer(games), pointer(shared), pointer(actions), pointer(scratch),
-                 pointer(rewards), pointer(ends), pointer(views), n, games.shape[0], 1)
+                 pointer(rewards), pointer(dones), pointer(views), n, games.shape[0], 1)
 
-Arguments are addresses, which nothing checks; what they must hold is written at each function in
-csrc/cuda/device_games.h. :class:`fastpg.cuda.DevicePong` has arrays to give them. In numba's
-simulator the same functions, compiled for the CPU, are called instead.
+Arguments are addresses, which nothing checks. csrc/cuda/device_games.h documents what each function
+expects there. :attr:`fastpg.cuda.DevicePong.arrays` has suitable arrays.
 """
 
-import ctypes
 from functools import cache
 from typing import Any, NamedTuple
 
 from numba import types
 
 from fastpg.cuda.compiler import cubin_for
-from fastpg.emulator import _emulator
+from fastpg.kernels import BackendUnavailable
 from fastpg.kernels._cuda.jit import SIMULATED, cuda_module, require_device
 
-# How many addresses, then how many 32-bit integers, each takes. All return a 32-bit integer.
+if SIMULATED:
+    raise BackendUnavailable(
+        "games on a GPU do not run in numba's simulator, which cannot call compiled code: unset "
+        "NUMBA_ENABLE_CUDASIM"
+    )
+
+from llvmlite import ir
+
+from fastpg.kernels._cuda.jit import intrinsic
+
+# Number of addresses, then of 32-bit integers, that each function takes. All return int32.
 ARGUMENTS = {
     "begin": (5, 1),
     "play": (7, 3),
@@ -41,16 +49,18 @@ ARGUMENTS = {
 
 
 class Functions(NamedTuple):
-    """Device functions: the arguments of cuda/device_games.h, in its order.
+    """Device functions with the arguments of csrc/cuda/device_games.h, in its order.
 
     Attributes:
-        begin: (games, shared, seeds, scratch, views, n): begin an episode of game n.
-        play: (games, shared, actions, scratch, rewards, ends, views, n, count, steps): how many
-            episodes of game n ended in so many steps.
-        step: (games, shared, actions, scratch, rewards, ends, views, n): one step of game n, of
-            arrays for one step; an episode that ends is left over. Returns the end.
-        difference: (current, previous, indices, signs, room): in how many pixels two views differ.
-        tiles: (view, tiles, room): of how many tiles a view is made.
+        begin: (games, shared, seeds, scratch, views, n): start an episode of game n.
+        play: (games, shared, actions, scratch, rewards, dones, views, n, count, steps): play steps
+            of game n; returns the number of episodes that ended.
+        step: (games, shared, actions, scratch, rewards, dones, views, n): play one step of game n,
+            with arrays of one step. An episode that ends is not followed by the next. Returns
+            how the episode ended, or 0.
+        difference: (current, previous, indices, signs, capacity): returns the number of pixels in
+            which two views differ.
+        tiles: (view, tiles, capacity): returns the number of tiles of a view.
     """
 
     begin: Any
@@ -60,75 +70,55 @@ class Functions(NamedTuple):
     tiles: Any
 
 
-if SIMULATED:
+def _pointer(typing_context, array):
+    """Address of an array's elements; 0 if it has none."""
+    if not isinstance(array, types.Array):
+        return None
 
-    def pointer(array: Any) -> int:
-        """Where an array's elements lie; 0 if it has none."""
-        return array.ctypes.data if array.size else 0
+    def generate(context, builder, signature, arguments):
+        struct = context.make_array(array)(context, builder, arguments[0])
+        target = context.get_value_type(types.voidptr)
+        empty = builder.icmp_signed("==", struct.nitems, ir.Constant(struct.nitems.type, 0))
+        address = builder.bitcast(struct.data, target)
+        return builder.select(empty, ir.Constant(target, None), address)
 
-else:
-    from llvmlite import ir
+    return types.voidptr(array), generate
 
-    from fastpg.kernels._cuda.jit import intrinsic
 
-    @intrinsic
-    def pointer(typing_context, array):
-        """Where an array's elements lie; 0 if it has none."""
-        if not isinstance(array, types.Array):
-            return None
-
-        def generate(context, builder, signature, arguments):
-            made = context.make_array(array)(context, builder, arguments[0])
-            to = context.get_value_type(types.voidptr)
-            empty = builder.icmp_signed("==", made.nitems, ir.Constant(made.nitems.type, 0))
-            return builder.select(empty, ir.Constant(to, None), builder.bitcast(made.data, to))
-
-        return types.voidptr(array), generate
+pointer: Any = intrinsic(_pointer)
 
 
 def current_capability() -> tuple[int, int]:
-    """The compute capability of the current GPU; in the simulator (0, 0).
+    """Return the compute capability of the current GPU.
 
     Raises:
-        BackendUnavailable: no GPU, no driver, a GPU that is too old; the message says the cure.
+        BackendUnavailable: no GPU, no driver, or a GPU that is too old; the message has the cure.
     """
     require_device()
-    if SIMULATED:
-        return 0, 0
     major, minor = cuda_module.get_current_device().compute_capability
     return major, minor
 
 
 def load(capability: tuple[int, int] | None = None) -> Functions:
-    """The functions for a compute capability, by default the current GPU's.
+    """Return the functions for a compute capability, by default the current GPU's.
 
-    The first call for a GPU takes some twenty seconds; the code is then kept on disk
+    The first call for a GPU takes some twenty seconds; the code is then cached on disk
     (``FASTPG_CACHE_DIR``, by default ``~/.cache/fastpg``).
 
     Raises:
-        BackendUnavailable: no GPU, no driver, no compiler; the message says what to do.
+        BackendUnavailable: no GPU, no driver, or no compiler; the message has the cure.
     """
     return _load(capability or current_capability())
 
 
 @cache
 def _load(capability: tuple[int, int]) -> Functions:
-    if SIMULATED:
-        return Functions(*(_of_the_cpu(name) for name in Functions._fields))
     code = cuda_module.Cubin(cubin_for(capability), name="fastpg_device.cubin")
     return Functions(*(_declared(name, code) for name in Functions._fields))
 
 
-def _of_the_cpu(name: str) -> Any:
-    """A function that the extension module has, by ctypes."""
-    addresses, integers = ARGUMENTS[name]
-    parameters = [ctypes.c_void_p] * addresses + [ctypes.c_int32] * integers
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *parameters)
-    return prototype(_emulator.DEVICE_FUNCTIONS[f"fastpg_{name}"])
-
-
 def _declared(name: str, code: Any) -> Any:
-    """A function that kernels are linked with."""
+    """Declare a function that kernels are linked with."""
     addresses, integers = ARGUMENTS[name]
     signature = types.int32(*[types.voidptr] * addresses, *[types.int32] * integers)
     return cuda_module.declare_device(f"fastpg_{name}", signature, link=[code])

@@ -1,8 +1,8 @@
-"""Device functions of learning: a sample's loss, and its gradients added to those of the others.
+"""Device functions of the backward pass: a sample's loss, and its gradients added to the sums.
 
-Gradients are sums of integers, fixed point, since additions of those give the same in any order:
-threads add with atomic instructions, and yet each run has the same bits. ``gradient`` is a
-:class:`fastpg.cuda.optimizer.Gradient`.
+Gradients are added as fixed-point integers with atomic instructions. Integer addition is
+associative, so the sums have the same bits in every run, whatever the order of threads.
+``gradient`` is a :class:`fastpg.cuda.optimizer.Gradient`.
 """
 
 import math
@@ -10,37 +10,38 @@ import math
 import numpy as np
 
 from fastpg.cuda.forward import (
-    chance_of,
-    height_of,
-    past_row,
-    seen,
+    action_row,
+    probability_of,
+    tile_height,
+    tile_width,
     to_probabilities,
-    width_of,
+    view_slot,
 )
 from fastpg.kernels._cuda.jit import counted, cuda, device, index, times32, times64
 from fastpg.kernels._numba.scalar import ZERO, log_or_zero, ppo_weight
 from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
 
-LARGEST = np.float32(1024)  # derivative of one sample; beyond it learning has failed
-ENTROPY, DIVERGENCE, CLIPPED, VALUE_ERROR = range(4)  # places of a sample's statistics
+MAX_DERIVATIVE = np.float32(1024)  # of one sample; a larger one means that learning has diverged
+ENTROPY, DIVERGENCE, CLIPPED, VALUE_ERROR = range(4)  # indices into a sample's statistics
 
 
 # ---- the loss, by one thread ----------------------------------------------------------------
 
 
 @device
-def loss(net, buffer, slot, advantages, returns, objective, heads, statistics):
-    """An slot's heads become the objective's derivatives by them, as
-    csrc/kernels/returns_losses_optimizers.h's.
+def loss_derivatives(net, buffer, slot, advantages, returns, objective, heads, statistics):
+    """Replace a slot's heads by the derivatives of the objective with respect to them.
+
+    The formulas are those of csrc/kernels/returns_losses_optimizers.h.
 
     Args:
         net: the network.
-        buffer: what was played.
-        slot: of it.
-        advantages: of all slots.
-        returns: of all slots.
-        objective: clip, and the weights of entropy and of the value's error, float64.
+        buffer: the rollout buffer.
+        slot: the sample.
+        advantages: float32, of all slots.
+        returns: float32, of all slots.
+        objective: clip, entropy weight, value weight, float64.
         heads: (heads,) float32, read and written.
         statistics: (4,) float64, added to.
     """
@@ -52,13 +53,13 @@ def loss(net, buffer, slot, advantages, returns, objective, heads, statistics):
         heads[outputs] = -2.0 * value_weight * error
     to_probabilities(heads, outputs)
     advantage = np.float64(advantages[slot])
-    chance = np.float64(chance_of(heads, outputs, action))
-    ratio = chance / np.float64(buffer.action_probs[slot])
+    probability = np.float64(probability_of(action, heads, outputs))
+    ratio = probability / np.float64(buffer.action_probs[slot])
     weight = ppo_weight(ratio, advantage, clip)
     if outputs == 1:
-        entropy = _of_logit(heads, action, weight, entropy_weight)
+        entropy = _sigmoid_derivative(heads, action, weight, entropy_weight)
     else:
-        entropy = _of_logits(heads, outputs, action, weight, entropy_weight)
+        entropy = _softmax_derivatives(heads, outputs, action, weight, entropy_weight)
     statistics[ENTROPY] += entropy
     if ratio > 0.0:
         statistics[DIVERGENCE] += ratio - 1.0 - math.log(ratio)
@@ -68,8 +69,8 @@ def loss(net, buffer, slot, advantages, returns, objective, heads, statistics):
 
 
 @device
-def _of_logit(heads, action, weight, entropy_weight):
-    """From the probability of action 1 to the derivative by its logit; returns the entropy."""
+def _sigmoid_derivative(heads, action, weight, entropy_weight):
+    """Replace the probability of action 1 by the logit's derivative; returns the entropy."""
     p = np.float64(heads[0])
     log_p, log_q = log_or_zero(p), log_or_zero(1.0 - p)
     of_entropy = -p * (1.0 - p) * (log_p - log_q)
@@ -78,8 +79,8 @@ def _of_logit(heads, action, weight, entropy_weight):
 
 
 @device
-def _of_logits(heads, outputs, action, weight, entropy_weight):
-    """From probabilities to the derivatives by their logits; returns the entropy."""
+def _softmax_derivatives(heads, outputs, action, weight, entropy_weight):
+    """Replace the probabilities by the logits' derivatives; returns the entropy."""
     negentropy = 0.0
     for a in range(outputs):
         p = np.float64(heads[a])
@@ -96,9 +97,9 @@ def _of_logits(heads, outputs, action, weight, entropy_weight):
 
 
 @device
-def fixed(value, unit, status):
-    """A derivative as an integer, 1 / unit each; what is not finite, or too large, sets status."""
-    if abs(value) <= LARGEST:
+def to_fixed_point(value, unit, status):
+    """``value * unit`` rounded to an integer; 0, and the status set, if not finite or too large."""
+    if abs(value) <= MAX_DERIVATIVE:
         return np.int64(math.floor(np.float64(value) * unit + 0.5))
     cuda.atomic.max(status, 0, 1)
     return np.int64(0)
@@ -109,84 +110,85 @@ def fixed(value, unit, status):
 
 @device
 def backward(net, buffer, slot, hidden, d_heads, unit, gradient):
-    """Add an slot's gradients to the sums; in columns of pixels to those of their differences.
+    """Add a slot's gradients to the sums.
 
-    That is, a tile adds at its first row and subtracts below its last: running sums down the
-    columns, in :func:`run_down`, then give each row its own.
+    Pixels get differences down the columns: a tile adds at its first row and subtracts below its
+    last. The kernel ``prefix_sum_columns`` turns the differences into each row's gradient.
     """
-    if cuda.threadIdx.x == 0:  # what is not finite counts even where all units are 0
+    if cuda.threadIdx.x == 0:  # notice derivatives that are not finite even if all units are 0
         for o in range(d_heads.shape[0]):
-            fixed(times32(d_heads[o], ZERO), unit, gradient.status)
+            to_fixed_point(times32(d_heads[o], ZERO), unit, gradient.status)
     h = cuda.threadIdx.x
     while h < hidden.shape[0]:
         if hidden[index(h)] != ZERO:  # most units are 0
-            back = ZERO
+            d_hidden = ZERO
             for o in range(d_heads.shape[0]):
                 row = net.parts.shape[0] + o
-                what = fixed(times32(d_heads[index(o)], hidden[index(h)]), unit, gradient.status)
-                if what != 0:
-                    cuda.atomic.add(gradient.sums, (index(row), index(h)), what)
-                back += times32(d_heads[index(o)], net.w2[index(o), index(h)])
+                d_weight = times32(d_heads[index(o)], hidden[index(h)])
+                amount = to_fixed_point(d_weight, unit, gradient.status)
+                if amount != 0:
+                    cuda.atomic.add(gradient.sums, (index(row), index(h)), amount)
+                d_hidden += times32(d_heads[index(o)], net.w2[index(o), index(h)])
             if hidden[index(h)] > ZERO:
-                what = fixed(back, unit, gradient.status)
-                if what != 0:
-                    _scatter(net, buffer, slot, counted(h), what, gradient)
+                amount = to_fixed_point(d_hidden, unit, gradient.status)
+                if amount != 0:
+                    _add_first_layer(net, buffer, slot, counted(h), amount, gradient)
         h += cuda.blockDim.x
-    _cover(net, buffer, slot, gradient)
+    _count_tiles(net, buffer, slot, gradient)
 
 
 @device
-def _scatter(net, buffer, slot, h, what, gradient):
-    """Add a hidden unit's derivative to its column of the gradient."""
-    _scatter_frame(buffer, 0, slot, h, what, gradient)
+def _add_first_layer(net, buffer, slot, h, amount, gradient):
+    """Add a hidden unit's derivative to its column of the first layer's gradient."""
+    _add_frame(buffer, 0, slot, h, amount, gradient)
     for k in range(1, net.lags.shape[0]):
-        frame = seen(net, buffer, slot, k)
+        frame = view_slot(net, buffer, slot, k)
         if net.difference:
-            _scatter_frame(buffer, 0, frame, h, -what, gradient)
+            _add_frame(buffer, 0, frame, h, -amount, gradient)
         else:
-            _scatter_frame(buffer, k, frame, h, what, gradient)
-    for k in range(net.recalled):
-        row = past_row(net, buffer, slot, k)
+            _add_frame(buffer, k, frame, h, amount, gradient)
+    for k in range(net.past_actions):
+        row = action_row(net, buffer, slot, k)
         if row >= 0:
-            cuda.atomic.add(gradient.sums, (counted(row), h), what)
+            cuda.atomic.add(gradient.sums, (counted(row), h), amount)
 
 
 @device
-def _scatter_frame(buffer, plane, frame, h, what, gradient):
+def _add_frame(buffer, plane, frame, h, amount, gradient):
     k, count = 0, np.int64(buffer.tile_counts[index(frame)])
     while k < count:
         tile = np.int64(buffer.tiles[index(frame), index(k)])
-        y, height = tile % VIEW_SIDE, height_of(tile)
+        y, height = tile % VIEW_SIDE, tile_height(tile)
         row = counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
-        last = row + (width_of(tile) - 1) * VIEW_SIDE
+        last = row + (tile_width(tile) - 1) * VIEW_SIDE
         while row <= last:
-            cuda.atomic.add(gradient.sums, (row, h), what)
+            cuda.atomic.add(gradient.sums, (row, h), amount)
             if y + height < VIEW_SIDE:
-                cuda.atomic.add(gradient.sums, (row + height, h), -what)
+                cuda.atomic.add(gradient.sums, (row + height, h), -amount)
             row += VIEW_SIDE
         k += 1
 
 
 @device
-def _cover(net, buffer, slot, gradient):
-    """Count the tiles over each row in the same way: a row that lit is one with some."""
+def _count_tiles(net, buffer, slot, gradient):
+    """Count the tiles over each row, as differences too; a row was lit if the count is not 0."""
     for k in range(net.lags.shape[0]):
-        frame = seen(net, buffer, slot, k)
+        frame = view_slot(net, buffer, slot, k)
         plane = 0 if net.difference else k
         i = cuda.threadIdx.x
         while i < np.int64(buffer.tile_counts[frame]):
             tile = np.int64(buffer.tiles[frame, i])
-            y, height = tile % VIEW_SIDE, height_of(tile)
+            y, height = tile % VIEW_SIDE, tile_height(tile)
             row = plane * TILE_PIXELS + tile % TILE_PIXELS
-            for _ in range(width_of(tile)):
+            for _ in range(tile_width(tile)):
                 cuda.atomic.add(gradient.cover, row, 1)
                 if y + height < VIEW_SIDE:
                     cuda.atomic.add(gradient.cover, row + height, -1)
                 row += VIEW_SIDE
             i += cuda.blockDim.x
     k = cuda.threadIdx.x
-    while k < net.recalled:
-        row = past_row(net, buffer, slot, k)
+    while k < net.past_actions:
+        row = action_row(net, buffer, slot, k)
         if row >= 0:
             cuda.atomic.add(gradient.cover, row, 1)
         k += cuda.blockDim.x

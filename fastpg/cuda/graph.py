@@ -1,24 +1,22 @@
-"""Launches that come again with the same arguments, as one CUDA graph: a single launch of the host.
+"""Replay a group of launches as one CUDA graph, which the host launches at once.
 
-numba looks at each array that a kernel takes anew in each launch. For all launches of an update
-that takes the host longer than they take the GPU.
+numba inspects every array argument in every launch. For the launches of one update, that takes the
+host longer than the launches take the GPU.
 """
 
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Any
 
-from fastpg.kernels._cuda.jit import SIMULATED
-
 DEFAULT_STREAM = 0
 
 
-class Replays:
-    """Groups of launches, each captured as a graph, and launched as that from then on."""
+class GraphCache:
+    """Groups of launches: each is captured as a graph once, and replayed from then on."""
 
     def __init__(self) -> None:
         self._graphs: dict[Hashable, Callable[[], None]] = {}
-        self._loaded = False
+        self._compiled = False
         self._arrays: tuple[Any, ...] = ()
         self._numbers: tuple[Any, ...] = ()
 
@@ -29,21 +27,23 @@ class Replays:
         arrays: tuple[Any, ...],
         numbers: tuple[Any, ...],
     ) -> None:
-        """Launch kernels on the default stream: those that ``launch`` launches on a stream given.
+        """Run a group of launches on the default stream.
 
         Args:
-            group: which ones.
-            launch: called if they are not known yet, or the rest is not what it was.
-            arrays: all that its launches take which is not always the same, compared by identity:
-                arrays, and what refers to some. Snapshot until others come: a graph has addresses.
-            numbers: the rest of it, compared by value.
+            group: key of the group.
+            launch: launches the kernels on the stream that it is given. Called only to capture a
+                graph: for a new group, or after ``arrays`` or ``numbers`` changed.
+            arrays: arguments of the launches that may change between calls, compared by identity:
+                arrays, and objects that refer to arrays. They are kept alive until others
+                replace them, because a graph contains their addresses.
+            numbers: the other arguments that may change, compared by value.
         """
-        if not self._loaded:  # a kernel's first launch compiles and loads it
+        if not self._compiled:  # the first launch compiles and loads the kernels
             launch(DEFAULT_STREAM)
-            self._loaded = True
+            self._compiled = True
             return
-        known = tuple(map(id, arrays)), numbers
-        if known != (tuple(map(id, self._arrays)), self._numbers):
+        key = tuple(map(id, arrays)), numbers
+        if key != (tuple(map(id, self._arrays)), self._numbers):
             self._graphs.clear()
             self._arrays, self._numbers = arrays, numbers
         if group not in self._graphs:
@@ -52,9 +52,7 @@ class Replays:
 
 
 def _captured(launch: Callable[[Any], None]) -> Callable[[], None]:
-    """What launches all of it on the default stream at once; the simulator has no graphs."""
-    if SIMULATED:
-        return lambda: launch(DEFAULT_STREAM)
+    """Capture launches; returns a function that runs them on the default stream at once."""
     from cuda.core import Device, Stream
 
     device = Device()
@@ -64,7 +62,7 @@ def _captured(launch: Callable[[Any], None]) -> Callable[[], None]:
         launch(builder)
         graph = builder.end_building().complete()
     except BaseException:
-        with suppress(Exception):  # of a capture that is broken off: the first error says why
+        with suppress(Exception):  # of the broken capture: the first error has the reason
             builder.close()
         raise
     builder.close()

@@ -1,4 +1,4 @@
-"""Learning on the GPU: the twin of :class:`fastpg.network.optimizer.Optimizer`."""
+"""Training on the GPU: counterpart of :class:`fastpg.network.optimizer.Optimizer`."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -7,26 +7,27 @@ import numpy as np
 
 from fastpg.cuda import learning_kernels as kernels
 from fastpg.cuda.buffer import DeviceBuffer, Slots
-from fastpg.cuda.gradients import LARGEST
-from fastpg.cuda.graph import DEFAULT_STREAM, Replays
+from fastpg.cuda.gradients import MAX_DERIVATIVE
+from fastpg.cuda.graph import DEFAULT_STREAM, GraphCache
 from fastpg.cuda.network import DeviceNetwork
 from fastpg.cuda.network_kernels import BLOCKS, THREADS
 from fastpg.cuda.shuffle import Minibatch
 from fastpg.kernels._cuda.jit import cuda, typed
 from fastpg.network.optimizer import STATS, Objective
 
-_MOST_BITS = 36  # behind the point of a gradient; fewer where sums would not fit
-_BETAS, _ADAM_EPSILON, _RMSPROP_EPSILON = (0.9, 0.999), 1e-7, 1e-5  # as the CPU's
+_MAX_FRACTION_BITS = 36  # of a fixed-point gradient; fewer where sums could overflow
+_BETAS, _ADAM_EPSILON, _RMSPROP_EPSILON = (0.9, 0.999), 1e-7, 1e-5  # as on the CPU
 
 
 class Gradient(NamedTuple):
-    """A minibatch's gradient, as kernels take it. R rows are those of ``DeviceNetwork.weights``.
+    """A minibatch's gradient, as kernels take it. Its R rows are those of the network's weights.
 
     Attributes:
         sums: (R, H) int64, fixed point; all 0 between steps.
-        cover: (R,) int32: tiles that begin at a pixel's row less those that end; 0 between steps.
-        touched: (R,) uint8: whether a row lit in the last minibatch; heads always do.
-        status: (1,) int32: not 0 once a derivative was not finite, or too large.
+        cover: (R,) int32, tiles that begin at a pixel's row minus tiles that end above it; all 0
+            between steps.
+        touched: (R,) uint8, whether a row was lit in the last minibatch; always 1 for heads.
+        status: (1,) int32, nonzero once a derivative was not finite, or too large.
     """
 
     sums: Any
@@ -36,12 +37,12 @@ class Gradient(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """What each block that goes through samples has of its own.
+    """Memory of each block that computes gradients.
 
     Attributes:
-        hidden: (BLOCKS, H) float32, of a block's sample.
-        heads: (BLOCKS, heads) float32, then the derivatives by them.
-        statistics: (BLOCKS, 4) float64, sums over a block's samples.
+        hidden: (BLOCKS, H) float32, hidden units of the block's sample.
+        heads: (BLOCKS, heads) float32, the sample's heads, then the derivatives by them.
+        statistics: (BLOCKS, 4) float64, sums over the block's samples.
     """
 
     hidden: Any
@@ -50,13 +51,13 @@ class Blocks(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """What the optimizer keeps of earlier gradients.
+    """The optimizer's state.
 
     Attributes:
-        mean: (R, H) float32, of Adam.
-        square: (R, H) float32.
-        updated: (rows,) uint32, without heads: RMSProp's number of updates when a row's square was
-            right.
+        mean: (R, H) float32, Adam's first moment.
+        square: (R, H) float32, second moment.
+        updated: (rows,) uint32, without heads: RMSProp's update after which a row's ``square`` was
+            last computed.
     """
 
     mean: Any
@@ -68,33 +69,33 @@ def _zeros(shape: Any, dtype: Any) -> Any:
     return cuda.to_device(np.zeros(shape, dtype))
 
 
-def fraction_bits(samples: int, cell: int, paired: bool = False) -> int:
-    """Bits behind the point with which no sum over so many samples can overflow.
+def fraction_bits(samples: int, cell: int, mirrored: bool = False) -> int:
+    """Fraction bits with which no sum of so many samples' gradients can overflow int64.
 
-    Each has at most ``LARGEST`` at a pixel, at every pixel of a cell, and as much at its unit's
-    mirror image.
+    A sample adds at most ``MAX_DERIVATIVE`` to a pixel, hence that much for every pixel of a cell,
+    and again for the mirrored unit.
     """
-    terms = samples * max(cell, 1) ** 2 * (1 + paired) * int(LARGEST)
-    return min(_MOST_BITS, 62 - terms.bit_length())
+    terms = samples * max(cell, 1) ** 2 * (1 + mirrored) * int(MAX_DERIVATIVE)
+    return min(_MAX_FRACTION_BITS, 62 - terms.bit_length())
 
 
 class DeviceOptimizer:
-    """What is said of :class:`fastpg.network.optimizer.Optimizer` holds here, but that no step
-    waits.
+    """Gradients of a network's weights, and steps of RMSProp or Adam, on the GPU.
 
-    A derivative of one sample beyond ``LARGEST`` counts as not finite.
+    It has the interface of :class:`fastpg.network.optimizer.Optimizer`, but its steps do not wait
+    for the GPU. A derivative of one sample above ``MAX_DERIVATIVE`` counts as not finite.
     """
 
     def __init__(self, network: DeviceNetwork, moments: tuple[str, ...]):
-        """Set up; nothing has been learned yet.
+        """Allocate moments of 0.
 
         Args:
-            network: whose weights are learned.
-            moments: those that are snapshot: ("square",) for RMSProp, and "mean" for Adam.
+            network: the network to train.
+            moments: names in checkpoints: ("square",) for RMSProp, ("mean", "square") for Adam.
         """
         self.network, self.moments, self.updates = network, moments, 0
         self._typed: dict[Any, Any] = {}
-        self._replays = Replays()
+        self._graphs = GraphCache()
         shape = rows, units = network.weights.shape
         touched = np.zeros(rows, np.uint8)
         touched[network.rows :] = 1
@@ -114,38 +115,35 @@ class DeviceOptimizer:
             square=_zeros(shape, np.float32),
             updated=_zeros(network.rows, np.uint32),
         )
-        self._norms = _zeros(BLOCKS, np.float64)  # of blocks, sums of squares
-        # the sums for the log, the gradient's norm, its factor
+        self._block_sums = _zeros(BLOCKS, np.float64)  # sums of squared gradients
+        # sums of the statistics, the gradient's norm, its clip factor
         self._totals = _zeros(len(STATS) + 2, np.float64)
-        self._rates = _zeros(2, np.float32)  # of Adam's step: its size, its epsilon
+        self._rates = _zeros(2, np.float32)  # Adam's bias-corrected learning rate and epsilon
         self._start = _zeros(2, np.int64)
-        self._progress = _zeros(2, np.int64)  # where the next step's samples begin, and updates
-        self._known: tuple[int, int] | None = 0, 0  # its numbers, unless a step was broken off
+        self._progress = _zeros(2, np.int64)  # the next step's first sample, and updates so far
+        # the host's copy of it; None after a step that was interrupted
+        self._known_progress: tuple[int, int] | None = 0, 0
 
     def _launch(
         self, kernel: Any, *arguments: Any, blocks: int = BLOCKS, stream: Any = DEFAULT_STREAM
     ) -> None:
-        """Launch a kernel; it is typed by the arguments of the first time."""
+        """Launch a kernel, compiled for the types of the first call's arguments."""
         if kernel not in self._typed:
             self._typed[kernel] = typed(kernel, *arguments)
         self._typed[kernel][blocks, THREADS, stream](*arguments)
 
     @property
     def finite(self) -> bool:
-        """Whether all gradients so far were; no step was taken since. Waits for the GPU."""
+        """Whether all gradients so far were finite; if not, no step was taken since. Waits."""
         return not self._gradient.status.copy_to_host()[0]
 
     def reset_stats(self) -> None:
-        """Begin the sums anew."""
-        self._launch(kernels.forget, self._totals, blocks=1)
+        """Set the sums of the statistics to 0."""
+        self._launch(kernels.reset_stats, self._totals, blocks=1)
 
     def stats(self) -> np.ndarray:
         """(4,) float64: ``STATS`` over the samples since :meth:`reset_stats`; waits for the GPU."""
         return self._totals.copy_to_host()[: len(STATS)]
-
-    def norm(self) -> float:
-        """The length of the last gradient; waits for the GPU."""
-        return float(self._totals.copy_to_host()[kernels.NORM])
 
     def adam_step(
         self,
@@ -156,37 +154,38 @@ class DeviceOptimizer:
         objective: Objective,
         learning_rate: float,
     ) -> None:
-        """One step of Adam along the gradient of the samples' mean objective.
+        """Take one step of Adam along the gradient of the samples' mean objective.
 
         Args:
-            buffer: what was played.
+            buffer: the rollout buffer.
             samples: slots of it.
             advantages: float32 on the GPU, of all slots.
             returns: float32 on the GPU, of all slots.
-            objective: what to climb.
+            objective: PPO's objective.
             learning_rate: the step size.
         """
-        if self._known != (samples.first, self.updates):
-            self._launch(kernels.seek, self._progress, samples.first, self.updates, blocks=1)
+        if self._known_progress != (samples.first, self.updates):
+            progress = samples.first, self.updates
+            self._launch(kernels.set_progress, self._progress, *progress, blocks=1)
         slots, weights, size = buffer.slots, self.network.weights, samples.size
         batch = samples.order, self._progress, size, advantages, returns, objective
         keep1, keep2 = map(np.float32, _BETAS)
 
         def launch(stream: Any) -> None:
-            scale = self._add_up(slots, *batch, 1.0 / size, stream)
+            scale = self._compute_gradient(slots, *batch, 1.0 / size, stream)
             numbers = size, float(learning_rate), _ADAM_EPSILON, float(keep1), float(keep2)
             own = {"blocks": 1, "stream": stream}
-            self._launch(kernels.advance, self._progress, self._rates, *numbers, **own)
+            self._launch(kernels.advance_adam, self._progress, self._rates, *numbers, **own)
             moments = self._moments.mean, self._moments.square, self._totals, self._rates
             state = weights, self._gradient, *moments
-            self._launch(kernels.adam, *state, scale, keep1, keep2, stream=stream)
+            self._launch(kernels.adam_step, *state, scale, keep1, keep2, stream=stream)
             self.network.changed(self._gradient.touched, stream)
 
         arrays = slots, samples.order, advantages, returns
-        self._known = None
-        self._replays(size, launch, arrays, (*objective, learning_rate))
+        self._known_progress = None
+        self._graphs(size, launch, arrays, (*objective, learning_rate))
         self.updates += 1
-        self._known = samples.first + size, self.updates
+        self._known_progress = samples.first + size, self.updates
 
     def rmsprop_step(
         self,
@@ -196,17 +195,25 @@ class DeviceOptimizer:
         learning_rate: float,
         decay: float,
     ) -> None:
-        """One step of RMSProp along sum_t w_t grad log pi; ``weights`` w of all slots."""
+        """Take one step of RMSProp along sum_t w_t grad log pi.
+
+        Args:
+            buffer: the rollout buffer.
+            samples: int32 on the GPU, slots of it.
+            weights: w, float32 on the GPU, of all slots.
+            learning_rate: the step size.
+            decay: of the mean square.
+        """
         batch = samples, self._start, samples.shape[0], weights, weights
-        scale = self._add_up(buffer.slots, *batch, Objective(), 1.0)
+        scale = self._compute_gradient(buffer.slots, *batch, Objective(), 1.0)
         self.updates += 1
         numbers = map(np.float32, (learning_rate, decay, _RMSPROP_EPSILON))
         moments, own = self._moments, self.network.weights
         state = own, self._gradient, moments.square, moments.updated
-        self._launch(kernels.rmsprop, *state, scale, *numbers, self.updates)
+        self._launch(kernels.rmsprop_step, *state, scale, *numbers, self.updates)
         self.network.changed(self._gradient.touched)
 
-    def _add_up(
+    def _compute_gradient(
         self,
         slots: Slots,
         order: Any,
@@ -218,13 +225,13 @@ class DeviceOptimizer:
         weight: float,
         stream: Any = DEFAULT_STREAM,
     ) -> float:
-        """The samples' gradient; returns what its integers are to be multiplied by.
+        """Compute the samples' gradient; returns the factor from its integers to its values.
 
         Args:
             slots: of the buffer.
             order: samples, on the GPU.
-            progress: where in it they begin, on the GPU.
-            size: how many there are.
+            progress: index of the first sample in it, on the GPU.
+            size: number of samples.
             advantages: as :meth:`adam_step`.
             returns: as :meth:`adam_step`.
             objective: as :meth:`adam_step`.
@@ -232,24 +239,27 @@ class DeviceOptimizer:
             stream: of the launches.
         """
         network, gradient, blocks = self.network, self._gradient, self._blocks
-        paired = network.mirror_rows is not None
-        unit = 2.0 ** fraction_bits(size, network.cell, paired)
+        mirrored = network.mirror_rows is not None
+        unit = 2.0 ** fraction_bits(size, network.cell, mirrored)
         scale = weight / unit
         weights = tuple(map(float, objective[:3]))
         launch = partial(self._launch, stream=stream)
         batch = order, progress, size, advantages, returns, weights, unit
         launch(kernels.add_gradients, network.layers, slots, gradient, blocks, *batch)
-        launch(kernels.run_down, gradient, network.layers.past, network.inputs)
-        if paired:
-            launch(kernels.join, gradient, network.mirror_rows, network.inputs, network.rows)
+        columns = network.layers.action_rows, network.inputs
+        launch(kernels.prefix_sum_columns, gradient, *columns)
+        if mirrored:
+            rows = network.mirror_rows, network.inputs, network.rows
+            launch(kernels.tie_mirrored, gradient, *rows)
         shape = network.inputs, network.rows, network.cell
-        launch(kernels.fold, gradient, self._norms, *shape, scale, 0.5 if paired else 1.0)
-        sums = self._norms, blocks.statistics, self._totals
-        launch(kernels.judge, *sums, float(objective.max_grad_norm), blocks=1)
+        share = 0.5 if mirrored else 1.0
+        launch(kernels.reduce_to_cells, gradient, self._block_sums, *shape, scale, share)
+        sums = self._block_sums, blocks.statistics, self._totals
+        launch(kernels.reduce_norm, *sums, float(objective.max_grad_norm), blocks=1)
         return scale
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """All moments, as matrices like the weights, and the count of updates; those of the CPU."""
+        """Moments as matrices shaped like the weights, and the number of updates, as the CPU's."""
         updated = self._moments.updated.copy_to_host()
         tensors = {"updated": updated, "updates": np.array([self.updates])}
         for name in self.moments:
@@ -258,7 +268,7 @@ class DeviceOptimizer:
         return tensors
 
     def load(self, tensors: dict[str, np.ndarray]) -> None:
-        """Take over what :meth:`tensors` gave, or the CPU's; gradients count as finite again."""
+        """Restore :meth:`tensors` of this class or of the CPU's; resets :attr:`finite`."""
         moments, network = self._moments, self.network
         self.updates = int(tensors["updates"][0])
         moments.updated.copy_to_device(np.ascontiguousarray(tensors["updated"], np.uint32))

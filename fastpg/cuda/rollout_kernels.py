@@ -1,8 +1,8 @@
-"""The launch that plays: a block has some games, and plays some steps of them.
+"""The rollout kernel: a block plays some steps of some games.
 
-All threads of a block take part in the forward pass of each of its games, one after the other; then
-each game has a thread that draws its action and steps its emulator. Not cached by numba, which
-cannot keep what it links.
+All threads of a block compute the forward pass of each of its games, one game after the other. Then
+one thread per game samples the action and steps the emulator. numba cannot cache kernels that link
+foreign code.
 """
 
 from functools import cache
@@ -12,28 +12,29 @@ import numpy as np
 
 from fastpg.cuda import compiler
 from fastpg.cuda.buffer import TOO_MANY_TILES
-from fastpg.cuda.forward import MOST_HEADS, chance_of, forward, to_probabilities
+from fastpg.cuda.forward import MAX_HEADS, forward, probability_of, to_probabilities
 from fastpg.cuda.functions import load, pointer
-from fastpg.cuda.sampling import LEAST_CHANCE, drawn_action
-from fastpg.kernels._cuda.jit import SIMULATED, cuda, cuda_module, device
+from fastpg.cuda.sampling import MIN_PROBABILITY, sample_action
+from fastpg.kernels._cuda.jit import cuda, cuda_module, device
 
-MOST_GAMES_A_BLOCK, THREADS_A_BLOCK = (2, 5) if SIMULATED else (32, 128)
-OLDEST_AGE = 255
+MAX_GAMES_PER_BLOCK, THREADS_PER_BLOCK = 32, 128
+MAX_EPISODE_STEPS = 255  # the buffer counts no further
 
 
-class Players(NamedTuple):
-    """Games as the kernel takes them, N of each.
+class GameArrays(NamedTuple):
+    """The games as the kernel takes them, N of each.
 
     Attributes:
-        games: (N, SNAPSHOT_BYTES) uint8: their states.
-        shared: (bytes,) uint8: what they share.
+        games: (N, SNAPSHOT_BYTES) uint8, their states.
+        shared: (bytes,) uint8, data that all games share.
         scratch: (N, SCRATCH_BYTES) uint8.
         views: (N, 800) uint8.
-        streams: (N,) uint64: of the actions' random numbers; of whole episodes, their numbers.
-        steps: (N,) uint64: of the next action's random number.
-        between: (N,) uint8: 1: the next episode has to begin.
-        left: (N,) int64: episodes that are still to be played, of whole ones.
-        hidden: (blocks, H) float32: hidden units.
+        streams: (N,) uint64, key of the random numbers of a game's actions; when whole episodes are
+            played, the episode's number.
+        steps: (N,) uint64, key of the next action's random number.
+        needs_reset: (N,) uint8, 1 if the next episode has to be started.
+        episodes_left: (N,) int64, number of episodes left to play, if whole episodes are played.
+        hidden: (blocks, H) float32, hidden units of the game in progress.
     """
 
     games: Any
@@ -42,65 +43,65 @@ class Players(NamedTuple):
     views: Any
     streams: Any
     steps: Any
-    between: Any
-    left: Any
+    needs_reset: Any
+    episodes_left: Any
     hidden: Any
 
 
 @device
-def plays(players, whole, n):
-    """Whether a game has something to play."""
-    return not whole or players.left[n] > 0
+def is_playing(arrays, whole_episodes, n):
+    """Whether game n has steps to play."""
+    return not whole_episodes or arrays.episodes_left[n] > 0
 
 
 @device
-def choose(players, net, buffer, seed, n, slot, heads):
-    """Draw game n's action, and write down how."""
+def choose_action(arrays, net, buffer, seed, n, slot, heads):
+    """Sample game n's action; store it, its probability and the value."""
     if net.w2.shape[0] > net.outputs:
         buffer.values[slot] = heads[net.outputs]
     to_probabilities(heads, net.outputs)
-    action = drawn_action(heads, net.outputs, seed, players.streams[n], players.steps[n])
-    players.steps[n] += np.uint64(1)
-    chance = chance_of(heads, net.outputs, action)
-    buffer.action_probs[slot] = LEAST_CHANCE if chance < LEAST_CHANCE else chance
+    action = sample_action(heads, net.outputs, seed, arrays.streams[n], arrays.steps[n])
+    arrays.steps[n] += np.uint64(1)
+    probability = probability_of(action, heads, net.outputs)
+    buffer.action_probs[slot] = MIN_PROBABILITY if probability < MIN_PROBABILITY else probability
     buffer.actions[slot] = action
 
 
 @device
-def next_age(buffer, slot):
-    """The age of the frame after an slot's, in the same episode."""
-    age = np.int64(buffer.episode_steps[slot])
-    return age + 1 if age < OLDEST_AGE else age
+def next_episode_step(buffer, slot):
+    """``episode_steps`` of the slot after this one, in the same episode."""
+    step = np.int64(buffer.episode_steps[slot])
+    return step + 1 if step < MAX_EPISODE_STEPS else step
 
 
 @device
-def end_episode(players, whole, n):
-    """Count an episode that is over; whether the next is to begin."""
-    players.between[n] = 1
-    if whole:
-        players.streams[n] += np.uint64(players.games.shape[0])
-        players.left[n] -= 1
-    return plays(players, whole, n)
+def end_episode(arrays, whole_episodes, n):
+    """Count an episode that ended; returns whether the next has to be started."""
+    arrays.needs_reset[n] = 1
+    if whole_episodes:
+        arrays.streams[n] += np.uint64(arrays.games.shape[0])
+        arrays.episodes_left[n] -= 1
+    return is_playing(arrays, whole_episodes, n)
 
 
 @device
-def write_view(buffer, slot, count, age):
-    """Write down what there is to know of an slot's tiles but themselves."""
-    if count > buffer.tiles.shape[1]:
+def write_frame(buffer, slot, tile_count, episode_steps):
+    """Store what describes a slot's frame, besides its tiles."""
+    if tile_count > buffer.tiles.shape[1]:
         cuda.atomic.max(buffer.status, TOO_MANY_TILES, 1)
-        count = buffer.tiles.shape[1]
-    buffer.tile_counts[slot] = count
-    buffer.episode_steps[slot] = age
+        tile_count = buffer.tiles.shape[1]
+    buffer.tile_counts[slot] = tile_count
+    buffer.episode_steps[slot] = episode_steps
 
 
 def limits() -> dict[str, int]:
-    """What the kernel is compiled with: the emulator's own limit."""
-    return {} if SIMULATED else {"max_registers": compiler.MOST_REGISTERS}
+    """Compiler options of the kernel: the emulator's register limit."""
+    return {"max_registers": compiler.MAX_REGISTERS}
 
 
 @cache
 def rollout_kernel(capability: tuple[int, int]) -> Any:
-    """The kernel for a compute capability.
+    """Return the kernel for a compute capability.
 
     Raises:
         BackendUnavailable: as :func:`fastpg.cuda.functions.load`.
@@ -109,69 +110,71 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
     begin_game, step_game, tiles_of = emulator.begin, emulator.step, emulator.tiles
 
     @cuda_module.jit(**limits())
-    def rollout(players, net, buffer, seed, whole, each, first, steps, bootstrap_values):
-        """Play ``steps`` rows of the buffer from row ``first`` on, after what has to begin.
+    def rollout(
+        arrays, net, buffer, seed, whole_episodes, per_block, first, steps, bootstrap_values
+    ):
+        """Start the episodes that are due, then play ``steps`` rows of the buffer from ``first``.
 
-        A block has ``each`` games. With ``bootstrap_values`` the frames that games come to are
-        valued.
+        A block has ``per_block`` games. With ``bootstrap_values`` the value of the frame after the
+        last step is stored, too.
         """
-        heads = cuda.shared.array((MOST_GAMES_A_BLOCK, MOST_HEADS), np.float32)
-        games = players.games.shape[0]
-        base = cuda.blockIdx.x * each
-        here = min(each, games - base)
-        # Games step alone: threads far apart, so that those of a warp seldom wait for each other.
-        spread = cuda.blockDim.x // each
-        own, hidden = cuda.threadIdx.x // spread, players.hidden[cuda.blockIdx.x]
-        steps_one = cuda.threadIdx.x % spread == 0 and own < here
+        heads = cuda.shared.array((MAX_GAMES_PER_BLOCK, MAX_HEADS), np.float32)
+        games = arrays.games.shape[0]
+        base = cuda.blockIdx.x * per_block
+        here = min(per_block, games - base)
+        # Threads that step a game are spread over the warps, where they seldom wait for each other.
+        spread = cuda.blockDim.x // per_block
+        own, hidden = cuda.threadIdx.x // spread, arrays.hidden[cuda.blockIdx.x]
+        has_game = cuda.threadIdx.x % spread == 0 and own < here
         n = base + own
         for t in range(-1, steps):
             row = np.int64(first + t) * games
             for k in range(here):
-                if t >= 0 and plays(players, whole, base + k):
+                if t >= 0 and is_playing(arrays, whole_episodes, base + k):
                     forward(net, buffer, row + base + k, hidden, heads[k])
-            if steps_one and plays(players, whole, n):
-                begins, shows, age = False, False, 0
+            if has_game and is_playing(arrays, whole_episodes, n):
+                begins, has_frame, episode_steps = False, False, 0
                 if t < 0:
-                    begins = players.between[n] != 0
+                    begins = arrays.needs_reset[n] != 0
                 else:
-                    choose(players, net, buffer, seed, n, row + n, heads[own])
-                    over = step_game(
-                        pointer(players.games),
-                        pointer(players.shared),
+                    choose_action(arrays, net, buffer, seed, n, row + n, heads[own])
+                    done = step_game(
+                        pointer(arrays.games),
+                        pointer(arrays.shared),
                         pointer(buffer.actions[row:]),
-                        pointer(players.scratch),
+                        pointer(arrays.scratch),
                         pointer(buffer.rewards[row:]),
                         pointer(buffer.dones[row:]),
-                        pointer(players.views),
+                        pointer(arrays.views),
                         np.int32(n),
                     )
-                    if over:
+                    if done:
                         buffer.dones[row + n] = 1
-                        begins = end_episode(players, whole, n)
+                        begins = end_episode(arrays, whole_episodes, n)
                     else:
-                        shows, age = True, next_age(buffer, row + n)
+                        has_frame, episode_steps = True, next_episode_step(buffer, row + n)
                 if begins:
                     begin_game(
-                        pointer(players.games),
-                        pointer(players.shared),
-                        pointer(players.views[:0]),
-                        pointer(players.scratch),
-                        pointer(players.views),
+                        pointer(arrays.games),
+                        pointer(arrays.shared),
+                        pointer(arrays.views[:0]),
+                        pointer(arrays.scratch),
+                        pointer(arrays.views),
                         np.int32(n),
                     )
-                    players.between[n] = 0
-                    if whole:
-                        players.steps[n] = 0
-                if begins or shows:
-                    slot, room = row + games + n, np.int32(buffer.tiles.shape[1])
-                    view, tiles = pointer(players.views[n]), pointer(buffer.tiles[slot])
-                    write_view(buffer, slot, tiles_of(view, tiles, room), age)
+                    arrays.needs_reset[n] = 0
+                    if whole_episodes:
+                        arrays.steps[n] = 0
+                if begins or has_frame:
+                    slot, capacity = row + games + n, np.int32(buffer.tiles.shape[1])
+                    view, tiles = pointer(arrays.views[n]), pointer(buffer.tiles[slot])
+                    write_frame(buffer, slot, tiles_of(view, tiles, capacity), episode_steps)
             cuda.syncthreads()
         if bootstrap_values:
             row = np.int64(first + steps) * games
             for k in range(here):
                 forward(net, buffer, row + base + k, hidden, heads[k])
-            if steps_one:
+            if has_game:
                 buffer.values[row + n] = heads[own, net.outputs]
 
     return rollout

@@ -1,16 +1,16 @@
-"""How a thread of the GPU draws an action: as csrc/rollouts/rollout.h does it."""
+"""Sample an action in a thread of the GPU, as csrc/rollouts/rollout.h does."""
 
 import numpy as np
 
 from fastpg.kernels._cuda.jit import device
 from fastpg.kernels._numba.scalar import ZERO, philox_uniform
 
-LEAST_CHANCE = np.finfo(np.float32).tiny  # that is written down: ratios divide by it
+MIN_PROBABILITY = np.finfo(np.float32).tiny  # stored at least: PPO's ratio divides by it
 
 
 @device
-def drawn_action(probabilities, outputs, seed, stream, step):
-    """The action that a keyed random number draws; all three keys are uint64."""
+def sample_action(probabilities, outputs, seed, stream, step):
+    """Action selected by the uniform random number of three uint64 keys."""
     uniform = philox_uniform(stream, step, seed)
     if outputs == 1:
         return 1 if uniform < probabilities[0] else 0

@@ -1,4 +1,4 @@
-"""The C sources of the games on a GPU, as a compiler that has no files takes them."""
+"""The C sources of the GPU's emulator, collected for a compiler without a file system."""
 
 import importlib.util
 import sys
@@ -15,19 +15,19 @@ DEFINES = (f'-DFASTPG_DEVICE_TRANSLATION="{TRANSLATION}"', "-DFASTPG_DEVICE_RUN=
 
 
 def folder() -> Path:
-    """Where the sources are: beside an installed package's modules, or in the checkout.
+    """Return the folder of the sources: beside an installed package's modules, or in the checkout.
 
     Raises:
-        RuntimeError: neither; the message says what to do.
+        RuntimeError: neither exists; the message has the cure.
     """
     for path in (_PACKAGE / "csrc", _PACKAGE.parent / "csrc"):
         if (path / ENTRY).is_file():
             return path
-    raise RuntimeError(f"{ENTRY} is not in {_PACKAGE / 'csrc'}: install fastpg anew")
+    raise RuntimeError(f"{ENTRY} is not in {_PACKAGE / 'csrc'}: reinstall fastpg")
 
 
 def _load(path: Path) -> ModuleType:
-    """A Python file as a module, without its package."""
+    """Import a Python file that belongs to no package."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -37,25 +37,25 @@ def _load(path: Path) -> ModuleType:
 
 
 def translation() -> str:
-    """Pong's ROM, which ale-py ships, as C.
+    """Translate Pong's ROM, which ale-py ships, to C.
 
-    Made anew where it is needed: it comes from the ROM and must not be given away.
+    Made where it is needed: the translation contains the ROM and must not be distributed.
 
     Raises:
-        RuntimeError: Pong's ROM is not there; the message says what to install.
+        RuntimeError: Pong's ROM is missing; the message says what to install.
     """
-    found = folder() / "translate"
-    sys.path.insert(0, str(found))  # for what the translator imports
+    scripts = folder() / "translate"
+    sys.path.insert(0, str(scripts))  # for the translator's imports
     try:
-        translate = _load(found / "translate.py").translate
+        translate = _load(scripts / "translate.py").translate
     finally:
-        sys.path.remove(str(found))
+        sys.path.remove(str(scripts))
     return translate(roms.pong_rom().read_bytes(), roms.PONG.name)
 
 
 @cache
 def sources() -> tuple[str, dict[str, str]]:
-    """The entry file, and everything that it may include by its name."""
+    """Return the text of the entry file, and {name: text} of everything that it may include."""
     found = folder()
     paths = sorted(found.rglob("*.h"))
     headers = {path.relative_to(found).as_posix(): path.read_text() for path in paths}

@@ -1,11 +1,11 @@
-"""Whether code for a GPU can be compiled here, which needs no GPU."""
+"""Whether code for a GPU can be compiled here; that needs no GPU."""
 
 import importlib.util
 import os
 
 
 def missing() -> str:
-    """Why it cannot; nothing if it can."""
+    """Return the reason why it cannot, or an empty string."""
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
         return "the simulator stands in for the compiler"
     if importlib.util.find_spec("numba_cuda") is None:

@@ -1,7 +1,4 @@
-"""The thin loop of REINFORCE with the cuda backend's kernels beside the CPU's.
-
-Run by ``python -m tests.gpu.ptx``, see tests/gpu/README.md, or on a GPU.
-"""
+"""The thin loop of REINFORCE with the cuda backend's kernels against the CPU's."""
 
 import numpy as np
 import pytest
@@ -11,6 +8,7 @@ from fastpg.envs import NativeVectorEnv
 from fastpg.kernels import get_backend
 from fastpg.rollouts.returns import ReturnEstimator
 
+pytestmark = pytest.mark.gpu
 ROUNDS = 2
 
 

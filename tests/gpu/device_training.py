@@ -1,8 +1,4 @@
-"""Training on a GPU beside the CPU's: rounds, resumed runs, runs that change their device.
-
-Run by tests/gpu/test_device_training.py in a process of its own: in numba's simulator, and on a GPU
-if there is one.
-"""
+"""Training on a GPU against the CPU: rounds, resumed runs, runs that change their device."""
 
 from dataclasses import replace
 
@@ -17,11 +13,12 @@ from fastpg.algorithms.ppo import PPO as PPOAlgorithm
 from fastpg.algorithms.reinforce import Reinforce
 from fastpg.cli.resolve import resolve
 from fastpg.config import preset
-from fastpg.cuda import DeviceGames
+from fastpg.cuda import DeviceCollector
 from fastpg.evaluate import main as evaluate
 from fastpg.train import main
 from fastpg.training.metrics_file import read_metrics
 
+pytestmark = pytest.mark.gpu
 SMALL = {"emulator": "native", "backend": "tiles", "hidden": 2, "threads": 1}
 PPO = replace(preset("sticky"), **SMALL, num_envs=2, steps_per_update=8, minibatch=16, epochs=1)
 PPO = replace(PPO, input="difference", views=(0, 2), cells=9, past_actions=1, anneal_steps=0)
@@ -34,7 +31,7 @@ MORE = {
 
 
 def make(config, device):
-    """On episodes of at most forty frames, some fifteen steps."""
+    """An algorithm with episodes of at most forty frames, some fifteen steps."""
     spec = resolve(config)
     rules = replace(spec.rules, max_num_frames_per_episode=40)
     return make_algorithm(replace(spec, rules=rules, device=device))
@@ -49,12 +46,12 @@ def assert_same(first, second, exact=lambda name: True):
             assert tensor.tobytes() == second[name].tobytes(), name
 
 
-def dealt(algorithm, played):
-    """What REINFORCE played, with rewards: episodes so short have none."""
+def with_rewards(algorithm, played):
+    """REINFORCE's batch with random rewards: such short episodes have none."""
     samples, rewards, lengths = played.batch
     rewards = np.random.default_rng(len(rewards)).integers(-1, 2, len(rewards)).astype(np.float32)
     buffer = algorithm.collector.buffer
-    if isinstance(algorithm.collector, DeviceGames):
+    if isinstance(algorithm.collector, DeviceCollector):
         whole = buffer.slots.rewards.copy_to_host()
         whole[samples.copy_to_host()] = rewards
         buffer.slots.rewards.copy_to_device(whole)
@@ -64,12 +61,12 @@ def dealt(algorithm, played):
 
 
 def rounds(algorithm, count):
-    """Scores, lengths and what was learned, of each round."""
+    """Statistics of each round: counts, scores, lengths, and those of learning."""
     books = []
     for _ in range(count):
         played = algorithm.play()
         if isinstance(algorithm, Reinforce):
-            played = dealt(algorithm, played)
+            played = with_rewards(algorithm, played)
         learned = algorithm.learn(played)
         steps = played.agent_steps, played.emulator_frames
         books.append(((*steps, played.scores, played.lengths), learned))
@@ -77,9 +74,9 @@ def rounds(algorithm, count):
 
 
 def assert_close(got, wanted, before):
-    """Weights that differ by roundings; those that stood still by none.
+    """Assert weights that differ by rounding, and not at all where they did not move.
 
-    Where a gradient is all but 0, its rounding decides where a step goes.
+    Where a gradient is almost 0, its rounding decides the direction of the step.
     """
     for name in ("w1", "w2"):
         moved = np.abs(wanted[name] - before[name])
@@ -97,50 +94,47 @@ def assert_same_books(host, device):
             assert learned[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
 
 
-def break_off(algorithm):
-    """Twice, in the midst of a round; a round more to its end, from which nobody learns."""
+def interrupt(algorithm):
+    """Interrupt two rounds of playing; play a third to its end without learning from it."""
     play = algorithm.collector._play
 
-    def broken_off(*arguments):
+    def interrupted(*arguments):
         play(*arguments)
         raise KeyboardInterrupt
 
     for _ in range(2):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(algorithm.collector, "_play", broken_off)
+            patch.setattr(algorithm.collector, "_play", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 algorithm.play()
     algorithm.play()
 
 
-# A step of the optimizer takes some two seconds in the simulator: few of them, looked at closely.
-
-
 @pytest.mark.parametrize("name", CONFIGS)
-def test_rounds_resumed_broken_off_and_on_the_other_device(name):
+def test_rounds_resumed_interrupted_and_on_the_other_device(name):
     host, device = (make(CONFIGS[name], place) for place in ("cpu", "cuda"))
     before = host.tensors()
     assert_same(device.tensors(), before)
     assert_same_books(rounds(host, 1), rounds(device, 1))
-    wanted, kept = host.tensors(), device.tensors()
-    assert_same(kept, wanted, lambda name: wanted[name].dtype != np.float32)
-    assert_close(kept, wanted, before)
-    # a round that is broken off leaves no trace, and one that is resumed goes on bit for bit
-    break_off(device)
-    assert_same(device.tensors(), kept)
+    wanted, saved = host.tensors(), device.tensors()
+    assert_same(saved, wanted, lambda name: wanted[name].dtype != np.float32)
+    assert_close(saved, wanted, before)
+    # an interrupted round leaves no trace, and a resumed run is bit-identical
+    interrupt(device)
+    assert_same(device.tensors(), saved)
     resumed, away = make(CONFIGS[name], "cuda"), make(CONFIGS[name], "cpu")
     for other in (resumed, away):
-        other.restore(kept)
-        assert_same(other.tensors(), kept)
+        other.restore(saved)
+        assert_same(other.tensors(), saved)
     books = rounds(device, 1)
     assert rounds(resumed, 1) == books
     assert_same(resumed.tensors(), device.tensors())
     # and on the CPU up to rounding
     assert_same_books(books, rounds(away, 1))
-    assert_close(device.tensors(), away.tensors(), kept)
+    assert_close(device.tensors(), away.tensors(), saved)
 
 
-def test_a_run_of_the_cpu_goes_on_on_the_gpu():
+def test_a_run_of_the_cpu_continues_on_the_gpu():
     host, device = (make(MORE["ppo on a stack"], place) for place in ("cpu", "cuda"))
     rounds(host, 1)
     before = host.tensors()
@@ -150,7 +144,7 @@ def test_a_run_of_the_cpu_goes_on_on_the_gpu():
     assert_close(device.tensors(), host.tensors(), before)
 
 
-def test_episodes_of_stacks_are_learned_from_as_on_the_cpu():
+def test_reinforce_on_stacks_learns_as_on_the_cpu():
     host, device = (make(MORE["reinforce on a stack"], place) for place in ("cpu", "cuda"))
     before = host.tensors()
     assert_same_books(rounds(host, 1), rounds(device, 1))
@@ -218,7 +212,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_what_a_gpu_does_not_do_is_refused(words, tmp_path, capsys):
+def test_unsupported_options_are_refused(words, tmp_path, capsys):
     folder = tmp_path / "run"
     options = ["--run-dir", str(folder), "--device", "cuda", *words.split()]
     assert main([*COMMAND, *options]) == 2
@@ -242,7 +236,7 @@ def test_too_many_environments_are_refused(tmp_path, capsys, monkeypatch):
 
 
 def fail_in_round(monkeypatch, number, error):
-    """From so many rounds on the driver refuses everything, as after a kernel's fault."""
+    """Raise an error in round ``number`` and from then on, as the driver does after a fault."""
     learn, rounds_begun = PPOAlgorithm.learn, [0]
 
     def refuse(*_):

@@ -1,4 +1,4 @@
-"""The network's kernels and those of its learning through the real compilers: no GPU needed."""
+"""Compile and assemble the kernels of the network and its optimizer; needs no GPU."""
 
 import inspect
 import re
@@ -29,7 +29,7 @@ NET = types.NamedTuple(
     Layers,
 )
 BYTES = types.uint8[::1]
-RECORD = types.NamedTuple(
+BUFFER = types.NamedTuple(
     (types.uint16[:, ::1], types.uint16[::1], *[BYTES] * 3, *[FLOATS] * 3, INTS, types.int64),
     Slots,
 )
@@ -38,25 +38,25 @@ GRADIENT = types.NamedTuple((types.int64[:, ::1], INTS, BYTES, INTS), Gradient)
 BLOCKS = types.NamedTuple((ROWS, ROWS, types.float64[:, ::1]), Blocks)
 ARGUMENTS = {
     "net": NET,
-    "buffer": RECORD,
+    "buffer": BUFFER,
     "gradient": GRADIENT,
     "blocks": BLOCKS,
-    **dict.fromkeys(("chosen", "order", "samples", "mirror_rows"), INTS),
-    **dict.fromkeys(("hidden", "heads", "weights", "means", "squares"), ROWS),
+    **dict.fromkeys(("order", "samples", "mirror_rows"), INTS),
+    **dict.fromkeys(("weights", "means", "squares"), ROWS),
     **dict.fromkeys(("advantages", "returns", "rates"), FLOATS),
-    **dict.fromkeys(("unit", "scale", "share", "longest"), types.float64),
+    **dict.fromkeys(("unit", "scale", "share", "max_grad_norm"), types.float64),
     **dict.fromkeys(("rate", "epsilon", "decay", "keep1", "keep2"), types.float32),
     "progress": types.int64[::1],
     **dict.fromkeys(("updates", "games", "steps", "lookback"), types.int64),
-    **dict.fromkeys(("past", "inputs", "rows", "cell", "first", "size"), types.int64),
-    **dict.fromkeys(("norms", "totals"), DOUBLES),
+    **dict.fromkeys(("action_rows", "inputs", "rows", "cell", "first", "size"), types.int64),
+    **dict.fromkeys(("block_sums", "totals"), DOUBLES),
     "statistics": types.float64[:, ::1],
     "updated": types.uint32[::1],
     "changed": BYTES,
     "objective": types.UniTuple(types.float64, 3),
     "keys": types.UniTuple(types.uint32, SHUFFLE_KEYS),
 }
-OTHERS = {"advance": dict.fromkeys(("rate", "epsilon", "keep1", "keep2"), types.float64)}
+OTHERS = {"advance_adam": dict.fromkeys(("rate", "epsilon", "keep1", "keep2"), types.float64)}
 KERNELS = {
     name: value
     for module in (network_kernels, learning_kernels, shuffle)
@@ -66,16 +66,17 @@ KERNELS = {
     if "cuda" in value.py_func.__code__.co_names and not value.targetoptions["device"]
 }
 NAMES = [
-    *("add_up", "evaluate", "forget", "seek", "advance", "add_gradients", "run_down", "join"),
-    *("fold", "judge", "adam", "rmsprop", "shuffle"),
+    *("add_parts", "reset_stats", "set_progress", "advance_adam", "add_gradients"),
+    *("prefix_sum_columns", "tie_mirrored", "reduce_to_cells", "reduce_norm"),
+    *("adam_step", "rmsprop_step", "shuffle"),
 ]
 
 
-def test_the_memory_s_formula_knows_the_grid():
+def test_the_memory_estimate_knows_the_grid():
     assert memory._BLOCKS == network_kernels.BLOCKS
 
 
-def test_all_kernels_are_here():
+def test_no_kernel_is_missing_here():
     assert sorted(KERNELS) == sorted(NAMES)
 
 
@@ -95,10 +96,10 @@ def test_kernels_assemble_without_spills(name, capability, tmp_path, monkeypatch
     code, _ = cuda.compile(function, signature, device=False, abi="numba", cc=capability)
     target = "sm_{}{}".format(*capability)
     assert f".target {target}" in code
-    assert not re.search(r"\.local\s", code), "memory of a thread: an array is not in registers"
+    assert not re.search(r"\.local\s", code), "local memory: an array is not in registers"
     called = set(re.findall(r"call\.uni[^;]*?(\w+),\s*\(", code))
     assert called <= {"__internal_accurate_pow"}, "a device function is not inlined"
-    assert not called or name in ("rmsprop", "advance")
+    assert not called or name in ("rmsprop_step", "advance_adam")
     report = assembled(code, target, tmp_path)
     assert " 0 bytes spill stores, 0 bytes spill loads" in report
     registers = int(re.search(r"Used (\d+) registers", report)[1])

@@ -1,4 +1,4 @@
-"""Rollouts on a GPU through the real compilers, linked with the emulator: no GPU needed.
+"""Compile the rollout kernel and link it with the emulator; needs no GPU.
 
 ``pytest -s`` shows registers and stacks.
 """
@@ -18,14 +18,14 @@ from numba.cuda import codegen, dispatcher
 
 from fastpg.cuda import buffer_kernels, compiler, memory, rollout_kernels
 from fastpg.kernels._cuda.jit import THREADS
-from tests.gpu.test_device_compile import CAPABILITIES, REGISTERS, STACK, attributes
-from tests.gpu.test_device_learning_compile import FLOATS, NET, RECORD
+from tests.gpu.test_device_emulator_compile import CAPABILITIES, REGISTERS, STACK, attributes
+from tests.gpu.test_device_learning_compile import BUFFER, FLOATS, NET
 
 BYTES, BYTE_ROWS, WORDS = types.uint8[::1], types.uint8[:, ::1], types.uint64[::1]
 STATES = (BYTE_ROWS, BYTES, BYTE_ROWS, BYTE_ROWS)
 KEYS = (WORDS, WORDS, BYTES, types.int64[::1])
-PLAYERS = types.NamedTuple((*STATES, *KEYS, types.float32[:, ::1]), rollout_kernels.Players)
-ROLLOUT = (PLAYERS, NET, RECORD, types.uint64, types.boolean, *[types.int64] * 3)
+ARRAYS = types.NamedTuple((*STATES, *KEYS, types.float32[:, ::1]), rollout_kernels.GameArrays)
+ROLLOUT = (ARRAYS, NET, BUFFER, types.uint64, types.boolean, *[types.int64] * 3)
 ARGUMENTS = {
     "games": types.int64,
     "first": types.int64,
@@ -38,15 +38,15 @@ ARGUMENTS = {
     "states": types.int64[:, ::1],
     "frames": types.int64[::1],
     "samples": types.int32[::1],
-    "tile_offsets": types.int64[::1],
+    "begins": types.int64[::1],
     "offsets": types.int64[::1],
     "values": FLOATS,
-    "taken": FLOATS,
+    "gathered": FLOATS,
     "rewards": FLOATS,
     "lost_point_weight": types.float32,
     "out": FLOATS,
 }
-ROW_KERNELS = {
+BUFFER_KERNELS = {
     name: value
     for name, value in vars(buffer_kernels).items()
     if hasattr(value, "py_func") and not value.targetoptions.get("device")
@@ -60,7 +60,7 @@ def capability(request):
 
 @pytest.fixture
 def current(capability, monkeypatch):
-    """Device functions and the linker ask the GPU that is there."""
+    """Pretend that there is a GPU, which device functions and the linker ask for."""
     device = SimpleNamespace(compute_capability=capability)
     context = SimpleNamespace(device=device)
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
@@ -69,7 +69,7 @@ def current(capability, monkeypatch):
 
 
 def linked(function, signature, **options):
-    """Attributes of a kernel's code as its first launch on a GPU would load it."""
+    """Registers and stack of a kernel, linked as its first launch on a GPU would."""
     kernel = dispatcher._Kernel(function, signature, **options)
     cubin = kernel.library.get_cubin().code
     about = attributes(cubin)[kernel.entry_name]
@@ -87,14 +87,14 @@ def test_the_rollout_links_with_the_emulator(current, monkeypatch, lto):
         (*ROLLOUT, types.boolean),
     )
     registers, stack = linked(function, signature, lto=lto, **rollout_kernels.limits())
-    assert registers <= compiler.MOST_REGISTERS
-    assert registers * rollout_kernels.THREADS_A_BLOCK <= 65536
+    assert registers <= compiler.MAX_REGISTERS
+    assert registers * rollout_kernels.THREADS_PER_BLOCK <= 65536
     assert stack <= memory.STACK_BYTES
 
 
-@pytest.mark.parametrize("name", ROW_KERNELS)
-def test_kernels_of_rows_keep_their_numbers_in_registers(name, current):
-    function = ROW_KERNELS[name].py_func
+@pytest.mark.parametrize("name", BUFFER_KERNELS)
+def test_buffer_kernels_keep_their_numbers_in_registers(name, current):
+    function = BUFFER_KERNELS[name].py_func
     signature = tuple(ARGUMENTS[name] for name in inspect.signature(function).parameters)
     registers, stack = linked(function, signature)
     assert registers * THREADS <= 65536

@@ -1,4 +1,4 @@
-"""``python -m tests.gpu.ptx [OPTIONS] COMMAND...``: see tests/gpu/ptx/__init__.py."""
+"""``python -m tests.gpu.ptx [OPTIONS] COMMAND...``: run a command on the stand-in for a GPU."""
 
 import argparse
 import os
@@ -7,22 +7,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.gpu.ptx.build import driver
+from tests.gpu.ptx import requirements
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def before(name: str, *folders: Path) -> str:
-    """A variable of the environment with more folders in front."""
+def prepended(name: str, *folders: Path) -> str:
+    """An environment variable with a list of folders, more of them in front."""
     return ":".join([*map(str, folders), *filter(None, [os.getenv(name)])])
 
 
-def main() -> None:
-    """Run the command."""
+def parsed() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="look at each access to memory")
-    parser.add_argument("--counts", type=Path, help="file: what launches take, JSON lines")
-    parser.add_argument("--order", type=int, default=0, help="of threads and blocks: a seed")
+    parser.add_argument("--check", action="store_true", help="check every memory access")
+    parser.add_argument("--counts", type=Path, help="file for what launches take, JSON lines")
+    parser.add_argument("--order", type=int, default=0, help="seed of the order of threads, blocks")
     parser.add_argument("--idle", action="store_true", help="launch nothing")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
@@ -34,15 +34,25 @@ def main() -> None:
         try:
             arguments.counts.open("a").close()
         except OSError as error:
-            parser.error(f"--counts: expected a file that can be written, got {error}")
+            parser.error(f"--counts: expected a writable file, got {error}")
+    return arguments
+
+
+def main() -> None:
+    """Run the command."""
+    arguments = parsed()
+    if reason := requirements.missing():
+        sys.exit(f"tests.gpu.ptx: {reason}")
+    from tests.gpu.ptx.build import driver  # needs the extra cuda
+
     library = driver()
     with tempfile.TemporaryDirectory() as caches:
-        changed = {
-            "LD_LIBRARY_PATH": before("LD_LIBRARY_PATH", library.parent),
+        environment = {
+            "LD_LIBRARY_PATH": prepended("LD_LIBRARY_PATH", library.parent),
             "NUMBA_CUDA_DRIVER": str(library),
             "NUMBA_ENABLE_CUDASIM": "0",
-            "PYTHONPATH": before("PYTHONPATH", ROOT / "tests/gpu/ptx/site", ROOT),
-            # what would be kept of kernels names libraries of this command
+            "PYTHONPATH": prepended("PYTHONPATH", Path(__file__).parent / "site", ROOT),
+            # cached kernels would name libraries of this command
             "NUMBA_CACHE_DIR": caches,
             "FASTPG_CACHE_DIR": caches,
             "PTX_CHECK": "1" if arguments.check else "",
@@ -51,7 +61,7 @@ def main() -> None:
             "PTX_ORDER": str(arguments.order),
             "PTX_IDLE": "1" if arguments.idle else "",
         }
-        ran = subprocess.run(arguments.command, env={**os.environ, **changed}, check=False)
+        ran = subprocess.run(arguments.command, env={**os.environ, **environment}, check=False)
     sys.exit(ran.returncode if ran.returncode >= 0 else 128 - ran.returncode)
 
 

@@ -1,5 +1,5 @@
-/* The threads of a block as coroutines, each with a stack of its own: one runs until it waits at a barrier, then the
- * next. Kernels without a barrier are called as they are, thread after thread. */
+/* Runs the blocks of a launch. A block's threads are coroutines with a stack each: one runs until it waits at a
+ * barrier, then the next. A kernel without barriers is simply called, once per thread. */
 #define _GNU_SOURCE
 #include "blocks.h"
 
@@ -26,7 +26,7 @@ static unsigned char **given;
 static jmp_buf scheduler;
 static char *stacks;
 static uint64_t random_state = 0x9E3779B97F4A7C15u;
-blocks_now_t blocks_now;
+running_block_t running_block;
 
 void blocks_seed(uint64_t seed) { random_state += 0xD1342543DE82EF95u * seed; }
 
@@ -36,14 +36,14 @@ static uint32_t random_below(uint32_t n) {
 }
 
 void gpu_stop(gpu_thread_t *thread, const char *what, const char *unit, int line) {
-    fprintf(stderr, "gpu: %s: block %u thread %u: %s (line %d of %s)\n", blocks_now.kernel, blocks_now.block,
+    fprintf(stderr, "gpu: %s: block %u thread %u: %s (line %d of %s)\n", running_block.kernel, running_block.block,
             thread->number, what, line, unit);
     abort();
 }
 
-/* ---- threads that wait ------------------------------------------------------------------------------------------- */
+/* ---- threads of kernels with barriers ---- */
 
-/* A coroutine's life: thread after thread, of one launch after the other. */
+/* Body of a coroutine: runs one thread after the other, over all launches. */
 static void live(void) {
     for (;;) {
         running->run(&current->thread, given);
@@ -58,11 +58,11 @@ static void make_stacks(void) {
     stacks = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (stacks == MAP_FAILED)
         abort();
-    for (int i = 0; i < BLOCK_THREADS; i++) /* below each: none, for who needs more */
+    for (int i = 0; i < BLOCK_THREADS; i++) /* a guard page below each stack */
         mprotect(stacks + (size_t)i * STACK_BYTES, 4096, PROT_NONE);
 }
 
-/* Go on with a thread until it waits or ends. */
+/* Run a thread until it waits or returns. */
 static void resume(uint32_t number) {
     current = coroutines + number;
     if (_setjmp(scheduler))
@@ -79,17 +79,18 @@ static void resume(uint32_t number) {
     setcontext(&context);
 }
 
-uint32_t gpu_wait(gpu_thread_t *thread, uint32_t barrier, uint32_t is) {
+uint32_t gpu_barrier(gpu_thread_t *thread, uint32_t barrier, uint32_t is) {
     coroutine_t *own = coroutines + thread->number;
     if (!running->waits)
-        gpu_stop(thread, "waits in a function of another text of PTX than its kernel's", "its kernel", 0);
+        gpu_stop(thread, "waits in a function of another PTX text than its kernel's", "its kernel", 0);
     own->state = WAITS, own->barrier = barrier, own->is = is;
     if (!_setjmp(own->at))
         _longjmp(scheduler, 1);
     return own->count;
 }
 
-/* All threads have run until they wait or end: let those that wait go on, if all wait at the same barrier. */
+/* Called when every thread waits or has returned: lets all threads continue if they wait at the same barrier. Returns
+ * 0 if all have returned. */
 static int pass_barrier(uint32_t threads) {
     uint32_t waiting = 0, count = 0;
     for (uint32_t i = 0; i < threads; i++) {
@@ -103,13 +104,13 @@ static int pass_barrier(uint32_t threads) {
             gpu_stop(&coroutines[i].thread, "is not at the barrier at which others wait", "its block", 0);
         coroutines[i].state = RUNS, coroutines[i].count = count;
     }
-    blocks_now.phase++;
+    running_block.phase++;
     return 1;
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+/* ---- blocks ---- */
 
-/* 0 to count - 1 in any order. */
+/* 0 to count - 1 in random order. */
 static void shuffle(uint32_t *order, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t other = random_below(i + 1);
@@ -121,7 +122,7 @@ static void run_block(uint32_t threads) {
     uint32_t order[BLOCK_THREADS];
     for (uint32_t i = 0; i < threads; i++)
         coroutines[i].state = RUNS;
-    blocks_now.began = ++blocks_now.phase;
+    running_block.began = ++running_block.phase;
     do {
         shuffle(order, threads);
         for (uint32_t i = 0; i < threads; i++) {
@@ -144,10 +145,10 @@ void blocks_run(const gpu_kernel_t *kernel, const char *name, unsigned char **pa
         abort();
     shuffle(order, blocks);
     running = kernel, given = parameters;
-    blocks_now.kernel = name, blocks_now.shared = shared, blocks_now.launch++;
-    blocks_now.stacks[0] = stacks, blocks_now.stacks[1] = stacks + (size_t)BLOCK_THREADS * STACK_BYTES;
+    running_block.kernel = name, running_block.shared = shared, running_block.launch++;
+    running_block.stacks[0] = stacks, running_block.stacks[1] = stacks + (size_t)BLOCK_THREADS * STACK_BYTES;
     for (uint32_t i = 0; i < blocks; i++) {
-        const uint32_t number = blocks_now.block = order[i];
+        const uint32_t number = running_block.block = order[i];
         memset(shared, 0xA5, (size_t)kernel->shared);
         for (uint32_t k = 0; k < threads; k++) {
             gpu_thread_t *thread = &coroutines[k].thread;

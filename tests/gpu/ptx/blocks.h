@@ -1,4 +1,4 @@
-/* Launches, run by the thread of the CPU that asks for them (blocks.c), and memory (memory.c). */
+/* Launches, run by the host thread that waits for them (blocks.c), and memory (memory.c). */
 #ifndef BLOCKS_H
 #define BLOCKS_H
 
@@ -8,34 +8,34 @@
 
 enum { BLOCK_THREADS = 1024, BLOCK_SHARED = 48 * 1024 };
 
-/* Run a grid: blocks one after the other from any one on, their threads in any order. */
+/* Run a grid: its blocks, and the threads of each, one after the other in random order. */
 void blocks_run(const gpu_kernel_t *kernel, const char *name, unsigned char **parameters, const uint32_t grid[3],
                 const uint32_t block[3]);
-/* Counts of instructions and accesses: a block has ended, a launch has. */
+/* Update the counts of instructions and accesses at the end of a block and of a launch. */
 void counts_block(uint32_t threads);
 void counts_launch(uint32_t blocks, uint32_t threads);
-/* Orders of threads and blocks: other ones for another seed. */
+/* Seed the order of threads and blocks. */
 void blocks_seed(uint64_t seed);
 
-/* Memory of the GPU, and of the host where it is pinned. */
-void *memory_take(size_t bytes, int pinned);
-/* Whether it was such memory; ends the process if something was written around it. */
-int memory_give(void *start);
-/* Where the allocation begins that has this address, and its bytes; NULL: none of that kind does. */
-char *memory_at(uint64_t address, int pinned, size_t *bytes);
+/* Allocate memory of the GPU, or pinned memory of the host. */
+void *memory_allocate(size_t bytes, int pinned);
+/* Free it; returns 0 if it is no allocation. Ends the process if something was written around it. */
+int memory_free(void *start);
+/* Start and size of the allocation with this address; NULL if there is none of that kind. */
+char *memory_find(uint64_t address, int pinned, size_t *bytes);
 size_t memory_used(void);
-/* Whether it is of the memory that a thread has alone. */
-int memory_owned(uint64_t address);
-/* Each byte of memory that nobody has written yet; not to be changed once there is some. */
-extern int memory_unset;
+/* Whether an address is on a thread's own stack. */
+int memory_is_private(uint64_t address);
+/* Initial value of every byte; may be changed only before the first allocation. */
+extern int memory_poison;
 
-/* For checks: of the block and the wait between two barriers in which a thread accesses memory. */
+/* The running block, for checks of accesses. A phase is the time between two barriers. */
 typedef struct {
     const char *kernel;
-    uint32_t launch, block, phase, began; /* phase: of all launches; the block's began with that one */
+    uint32_t launch, block, phase, began; /* phases are numbered over all launches; began: the block's first */
     const unsigned char *shared;
-    const char *stacks[2]; /* from, to: a thread's own memory */
-} blocks_now_t;
-extern blocks_now_t blocks_now;
+    const char *stacks[2]; /* from, to */
+} running_block_t;
+extern running_block_t running_block;
 
 #endif

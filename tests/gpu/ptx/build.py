@@ -1,4 +1,4 @@
-"""Shared libraries for the CPU: the driver, and one for all that is linked to a kernel."""
+"""Build shared libraries for the CPU: the driver, and one for each linked kernel."""
 
 import hashlib
 import os
@@ -9,19 +9,21 @@ from pathlib import Path
 
 from cuda.pathfinder import find_nvidia_header_directory
 
-from tests.gpu.ptx.translate import Unit
+from tests.gpu.ptx.ptx_to_c import Unit
 
 HERE = Path(__file__).parent
 COMPILER = ("gcc", "-std=gnu11", "-fPIC", f"-I{HERE}")
-# longjmp goes to other stacks, which the checks of some distributions' gcc refuse
+# Without _FORTIFY_SOURCE, which some distributions set and which refuses longjmp to another stack.
 DRIVER = ("-O2", "-U_FORTIFY_SOURCE", "-shared", "-Wl,-soname,libcuda.so.1")
-# products and sums are fused where PTX says so; registers hold anything; names may be missing
+DRIVER_SOURCES = ("driver.c", "work.c", "blocks.c", "memory.c", "counts.c")
+# Fused only where PTX says so. A register holds values of any type, hence -fno-strict-aliasing. An
+# unknown PTX instruction is an implicit function declaration: an error that names it.
 KERNELS = ("-O1", "-mfma", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-w")
 KERNELS += ("-Werror=implicit-function-declaration",)
 
 
 def folder() -> Path:
-    """Where they are kept: each by all that it is made of."""
+    """Return the folder of built files; each is named by a digest of what it is made from."""
     return Path(tempfile.gettempdir()) / f"fastpg-ptx-{os.getuid()}"
 
 
@@ -30,8 +32,8 @@ def _own_sources() -> bytes:
     return b"".join(path.read_bytes() for path in sorted(HERE.glob("*.[chp]*")))
 
 
-def _made(name: str, content: bytes, *command: str) -> Path:
-    """The file that a command writes, unless it was there; its last argument is to be the file."""
+def _built(name: str, content: bytes, *command: str) -> Path:
+    """Return the file that a command writes to its last argument, built unless it exists."""
     key = hashlib.sha256(repr(command).encode() + content + _own_sources()).hexdigest()[:20]
     path = folder() / key / name
     if not path.exists():
@@ -44,27 +46,32 @@ def _made(name: str, content: bytes, *command: str) -> Path:
 
 
 def driver() -> Path:
-    """``libcuda.so.1``."""
+    """Build ``libcuda.so.1``."""
     headers = f"-I{find_nvidia_header_directory('cudart')}"
-    sources = [str(HERE / name) for name in ("driver.c", "blocks.c", "memory.c", "counts.c")]
-    return _made("libcuda.so.1", b"", *COMPILER, *DRIVER, headers, *sources, "-ldl", "-o")
+    sources = [str(HERE / name) for name in DRIVER_SOURCES]
+    return _built("libcuda.so.1", b"", *COMPILER, *DRIVER, headers, *sources, "-ldl", "-o")
 
 
 def kernels(texts: list[bytes], *defined: str) -> Path:
-    """A library of the kernels of some texts of PTX, which see each other's functions.
+    """Build a library of the kernels of some PTX texts, which can call each other's functions.
 
-    ``defined``: of ``GPU_CHECK`` and ``GPU_COUNT``, what each access and instruction also does.
+    Args:
+        texts: PTX.
+        defined: ``GPU_CHECK`` or ``GPU_COUNT``: instrument memory accesses and instructions.
+
+    Raises:
+        ValueError: PTX that the translator does not understand, or shared memory in two texts.
     """
     objects, sharing = [], 0
     for text in texts:
         name = hashlib.sha256(text).hexdigest()[:12]
         unit = Unit(text.decode(), name)
         how = (*COMPILER, *KERNELS, *[f"-D{name}" for name in defined], "-c", "-x", "c", "-", "-o")
-        objects.append(str(_made("kernels.o", unit.translate().encode(), *how)))
-        (folder() / f"{name}.ptx").write_bytes(text)  # for who is told one of its lines
-        sharing += unit.shares
+        objects.append(str(_built("kernels.o", unit.translate().encode(), *how)))
+        (folder() / f"{name}.ptx").write_bytes(text)  # error messages refer to its lines
+        sharing += unit.has_shared_memory
     if sharing > 1:
-        raise ValueError("memory of blocks in two texts of PTX of one kernel: not provided for")
+        raise ValueError("shared memory in two PTX texts of one kernel is not supported")
     library = driver()
     linked = (*objects, str(library), f"-Wl,-rpath,{library.parent}", "-lm")
-    return _made("kernels.so", b"", "gcc", "-shared", *linked, "-o")
+    return _built("kernels.so", b"", "gcc", "-shared", *linked, "-o")

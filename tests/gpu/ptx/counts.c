@@ -1,7 +1,9 @@
-/* What launches take: instructions of warps, and what they ask of memory, a line of JSON each in the file that
- * PTX_COUNTS names. Threads run one after the other, so warps are put together afterwards: an instruction is executed
- * as often as by the thread of the warp that executes it most, and the n-th times that its threads execute it are one.
- * That is what a GPU does whose threads come together again as soon as they can. */
+/* Counts what launches take: instructions of warps, and memory accesses. Writes a line of JSON per launch to the file
+ * that PTX_COUNTS names.
+ *
+ * Threads run one after the other, so warps are reconstructed: a warp executes an instruction as often as the thread
+ * of it that executes it most often, and the n-th executions by its threads count as one. That is how a GPU behaves
+ * whose threads reconverge as early as possible. */
 #include "blocks.h"
 
 #include <stdio.h>
@@ -11,15 +13,15 @@
 
 enum { UNITS = 1 << 12, LINES = 1 << 17, WARP = 32, SECTOR = 32 };
 
-/* A set of numbers that are not 0. */
+/* A hash set of nonzero numbers. */
 typedef struct {
     uint64_t *slots;
     size_t room, size;
 } set_t;
 
-typedef struct { /* a text of PTX */
-    uint32_t (*times)[BLOCK_THREADS]; /* that a thread of the block has executed a line */
-    uint32_t cost[LINES];             /* of a line that some thread of the block has executed, else 0 */
+typedef struct { /* a PTX text */
+    uint32_t (*times)[BLOCK_THREADS]; /* executions of a line by each thread of the block */
+    uint32_t cost[LINES];             /* 1 + a line's cost if the block has executed it, else 0 */
 } unit_t;
 
 typedef struct {
@@ -27,7 +29,7 @@ typedef struct {
 } instruction_t;
 
 static unit_t *units;
-static uint32_t last_unit; /* the first is 1 */
+static uint32_t last_unit; /* counted from 1 */
 static instruction_t now[BLOCK_THREADS];
 static struct {
     uint32_t unit, line;
@@ -44,7 +46,7 @@ static uint64_t mixed(uint64_t a, uint64_t b) {
     return (a ^ a >> 29) | 1;
 }
 
-/* Whether it was not there. */
+/* Add a key; returns 1 if it was new. */
 static int add(set_t *set, uint64_t key) {
     if (2 * set->size >= set->room) {
         set_t old = *set;
@@ -78,7 +80,7 @@ static void *zeros(size_t bytes) {
     return made;
 }
 
-void gpu_ran(gpu_thread_t *thread, uint32_t *unit, int line, uint32_t cost) {
+void gpu_count(gpu_thread_t *thread, uint32_t *unit, int line, uint32_t cost) {
     if (!units)
         units = zeros(UNITS * sizeof *units);
     if (!*unit) {
@@ -87,11 +89,11 @@ void gpu_ran(gpu_thread_t *thread, uint32_t *unit, int line, uint32_t cost) {
             units[*unit].times = zeros((size_t)LINES * sizeof *units->times);
     }
     if (*unit >= UNITS || line >= LINES)
-        gpu_stop(thread, "is of more code than can be counted", "its kernel", line);
+        gpu_stop(thread, "has more code than can be counted", "its kernel", line);
     unit_t *own = units + *unit;
     if (!own->cost[line]) {
         if (lines_ran == LINES)
-            gpu_stop(thread, "is of more code than can be counted", "its kernel", line);
+            gpu_stop(thread, "has more code than can be counted", "its kernel", line);
         own->cost[line] = cost + 1;
         ran[lines_ran].unit = *unit, ran[lines_ran].line = (uint32_t)line, lines_ran++;
     }
@@ -102,9 +104,9 @@ void gpu_access(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how)
     const char *at = (const char *)address;
     const instruction_t own = now[thread->number];
     const uint64_t request = mixed(mixed(own.place, own.occurrence), thread->number / WARP);
-    if (memory_owned(address))
+    if (memory_is_private(address))
         return;
-    if (at >= (const char *)blocks_now.shared && at < (const char *)blocks_now.shared + BLOCK_SHARED) {
+    if (at >= (const char *)running_block.shared && at < (const char *)running_block.shared + BLOCK_SHARED) {
         sums.shared += (uint64_t)add(&requests, request);
         return;
     }
@@ -147,7 +149,7 @@ void counts_launch(uint32_t blocks, uint32_t threads) {
             "{\"kernel\": \"%s\", \"blocks\": %u, \"threads\": %u, \"thread_instructions\": %llu, "
             "\"instructions\": %llu, \"requests\": %llu, \"transactions\": %llu, \"shared\": %llu, "
             "\"atomics\": %llu, \"bytes_read\": %zu, \"bytes_written\": %zu}\n",
-            blocks_now.kernel, blocks, threads, (unsigned long long)sums.threads, (unsigned long long)sums.warps,
+            running_block.kernel, blocks, threads, (unsigned long long)sums.threads, (unsigned long long)sums.warps,
             (unsigned long long)sums.requests, (unsigned long long)sums.transactions,
             (unsigned long long)sums.shared, (unsigned long long)sums.atomics, SECTOR * sectors[0].size,
             SECTOR * sectors[1].size);

@@ -1,41 +1,22 @@
-/* As much of CUDA's driver as numba-cuda and cuda.core ask for, with one GPU: this process. Work is done when somebody
- * waits for it, not before, so that what is read or changed too early shows.
+/* The functions of CUDA's driver API that numba-cuda and cuda.core call, for one GPU: this process. Work starts only
+ * when the host waits for it, so data that is read or changed too early is wrong.
  *
  * A module's image is the path of a shared library of translated kernels.
- * Source: the driver's API, in the user's cuda.h. */
+ * Source: the driver API, in the user's cuda.h. */
 #define _GNU_SOURCE
-#include "blocks.h"
+#include "work.h"
 
 #include <cuda.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-enum { SLOT = 16, NAME = 96, PROCESSORS = 4, PARAMETERS = 1024 };
+enum { NAME = 96, PROCESSORS = 4 };
 static const size_t MEMORY = (size_t)16 << 30;
 
-typedef struct work {
-    struct work *next;
-    enum { COPY, FILL, LAUNCH, MARK } kind;
-    void *to;
-    const void *from; /* NULL: from `own` */
-    size_t bytes;
-    int value;
-    const gpu_kernel_t *kernel;
-    const char *name;
-    uint32_t grid[3], block[3];
-    unsigned char *own; /* bytes to copy, or values of parameters, SLOT bytes each at least */
-    size_t own_bytes;
-} work_t;
-
 typedef struct {
-    work_t *first, **last;
-} works_t;
-
-typedef struct {
-    works_t *captured; /* NULL unless it is captured */
+    queue_t *captured; /* NULL unless the stream is being captured */
 } stream_t;
 
 typedef struct {
@@ -43,58 +24,15 @@ typedef struct {
     char name[NAME];
 } function_t;
 
-/* ---- work -------------------------------------------------------------------------------------------------------- */
-
-static works_t waiting = {NULL, &waiting.first};
-static int idle; /* nothing is launched */
-
-static void append(works_t *works, work_t work) {
-    work_t *made = malloc(sizeof *made);
-    *made = work;
-    made->next = NULL;
-    made->own = malloc(work.own_bytes);
-    if (work.own_bytes)
-        memcpy(made->own, work.own, work.own_bytes);
-    *works->last = made;
-    works->last = &made->next;
-}
-
-static void launch(const work_t *work) {
-    unsigned char *parameters[PARAMETERS], *at = work->own;
-    for (int i = 0; i < work->kernel->parameters; i++) {
-        parameters[i] = at;
-        at += (work->kernel->sizes[i] + SLOT - 1) / SLOT * SLOT;
-    }
-    blocks_run(work->kernel, work->name, parameters, work->grid, work->block);
-}
-
-static void finish(void) {
-    while (waiting.first) {
-        work_t *work = waiting.first;
-        if (!(waiting.first = work->next))
-            waiting.last = &waiting.first;
-        if (work->kind == COPY)
-            memcpy(work->to, work->from ? work->from : work->own, work->bytes);
-        else if (work->kind == FILL)
-            memset(work->to, work->value, work->bytes);
-        else if (work->kind == MARK)
-            *(int *)work->to = 1;
-        else if (!idle)
-            launch(work);
-        free(work->own);
-        free(work);
-    }
-}
-
-static works_t *works_of(CUstream stream) {
+static queue_t *queue_of(CUstream stream) {
     /* 0, 1 and 2 are default streams */
     stream_t *own = (uint64_t)stream > 2 ? (stream_t *)stream : NULL;
-    return own && own->captured ? own->captured : &waiting;
+    return own && own->captured ? own->captured : &queue_pending;
 }
 
 static int known(uint64_t start, size_t bytes, int pinned) {
     size_t size;
-    const char *first = memory_at(start, pinned, &size);
+    const char *first = memory_find(start, pinned, &size);
     return !bytes || (first && start - (uint64_t)first + bytes <= size);
 }
 
@@ -102,30 +40,29 @@ static CUresult copy(uint64_t to, uint64_t from, size_t bytes, int to_gpu, int f
     if ((to_gpu && !known(to, bytes, 0)) || (from_gpu && !known(from, bytes, 0)))
         return CUDA_ERROR_INVALID_VALUE;
     work_t work = {.kind = COPY, .to = (void *)to, .from = (const void *)from, .bytes = bytes};
-    if (!from_gpu && !known(from, bytes, 1)) /* the driver takes what is not pinned at once */
+    if (!from_gpu && !known(from, bytes, 1)) /* the driver copies memory that is not pinned at once */
         work.own = (unsigned char *)from, work.own_bytes = bytes, work.from = NULL;
-    append(works_of(stream), work);
+    queue_append(queue_of(stream), work);
     if (!to_gpu && !known(to, bytes, 1))
-        finish();
+        queue_finish();
     return CUDA_SUCCESS;
 }
 
-/* ---- the API: a function each, listed at the end ----------------------------------------------------------------- */
+/* ---- the API; the functions are listed at the end ---- */
 
 #define API(name, ...) static CUresult my_##name(__VA_ARGS__)
 #define NOTHING(name, ...)                                                                                             \
     static CUresult my_##name(__VA_ARGS__) { return CUDA_SUCCESS; }
+#define SETS(name, result, value, ...)                                                                                 \
+    static CUresult my_##name(__VA_ARGS__) {                                                                           \
+        *(result) = (value);                                                                                           \
+        return CUDA_SUCCESS;                                                                                           \
+    }
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 NOTHING(cuInit, unsigned flags)
-API(cuDriverGetVersion, int *version) {
-    *version = CUDA_VERSION;
-    return CUDA_SUCCESS;
-}
-API(cuDeviceGetCount, int *count) {
-    *count = 1;
-    return CUDA_SUCCESS;
-}
+SETS(cuDriverGetVersion, version, CUDA_VERSION, int *version)
+SETS(cuDeviceGetCount, count, 1, int *count)
 API(cuDeviceGet, CUdevice *device, int number) {
     *device = 0;
     return number ? CUDA_ERROR_INVALID_DEVICE : CUDA_SUCCESS;
@@ -138,10 +75,7 @@ API(cuDeviceGetUuid, CUuuid *id, CUdevice device) {
     memset(id, 1, sizeof *id);
     return CUDA_SUCCESS;
 }
-API(cuDeviceTotalMem, size_t *bytes, CUdevice device) {
-    *bytes = MEMORY;
-    return CUDA_SUCCESS;
-}
+SETS(cuDeviceTotalMem, bytes, MEMORY, size_t *bytes, CUdevice device)
 API(cuDeviceGetAttribute, int *value, CUdevice_attribute attribute, CUdevice device) {
     switch (attribute) {
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *value = 9; break;
@@ -159,10 +93,7 @@ API(cuDeviceGetAttribute, int *value, CUdevice_attribute attribute, CUdevice dev
 static _Thread_local CUcontext contexts[64];
 static _Thread_local int depth;
 static int primary;
-API(cuDevicePrimaryCtxRetain, CUcontext *context, CUdevice device) {
-    *context = (CUcontext)&primary;
-    return CUDA_SUCCESS;
-}
+SETS(cuDevicePrimaryCtxRetain, context, (CUcontext)&primary, CUcontext *context, CUdevice device)
 NOTHING(cuDevicePrimaryCtxRelease, CUdevice device)
 NOTHING(cuDevicePrimaryCtxSetFlags, CUdevice device, unsigned flags)
 API(cuDevicePrimaryCtxGetState, CUdevice device, unsigned *flags, int *active) {
@@ -183,16 +114,13 @@ API(cuCtxSetCurrent, CUcontext context) {
     contexts[depth ? depth - 1 : depth++] = context;
     return CUDA_SUCCESS;
 }
-API(cuCtxGetCurrent, CUcontext *context) {
-    *context = depth ? contexts[depth - 1] : NULL;
-    return CUDA_SUCCESS;
-}
+SETS(cuCtxGetCurrent, context, depth ? contexts[depth - 1] : NULL, CUcontext *context)
 API(cuCtxGetDevice, CUdevice *device) {
     *device = 0;
     return depth ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
 }
 API(cuCtxSynchronize, void) {
-    finish();
+    queue_finish();
     return CUDA_SUCCESS;
 }
 
@@ -205,24 +133,24 @@ API(cuMemAlloc, CUdeviceptr *start, size_t bytes) {
         return CUDA_ERROR_INVALID_VALUE;
     if (bytes > MEMORY - memory_used())
         return CUDA_ERROR_OUT_OF_MEMORY;
-    *start = (CUdeviceptr)memory_take(bytes, 0);
+    *start = (CUdeviceptr)memory_allocate(bytes, 0);
     return CUDA_SUCCESS;
 }
 API(cuMemFree, CUdeviceptr start) {
-    finish();
-    return memory_give((void *)start) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    queue_finish();
+    return memory_free((void *)start) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 API(cuMemHostAlloc, void **start, size_t bytes, unsigned flags) {
-    *start = memory_take(bytes, 1);
+    *start = memory_allocate(bytes, 1);
     return CUDA_SUCCESS;
 }
 API(cuMemFreeHost, void *start) {
-    finish();
-    return memory_give(start) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    queue_finish();
+    return memory_free(start) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 API(cuMemGetAddressRange, CUdeviceptr *start, size_t *bytes, CUdeviceptr within) {
     size_t size;
-    const char *first = memory_at(within, 0, &size);
+    const char *first = memory_find(within, 0, &size);
     if (!first)
         return CUDA_ERROR_NOT_FOUND;
     if (start)
@@ -245,12 +173,12 @@ API(cuPointerGetAttribute, void *value, CUpointer_attribute attribute, CUdevicep
 }
 API(cuMemcpyHtoD, CUdeviceptr to, const void *from, size_t bytes) {
     const CUresult code = copy(to, (uint64_t)from, bytes, 1, 0, NULL);
-    finish();
+    queue_finish();
     return code;
 }
 API(cuMemcpyDtoH, void *to, CUdeviceptr from, size_t bytes) {
     const CUresult code = copy((uint64_t)to, from, bytes, 0, 1, NULL);
-    finish();
+    queue_finish();
     return code;
 }
 API(cuMemcpyDtoD, CUdeviceptr to, CUdeviceptr from, size_t bytes) { return copy(to, from, bytes, 1, 1, NULL); }
@@ -266,7 +194,7 @@ API(cuMemcpyDtoDAsync, CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream 
 API(cuMemsetD8Async, CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream) {
     if (!known(to, bytes, 0))
         return CUDA_ERROR_INVALID_VALUE;
-    append(works_of(stream), (work_t){.kind = FILL, .to = (void *)to, .value = value, .bytes = bytes});
+    queue_append(queue_of(stream), (work_t){.kind = FILL, .to = (void *)to, .value = value, .bytes = bytes});
     return CUDA_SUCCESS;
 }
 API(cuMemsetD8, CUdeviceptr to, unsigned char value, size_t bytes) {
@@ -285,15 +213,12 @@ API(cuStreamDestroy, CUstream stream) {
     return CUDA_SUCCESS;
 }
 API(cuStreamSynchronize, CUstream stream) {
-    if (works_of(stream) != &waiting)
+    if (queue_of(stream) != &queue_pending)
         return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-    finish();
+    queue_finish();
     return CUDA_SUCCESS;
 }
-API(cuStreamGetCtx, CUstream stream, CUcontext *context) {
-    *context = (CUcontext)&primary;
-    return CUDA_SUCCESS;
-}
+SETS(cuStreamGetCtx, context, (CUcontext)&primary, CUstream stream, CUcontext *context)
 NOTHING(cuStreamWaitEvent, CUstream stream, CUevent event, unsigned flags)
 API(cuCtxGetStreamPriorityRange, int *least, int *greatest) {
     *least = 0, *greatest = 0;
@@ -304,34 +229,31 @@ API(cuEventCreate, CUevent *event, unsigned flags) {
     return CUDA_SUCCESS;
 }
 API(cuEventDestroy, CUevent event) {
-    finish();
+    queue_finish();
     free(event);
     return CUDA_SUCCESS;
 }
 API(cuEventRecord, CUevent event, CUstream stream) {
     *(int *)event = 0;
-    append(works_of(stream), (work_t){.kind = MARK, .to = event});
+    queue_append(queue_of(stream), (work_t){.kind = MARK, .to = event});
     return CUDA_SUCCESS;
 }
 API(cuEventSynchronize, CUevent event) {
-    finish();
+    queue_finish();
     return CUDA_SUCCESS;
 }
-API(cuEventQuery, CUevent event) { /* the GPU is idle sooner or later */
+API(cuEventQuery, CUevent event) { /* the GPU becomes idle sooner or later */
     static int asked;
     if (++asked % 8 == 0)
-        finish();
+        queue_finish();
     return *(int *)event ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 
-API(cuStreamIsCapturing, CUstream stream, CUstreamCaptureStatus *status) {
-    *status = works_of(stream) != &waiting;
-    return CUDA_SUCCESS;
-}
+SETS(cuStreamIsCapturing, status, queue_of(stream) != &queue_pending, CUstream stream, CUstreamCaptureStatus *status)
 API(cuStreamBeginCapture, CUstream stream, CUstreamCaptureMode mode) {
     if ((uint64_t)stream <= 2)
         return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-    works_t *made = calloc(1, sizeof *made);
+    queue_t *made = calloc(1, sizeof *made);
     made->last = &made->first;
     ((stream_t *)stream)->captured = made;
     return CUDA_SUCCESS;
@@ -340,33 +262,30 @@ API(cuStreamGetCaptureInfo, CUstream stream, CUstreamCaptureStatus *status, cuui
     const CUgraphNode **nodes, size_t *count) {
     my_cuStreamIsCapturing(stream, status);
     if (graph)
-        *graph = *status ? (CUgraph)works_of(stream) : NULL;
+        *graph = *status ? (CUgraph)queue_of(stream) : NULL;
     return CUDA_SUCCESS;
 }
 API(cuStreamEndCapture, CUstream stream, CUgraph *graph) {
-    if (works_of(stream) == &waiting)
+    if (queue_of(stream) == &queue_pending)
         return CUDA_ERROR_ILLEGAL_STATE;
     if (graph)
-        *graph = (CUgraph)works_of(stream);
+        *graph = (CUgraph)queue_of(stream);
     ((stream_t *)stream)->captured = NULL;
     return CUDA_SUCCESS;
 }
-/* A graph is what was captured of it. */
+/* A graph is its captured queue of work. */
 API(cuGraphInstantiateWithParams, CUgraphExec *made, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS *parameters) {
     *made = (CUgraphExec)graph, parameters->result_out = CUDA_GRAPH_INSTANTIATE_SUCCESS;
     return CUDA_SUCCESS;
 }
 API(cuGraphLaunch, CUgraphExec graph, CUstream stream) {
-    for (const work_t *work = ((works_t *)graph)->first; work; work = work->next)
-        append(works_of(stream), *work);
+    for (const work_t *work = ((queue_t *)graph)->first; work; work = work->next)
+        queue_append(queue_of(stream), *work);
     return CUDA_SUCCESS;
 }
 NOTHING(cuGraphDestroy, CUgraph graph)
 NOTHING(cuGraphExecDestroy, CUgraphExec graph)
-API(cuUserObjectCreate, CUuserObject *made, void *of, CUhostFn destroy, unsigned count, unsigned flags) {
-    *made = of;
-    return CUDA_SUCCESS;
-}
+SETS(cuUserObjectCreate, made, of, CUuserObject *made, void *of, CUhostFn destroy, unsigned count, unsigned flags)
 NOTHING(cuUserObjectRelease, CUuserObject object, unsigned count)
 NOTHING(cuGraphRetainUserObject, CUgraph graph, CUuserObject object, unsigned count, unsigned flags)
 NOTHING(cuGraphReleaseUserObject, CUgraph graph, CUuserObject object, unsigned count)
@@ -390,10 +309,7 @@ API(cuLibraryGetKernel, CUkernel *kernel, CUlibrary library, const char *name) {
     *kernel = (CUkernel)made;
     return made->kernel ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
-API(cuKernelGetFunction, CUfunction *function, CUkernel kernel) {
-    *function = (CUfunction)kernel;
-    return CUDA_SUCCESS;
-}
+SETS(cuKernelGetFunction, function, (CUfunction)kernel, CUfunction *function, CUkernel kernel)
 API(cuKernelGetAttribute, int *value, CUfunction_attribute attribute, CUkernel kernel, CUdevice device) {
     *value = attribute == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK ? BLOCK_THREADS : 0;
     return CUDA_SUCCESS;
@@ -403,19 +319,19 @@ API(cuFuncGetAttribute, int *value, CUfunction_attribute attribute, CUfunction f
 }
 API(cuLaunchKernelEx, const CUlaunchConfig *config, CUfunction function, void **given, void **extra) {
     const function_t *own = (function_t *)function;
-    unsigned char values[PARAMETERS * SLOT], *at = values;
+    unsigned char values[PARAMETERS * PARAMETER], *at = values;
     const size_t threads = (size_t)config->blockDimX * config->blockDimY * config->blockDimZ;
     const size_t blocks = (size_t)config->gridDimX * config->gridDimY * config->gridDimZ;
     if (!blocks || !threads || threads > BLOCK_THREADS || config->gridDimY > 65535 || config->gridDimZ > 65535 ||
         config->sharedMemBytes || own->kernel->shared > BLOCK_SHARED)
         return CUDA_ERROR_INVALID_VALUE;
     for (int i = 0; i < own->kernel->parameters; i++) {
-        if (at + own->kernel->sizes[i] + SLOT > values + sizeof values)
+        if (at + own->kernel->sizes[i] + PARAMETER > values + sizeof values)
             return CUDA_ERROR_INVALID_VALUE;
         memcpy(at, given[i], (size_t)own->kernel->sizes[i]);
-        at += (own->kernel->sizes[i] + SLOT - 1) / SLOT * SLOT;
+        at += parameter_bytes(own->kernel->sizes[i]);
     }
-    append(works_of(config->hStream), (work_t){.kind = LAUNCH,
+    queue_append(queue_of(config->hStream), (work_t){.kind = LAUNCH,
                                                .kernel = own->kernel,
                                                .name = own->name,
                                                .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
@@ -437,13 +353,10 @@ API(cuGetErrorName, CUresult code, const char **text) {
 }
 API(cuGetErrorString, CUresult code, const char **text) { return my_cuGetErrorName(code, text); }
 
-/* ---- what is there ----------------------------------------------------------------------------------------------- */
+/* ---- list of functions ---- */
 
 #define ENTRY(name) {#name, my_##name},
-static const struct {
-    const char *name;
-    void *function;
-} functions[] = {
+static const struct { const char *name; void *function; } functions[] = {
     ENTRY(cuInit) ENTRY(cuDriverGetVersion) ENTRY(cuDeviceGetCount) ENTRY(cuDeviceGet) ENTRY(cuDeviceGetName)
     ENTRY(cuDeviceGetUuid) ENTRY(cuDeviceTotalMem) ENTRY(cuDeviceGetAttribute) ENTRY(cuDevicePrimaryCtxRetain)
     ENTRY(cuDevicePrimaryCtxRelease) ENTRY(cuDevicePrimaryCtxSetFlags) ENTRY(cuDevicePrimaryCtxGetState)
@@ -462,30 +375,6 @@ static const struct {
     ENTRY(cuLaunchKernelEx) ENTRY(cuLaunchKernel) ENTRY(cuGetErrorName) ENTRY(cuGetErrorString)
 };
 
-static CUresult missing(const char *name) {
-    fprintf(stderr, "gpu: %s is not there: add it to tests/gpu/ptx/driver.c\n", name);
-    return CUDA_ERROR_NOT_SUPPORTED;
-}
-
-/* x86-64 code that calls missing() with a function's name. */
-static void *missing_by_name(const char *name) {
-    static unsigned char *code;
-    static size_t size;
-    const size_t room = 1 << 16;
-    if (!code)
-        code = mmap(NULL, room, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (code == MAP_FAILED || size == room)
-        return NULL;
-    unsigned char *made = code + size;
-    char *kept = strdup(name);
-    CUresult (*called)(const char *) = missing;
-    memcpy(made, "\x48\xBF", 2), memcpy(made + 2, &kept, 8);         /* mov rdi, name */
-    memcpy(made + 10, "\x48\xB8", 2), memcpy(made + 12, &called, 8); /* mov rax, missing */
-    memcpy(made + 20, "\xFF\xE0", 2);                                /* jmp rax */
-    size += 32;
-    return made;
-}
-
 CUresult cuGetProcAddress_v2(const char *name, void **function, int version, cuuint64_t flags,
                              CUdriverProcAddressQueryResult *status) {
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
@@ -493,14 +382,6 @@ CUresult cuGetProcAddress_v2(const char *name, void **function, int version, cuu
             *function = functions[i].function;
             return CUDA_SUCCESS;
         }
-    *function = strcmp(name, "cuGetProcAddress") ? missing_by_name(name) : (void *)cuGetProcAddress_v2;
+    *function = strcmp(name, "cuGetProcAddress") ? missing_function(name) : (void *)cuGetProcAddress_v2;
     return CUDA_SUCCESS;
-}
-
-__attribute__((constructor)) static void begin(void) {
-    const char *seed = getenv("PTX_ORDER"), *still = getenv("PTX_IDLE");
-    idle = still && *still;
-    if (idle) /* what nothing fills should at least be no end of an episode */
-        memory_unset = 0;
-    blocks_seed(seed ? strtoull(seed, NULL, 10) : 0);
 }

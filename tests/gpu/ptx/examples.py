@@ -1,5 +1,7 @@
-"""Kernels of which most do what none must do: ``python -m tests.gpu.ptx [...] python -m
-tests.gpu.ptx.examples NAME`` runs one."""
+"""Example kernels, most of them with a bug that ``--check`` must find.
+
+``python -m tests.gpu.ptx [OPTIONS] python -m tests.gpu.ptx.examples NAME`` runs one.
+"""
 
 import json
 import sys
@@ -12,7 +14,7 @@ THREADS = 64
 
 @cuda.jit
 def reverse(numbers, out, waits):
-    """Turn a block's numbers around; right only if threads wait for each other."""
+    """Reverse a block's numbers; correct only with a barrier."""
     shared = cuda.shared.array(THREADS, np.float32)
     i = cuda.threadIdx.x
     shared[i] = numbers[i]
@@ -23,26 +25,26 @@ def reverse(numbers, out, waits):
 
 @cuda.jit
 def tickets(count, out):
-    """Number threads by when each comes."""
+    """Number threads in the order of execution."""
     out[cuda.grid(1)] = cuda.atomic.add(count, 0, 1)
 
 
 @cuda.jit
 def beyond(out):
-    """Write behind the end, if there is one thread too many."""
+    """Write out of bounds, if there are too many threads."""
     out[cuda.grid(1)] = 1
 
 
 @cuda.jit
 def beyond_small(status, out):
-    """Write behind an array's end, next to one that is smaller than a number of it."""
+    """Write out of bounds, into memory beside an array smaller than the written number."""
     if cuda.threadIdx.x == 0:
         out[THREADS + status[0]] = 1
 
 
 @cuda.jit
 def read_by_several(out):
-    """Two threads read a number that one of them changes."""
+    """Race: two threads read a number that one of them writes."""
     if cuda.threadIdx.x < 2:
         seen = out[2 + cuda.threadIdx.x] = out[0]
         if cuda.threadIdx.x == 1:
@@ -51,14 +53,14 @@ def read_by_several(out):
 
 @cuda.jit
 def shared_by_blocks(out):
-    """All blocks write one number, which only atomic functions may do."""
+    """Race: all blocks write the same number without an atomic function."""
     if cuda.threadIdx.x == 0:
         out[0] = cuda.blockIdx.x
 
 
 @cuda.jit
 def without_some(out):
-    """Wait for threads that have ended."""
+    """Wait at a barrier for threads that have returned."""
     if cuda.threadIdx.x > THREADS // 2:
         return
     cuda.syncthreads()
@@ -95,7 +97,7 @@ def run_beyond_small():
 
 
 def run_late():
-    """Numbers of the host before and after it waits for a copy to pinned memory."""
+    """Pinned memory before and after the host waits for an asynchronous copy to it."""
     stream, host = cuda.stream(), cuda.pinned_array(THREADS, np.float32)
     host[:] = -1
     numbers().copy_to_host(host, stream=stream)

@@ -1,5 +1,5 @@
-/* Memory of the GPU: addresses of one range that nothing else has, so that a host's pointer is none of them. Pages
- * that may not be accessed lie between allocations; with GPU_CHECK, gpu_check looks at each access. */
+/* Memory of the GPU. Its addresses are a range of their own, so a host's pointer is never one of them. Guard pages lie
+ * between allocations; with GPU_CHECK, gpu_check checks every access. */
 #define _GNU_SOURCE
 #include "blocks.h"
 
@@ -22,12 +22,12 @@ typedef struct allocation {
 static allocation_t *allocations;
 static char *range, *unused;
 static size_t used;
-int memory_unset = 0xA5;
-static uint32_t changes; /* of what is allocated */
+int memory_poison = 0xA5;
+static uint32_t changes; /* number of allocations and frees */
 
 size_t memory_used(void) { return used; }
 
-void *memory_take(size_t bytes, int pinned) {
+void *memory_allocate(size_t bytes, int pinned) {
     const size_t room = (bytes + ALIGN - 1) / ALIGN * ALIGN, length = (room + PAGE - 1) / PAGE * PAGE;
     allocation_t *made = malloc(sizeof *made);
     if (!range)
@@ -38,26 +38,26 @@ void *memory_take(size_t bytes, int pinned) {
     unused += length + PAGE;
     if (mprotect(made->pages, length, PROT_READ | PROT_WRITE))
         abort();
-    memset(made->pages, memory_unset, length);
+    memset(made->pages, memory_poison, length);
     used += pinned ? 0 : bytes, changes++;
     allocations = made;
     return made->start;
 }
 
-static int spoilt(const char *from, const char *to) {
+static int is_poison(const char *from, const char *to) {
     for (; from < to; from++)
-        if (*from != (char)memory_unset)
+        if (*from != (char)memory_poison)
             return 0;
     return 1;
 }
 
-int memory_give(void *start) {
+int memory_free(void *start) {
     allocation_t **at = &allocations, *own;
     while (*at && (*at)->start != start)
         at = &(*at)->next;
     if (!(own = *at))
         return 0;
-    if (!spoilt(own->pages, own->start) || !spoilt(own->start + own->bytes, own->pages + own->length)) {
+    if (!is_poison(own->pages, own->start) || !is_poison(own->start + own->bytes, own->pages + own->length)) {
         fprintf(stderr, "gpu: something was written around the %zu bytes at %p\n", own->bytes, start);
         abort();
     }
@@ -76,26 +76,26 @@ static allocation_t *allocation_at(uint64_t address, int pinned) {
     return own;
 }
 
-char *memory_at(uint64_t address, int pinned, size_t *bytes) {
+char *memory_find(uint64_t address, int pinned, size_t *bytes) {
     allocation_t *own = allocation_at(address, pinned);
     if (own)
         *bytes = own->bytes;
     return own ? own->start : NULL;
 }
 
-/* ---- checks of accesses ------------------------------------------------------------------------------------------ */
+/* ---- checks of accesses ---- */
 
 enum { SEEN_BITS = 22, OWN_BYTES = 1 << 20 };
 
-/* Accesses of a kind: the last one's block, wait and thread; whether other threads made some since the last barrier,
- * and whether other blocks made some. */
+/* Accesses of a kind to a byte: the last one's block, phase and thread; whether several threads made some in its phase,
+ * and whether several blocks made some. */
 typedef struct {
     uint32_t block, phase, thread;
     uint8_t any, threads, blocks;
 } accesses_t;
 
-/* Of a byte, in a launch; of a block's own memory, in the block. Two bytes of one place in the table forget each
- * other. */
+/* Accesses to a byte in the current launch; for shared memory, in the current block. The table is a hash table without
+ * chains: bytes of the same entry overwrite each other, so races may be missed, but none is invented. */
 typedef struct {
     uint64_t address;
     uint32_t since;
@@ -117,19 +117,19 @@ static int allocated(uint64_t address, uint32_t bytes) {
     return within(recent[next++ % 8] = allocation_at(address, 0), address, bytes);
 }
 
-/* Whether some were by others, with nothing that keeps them apart from one of this thread's now. */
+/* Whether other threads made accesses that no barrier orders before one of this thread now. */
 static int at_once(const accesses_t *last, uint32_t thread) {
-    if (!last->any || last->blocks || last->block != blocks_now.block)
+    if (!last->any || last->blocks || last->block != running_block.block)
         return last->any;
-    return last->phase == blocks_now.phase && (last->threads || last->thread != thread);
+    return last->phase == running_block.phase && (last->threads || last->thread != thread);
 }
 
 static void add(accesses_t *last, uint32_t thread) {
-    const int same_block = last->any && last->block == blocks_now.block;
-    const int same_phase = same_block && last->phase == blocks_now.phase;
+    const int same_block = last->any && last->block == running_block.block;
+    const int same_phase = same_block && last->phase == running_block.phase;
     last->blocks |= last->any && !same_block;
     last->threads = same_phase && (last->threads || last->thread != thread);
-    last->block = blocks_now.block, last->phase = blocks_now.phase, last->thread = thread, last->any = 1;
+    last->block = running_block.block, last->phase = running_block.phase, last->thread = thread, last->any = 1;
 }
 
 static void look(gpu_thread_t *thread, uint64_t address, int how, uint32_t since, const char *unit, int line) {
@@ -152,26 +152,26 @@ static void look(gpu_thread_t *thread, uint64_t address, int how, uint32_t since
     add(&seen->kinds[how], thread->number);
 }
 
-int memory_owned(uint64_t address) {
+int memory_is_private(uint64_t address) {
     const char *at = (const char *)address;
-    /* on its stack or, without barriers, on that of the process */
+    /* on the coroutine's stack or, in kernels without barriers, on that of the process */
     const uint64_t above = address - (uint64_t)__builtin_frame_address(0);
-    return (at >= blocks_now.stacks[0] && at < blocks_now.stacks[1]) || above < OWN_BYTES;
+    return (at >= running_block.stacks[0] && at < running_block.stacks[1]) || above < OWN_BYTES;
 }
 
 void gpu_check(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how, const char *unit, int line) {
     const char *at = (const char *)address;
     Dl_info module;
-    if (memory_owned(address))
+    if (memory_is_private(address))
         return;
     if (address % bytes)
         gpu_stop(thread, "accesses an address that is no multiple of the size", unit, line);
-    const int shared = at >= (const char *)blocks_now.shared && at < (const char *)blocks_now.shared + BLOCK_SHARED;
+    const int shared = at >= (const char *)running_block.shared && at < (const char *)running_block.shared + BLOCK_SHARED;
     if (!shared && !allocated(address, bytes)) {
-        if (how || !dladdr(at, &module)) /* constants of its module may be read */
+        if (how || !dladdr(at, &module)) /* constants of the module may be read */
             gpu_stop(thread, "accesses memory that is not allocated", unit, line);
         return;
     }
     for (uint32_t i = 0; i < bytes; i++)
-        look(thread, address + i, how, shared ? blocks_now.began : blocks_now.launch, unit, line);
+        look(thread, address + i, how, shared ? running_block.began : running_block.launch, unit, line);
 }

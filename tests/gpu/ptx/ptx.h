@@ -1,5 +1,5 @@
-/* PTX's instructions as C functions of registers' bits, see translate.py. Numbers of PTX's types come as C's integers;
- * floating-point ones as bits. Instructions that approximate are as exact as C's functions here.
+/* PTX instructions as C functions, see ptx_to_c.py. Integers are passed as C integers, floating-point numbers as their
+ * bits. Approximate instructions are as exact as C's functions here.
  * Source: PTX ISA 8.8, section "Instruction Set". */
 #include "gpu.h"
 
@@ -9,7 +9,7 @@
 #define OP static inline __attribute__((always_inline))
 
 #ifdef GPU_CHECK
-/* A cell of memory that other threads see, once it has been looked at; how: 0 read, 1 written, 2 both at once. */
+/* A value in memory that other threads see, after a check of the access; how: 0 read, 1 write, 2 atomic. */
 #define GPU_AT(type, address, how, line)                                                                               \
     (*({                                                                                                               \
         const uint64_t where = (address);                                                                              \
@@ -28,9 +28,9 @@
 #endif
 #ifdef GPU_COUNT
 static uint32_t counted;
-#define GPU_RAN(line, cost) gpu_ran(thread, &counted, line, cost);
+#define GPU_COUNT_INSTRUCTION(line, cost) gpu_count(thread, &counted, line, cost);
 #else
-#define GPU_RAN(line, cost)
+#define GPU_COUNT_INSTRUCTION(line, cost)
 #endif
 #define GPU_ALIGNED(address, bytes, line)                                                                              \
     if ((address) % (bytes))                                                                                           \
@@ -41,8 +41,8 @@ static uint32_t counted;
         *cell = operation(old, given);                                                                                 \
         taken = old;                                                                                                   \
     }
-/* A function's own memory begins as anything. */
-#define GPU_SPOIL(bytes) memset(bytes, 0xA5, sizeof bytes)
+/* A function's local memory has undefined contents at first. */
+#define GPU_POISON(bytes) memset(bytes, 0xA5, sizeof bytes)
 
 OP float f32_of(uint32_t bits) {
     float value;
@@ -90,7 +90,7 @@ OP uint8_t or_pred(uint8_t a, uint8_t b) { return a | b; }
 OP uint8_t xor_pred(uint8_t a, uint8_t b) { return a ^ b; }
 OP uint8_t not_pred(uint8_t a) { return !a; }
 
-/* Shifts by a register's size or more leave nothing, or the sign. */
+/* Shifts by the register's size or more give 0, or the sign. */
 #define SHIFT_LEFT(name, type) OP type shl_##name(type a, uint32_t n) { return n < 8 * sizeof a ? (type)(a << n) : 0; }
 #define SHIFT_RIGHT(name, type) OP type shr_##name(type a, uint32_t n) { return n < 8 * sizeof a ? a >> n : 0; }
 #define SHIFT_SIGNED(name, type)                                                                                       \
@@ -105,7 +105,7 @@ OP uint32_t popc_b32(uint32_t a) { return (uint32_t)__builtin_popcount(a); }
 OP uint32_t popc_b64(uint64_t a) { return (uint32_t)__builtin_popcountll(a); }
 OP uint32_t clz_b32(uint32_t a) { return a ? (uint32_t)__builtin_clz(a) : 32; }
 OP uint32_t clz_b64(uint64_t a) { return a ? (uint32_t)__builtin_clzll(a) : 64; }
-/* The n lowest bits of a, put into b from bit `at` on. */
+/* Insert the n lowest bits of a into b, at bit `at`. */
 OP uint64_t bfi_b64(uint64_t a, uint64_t b, uint32_t at, uint32_t n) {
     at &= 255, n &= 255;
     if (!n || at > 63)
@@ -114,7 +114,7 @@ OP uint64_t bfi_b64(uint64_t a, uint64_t b, uint32_t at, uint32_t n) {
     return (b & ~mask) | (a << at & mask);
 }
 OP uint32_t bfi_b32(uint32_t a, uint32_t b, uint32_t at, uint32_t n) { return (uint32_t)bfi_b64(a, b, at, n); }
-/* Four bytes of the eight of b and a, which four bits each name; the highest of those: only the byte's sign. */
+/* Select four of the eight bytes of b and a, by four bits each; the highest of those: replicate the byte's sign. */
 OP uint32_t prmt_b32(uint32_t a, uint32_t b, uint32_t names) {
     const uint64_t from = (uint64_t)b << 32 | a;
     uint32_t made = 0;
@@ -135,7 +135,7 @@ OP uint32_t prmt_b32(uint32_t a, uint32_t b, uint32_t names) {
     OP type mad_lo_##name(type a, type b, type c) { return add_##name(mul_lo_##name(a, b), c); }                       \
     OP type min_##name(type a, type b) { return a < b ? a : b; }                                                       \
     OP type max_##name(type a, type b) { return a > b ? a : b; }                                                       \
-    /* by 0: anything; C must not be asked for the least number by -1 */                                               \
+    /* by 0: undefined; the most negative number by -1 would overflow in C */                                               \
     OP type div_##name(type a, type b) { return !b ? (type)-1 : (type)-1 < 0 && b == (type)-1 ? sub_##name(0, a) : a / b; } \
     OP type rem_##name(type a, type b) { return !b ? a : (type)-1 < 0 && b == (type)-1 ? 0 : a % b; }
 INTEGERS(u16, uint16_t, uint16_t, uint32_t) INTEGERS(s16, int16_t, uint16_t, int32_t)
@@ -202,7 +202,7 @@ OP uint32_t ex2_approx_ftz_f32(uint32_t a) { return of_f32(exp2f(f32_of(a))); }
     OP uint64_t cvt_rn_f64_##from(type a) { return of_f64((double)a); }
 FROM_INTEGER(u8, uint8_t) FROM_INTEGER(s8, int8_t) FROM_INTEGER(u16, uint16_t) FROM_INTEGER(s16, int16_t)
 FROM_INTEGER(u32, uint32_t) FROM_INTEGER(s32, int32_t) FROM_INTEGER(u64, uint64_t) FROM_INTEGER(s64, int64_t)
-/* What is too large becomes the largest; what is no number, the highest bit. */
+/* Out of range: the nearest integer; NaN: only the highest bit set. */
 #define TO_INTEGER(name, type, least, most)                                                                            \
     OP type cvt_rzi_##name##_f64(uint64_t a) {                                                                         \
         const double value = trunc(f64_of(a));                                                                         \
@@ -219,6 +219,6 @@ OP uint64_t cvt_rzi_f64_f64(uint64_t a) { return of_f64(trunc(f64_of(a))); }
 
 /* ---- the threads of a block -------------------------------------------------------------------------------------- */
 
-OP void bar_sync(gpu_thread_t *thread, uint32_t number) { gpu_wait(thread, number, 0); }
-OP uint8_t bar_red_or_pred(gpu_thread_t *thread, uint32_t number, uint8_t p) { return gpu_wait(thread, number, p) > 0; }
-OP uint32_t bar_red_popc_u32(gpu_thread_t *thread, uint32_t number, uint8_t p) { return gpu_wait(thread, number, p); }
+OP void bar_sync(gpu_thread_t *thread, uint32_t number) { gpu_barrier(thread, number, 0); }
+OP uint8_t bar_red_or_pred(gpu_thread_t *thread, uint32_t number, uint8_t p) { return gpu_barrier(thread, number, p) > 0; }
+OP uint32_t bar_red_popc_u32(gpu_thread_t *thread, uint32_t number, uint8_t p) { return gpu_barrier(thread, number, p); }

@@ -1,7 +1,7 @@
-"""In each Python of a command: numba-cuda links libraries of the CPU, NVRTC writes PTX.
+"""Imported by every Python process of a command on the stand-in, see ../../README.md.
 
-See tests/gpu/ptx/__init__.py. What is replaced is private to numba-cuda and to fastpg, so this
-follows them.
+Makes numba-cuda link libraries for the CPU, and NVRTC return PTX. It replaces private functions of
+numba-cuda and fastpg, so it depends on their releases: see ../requirements.py.
 """
 
 import os
@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 
 def link_for_the_cpu(driver):
-    """Of numba.cuda.cudadrv.driver: its linker writes the path of a library instead of a cubin."""
+    """Patch numba.cuda.cudadrv.driver: its linker returns the path of a library as the cubin."""
     from tests.gpu.ptx.build import kernels
 
     defined = [f"GPU_{what}" for what in ("CHECK", "COUNT") if os.environ.get(f"PTX_{what}")]
@@ -21,7 +21,7 @@ def link_for_the_cpu(driver):
         given = linker._object_codes
         late = [code for code in given if code.code_type == "ltoir"]
         texts = [code.code for code in given if code.code_type != "ltoir"]
-        if late:  # what a GPU's code would be made of once all of it is known
+        if late:  # link-time optimization: nvJitLink generates PTX from all of it
             whole = driver.Linker(*late, options=linker._get_linker_options(ptx=True))
             texts.append(whole.link("ptx").code)
             whole.close()
@@ -33,8 +33,8 @@ def link_for_the_cpu(driver):
     driver._Linker.complete = complete
 
 
-def hand_out_ptx(compiler):
-    """Of fastpg.cuda.compiler: what NVRTC gives as a GPU's machine code is the PTX of it."""
+def return_ptx(compiler):
+    """Patch fastpg.cuda.compiler: NVRTC returns PTX where it is asked for a cubin."""
     found = compiler._nvrtc
 
     def nvrtc():
@@ -45,32 +45,32 @@ def hand_out_ptx(compiler):
     compiler._nvrtc = nvrtc
 
 
-CHANGES = {
+PATCHES = {
     "numba.cuda.cudadrv.driver": link_for_the_cpu,
-    "fastpg.cuda.compiler": hand_out_ptx,
+    "fastpg.cuda.compiler": return_ptx,
 }
 
 
-class Changes(MetaPathFinder):
-    """Changes modules as they are imported."""
+class Patcher(MetaPathFinder):
+    """Patches modules right after their import."""
 
     def __init__(self):
-        self.asked = set()
+        self.found = set()
 
     def find_spec(self, name, path, target=None):
-        """The module's own, which changes it in the end."""
-        if name not in CHANGES or name in self.asked:
+        """Return the module's own spec, with a loader that patches the module at the end."""
+        if name not in PATCHES or name in self.found:
             return None
-        self.asked.add(name)
+        self.found.add(name)
         spec = find_spec(name)
         execute = spec.loader.exec_module
 
         def exec_module(module):
             execute(module)
-            CHANGES[name](module)
+            PATCHES[name](module)
 
         spec.loader.exec_module = exec_module
         return spec
 
 
-sys.meta_path.insert(0, Changes())
+sys.meta_path.insert(0, Patcher())

@@ -1,8 +1,9 @@
-"""PTX, the assembly language of NVIDIA's GPUs, to C: a kernel is a function, a thread its call.
+"""Translate PTX, the assembly language of NVIDIA's GPUs, to C.
 
-An instruction becomes a call of a function of its own name with underscores, ``add.s64`` of
-``add_s64``: ptx.h has them. One that it does not have is an error of the C compiler's, which names
-it. Understood is what compilers write, not all that PTX allows. Registers are unsigned C variables.
+A kernel becomes a C function, and a thread calls it. An instruction becomes a call of a function of
+the same name with underscores: ``add.s64`` calls ``add_s64`` of ptx.h. The C compiler reports an
+instruction that is missing there by its name. Registers become unsigned C variables. The translator
+understands the PTX that compilers generate, not the whole language.
 
 Source: PTX ISA 8.8, https://docs.nvidia.com/cuda/parallel-thread-execution/
 """
@@ -16,7 +17,7 @@ _IGNORED = (".pragma", ".maxntid", ".minnctapersm")
 
 
 class Variable(NamedTuple):
-    """A declared variable: its name, what its address is a multiple of, its number of bytes."""
+    """A declared variable: name, alignment, bytes."""
 
     name: str
     align: int
@@ -24,7 +25,7 @@ class Variable(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What is said of a function before its body."""
+    """A function's declaration."""
 
     name: str
     kernel: bool
@@ -34,7 +35,7 @@ class Head(NamedTuple):
 
 
 def statements(text: str) -> list[tuple[int, str]]:
-    """(line, statement) of PTX; labels and braces around statements are some, too."""
+    """Split PTX into (line, statement); labels and braces are statements, too."""
     text = re.sub(r"//[^\n]*|^\.(?:version|target|address_size)[^\n]*", "", text, flags=re.M)
     found: list[tuple[int, str]] = []
     line, begun, words = 1, 1, ""
@@ -56,7 +57,7 @@ def statements(text: str) -> list[tuple[int, str]]:
         elif token == ":":
             words += token
             end()
-        elif token == "{" and words.strip() and not header:  # of a vector, or of first values
+        elif token == "{" and words.strip() and not header:  # of a vector, or of initial values
             vectors, words = vectors + 1, words + token
         elif token == "}" and vectors:
             vectors, words = vectors - 1, words + token
@@ -69,7 +70,7 @@ def statements(text: str) -> list[tuple[int, str]]:
 
 
 def _variables(text: str) -> list[Variable]:
-    """Those that a text declares."""
+    """Variables that a text declares."""
     found = []
     for align, kind, name, count in re.findall(_VARIABLE, text):
         size = _BITS[kind] // 8
@@ -85,15 +86,15 @@ def _head(statement: str) -> Head:
 
 
 def _operands(text: str) -> list[str]:
-    """Those of an instruction: parts between commas outside of brackets."""
+    """Operands of an instruction: split at commas outside of brackets."""
     return [part.strip() for part in re.findall(r"(?:[^,{[(]|{[^}]*}|\[[^]]*\]|\([^)]*\))+", text)]
 
 
 class Unit:
-    """C of one text of PTX.
+    """One text of PTX, and its translation.
 
     Attributes:
-        name: for messages.
+        name: used in messages.
     """
 
     def __init__(self, text: str, name: str):
@@ -105,10 +106,10 @@ class Unit:
         self._waits = any(re.search(r"\bbar\.", words) for _, words in self._statements)
 
     def translate(self) -> str:
-        """The C source.
+        """Return the C source.
 
         Raises:
-            ValueError: a statement that is not understood.
+            ValueError: a statement that the translator does not understand.
         """
         heads, variables, functions = [], [], []
         rest = iter(self._statements)
@@ -125,7 +126,7 @@ class Unit:
         return "\n".join([*lines, *declared, *variables, *functions, ""])
 
     def _variable(self, words: str) -> list[str]:
-        """A variable of all functions."""
+        """Declare a variable outside of functions."""
         space = re.match(r"(?:\.\w+ )*?\.(global|const|shared) ", words)
         if space is None:
             raise ValueError(f"{self.name}:{self._line}: not understood: {words}")
@@ -139,7 +140,7 @@ class Unit:
         return [made + (f" = {first.group(1)};" if first else ";")]
 
     def _share(self, words: str) -> list[str]:
-        """Give a variable a place in the memory of a block."""
+        """Allocate a variable in shared memory."""
         for variable in _variables(words.partition(".shared ")[2]):
             at = -(-self._shared_bytes // variable.align) * variable.align
             self._shared[variable.name] = at
@@ -157,7 +158,7 @@ class Unit:
     # ---- bodies ------------------------------------------------------------------------------
 
     def _body(self, head: Head, rest: Any) -> list[str]:
-        """Up to the brace that ends it."""
+        """Translate a function's body, up to its closing brace."""
         self._registers: dict[str, str] = {}
         self._own = {variable.name for variable in (*head.results, *head.parameters)}
         lines = []
@@ -173,11 +174,11 @@ class Unit:
                 lines.append(self._statement(words))
             except (AttributeError, IndexError, KeyError, ValueError) as error:
                 raise ValueError(f"{self.name}:{self._line}: not understood: {words}") from error
-        raise ValueError(f"{self.name}: {head.name} does not end")
+        raise ValueError(f"{self.name}: {head.name} has no closing brace")
 
     @property
-    def shares(self) -> bool:
-        """Whether it has memory of blocks."""
+    def has_shared_memory(self) -> bool:
+        """Whether the text declares shared memory."""
         return bool(self._shared)
 
     def _statement(self, words: str) -> str:
@@ -196,7 +197,7 @@ class Unit:
             self._own.add(variable.name)
             made = f"_Alignas({max(8, variable.align)}) unsigned char {variable.name}"
             made += f"[{variable.size}];"
-            return made if words.startswith(".param") else made + f" GPU_SPOIL({variable.name});"
+            return made if words.startswith(".param") else made + f" GPU_POISON({variable.name});"
         if words.startswith("@"):
             condition, words = words[1:].split(" ", 1)
             condition = condition.replace("%", "R")
@@ -204,8 +205,8 @@ class Unit:
         return f"{self._count(words)} {self._instruction(words)}"
 
     def _count(self, words: str) -> str:
-        """C that counts an instruction; a condition does not save a warp its turn."""
-        return f"GPU_RAN({self._line}, {_cost(words)})"
+        """C that counts an instruction; a false predicate costs a warp as much."""
+        return f"GPU_COUNT_INSTRUCTION({self._line}, {_cost(words)})"
 
     def _declared(self, words: str) -> str:
         kind, names = re.match(r"\.reg \.(\w+) (.*)", words).groups()
@@ -217,11 +218,11 @@ class Unit:
         return f"uint{_BITS[kind]}_t {', '.join(made)};"
 
     def _kind(self, register: str) -> str:
-        """What it was declared as: by itself, or as one of some with numbers."""
+        """A register's type: declared by itself, or as one of a numbered range."""
         return self._registers.get(register) or self._registers[register.rstrip("0123456789")]
 
     def _operand(self, text: str) -> str:
-        """C for what an instruction reads."""
+        """C for an operand that an instruction reads."""
         special = re.fullmatch(r"%(n?tid|n?ctaid)\.([xyz])", text)
         if special:
             return f"thread->{special.group(1)}[{'xyz'.index(special.group(2))}]"
@@ -236,7 +237,7 @@ class Unit:
         return self._address(text)
 
     def _address(self, text: str) -> str:
-        """C, as a number, for an address: of a name or in a register, with an offset."""
+        """C integer for an address: a name or register, and an offset."""
         base, offset = re.fullmatch(r"([%$\w]+)(?:\+(-?\d+))?", text).groups()
         if base.startswith("%"):
             start = self._operand(base)
@@ -280,12 +281,12 @@ class Unit:
         return f"{name}({', '.join(['thread', *filter(None, given)])});"
 
     def _moved(self, kind: str, marks: list[str], operands: list[str]) -> str:
-        """A load or a store, of one number or of a vector."""
+        """A load or a store of a number or a vector."""
         place, value = operands if kind == "st" else reversed(operands)
         registers = [text.strip() for text in value.strip("{}").split(",")]
         of, size = marks[-1], _BITS[marks[-1]] // 8
         inside = place[1:-1].strip()
-        # a function's own variables: nobody else has them
+        # a function's own variables: no other thread has them
         own = {"param", "local"} & set(marks) or inside.split("+")[0] in self._own
         lines = [f"{{ uint64_t at = {self._address(inside)};"]
         if len(registers) > 1:
@@ -299,7 +300,7 @@ class Unit:
         return " ".join([*lines, "}"])
 
     def _packed(self, operands: list[str]) -> str:
-        """Registers to parts of a register, or back."""
+        """Pack several registers into one, or unpack."""
         whole, parts = operands[::-1] if operands[0].startswith("{") else operands
         names = [text.strip() for text in parts.strip("{}").split(",")]
         bits = _BITS[self._kind(names[0])]
@@ -316,7 +317,7 @@ class Unit:
 
 
 def _declaration(head: Head) -> str:
-    """A function's begin in C."""
+    """A function's declaration in C."""
     if head.kernel:
         return f"static void {head.name}(gpu_thread_t *thread, unsigned char **parameters)"
     names = [variable.name for variable in (*head.results, *head.parameters)]
@@ -325,12 +326,12 @@ def _declaration(head: Head) -> str:
 
 
 def _cost(words: str) -> int:
-    """Instructions of a GPU for one of PTX, roughly: its registers have 32 bits."""
+    """Rough number of GPU instructions for one of PTX: the GPU's registers have 32 bits."""
     kind, *marks = words.partition(" ")[0].split(".")
     if kind in ("mov", "cvta") or "param" in marks:
         return 0
     wide = any(_BITS.get(mark) == 64 for mark in marks) and not {"wide", "cvt"} & {kind, *marks}
-    if kind in ("div", "rem", "sqrt", "rcp"):  # those are functions
+    if kind in ("div", "rem", "sqrt", "rcp"):  # calls of functions
         return 60 if wide else 20
     if kind in ("ld", "st", "atom", "bra", "bar", "call", "ret") or not wide:
         return 1
@@ -338,5 +339,5 @@ def _cost(words: str) -> int:
 
 
 def _type(kind: str) -> str:
-    """C's type of memory's cells."""
+    """C type of a value in memory."""
     return f"{'' if kind[0] == 's' else 'u'}int{_BITS[kind]}_t"

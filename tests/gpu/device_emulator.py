@@ -1,19 +1,11 @@
-"""Games on a GPU beside the CPU's: states, rewards, ends, views, to the last bit.
-
-Run by tests/gpu/test_device.py in a process of its own: in numba's simulator, which calls the same
-functions compiled for the CPU and so proves all but the GPU's compiler, and on a GPU if there is
-one.
-"""
-
-import os
+"""DevicePong against the CPU's vector environment: states, rewards, dones, views, in every bit."""
 
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from numba.core import config
 
 from fastpg.cuda import DevicePong
-from fastpg.cuda.emulator import Played
+from fastpg.cuda.emulator import StepResults
 from fastpg.cuda.functions import load, pointer
 from fastpg.emulator._emulator import SNAPSHOT_BYTES
 from fastpg.envs import NativeVectorEnv
@@ -22,8 +14,8 @@ from fastpg.kernels import get_backend, reference
 from fastpg.kernels._cuda.jit import cuda_module as cuda
 from fastpg.network._network import RolloutBuffer
 
-SIMULATED = bool(config.ENABLE_CUDASIM)
-RULES = {  # sticky actions; frame skips drawn at random; idle starts, and episodes that are cut
+pytestmark = pytest.mark.gpu
+RULES = {  # sticky actions; random frame skips; no-op starts and truncated episodes
     "ALE/Pong-v5": {},
     "PongNoFrameskip-v4": {"frameskip": 4, "noop_max": 30, "max_num_frames_per_episode": 300},
     "Pong-v0": {"max_num_frames_per_episode": 200, "noop_max": 3},
@@ -31,7 +23,7 @@ RULES = {  # sticky actions; frame skips drawn at random; idle starts, and episo
 
 
 class OnTheCpu:
-    """The same games by the vector environment."""
+    """The same games in the vector environment."""
 
     def __init__(self, env_id, games, seed, **changes):
         self.env = NativeVectorEnv(
@@ -45,14 +37,14 @@ class OnTheCpu:
         self.views = self.env.reset(seed=seed)[0]
 
     def play(self, actions, views=True):
-        """Rewards, ends, and bits of views or of none, of (T, N) actions."""
-        rewards, ends, seen = [], [], []
+        """Rewards, dones and packed views of (T, N) actions."""
+        rewards, dones, seen = [], [], []
         for row in actions.astype(np.int64):
             shown, gained, terminated, truncated, _ = self.env.step(row)
             rewards.append(gained.astype(np.float32))
-            ends.append(terminated.astype(np.uint8) | truncated.astype(np.uint8) << 1)
+            dones.append(terminated.astype(np.uint8) | truncated.astype(np.uint8) << 1)
             seen.append(packed(shown) if views else np.zeros((len(row), 0), np.uint8))
-        return np.array(rewards), np.array(ends), np.array(seen)
+        return np.array(rewards), np.array(dones), np.array(seen)
 
     def states(self):
         states = np.zeros((self.env.num_envs, SNAPSHOT_BYTES), np.uint8)
@@ -65,7 +57,7 @@ def packed(views):
 
 
 def both(env_id, games, seed=5, **changes):
-    """The same games on both, and their first views compared."""
+    """The same games on GPU and CPU, after a comparison of their first views."""
     device = DevicePong(rules(env_id, **changes), games)
     shown = device.reset(seed=seed).copy_to_host()
     host = OnTheCpu(env_id, games, seed, **changes)
@@ -74,20 +66,20 @@ def both(env_id, games, seed=5, **changes):
 
 
 def drawn(device, steps, seed=0):
-    """Actions held for some steps, as players hold them: at random the ball is never met."""
+    """Random actions, each held for seven steps: without holding, no paddle ever meets the ball."""
     rng = np.random.default_rng(seed)
     held = rng.integers(len(device.actions), size=(-(-steps // 7), device.num_envs))
     return np.repeat(held, 7, axis=0)[:steps].astype(np.uint8)
 
 
 def assert_same(played, expected):
-    for name, a, b in zip(Played._fields, played, expected, strict=True):
+    for name, a, b in zip(StepResults._fields, played, expected, strict=True):
         np.testing.assert_array_equal(a.copy_to_host(), b, err_msg=name)
 
 
 @pytest.mark.parametrize("env_id", RULES)
 def test_games_are_those_of_the_cpu(env_id):
-    games, steps = (5, 90) if SIMULATED else (200, 600)
+    games, steps = 200, 600
     device, host = both(env_id, games, **RULES[env_id])
     np.testing.assert_array_equal(device.states(), host.states())
     actions, ended = drawn(device, steps), 0
@@ -100,7 +92,7 @@ def test_games_are_those_of_the_cpu(env_id):
 
 
 def test_whole_games_are_those_of_the_cpu():
-    """Until the longest has lost: the score's rows, the end, the next serve."""
+    """Until every game is lost: the score's rows, the end, the next serve."""
     device, host = both("PongNoFrameskip-v4", 3, frameskip=4)
     idle = np.zeros((1100, 3), np.uint8)
     expected = host.play(idle)
@@ -109,7 +101,6 @@ def test_whole_games_are_those_of_the_cpu():
     np.testing.assert_array_equal(device.states(), host.states())
 
 
-@pytest.mark.skipif(SIMULATED, reason="a matter of hours in the simulator")
 def test_a_thousand_games_after_ten_thousand_frames():
     device, host = both("ALE/Pong-v5", 1024)
     actions = drawn(device, 2500)
@@ -118,7 +109,6 @@ def test_a_thousand_games_after_ten_thousand_frames():
         np.testing.assert_array_equal(device.states(), host.states())
 
 
-@pytest.mark.skipif(SIMULATED or os.cpu_count() < 2, reason="only a GPU can differ from itself")
 def test_every_run_is_the_same():
     runs = []
     for _ in range(3):
@@ -144,7 +134,7 @@ def test_without_views_the_games_are_the_same():
     assert_same(seen.play(both_go_on), host.play(both_go_on))
 
 
-def test_results_are_written_over():
+def test_results_are_overwritten():
     device, host = both("ALE/Pong-v5", 3)
     actions = drawn(device, 20)
     first = device.play(actions[:10])
@@ -152,7 +142,7 @@ def test_results_are_written_over():
     assert again is first
     host.play(actions[:10])
     assert_same(again, host.play(actions[10:]))
-    with pytest.raises(ValueError, match=r"^out: expected room for 20 steps"):
+    with pytest.raises(ValueError, match=r"^out: expected results of 20 steps"):
         device.play(actions, out=first)
 
 
@@ -166,7 +156,7 @@ def test_states_travel():
     assert_same(other.play(more), expected)
     np.testing.assert_array_equal(other.states(), device.states())
     sooner = DevicePong(rules("Pong-v0", max_num_frames_per_episode=8), 4)
-    sooner.restore(device.states())  # under rules of its own
+    sooner.restore(device.states())  # rules of its own
     assert (sooner.play(drawn(sooner, 4)).dones.copy_to_host().sum(axis=0) > 0).all()
     with pytest.raises(ValueError, match=r"^states: expected those of games"):
         other.restore(np.full_like(device.states(), 255))
@@ -174,7 +164,7 @@ def test_states_travel():
         other.restore(device.states()[:3])
 
 
-def test_resets_go_on_with_their_random_numbers():
+def test_resets_continue_the_random_generators():
     device, host = both("PongNoFrameskip-v4", 4, frameskip=4, noop_max=30)
     shown = device.reset()
     np.testing.assert_array_equal(shown.copy_to_host(), packed(host.env.reset()[0]))
@@ -260,17 +250,17 @@ def test_your_own_kernels_call_the_emulator():
     play = load().play
 
     @cuda.jit
-    def kernel(games, shared, actions, scratch, rewards, ends, views):
+    def kernel(games, shared, actions, scratch, rewards, dones, views):
         n = cuda.grid(1)
         if n < games.shape[0]:
-            for _ in range(3):  # each overwrites what the one before it wrote
+            for _ in range(3):  # each call overwrites the results of the one before
                 play(
                     pointer(games),
                     pointer(shared),
                     pointer(actions),
                     pointer(scratch),
                     pointer(rewards),
-                    pointer(ends),
+                    pointer(dones),
                     pointer(views),
                     np.int32(n),
                     np.int32(games.shape[0]),
@@ -278,7 +268,7 @@ def test_your_own_kernels_call_the_emulator():
                 )
 
     actions = drawn(device, 1)
-    out = device._room(1, True)
+    out = device._allocate_results(1, True)
     on_device = cuda.to_device(actions)
     kernel[1, 32](device._games, device._shared, on_device, device._scratch, *out)
     expected = [host.play(actions) for _ in range(3)][-1]
@@ -286,12 +276,12 @@ def test_your_own_kernels_call_the_emulator():
     np.testing.assert_array_equal(device.states(), host.states())
 
 
-def test_an_action_that_is_none_does_nothing():
+def test_an_unknown_action_does_nothing():
     device, host = both("ALE/Pong-v5", 2)
     assert_same(device.play(np.full((5, 2), 255, np.uint8)), host.play(np.zeros((5, 2), int)))
 
 
-def test_what_cannot_be_is_refused():
+def test_invalid_arguments_are_refused():
     pong = rules("ALE/Pong-v5")
     with pytest.raises(ValueError, match=r"^rules: expected those of pong, got 'breakout'"):
         DevicePong(rules("ALE/Breakout-v5"), 2)
@@ -315,7 +305,7 @@ def test_what_cannot_be_is_refused():
 
 
 class Policy:
-    """A policy of six actions that chooses for all games: on the GPU, or with the CPU's kernels."""
+    """A policy of six actions for all games, on the GPU or with the CPU's kernels."""
 
     def __init__(self, backend, games, to_device, empty):
         rng = np.random.default_rng(3)
@@ -340,9 +330,9 @@ class Policy:
         return self.actions
 
 
-def test_a_policy_plays_the_games_that_it_plays_on_the_cpu():
-    """Emulator, differences, forward pass and sampling, all on the GPU."""
-    games, steps = (3, 12) if SIMULATED else (300, 400)
+def test_a_policy_plays_the_same_games_as_on_the_cpu():
+    """Emulator, difference frames, forward pass and sampling, all on the GPU."""
+    games, steps = 300, 400
     device, host = both("ALE/Pong-v5", games)
     there = Policy("cuda", games, cuda.to_device, cuda.device_array)
     here = Policy("cython", games, np.asarray, np.empty)

@@ -1,186 +1,24 @@
-"""The network on tiles on a GPU beside its model in float64 and the CPU's learner.
-
-Run by tests/gpu/test_device_learning.py in a process of its own: in numba's simulator, and on a GPU
-if there is one.
-"""
+"""DeviceOptimizer against the model in float64 and the CPU's optimizer."""
 
 import itertools
-import sys
 
 import numpy as np
 import pytest
 
-from fastpg.cuda import network_kernels as kernels
-from fastpg.cuda.buffer import DeviceBuffer
-from fastpg.cuda.gradients import LARGEST
-from fastpg.cuda.graph import Replays
+from fastpg.cuda.gradients import MAX_DERIVATIVE
+from fastpg.cuda.graph import GraphCache
+from fastpg.cuda.learning_kernels import NORM
 from fastpg.cuda.network import DeviceNetwork
 from fastpg.cuda.optimizer import DeviceOptimizer, fraction_bits
-from fastpg.cuda.shuffle import Minibatch, shuffled_samples
+from fastpg.cuda.shuffle import Minibatch
 from fastpg.kernels import get_backend
-from fastpg.kernels._cuda.jit import SIMULATED
-from fastpg.kernels._cuda.jit import cuda_module as cuda
-from fastpg.network._network import SHUFFLE_KEYS, shuffled
+from fastpg.kernels._cuda.jit import cuda
 from fastpg.network.input_spec import InputSpec
-from fastpg.network.network import TileNetwork
 from fastpg.network.optimizer import Objective
-from tests.support.tile_model import (
-    SIDE,
-    Loss,
-    Model,
-    Slots,
-    make_network,
-    make_optimizer,
-    make_slots,
-)
+from tests.gpu.networks import INPUT_SPECS, device_buffer, make_pair
+from tests.support.tile_model import SIDE, Loss, Model, make_optimizer, make_slots
 
-if SIMULATED:  # whoever waits for a block's other threads gives way to them sooner
-    sys.setswitchinterval(1e-4)
-
-MOST_TILES = 400  # a view of the model's slots has dots everywhere
-INPUT_SPECS = {  # with hidden units, actions, cells
-    "difference": (InputSpec((0, 1), True), 5, 2, 0),
-    "difference of cells": (InputSpec((0, 2), True, 1), 7, 5, 7),
-    "stack": (InputSpec((0, 1, 4), False, 2), 5, 5, 0),
-    "stack of cells": (InputSpec((0, 2), False, 1), 6, 2, 5),
-    "one view": (InputSpec((0,), False, 0), 40, 3, 0),
-}
-if not SIMULATED:  # more units than a block has threads
-    INPUT_SPECS["many units"] = (InputSpec((0, 1, 4), False, 0), 300, 3, 5)
-
-
-def outputs_of(actions):
-    return 1 if actions == 2 else actions
-
-
-def mirror_rows(input_spec, hidden, actions, cell, value=True, seed=0, mirrored=None):
-    """Networks of CPU and GPU with equal weights."""
-    outputs = outputs_of(actions)
-    host = make_network(input_spec, hidden, actions, outputs, value, seed, cell, mirrored)
-    device = DeviceNetwork(hidden, input_spec, actions, outputs, value, cell, mirrored)
-    device.load(host.tensors())
-    return host, device
-
-
-def side_by_side(buffer, games):
-    """A buffer's slots game by game as ``DeviceBuffer`` has them: of each, its number there."""
-    steps = buffer.slots // games
-    slots = np.arange(games * steps)
-    return slots % steps * games + slots // steps
-
-
-def evaluated(device, buffer, chosen):
-    """Hidden units and heads of slots."""
-    hidden = cuda.device_array((len(chosen), device.hidden), np.float32)
-    heads = cuda.device_array((len(chosen), device.heads), np.float32)
-    arguments = device.layers, buffer.slots, cuda.to_device(chosen.astype(np.int32))
-    kernels.evaluate[kernels.BLOCKS, kernels.THREADS](*arguments, hidden, heads)
-    return hidden.copy_to_host(), heads.copy_to_host()
-
-
-# ---- weights --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("cell", [0, 6])
-def test_weights_are_the_cpu_s_and_come_back(cell):
-    arguments = 9, InputSpec((0, 3), False, 2), 6, 6, True, cell
-    host, device = TileNetwork(*arguments), DeviceNetwork(*arguments)
-    host.initialize(3, None, 0.01)
-    device.initialize(3, None, 0.01)
-    for other in (device, DeviceNetwork(*arguments)):
-        if other is not device:
-            other.load(host.tensors())
-        tensors = other.tensors()
-        assert list(tensors) == list(host.tensors())
-        for name, tensor in host.tensors().items():
-            assert tensors[name].tobytes() == tensor.tobytes(), name
-        w1 = other.layers.w1.copy_to_host()
-        matrix = host.tensors()["w1"]
-        assert w1[80 + 2].tobytes() == matrix[2 * 80 + 1].tobytes()  # column 1, row 2
-        assert w1[-1].tobytes() == matrix[-1].tobytes()
-
-
-# ---- forward --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", INPUT_SPECS)
-def test_heads_are_the_model_s(name):
-    input_spec, hidden, actions, cell = INPUT_SPECS[name]
-    host, device = mirror_rows(input_spec, hidden, actions, cell)
-    slots = make_slots(np.random.default_rng(1), 24, actions)
-    games = 1 + (input_spec.lookback == 0)
-    buffer = DeviceBuffer.of_host(slots.buffer(), games, MOST_TILES)
-    chosen = np.arange(24)
-    units, heads = evaluated(device, buffer, side_by_side(slots.buffer(), games))
-    model = Model(host, actions)
-    x, terms = model.inputs(slots, chosen)
-    expected = np.maximum(x @ model.w1, 0)
-    assert (expected > 0).any()
-    bound = (terms.sum(axis=1, keepdims=True) + 1) * 2.0**-24 * (terms @ np.abs(model.w1))
-    assert (np.abs(units - expected) <= bound).all()
-    assert (np.abs(heads - expected @ model.heads.T) <= model.rounding(x, terms)).all()
-
-
-def test_games_look_back_at_their_own_entries():
-    """Two games of 12 steps, each an episode's begin: equal to each alone."""
-    input_spec, hidden, actions = InputSpec((0, 2), False, 2), 6, 5
-    _, device = mirror_rows(input_spec, hidden, actions, 0)
-    rng = np.random.default_rng(2)
-    slots = make_slots(rng, 24, actions)
-    slots.episode_steps[12:] = slots.episode_steps[:12]
-    both = DeviceBuffer.of_host(slots.buffer(), 2, MOST_TILES)
-    got = evaluated(device, both, side_by_side(slots.buffer(), 2))
-    for game in range(2):
-        own = slice(12 * game, 12 * (game + 1))
-        part = Slots(*(getattr(slots, k)[own] for k in vars(slots)))
-        alone = DeviceBuffer.of_host(part.buffer(), 1, MOST_TILES)
-        for a, b in zip(got, evaluated(device, alone, np.arange(12)), strict=True):
-            assert a[own].tobytes() == b.tobytes()
-
-
-def test_a_record_s_rows_and_growth():
-    slots = make_slots(np.random.default_rng(3), 12, 4)
-    buffer = DeviceBuffer.of_host(slots.buffer(), 3, MOST_TILES)
-    before = buffer.slots.tiles.copy_to_host()
-    np.testing.assert_array_equal(
-        buffer.rows("actions", 1, 2).copy_to_host(), slots.actions.reshape(3, 4).T[1:3]
-    )
-    buffer.grow()
-    assert buffer.steps == 8
-    np.testing.assert_array_equal(buffer.slots.tiles.copy_to_host()[:12], before)
-    np.testing.assert_array_equal(
-        buffer.rows("action_probs", 0, 4).copy_to_host(), slots.action_probs.reshape(3, 4).T
-    )
-    buffer.check()
-    buffer.slots.status.copy_to_device(np.ones(1, np.int32))
-    with pytest.raises(MemoryError, match=r"^a view has more than 400 tiles, "):
-        buffer.check()
-    with pytest.raises(ValueError, match=r"^buffer: expected at most 32 tiles a view, got \d+$"):
-        DeviceBuffer.of_host(slots.buffer(), 3)
-
-
-# ---- minibatches ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("games", "steps", "lookback"), [(1, 1, 0), (3, 5, 2), (7, 40, 1)])
-def test_samples_are_those_of_the_cpu(games, steps, lookback):
-    for draw in range(3):
-        keys = np.random.default_rng(draw).integers(0, 2**32, SHUFFLE_KEYS, np.uint32)
-        order = shuffled(games * steps, keys)
-        expected = (lookback + order % steps) * games + order // steps
-        got = shuffled_samples(games, steps, lookback, keys).copy_to_host()
-        np.testing.assert_array_equal(got, expected)
-    assert games * steps < 10 or (np.diff(order) != 1).any()
-
-
-def test_keys_and_sizes_that_cannot_be_are_refused():
-    keys = np.zeros(SHUFFLE_KEYS, np.uint32)
-    for wrong in (keys[:-1], keys.astype(np.int32)):
-        with pytest.raises(ValueError, match=r"^keys: expected \(8,\) uint32, got "):
-            shuffled_samples(2, 3, 0, wrong)
-    for games, steps in ((0, 3), (2**16, 2**15)):
-        with pytest.raises(ValueError, match=r"^games, steps: expected "):
-            shuffled_samples(games, steps, 0, keys)
+pytestmark = pytest.mark.gpu
 
 
 # ---- gradients ------------------------------------------------------------------------------
@@ -193,36 +31,41 @@ LOSSES = {
 }
 
 
+def norm_of(optimizer):
+    """Norm of the last gradient."""
+    return float(optimizer._totals.copy_to_host()[NORM])
+
+
 def minibatch(samples):
-    """All of them, on the GPU."""
+    """All samples as one minibatch on the GPU."""
     return Minibatch(cuda.to_device(samples), 0, len(samples))
 
 
 class Case:
-    """Networks, slots as a model and on the GPU, and what is to be learned from them."""
+    """Networks and slots on CPU and GPU, advantages and returns, and samples to learn from."""
 
     def __init__(self, input_spec, hidden, actions, cell, count=20, value=True, mirrored=None):
         rng = np.random.default_rng(hidden)
-        self.host, self.network = mirror_rows(
+        self.host, self.network = make_pair(
             input_spec, hidden, actions, cell, value, mirrored=mirrored
         )
         self.slots, self.games = make_slots(rng, count, actions), 1
-        self.slots.views[count // 3] = 0  # it is dots everywhere, which take time
-        self.buffer = DeviceBuffer.of_host(self.slots.buffer(), 1)
+        self.slots.views[count // 3] = 0  # instead of dots everywhere, which are slow
+        self.buffer = device_buffer(self.slots.buffer(), 1)
         self.advantages, self.returns = rng.standard_normal((2, count)).astype(np.float32)
-        self.estimator = cuda.to_device(self.advantages), cuda.to_device(self.returns)
+        self.targets = cuda.to_device(self.advantages), cuda.to_device(self.returns)
         self.model = Model(self.host, actions)
-        # some of them again and again, in any order
+        # in any order, some of them several times
         self.samples = rng.permutation(
             np.concatenate([np.arange(count), rng.integers(0, count, 5)])
         ).astype(np.int32)
 
     def gradients(self, optimizer, loss, samples=None):
-        """Of (w1, heads) as matrices of the order outside, float64, and whether rows lit."""
+        """(w1, heads) as float64 matrices ordered as in ``tensors()``, and which rows were lit."""
         chosen = cuda.to_device(self.samples if samples is None else samples)
         objective = Objective(loss.clip, loss.entropy, loss.value)
-        batch = chosen, optimizer._start, len(chosen), *self.estimator, objective
-        scale = optimizer._add_up(self.buffer.slots, *batch, loss.scale)
+        batch = chosen, optimizer._start, len(chosen), *self.targets, objective
+        scale = optimizer._compute_gradient(self.buffer.slots, *batch, loss.scale)
         gradient, outside = optimizer._gradient, optimizer.network.outside
         matrix = gradient.sums.copy_to_host()
         lit = np.repeat(gradient.touched.copy_to_host()[:, None] > 0, matrix.shape[1], axis=1)
@@ -230,7 +73,7 @@ class Case:
         return outside(matrix * scale), outside(lit)[0][:, 0]
 
     def expected(self, loss, samples=None):
-        """The model's gradients, their terms' magnitudes, and which rows lit."""
+        """The model's gradients, the magnitudes of their terms, and which rows were lit."""
         i, slots = self.samples if samples is None else samples, self.slots
         x, terms = self.model.inputs(slots, i)
         rest = slots.actions[i], slots.action_probs[i], self.advantages[i], self.returns[i]
@@ -239,7 +82,7 @@ class Case:
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("name", INPUT_SPECS)
-def test_gradients_are_the_model_s(name, loss):
+def test_gradients_are_the_models(name, loss):
     case, loss = Case(*INPUT_SPECS[name]), LOSSES[loss]
     optimizer = DeviceOptimizer(case.network, ("mean", "square"))
     got, lit = case.gradients(optimizer, loss)
@@ -247,16 +90,16 @@ def test_gradients_are_the_model_s(name, loss):
     np.testing.assert_array_equal(lit, rows)
     for a, b, size in zip(got, expected, magnitudes, strict=True):
         assert np.abs(b).max() > 0
-        # float32 numbers of some hundred terms each, rounded to fixed point
+        # float32 sums of some hundred terms each, rounded to fixed point
         assert (np.abs(a - b) <= 2e-5 * size + 1e-12).all()
     norm = np.sqrt(sum(np.sum(g**2) for g in got))
-    assert optimizer.norm() == pytest.approx(norm, rel=1e-6)
+    assert norm_of(optimizer) == pytest.approx(norm, rel=1e-6)
     assert optimizer.finite
-    check_sums(case, loss, optimizer)
+    check_stats(case, loss, optimizer)
 
 
-def check_sums(case, loss, optimizer):
-    """The sums for the log are those of the CPU's learner, and add up until they are forgotten."""
+def check_stats(case, loss, optimizer):
+    """The statistics are the CPU's, and add up until they are reset."""
     buffer = case.slots.buffer()
     chosen = make_optimizer(case.host)
     expected = loss.of(chosen, buffer, case.samples, case.advantages, case.returns)
@@ -276,8 +119,7 @@ def test_gradients_without_a_value_head():
     assert optimizer.stats()[3] == 0
 
 
-@pytest.mark.skipif(SIMULATED, reason="takes an hour in the simulator")
-def test_gradients_of_a_large_minibatch_are_the_model_s():
+def test_gradients_of_a_large_minibatch_are_the_models():
     case, loss = Case(*INPUT_SPECS["many units"], count=600), LOSSES["all"]
     samples = np.random.default_rng(7).integers(0, 600, 2000).astype(np.int32)
     optimizer = DeviceOptimizer(case.network, ("mean", "square"))
@@ -294,45 +136,47 @@ def test_the_order_of_samples_changes_no_bit():
     for samples in (case.samples, case.samples[::-1].copy(), np.sort(case.samples)):
         optimizer = DeviceOptimizer(case.network, ("mean", "square"))
         (w1, heads), _ = case.gradients(optimizer, loss, samples)
-        results.append((w1.tobytes(), heads.tobytes(), optimizer.norm()))
+        results.append((w1.tobytes(), heads.tobytes(), norm_of(optimizer)))
     assert results[0] == results[1] == results[2]
 
 
-def test_steps_captured_at_once_are_those_launched_one_by_one(monkeypatch):
-    """With other samples, other numbers of them, another objective, other arrays."""
+def test_captured_steps_equal_launched_ones(monkeypatch):
+    """With changing samples, sizes, objectives and arrays."""
 
-    class OneByOne(Replays):
+    class OneByOne(GraphCache):
         def __call__(self, group, launch, arrays, numbers):
             launch(0)
 
     results = []
-    for replays in (Replays, OneByOne):
-        monkeypatch.setattr("fastpg.cuda.optimizer.Replays", replays)
+    for graphs in (GraphCache, OneByOne):
+        monkeypatch.setattr("fastpg.cuda.optimizer.GraphCache", graphs)
         case = Case(*INPUT_SPECS["stack of cells"])
         optimizer = DeviceOptimizer(case.network, ("mean", "square"))
         order, objective = cuda.to_device(case.samples), Objective(0.2, 0.01, 0.5, 1.0)
-        estimator, rate = case.estimator, 0.01
-        for step, first in enumerate((0, 5, 10, 13, 18, 4, 9, 0, 5)):  # some behind the one before
+        targets, rate = case.targets, 0.01
+        for step, first in enumerate(
+            (0, 5, 10, 13, 18, 4, 9, 0, 5)
+        ):  # some follow their predecessor
             if step == 4:
                 objective = objective._replace(entropy=0.1)
             if step == 6:
-                estimator = cuda.to_device(2 * case.advantages), cuda.to_device(-case.returns)
+                targets = cuda.to_device(2 * case.advantages), cuda.to_device(-case.returns)
             if step == 7:
                 order, rate = cuda.to_device(case.samples[::-1].copy()), 0.005
             batch = Minibatch(order, first, 3 if step in (2, 5) else 5)
-            optimizer.adam_step(case.buffer, batch, *estimator, objective, rate)
+            optimizer.adam_step(case.buffer, batch, *targets, objective, rate)
         results.append(optimizer.tensors() | case.network.tensors())
     for name, tensor in results[0].items():
         assert tensor.tobytes() == results[1][name].tobytes(), name
 
 
-def test_after_a_step_that_was_broken_off_the_next_knows_its_place(monkeypatch):
+def test_the_step_after_an_interrupted_one_uses_its_own_samples(monkeypatch):
     case = Case(InputSpec((0,)), 3, 2, 0, count=6)
     optimizer = DeviceOptimizer(case.network, ("mean", "square"))
 
     def step(first):
         batch = Minibatch(cuda.to_device(case.samples), first, 4)
-        optimizer.adam_step(case.buffer, batch, *case.estimator, Objective(0.2, 0.01, 0.5), 0.01)
+        optimizer.adam_step(case.buffer, batch, *case.targets, Objective(0.2, 0.01, 0.5), 0.01)
         return optimizer._progress.copy_to_host().tolist()
 
     with monkeypatch.context() as broken:
@@ -345,32 +189,32 @@ def test_after_a_step_that_was_broken_off_the_next_knows_its_place(monkeypatch):
 
 def test_no_sum_can_overflow():
     for samples in (1, 100, 4096, 1 << 20, (1 << 31) - 1):
-        for cell, paired in itertools.product((0, 1, 5, 16), (False, True)):
-            most = samples * max(cell, 1) ** 2 * int(LARGEST) << paired
-            assert most << fraction_bits(samples, cell, paired) < 1 << 62
+        for cell, mirrored in itertools.product((0, 1, 5, 16), (False, True)):
+            most = samples * max(cell, 1) ** 2 * int(MAX_DERIVATIVE) << mirrored
+            assert most << fraction_bits(samples, cell, mirrored) < 1 << 62
     assert fraction_bits(4096, 0) == 36
 
 
-@pytest.mark.parametrize("spoilt", ["weights", "heads of units that are 0", "large"])
-def test_what_is_not_finite_stops_all_steps(spoilt):
+@pytest.mark.parametrize("spoiled", ["weights", "heads of units that are 0", "large"])
+def test_a_derivative_that_is_not_finite_stops_all_steps(spoiled):
     case = Case(InputSpec((0,)), 3, 2, 0, count=6)
     tensors = case.host.tensors()
-    if spoilt == "weights":
+    if spoiled == "weights":
         tensors["w2"][0, 1] = np.nan
         case.network.load(tensors)
-    elif spoilt != "large":
+    elif spoiled != "large":
         tensors["w1"][:], tensors["w2"][:] = 0, 0
         case.network.load(tensors)
-        case.estimator[0].copy_to_device(np.full(6, np.inf, np.float32))
+        case.targets[0].copy_to_device(np.full(6, np.inf, np.float32))
     else:
-        case.estimator[0].copy_to_device(np.full(6, 1e7, np.float32))
+        case.targets[0].copy_to_device(np.full(6, 1e7, np.float32))
     optimizer = DeviceOptimizer(case.network, ("mean", "square"))
     before = optimizer.tensors()
-    optimizer.adam_step(case.buffer, minibatch(case.samples), *case.estimator, Objective(), 0.1)
+    optimizer.adam_step(case.buffer, minibatch(case.samples), *case.targets, Objective(), 0.1)
     assert not optimizer.finite
-    case.estimator[0].copy_to_device(np.zeros(6, np.float32))
+    case.targets[0].copy_to_device(np.zeros(6, np.float32))
     samples = cuda.to_device(case.samples)
-    optimizer.rmsprop_step(case.buffer, samples, case.estimator[0], 0.1, 0.9)
+    optimizer.rmsprop_step(case.buffer, samples, case.targets[0], 0.1, 0.9)
     assert not optimizer.finite
     for name, tensor in case.network.tensors().items():
         np.testing.assert_array_equal(tensor, tensors[name])
@@ -387,7 +231,7 @@ def heads_of(tensors):
 
 
 def check_sums_of_parts(network):
-    """w1 as kernels read it is the sum of its parts."""
+    """The kernels' w1 is the sum of its parts."""
     w1, rows = network.layers.w1.copy_to_host(), network.weights.copy_to_host()
     both = network.inside(np.zeros((network.rows, network.hidden)), rows[network.rows :])
     both[: network.inputs] = w1
@@ -396,8 +240,8 @@ def check_sums_of_parts(network):
 
 
 @pytest.mark.parametrize("name", ["difference", "stack of cells"])
-def test_adam_is_the_table_s_on_rows_that_lit(name):
-    """Where they light; the others' weights and moments stand still, to the last bit."""
+def test_adam_is_the_kernel_tables_on_rows_that_were_lit(name):
+    """Weights and moments of the other rows keep every bit."""
     case, kernels = Case(*INPUT_SPECS[name]), get_backend("cython")
     optimizer, network = DeviceOptimizer(case.network, ("mean", "square")), case.network
     rng, own = np.random.default_rng(3), "w1_parts" if network.cell else "w1"
@@ -407,9 +251,9 @@ def test_adam_is_the_table_s_on_rows_that_lit(name):
         probe = DeviceOptimizer(network, ("mean", "square"))
         loss = Loss(0.3, 0.05, 0.5, 1 / 3)
         (w1, heads), rows = case.gradients(probe, loss, samples)
-        longest = probe.norm() * 0.3
-        objective = Objective(loss.clip, loss.entropy, loss.value, longest)
-        batch = case.buffer, minibatch(samples), *case.estimator
+        max_grad_norm = norm_of(probe) * 0.3
+        objective = Objective(loss.clip, loss.entropy, loss.value, max_grad_norm)
+        batch = case.buffer, minibatch(samples), *case.targets
         optimizer.adam_step(*batch, objective, 0.01)
         after = network.tensors() | optimizer.tensors()
         assert after["updates"].tolist() == [step]
@@ -433,8 +277,8 @@ def test_adam_is_the_table_s_on_rows_that_lit(name):
         check_sums_of_parts(network)
 
 
-def test_rmsprop_is_the_cpu_s_though_rows_light_seldom():
-    """Twelve steps of each, from the GPU's weights and moments before every step."""
+def test_rmsprop_is_the_cpus_though_rows_are_seldom_lit():
+    """Twelve steps; before each, the CPU gets the GPU's weights and moments."""
     case = Case(InputSpec((0, 1), True), 4, 2, 0, value=False)
     optimizer, network = DeviceOptimizer(case.network, ("square",)), case.network
     cpu, buffer = make_optimizer(case.host), case.slots.buffer()
@@ -445,7 +289,7 @@ def test_rmsprop_is_the_cpu_s_though_rows_light_seldom():
         before = network.tensors()
         case.host.load(before)
         cpu.load(optimizer.tensors())
-        optimizer.rmsprop_step(case.buffer, cuda.to_device(samples), case.estimator[0], 1e-2, 0.9)
+        optimizer.rmsprop_step(case.buffer, cuda.to_device(samples), case.targets[0], 1e-2, 0.9)
         cpu.rmsprop_step(buffer, samples, weights, 1e-2, 0.9)
         after, expected = network.tensors(), case.host.tensors()
         moments, others = optimizer.tensors(), cpu.tensors()
@@ -459,7 +303,7 @@ def test_rmsprop_is_the_cpu_s_though_rows_light_seldom():
             )
             moved = np.abs(expected[part] - before[part])
             far += (moved > 1e-3).sum()
-            # where a slope is about epsilon, its rounding is the step's
+            # where a gradient is about epsilon, its rounding decides the step
             assert (np.abs(after[part] - expected[part]) <= 1e-3 * moved + 1e-5).all()
     last = moments["updated"][: SIDE * SIDE]
     assert len(np.unique(last)) > 8
@@ -470,34 +314,34 @@ def test_rmsprop_is_the_cpu_s_though_rows_light_seldom():
     "case",
     [
         INPUT_SPECS["stack of cells"],
-        # hidden units in pairs, each other's mirror image
+        # mirrored hidden units
         (*INPUT_SPECS["stack of cells"], 20, True, (1, 0)),
         (InputSpec((0, 2), True, 1), 4, 3, 0, 20, True, (0, 2, 1)),
     ],
-    ids=["apart", "pairs", "pairs of a difference"],
+    ids=["independent", "mirrored", "mirrored, of a difference"],
 )
 def test_both_learn_the_same(case):
-    """Four steps of Adam by the CPU and the GPU, each from its own weights."""
+    """Four steps of Adam on CPU and GPU, each continuing from its own weights."""
     case, rng = Case(*case), np.random.default_rng(1)
     cpu, buffer = make_optimizer(case.host), case.slots.buffer()
     optimizer, first = DeviceOptimizer(case.network, ("mean", "square")), case.host.tensors()
     objective = Objective(0.2, 0.01, 0.5, 0.5)
     for _ in range(4):
         samples = rng.integers(0, 20, 12).astype(np.int32)
-        batch = case.buffer, minibatch(samples), *case.estimator
+        batch = case.buffer, minibatch(samples), *case.targets
         optimizer.adam_step(*batch, objective, 1e-3)
         cpu.adam_step(buffer, samples, case.advantages, case.returns, objective, 1e-3)
-        assert optimizer.norm() == pytest.approx(cpu.core.norm(), rel=1e-4)
+        assert norm_of(optimizer) == pytest.approx(cpu.core.norm(), rel=1e-4)
     assert optimizer.stats() == pytest.approx(cpu.stats(), rel=1e-4)
     after, expected = case.network.tensors(), case.host.tensors()
     for name in ("w1", "w2", "value"):
         moved = np.abs(expected[name] - first[name]).mean()
         assert np.abs(after[name] - expected[name]).mean() < 1e-3 * moved
-    case.host.load(after)  # it refuses units that should be pairs and are none
+    case.host.load(after)  # raises unless mirrored units have mirrored weights
 
 
-def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():
-    """Through the CPU's optimizer, too."""
+def test_a_saved_optimizer_continues_bit_for_bit():
+    """Saved through the CPU's network and optimizer after every step."""
     ends = []
     for saved in (False, True):
         case, rng = Case(InputSpec((0,), False, 1), 3, 5, 7, count=8), np.random.default_rng(0)
@@ -505,10 +349,10 @@ def test_a_saved_optimizer_goes_on_as_if_nothing_had_been():
         for step in range(4):
             buffer, samples = case.buffer, rng.integers(0, 8, 3).astype(np.int32)
             if step % 2:
-                batch = buffer, minibatch(samples), *case.estimator
+                batch = buffer, minibatch(samples), *case.targets
                 optimizer.adam_step(*batch, Objective(0.2, 0.01, 0.5), 1e-2)
             else:
-                batch = buffer, cuda.to_device(samples), case.estimator[0]
+                batch = buffer, cuda.to_device(samples), case.targets[0]
                 optimizer.rmsprop_step(*batch, 1e-2, 0.9)
             if saved:
                 host, cpu = case.host, make_optimizer(case.host)

@@ -1,13 +1,17 @@
-"""The benchmark of training on a GPU, its parts on the CPU: they are the same algorithms."""
+"""benchmarks/gpu_training.py, on the CPU with the same algorithms; benchmarks/gpu.py."""
 
 import math
+import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from benchmarks import gpu_training
 from fastpg.config import preset
+from tests.gpu.ptx import requirements
+from tests.gpu.test_cuda import in_a_process
 
 SMALL = {"num_envs": 2, "steps_per_update": 8, "minibatch": 16, "epochs": 1, "hidden": 2}
 
@@ -22,7 +26,7 @@ def test_a_row_for_each_number_of_environments():
         assert all(rate > 0 and math.isfinite(rate) for _, rate in points)
 
 
-def test_what_does_not_fit_is_said(monkeypatch):
+def test_a_size_that_does_not_fit_has_the_error_in_its_row(monkeypatch):
     def refused(config):
         raise MemoryError(f"num_envs: {config.num_envs} do not fit")
 
@@ -44,7 +48,7 @@ def test_training_ends_with_the_score_or_the_steps(score, rounds, monkeypatch):
     assert len(said) == 1
 
 
-def test_lines_say_the_recipe_and_each_seed(monkeypatch):
+def test_lines_have_the_recipe_and_each_seed(monkeypatch):
     took = {0: (1.5, 10, 3, 18.2), 1: (None, 99, 9, -3.0), 2: (2.5, 20, 4, 19.0)}
     monkeypatch.setattr(gpu_training, "warm_up", lambda config: None)
     monkeypatch.setattr(gpu_training, "seconds_to", lambda score, config: took[config.seed])
@@ -56,7 +60,7 @@ def test_lines_say_the_recipe_and_each_seed(monkeypatch):
 
 
 class Scripted:
-    """An algorithm whose actions of each round are given, (rounds, steps, games)."""
+    """An algorithm with given actions, (rounds, steps, games)."""
 
     def __init__(self, actions):
         self.actions, self.learned, self.collector = actions, 0, self
@@ -73,7 +77,7 @@ class Scripted:
         self.learned += 1
 
 
-def test_runs_part_where_their_actions_first_differ(monkeypatch):
+def test_runs_diverge_where_their_actions_first_differ(monkeypatch):
     config = replace(preset("fast"), **SMALL)
     actions = np.random.default_rng(0).integers(0, 3, (2, 4, 8, 2))
     actions[1] = actions[0]
@@ -84,18 +88,35 @@ def test_runs_part_where_their_actions_first_differ(monkeypatch):
             run.learned = 0
         given = iter(runs)
         monkeypatch.setattr(gpu_training, "prepared", lambda _: next(given))  # noqa: B023
-        assert gpu_training.parting(config, config, rounds) == found
+        assert gpu_training.divergence(config, config, rounds) == found
 
 
-def test_lines_say_where_seeds_part(monkeypatch):
+def test_lines_have_the_divergence_of_each_seed(monkeypatch):
     where = {0: None, 1: (2, 5, 1)}
-    monkeypatch.setattr(gpu_training, "parting", lambda config, other, rounds: where[config.seed])
-    lines = gpu_training.parting_lines(2, "cpu", 7)
+    monkeypatch.setattr(
+        gpu_training, "divergence", lambda config, other, rounds: where[config.seed]
+    )
+    lines = gpu_training.divergence_lines(2, "cpu", 7)
     assert "32 games of 256 steps" in lines[0]
     assert lines[2:] == ["- seed 0: in none of 7 rounds", "- seed 1: in round 3, step 6, game 2"]
 
 
-def test_equal_runs_never_part():
+def test_equal_runs_never_diverge():
     config = replace(preset("fast"), **SMALL)
-    assert gpu_training.parting(config, config, 3) is None
-    assert gpu_training.parting(config, replace(config, seed=1), 3)[0] == 0
+    assert gpu_training.divergence(config, config, 3) is None
+    assert gpu_training.divergence(config, replace(config, seed=1), 3)[0] == 0
+
+
+def test_the_gpu_benchmark_writes_a_report(tmp_path):
+    if why := requirements.missing():
+        pytest.skip(why)
+    out = tmp_path / "results" / "report.md"
+    options = ["--environments", "2", "3", "--steps", "2", "--seconds", "0", "--copy", "100"]
+    options += ["--sizes", "--training", "--seeds", "0", "--out", str(out)]
+    command = "tests.gpu.ptx", sys.executable, "-m", "benchmarks.gpu"
+    ran = in_a_process("-m", *command, *options)
+    assert ran.returncode == 0, ran.stderr
+    assert out.with_suffix(".png").exists() == (find_spec("matplotlib") is not None)
+    assert "| 2 | " in out.read_text()
+    assert "Error" not in out.read_text()  # in the row of a size that failed
+    assert "| 3 | " in ran.stdout
