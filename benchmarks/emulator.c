@@ -1,6 +1,6 @@
-/* One game on the bare core, in one of several ways: frames a second. Built by benchmarks/emulator.py, with
- * a ROM's translation as ROM_H and RUN. Arguments: ROM file, paddles, swapped, scored, way, summaries,
- * seconds. */
+/* One game on the bare core, in one of several ways: frames a second. Built by
+ * benchmarks/emulator.py, with a ROM's translation as ROM_H and RUN. Arguments: ROM file, paddles,
+ * swapped, scored, way, summaries, seconds. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,8 @@ int main(int count, char **words) {
     fclose(file);
     if (bytes == 2048) memcpy(rom + 2048, rom, 2048);
     const char *way = words[5];
-    a26_cartridge_t c = {.rom = rom, .run = strcmp(way, "interpreter") ? RUN : 0,
+    a26_cartridge_t c = {.rom = rom,
+                         .run = strcmp(way, "interpreter") ? RUN : 0,
                          .summaries = (uint32_t)strtoul(words[6], 0, 0)};
     c.game.paddles = words[2][0] == '1', c.game.swapped = words[3][0] == '1';
     c.game.pong = words[4][0] == '1', c.game.reset_frames = 12;
@@ -58,10 +59,12 @@ int main(int count, char **words) {
             for (int k = 0; k < games; k++) {
                 if (!held[k]) held[k] = 1 + draw(&state) % 8, action[k] = actions[draw(&state) % 6];
                 held[k]--;
-                if (!strcmp(way, "picture")) a26_act(&game[k], &c, action[k], SKIP, screen);
+                if (!strcmp(way, "picture"))
+                    a26_act(&game[k], &c, action[k], SKIP, screen);
                 else if (!strcmp(way, "view") || games > 1)
                     a26_act_view(&game[k], &c, action[k], SKIP, red, 1, &canvas, view);
-                else a26_act(&game[k], &c, action[k], SKIP, 0);
+                else
+                    a26_act(&game[k], &c, action[k], SKIP, 0);
                 if (a26_over(&game[k])) a26_reset_game(&game[k], &c, 0);
                 frames += SKIP;
             }

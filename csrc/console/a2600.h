@@ -13,7 +13,7 @@
 #define A2600_LAYOUT_VERSION 2 /* to be raised with every change of a2600_t */
 
 #define A2600_LINE_CYCLES 76
-#define A2600_LAST_LINE 291       /* a TIA write from this line on ends the frame */
+#define A2600_LAST_LINE 291            /* a TIA write from this line on ends the frame */
 #define A2600_FRAME_INSTRUCTIONS 25000 /* a call's budget: then the frame stays unfinished */
 #define A2600_ENDLESS_CYCLES (1 << 24)
 #define A2600_LONG_AGO_CLOCKS (-(1 << 30))
@@ -30,28 +30,29 @@ typedef struct {
     m6507_t cpu;
     uint8_t unfinished; /* the next call continues this frame */
     uint8_t frame_over;
-    uint8_t error;      /* A2600_OK, or why the console has stopped for good */
+    uint8_t error; /* A2600_OK, or why the console has stopped for good */
     uint8_t error_opcode;
-    uint8_t bus;        /* the last byte on the data bus, where the next fetch may read it (A2600_JUMPED) */
+    uint8_t
+        bus; /* the last byte on the data bus, where the next fetch may read it (A2600_JUMPED) */
     uint8_t ram[128];
     uint8_t unused[7];
 } a2600_t;
 
 /* ---- bus ------------------------------------------------------------------------------------- */
 
-A26_SLOW uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle, tia_picture_t *picture) {
+A26_SLOW uint8_t a2600_read_io(a2600_t *s, uint16_t address, uint8_t noise, int32_t cycle,
+                               tia_picture_t *picture) {
     if (!(address & 0x80)) {
-        if (s->tia.touched_clock < 3 * cycle)
-            s->tia.touched_clock = 3 * cycle;
+        if (s->tia.touched_clock < 3 * cycle) s->tia.touched_clock = 3 * cycle;
         return tia_read(&s->tia, address & 0x0F, noise, cycle, s->frame_start_cycle, picture);
     }
-    if (!(address & 0x200))
-        return s->ram[address & 0x7F];
+    if (!(address & 0x200)) return s->ram[address & 0x7F];
     return riot_read(&s->riot, address, cycle);
 }
 
 /* Returns the cycle, which WSYNC moves on to the end of the line. */
-A26_FN int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t cycle, tia_picture_t *picture) {
+A26_FN int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t cycle,
+                               tia_picture_t *picture) {
     tia_t *t = &s->tia;
     int32_t clock = 3 * cycle;
     if (t->touched_clock > clock) /* by another push of the same instruction: its delay counts */
@@ -70,16 +71,14 @@ A26_FN int32_t a2600_write_tia(a2600_t *s, uint32_t reg, uint8_t value, int32_t 
     } else {
         tia_write(t, reg, value, cycle, picture);
     }
-    if (clock >= 3 * A2600_LAST_LINE * A2600_LINE_CYCLES)
-        s->frame_over = 1;
+    if (clock >= 3 * A2600_LAST_LINE * A2600_LINE_CYCLES) s->frame_over = 1;
     return cycle;
 }
 
-A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t cycle, tia_picture_t *picture) {
-    if (address & 0x1000)
-        return cycle; /* the cartridge is ROM */
-    if (!(address & 0x80))
-        return a2600_write_tia(s, address & 0x3F, value, cycle, picture);
+A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_t cycle,
+                             tia_picture_t *picture) {
+    if (address & 0x1000) return cycle; /* the cartridge is ROM */
+    if (!(address & 0x80)) return a2600_write_tia(s, address & 0x3F, value, cycle, picture);
     if (!(address & 0x200))
         s->ram[address & 0x7F] = value;
     else
@@ -89,6 +88,7 @@ A26_SLOW int32_t a2600_write(a2600_t *s, uint16_t address, uint8_t value, int32_
 
 /* ---- interpreter ----------------------------------------------------------------------------- */
 
+/* clang-format off */
 /* Within a2600_interpret: `r` registers, `cycle` the clock, A2600_FETCH(k) byte k of the instruction, before
  * A2600_ADVANCE(its length); A2600_PC where that leads, A2600_GO(where a jump leads). */
 #define A2600_READ(address, noise) \
@@ -339,6 +339,7 @@ done:
 #define a2600_interpret a2600_interpret_anywhere
 #endif
 #undef X
+/* clang-format on */
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
@@ -361,7 +362,9 @@ A26_FN void a2600_reset(a2600_t *s, const uint8_t *rom, uint8_t timer) {
 }
 
 /* A clock that is only asked whether it is near: what is long past grows no older. */
-A26_FN int32_t a2600_earlier(int32_t clock, int32_t by) { return clock < A2600_LONG_AGO_CLOCKS ? clock : clock - by; }
+A26_FN int32_t a2600_earlier(int32_t clock, int32_t by) {
+    return clock < A2600_LONG_AGO_CLOCKS ? clock : clock - by;
+}
 
 /* Make the cycle counter smaller, and every time that is kept with it. A timer, a paddle's release
  * may be older than 31 bits of cycles: they wrap. */
@@ -384,7 +387,8 @@ A26_FN void a2600_begin_frame(a2600_t *s) {
 
 /* A frame that goes on for ever must not run out of integers: keep it below the picture. */
 A26_FN void a2600_continue_frame(a2600_t *s) {
-    int32_t cycles = s->cycle / A2600_LINE_CYCLES * A2600_LINE_CYCLES - A2600_LAST_LINE * A2600_LINE_CYCLES;
+    int32_t cycles =
+        s->cycle / A2600_LINE_CYCLES * A2600_LINE_CYCLES - A2600_LAST_LINE * A2600_LINE_CYCLES;
     if (s->cycle > A2600_ENDLESS_CYCLES) {
         a2600_rebase(s, cycles);
         s->frame_start_cycle = (int32_t)((uint32_t)s->frame_start_cycle - (uint32_t)cycles);
@@ -393,14 +397,12 @@ A26_FN void a2600_continue_frame(a2600_t *s) {
 
 /* One frame, by interpretation alone. `picture` may be 0: none wanted. */
 A26_SLOW void a2600_frame_interpreted(a2600_t *s, const uint8_t *rom, tia_picture_t *picture) {
-    if (s->error)
-        return;
+    if (s->error) return;
     if (s->unfinished)
         a2600_continue_frame(s);
     else
         a2600_begin_frame(s);
-    if (picture)
-        picture->begin_clock = s->tia.last_clock;
+    if (picture) picture->begin_clock = s->tia.last_clock;
     int32_t left = a2600_interpret(s, rom, picture, A2600_FRAME_INSTRUCTIONS);
     s->unfinished = left == 0 && !s->frame_over;
     tia_catch_up(&s->tia, s->tia.touched_clock, picture); /* writes of equal values were skipped */

@@ -11,8 +11,8 @@
 typedef struct {
     uint16_t pc;
     uint8_t a, x, y, sp;
-    uint8_t n; /* bit 7 is the N flag */
-    uint8_t z; /* the Z flag is set iff this is 0 */
+    uint8_t n;          /* bit 7 is the N flag */
+    uint8_t z;          /* the Z flag is set iff this is 0 */
     uint8_t c, v, d, i; /* 0 or 1 */
 } m6507_t;
 
@@ -20,6 +20,7 @@ typedef struct {
  * Access: R read, W write, M read-modify-write, N none, S the instruction's own affair.
  *
  *  X(code, operation, mode, cycles, access) */
+/* clang-format off */
 #define M6507_OPCODES(X) \
     X(0x69, ADC, IMM, 2, R) X(0x65, ADC, ZP, 3, R) X(0x75, ADC, ZPX, 4, R) \
     X(0x6D, ADC, ABS, 4, R) X(0x7D, ADC, ABX, 4, R) X(0x79, ADC, ABY, 4, R) \
@@ -109,20 +110,17 @@ typedef struct {
 #define M6507_UNKNOWN(X) \
     X(0x02) X(0x12) X(0x22) X(0x32) X(0x42) X(0x52) X(0x62) X(0x6B) X(0x72) X(0x8B) X(0x92) \
     X(0x93) X(0x9B) X(0x9C) X(0x9E) X(0x9F) X(0xAB) X(0xB2) X(0xBB) X(0xD2) X(0xF2)
+/* clang-format on */
 
 /* ---- operations on the registers ---------------------------------------------------------- */
 
-A26_FN void m6507_nz(m6507_t *r, uint8_t value) {
-    r->n = r->z = value;
-}
+A26_FN void m6507_nz(m6507_t *r, uint8_t value) { r->n = r->z = value; }
 
 A26_FN int32_t m6507_bin(int32_t bcd) { /* also of invalid digits */
     return (10 * (bcd >> 4) + (bcd & 15)) & 255;
 }
 
-A26_FN uint8_t m6507_bcd(int32_t value) {
-    return (uint8_t)((value % 100 / 10) << 4 | value % 10);
-}
+A26_FN uint8_t m6507_bcd(int32_t value) { return (uint8_t)((value % 100 / 10) << 4 | value % 10); }
 
 /* Decimal arithmetic is rare: out of line, registers by value. The carry is bit 8 of the sum. */
 A26_SLOW uint32_t m6507_decimal_sum(uint32_t a, uint32_t m, uint32_t carry) {
@@ -132,15 +130,13 @@ A26_SLOW uint32_t m6507_decimal_sum(uint32_t a, uint32_t m, uint32_t carry) {
 
 A26_SLOW uint32_t m6507_decimal_difference(uint32_t a, uint32_t m, uint32_t borrow) {
     int32_t difference = m6507_bin((int32_t)a) - m6507_bin((int32_t)m) - (int32_t)borrow;
-    if (difference < 0)
-        difference += 100;
+    if (difference < 0) difference += 100;
     return difference < 0 ? (uint8_t)m6507_bin(256 + difference) : m6507_bcd(difference);
 }
 
 A26_FN void m6507_op_ADC(m6507_t *r, uint8_t m) {
     uint32_t sum = (uint32_t)r->a + m + r->c;
-    if (A26_UNLIKELY(r->d))
-        sum = m6507_decimal_sum(r->a, m, r->c);
+    if (A26_UNLIKELY(r->d)) sum = m6507_decimal_sum(r->a, m, r->c);
     uint8_t a = r->a, result = (uint8_t)sum;
     r->c = (uint8_t)(sum >> 8);
     r->v = (uint8_t)((a ^ result) & (m ^ result)) >> 7;
@@ -223,9 +219,7 @@ A26_FN uint8_t m6507_op_ROR(m6507_t *r, uint8_t m) {
     return m;
 }
 
-A26_FN void m6507_op_ALR(m6507_t *r, uint8_t m) {
-    r->a = m6507_op_LSR(r, r->a & m);
-}
+A26_FN void m6507_op_ALR(m6507_t *r, uint8_t m) { r->a = m6507_op_LSR(r, r->a & m); }
 
 A26_FN uint8_t m6507_op_INC(m6507_t *r, uint8_t m) {
     m6507_nz(r, ++m);
@@ -296,7 +290,8 @@ A26_FN void m6507_op_TSX(m6507_t *r) { m6507_nz(r, r->x = r->sp); }
 A26_FN void m6507_op_TXS(m6507_t *r) { r->sp = r->x; }
 
 A26_FN uint8_t m6507_flags(const m6507_t *r) { /* as PHP and BRK push them: NV11DIZC */
-    return (uint8_t)((r->n & 0x80) | r->v << 6 | 0x30 | r->d << 3 | r->i << 2 | (r->z == 0) << 1 | r->c);
+    return (uint8_t)((r->n & 0x80) | r->v << 6 | 0x30 | r->d << 3 | r->i << 2 | (r->z == 0) << 1
+                     | r->c);
 }
 
 A26_FN void m6507_set_flags(m6507_t *r, uint8_t flags) {

@@ -46,12 +46,13 @@ typedef unsigned long long uint64_t;
 
 /* Vector instructions that are chosen at run time. Without them everything is the same, but slower:
  * intrinsics, and one copy of a function per instruction set (needs ifunc, hence glibc). */
-#if !defined(A26_NO_VECTORS) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__) && defined(__x86_64__) \
-    && defined(__GNUC__)
+#if !defined(A26_NO_VECTORS) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__) \
+    && defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define A26_X86_VECTORS
 #if defined(__linux__) && defined(__GLIBC__) && defined(__has_attribute)
-#if __has_attribute(target_clones) && !defined(__clang__) /* clang has it, but not with `unused` */
+#if __has_attribute(target_clones) && !defined(__clang__) /* clang has it, but not with `unused` \
+                                                           */
 #define A26_CLONES __attribute__((target_clones("avx2", "default")))
 #endif
 #endif
@@ -66,23 +67,25 @@ typedef unsigned long long uint64_t;
 #else
 #define A26_COPY(to, from, bytes) \
     for (int a26_copied_ = 0; a26_copied_ < (int)(bytes); a26_copied_++) \
-        ((uint8_t *)(to))[a26_copied_] = ((const uint8_t *)(from))[a26_copied_]
+    ((uint8_t *)(to))[a26_copied_] = ((const uint8_t *)(from))[a26_copied_]
 #endif
 
-/* A copy of eight bytes between addresses that eight divides. A GPU, which is told nothing, copies them one by one. */
+/* A copy of eight bytes between addresses that eight divides. A GPU, which is told nothing, copies
+ * them one by one. */
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-#define A26_COPY_WORD(to, from) (*(uint64_t *)(void *)(to) = *(const uint64_t *)(const void *)(from))
+#define A26_COPY_WORD(to, from) \
+    (*(uint64_t *)(void *)(to) = *(const uint64_t *)(const void *)(from))
 #else
 #define A26_COPY_WORD(to, from) A26_COPY((to), (from), 8)
 #endif
 
-/* Assignment of a large struct of whole words. Compilers for a GPU would hold all of it in registers and spill them,
- * and whoever calls the function then has as many fewer threads. */
+/* Assignment of a large struct of whole words. Compilers for a GPU would hold all of it in
+ * registers and spill them, and whoever calls the function then has as many fewer threads. */
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-A26_SLOW void a26_copy_words(void *__restrict__ to, const void *__restrict__ from, uint32_t words) {
+A26_SLOW void a26_copy_words(void * __restrict__ to, const void * __restrict__ from,
+                             uint32_t words) {
 #pragma unroll 8
-    for (uint32_t k = 0; k < words; k++)
-        ((uint64_t *)to)[k] = ((const uint64_t *)from)[k];
+    for (uint32_t k = 0; k < words; k++) ((uint64_t *)to)[k] = ((const uint64_t *)from)[k];
 }
 #define A26_ASSIGN(to, from) a26_copy_words(&(to), &(from), sizeof(to) / 8)
 #else
@@ -96,8 +99,7 @@ A26_FN uint32_t a26_lowest(uint64_t set) { /* number of the lowest bit of a set 
     return (uint32_t)__builtin_ctzll(set);
 #else
     uint32_t p = 0;
-    while (!(set >> p & 1))
-        p++;
+    while (!(set >> p & 1)) p++;
     return p;
 #endif
 }

@@ -1,7 +1,7 @@
 /* MOS 6532 RIOT: interval timer and the two ports. Its 128 bytes of RAM are the console's.
  *
- * Times are CPU cycles of the current frame, as the console counts them. They are subtracted without
- * sign: a timer that was never set again can be older than a signed count holds. */
+ * Times are CPU cycles of the current frame, as the console counts them. They are subtracted
+ * without sign: a timer that was never set again can be older than a signed count holds. */
 #ifndef RIOT_H
 #define RIOT_H
 
@@ -39,8 +39,7 @@ A26_FN void riot_write(riot_t *riot, uint16_t address, uint8_t value, int32_t cy
 A26_FN uint8_t riot_timer(riot_t *riot, int32_t cycle) {
     uint32_t elapsed = (uint32_t)cycle - 1u - (uint32_t)riot->set_cycle;
     int32_t left = (int32_t)(riot->value - (elapsed >> riot->shift) - 1u);
-    if (left >= 0)
-        return (uint8_t)left;
+    if (left >= 0) return (uint8_t)left;
     uint32_t run_out = (uint32_t)riot->value << riot->shift; /* cycles from the write to zero */
     uint32_t past = run_out - elapsed - 1u;
     if ((int32_t)past <= -2 && !riot->marked) {
@@ -49,7 +48,7 @@ A26_FN uint8_t riot_timer(riot_t *riot, int32_t cycle) {
     }
     if (riot->marked)
         past = riot->value - (elapsed >> riot->shift)
-             - ((uint32_t)riot->mark_cycle - (uint32_t)riot->set_cycle - run_out);
+               - ((uint32_t)riot->mark_cycle - (uint32_t)riot->set_cycle - run_out);
     return (uint8_t)past;
 }
 
@@ -65,7 +64,8 @@ A26_FN uint8_t riot_read(riot_t *riot, uint16_t address, int32_t cycle) {
     case 1: return riot->swacnt;
     case 2: return riot->swchb;
     case 3: return 0;
-    case 4: case 6: return riot_timer(riot, cycle);
+    case 4:
+    case 6: return riot_timer(riot, cycle);
     default: return riot_timer_flag(riot, cycle);
     }
 }

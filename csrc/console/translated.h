@@ -10,6 +10,7 @@
 
 enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
 
+/* clang-format off */
 #undef A2600_GO
 #define A2600_GO(to) r.pc = (to);
 
@@ -82,14 +83,14 @@ A26_FN int a2600_is_enabled_alike(const tia_t *t, uint32_t address, uint8_t valu
     r.sp -= 2;
 /* A third byte: that lies in the RAM too. */
 #define A2600_CALL_PUSH(byte) s->ram[r.sp-- & 0x7F] = (byte);
+/* clang-format on */
 
 /* A loop that only waits for INTIM to become 0, `turn` cycles long with the read 4 cycles in: go to
  * the turn that reads 0 first. Reads before it change nothing. */
 A26_FN int32_t a2600_idle(const riot_t *riot, int32_t cycle, int32_t turn) {
     int32_t elapsed = (int32_t)((uint32_t)cycle + 4u - 1u - (uint32_t)riot->set_cycle);
     int32_t wanted = ((int32_t)riot->value - 1) << riot->shift;
-    if (elapsed < 0 || elapsed >= wanted || turn > 1 << riot->shift)
-        return cycle;
+    if (elapsed < 0 || elapsed >= wanted || turn > 1 << riot->shift) return cycle;
     return cycle + (wanted - elapsed + turn - 1) / turn * turn;
 }
 
@@ -101,8 +102,8 @@ A26_FN int32_t a2600_idle(const riot_t *riot, int32_t cycle, int32_t turn) {
         (reg) = (uint8_t)((reg) - turns_); \
     }
 
-/* A loop that divides: SBC #by, BCS back to it, maybe with an INX, INY, DEX or DEY before: go to its last turn,
- * which borrows. */
+/* A loop that divides: SBC #by, BCS back to it, maybe with an INX, INY, DEX or DEY before: go to
+ * its last turn, which borrows. */
 #define A2600_DIVIDE(by, cycles, step) \
     if (A26_LIKELY(r.c && !r.d)) { \
         uint8_t turns_ = r.a / (by); \
@@ -117,8 +118,7 @@ typedef int32_t (*a2600_run_t)(a2600_t *, const uint8_t *, tia_picture_t *, uint
 /* One frame by a ROM's translation, with the interpreter wherever that does not reach. */
 A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, a2600_run_t run,
                         uint32_t summaries) {
-    if (s->error)
-        return;
+    if (s->error) return;
     if (s->unfinished) {
         a2600_frame_interpreted(s, rom, picture);
         return;
@@ -126,8 +126,7 @@ A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, 
     a2600_t before;
     A26_ASSIGN(before, *s);
     a2600_begin_frame(s);
-    if (picture)
-        picture->begin_clock = s->tia.last_clock;
+    if (picture) picture->begin_clock = s->tia.last_clock;
     int32_t left;
     while ((left = run(s, rom, picture, summaries)) == A2600_UNKNOWN_PC) {
         a2600_interpret(s, rom, picture, 1);
@@ -142,8 +141,7 @@ A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, 
     }
     if (A26_UNLIKELY(left == A2600_ABNORMAL)) {
         A26_ASSIGN(*s, before);
-        if (picture)
-            tia_begin_picture(picture, picture->pixels, picture->sparse);
+        if (picture) tia_begin_picture(picture, picture->pixels, picture->sparse);
         a2600_frame_interpreted(s, rom, picture);
     }
 }

@@ -13,7 +13,8 @@
 #define A26_PADDLE_STEP_OHMS 23000
 #define A26_MACHINE_SEED 4753849u /* of the generator that fills RAM and timers: never changes */
 #define A26_IDLE_FRAMES 60        /* without action after a system reset */
-#define A26_LATEST_CYCLES (1 << 25) /* of a frame: above A2600_ENDLESS_CYCLES, and what one frame adds */
+#define A26_LATEST_CYCLES \
+    (1 << 25) /* of a frame: above A2600_ENDLESS_CYCLES, and what one frame adds */
 
 /* ---- MT19937, as std::mt19937 ---------------------------------------------------------------- */
 
@@ -38,8 +39,7 @@ A26_SLOW void a26_mt_twist(a26_mt_t *g) {
 }
 
 A26_FN uint32_t a26_mt_next(a26_mt_t *g) {
-    if (g->at >= 624)
-        a26_mt_twist(g);
+    if (g->at >= 624) a26_mt_twist(g);
     uint32_t y = g->word[g->at++];
     y ^= y >> 11;
     y ^= y << 7 & 0x9D2C5680u;
@@ -59,9 +59,9 @@ typedef struct {
 
 typedef struct {
     a2600_t console;
-    a26_mt_t machine;  /* RAM at power-on, timers at resets */
+    a26_mt_t machine; /* RAM at power-on, timers at resets */
     a26_mt_t sticky;
-    int32_t ohms[2];   /* of the paddles of players A and B */
+    int32_t ohms[2];       /* of the paddles of players A and B */
     uint64_t sticky_least; /* a raw 32-bit word from here on takes the new action */
     int64_t frame_number, episode_frame_number;
     int32_t most_frames; /* an episode is cut off there; 0 never */
@@ -94,35 +94,35 @@ A26_FN void a26_press(a26_env_t *e, const a26_game_t *game, uint32_t action, int
     int fire = a26_pressed(action, A26_WITH_FIRE);
     if (game->paddles) {
         int32_t by = A26_PADDLE_STEP_OHMS
-                   * (a26_pressed(action, A26_WITH_LEFT) - a26_pressed(action, A26_WITH_RIGHT));
+                     * (a26_pressed(action, A26_WITH_LEFT) - a26_pressed(action, A26_WITH_RIGHT));
         int32_t ohms = e->ohms[0] + by;
         ohms = ohms < A26_PADDLE_LEAST_OHMS ? A26_PADDLE_LEAST_OHMS : ohms;
         e->ohms[0] = ohms > A26_PADDLE_MOST_OHMS ? A26_PADDLE_MOST_OHMS : ohms;
         t->paddle_cycles[game->swapped] = a26_charge_cycles(e->ohms[0]);
         t->paddle_cycles[!game->swapped] = a26_charge_cycles(e->ohms[1]);
         t->paddle_cycles[2] = t->paddle_cycles[3] = TIA_PADDLE_SHORTED;
-        if (fire)
-            riot->swcha = game->swapped ? 0xBF : 0x7F;
+        if (fire) riot->swcha = game->swapped ? 0xBF : 0x7F;
         return;
     }
-    for (int n = 0; n < 4; n++)
-        t->paddle_cycles[n] = TIA_PADDLE_OPEN;
-    riot->swcha ^= (uint8_t)(a26_pressed(action, A26_WITH_UP) << 4 | a26_pressed(action, A26_WITH_DOWN) << 5
-                             | a26_pressed(action, A26_WITH_LEFT) << 6 | a26_pressed(action, A26_WITH_RIGHT) << 7);
+    for (int n = 0; n < 4; n++) t->paddle_cycles[n] = TIA_PADDLE_OPEN;
+    riot->swcha ^=
+        (uint8_t)(a26_pressed(action, A26_WITH_UP) << 4 | a26_pressed(action, A26_WITH_DOWN) << 5
+                  | a26_pressed(action, A26_WITH_LEFT) << 6
+                  | a26_pressed(action, A26_WITH_RIGHT) << 7);
     t->fire[0] = fire ? 0 : 0x80;
 }
 
 /* What a game is played on: shared by all its environments, never written by them. */
 typedef struct {
-    const uint8_t *rom;  /* A2600_ROM_BYTES */
-    a2600_run_t run;     /* its translation, or 0: interpret */
-    uint32_t summaries;  /* bit per loop summary that the translation may use */
+    const uint8_t *rom; /* A2600_ROM_BYTES */
+    a2600_run_t run;    /* its translation, or 0: interpret */
+    uint32_t summaries; /* bit per loop summary that the translation may use */
     a26_game_t game;
     const a2600_t *fresh; /* from a26_make_fresh, where reset_game always ends alike; or 0 */
 } a26_cartridge_t;
 
-/* A build for one game may name its translation here, or 0. The call is direct then: on a GPU, calls
- * by pointer keep their callers' registers out of the compiler's input_spec. */
+/* A build for one game may name its translation here, or 0. The call is direct then: on a GPU,
+ * calls by pointer keep their callers' registers out of the compiler's input_spec. */
 #ifndef A26_RUN_OF
 #define A26_RUN_OF(cartridge) ((cartridge)->run)
 #endif
@@ -150,17 +150,19 @@ A26_FN void a26_begin_game(a26_env_t *e, const a26_cartridge_t *c) {
     a26_system_reset(e, c);
 }
 
-A26_FN int a26_reset_frames(const a26_cartridge_t *c) { return A26_IDLE_FRAMES + c->game.reset_frames; }
+A26_FN int a26_reset_frames(const a26_cartridge_t *c) {
+    return A26_IDLE_FRAMES + c->game.reset_frames;
+}
 
 /* The beginning of a new game, up to the last frame of ALE's sequence. */
 A26_SLOW void a26_reset_until_last(a26_env_t *e, const a26_cartridge_t *c) {
     a26_begin_game(e, c);
-    for (int k = 0; k < a26_reset_frames(c) - 1; k++)
-        a26_frame(e, c, 0, k >= A26_IDLE_FRAMES, 0);
+    for (int k = 0; k < a26_reset_frames(c) - 1; k++) a26_frame(e, c, 0, k >= A26_IDLE_FRAMES, 0);
 }
 
-/* What reset_game may copy instead of emulating it: valid for all environments of a game whose reset
- * always ends in the same state, as Pong's does (its code clears all RAM and sets the timer first). */
+/* What reset_game may copy instead of emulating it: valid for all environments of a game whose
+ * reset always ends in the same state, as Pong's does (its code clears all RAM and sets the timer
+ * first). */
 A26_SLOW void a26_make_fresh(a26_env_t *e, const a26_cartridge_t *c, a2600_t *fresh) {
     a26_reset_until_last(e, c);
     *fresh = e->console;
@@ -194,14 +196,12 @@ A26_SLOW void a26_power_on(a26_env_t *e, const a26_cartridge_t *c) {
     a2600_t blank = {0};
     e->console = blank;
     a26_mt_seed(&e->machine, A26_MACHINE_SEED);
-    for (int k = 0; k < 128; k++)
-        e->console.ram[k] = (uint8_t)a26_mt_next(&e->machine);
+    for (int k = 0; k < 128; k++) e->console.ram[k] = (uint8_t)a26_mt_next(&e->machine);
     a26_mt_next(&e->machine); /* a first reset of the timer, which nothing sees */
     e->ohms[0] = e->ohms[1] = A26_PADDLE_CENTRE_OHMS;
     a26_press(e, &c->game, 0, 0);
     a26_system_reset(e, c);
-    for (int k = 0; k < A26_IDLE_FRAMES; k++)
-        a26_frame(e, c, 0, 0, 0);
+    for (int k = 0; k < A26_IDLE_FRAMES; k++) a26_frame(e, c, 0, 0, 0);
     a26_system_reset(e, c);
     e->frame_number = 0;
 }
@@ -231,16 +231,14 @@ A26_FN int a26_over(const a26_env_t *e) { return e->terminal || a26_truncated(e)
 /* Whether the next frame may be an episode's last. */
 A26_FN int a26_may_end(const a26_env_t *e, const a26_cartridge_t *c) {
     return (c->game.pong && a26_pong_near_end(e->console.ram))
-        || (e->most_frames > 0 && e->episode_frame_number + 1 >= e->most_frames);
+           || (e->most_frames > 0 && e->episode_frame_number + 1 >= e->most_frames);
 }
 
 /* What the next frame gets of the action that is asked for: sticky actions draw two words a frame,
  * one a player, whether or not it is emulated. */
 A26_FN uint32_t a26_stick(a26_env_t *e, uint32_t action) {
-    if (!e->sticky_least)
-        return action;
-    if (a26_mt_next(&e->sticky) >= e->sticky_least)
-        e->held = (uint8_t)action;
+    if (!e->sticky_least) return action;
+    if (a26_mt_next(&e->sticky) >= e->sticky_least) e->held = (uint8_t)action;
     a26_mt_next(&e->sticky);
     return e->held;
 }
@@ -259,11 +257,9 @@ A26_SLOW int32_t a26_act_onto(a26_env_t *e, const a26_cartridge_t *c, uint32_t a
     int32_t before = e->score;
     for (int32_t k = 0; k < skip; k++) {
         uint32_t now = a26_stick(e, action);
-        if (a26_over(e))
-            continue;
+        if (a26_over(e)) continue;
         tia_picture_t *drawn = k == skip - 1 || a26_may_end(e, c) ? picture : 0;
-        if (drawn)
-            tia_begin_picture(drawn, drawn->pixels, drawn->sparse);
+        if (drawn) tia_begin_picture(drawn, drawn->pixels, drawn->sparse);
         a26_frame(e, c, now, 0, drawn);
         a26_after_frame(e, c);
     }
@@ -275,43 +271,46 @@ A26_SLOW int32_t a26_act_onto(a26_env_t *e, const a26_cartridge_t *c, uint32_t a
 A26_SLOW int32_t a26_act(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int32_t skip,
                          uint8_t *screen) {
     tia_picture_t picture;
-    if (!screen)
-        return a26_act_onto(e, c, action, skip, 0);
+    if (!screen) return a26_act_onto(e, c, action, skip, 0);
     tia_begin_picture(&picture, screen, 0);
     int32_t reward = a26_act_onto(e, c, action, skip, &picture);
     tia_complete(&picture);
     return reward;
 }
 
-/* ---- states from elsewhere -------------------------------------------------------------------- */
+/* ---- states from elsewhere --------------------------------------------------------------------
+ */
 
-A26_FN int a26_within(int64_t value, int64_t least, int64_t most) { return value >= least && value <= most; }
+A26_FN int a26_within(int64_t value, int64_t least, int64_t most) {
+    return value >= least && value <= most;
+}
 
 /* What is long past grows no older than a2600_earlier lets it. */
 A26_FN int a26_clock_valid(int32_t clock) {
-    return a26_within(clock, A2600_LONG_AGO_CLOCKS - 3ll * A26_LATEST_CYCLES, 3ll * A26_LATEST_CYCLES);
+    return a26_within(clock, A2600_LONG_AGO_CLOCKS - 3ll * A26_LATEST_CYCLES,
+                      3ll * A26_LATEST_CYCLES);
 }
 
 A26_FN int a26_tia_valid(const tia_t *t) {
-    int valid = a26_within(t->last_clock, TIA_WINDOW_BEGIN_CLOCKS, TIA_WINDOW_END_CLOCKS)
+    int valid =
+        a26_within(t->last_clock, TIA_WINDOW_BEGIN_CLOCKS, TIA_WINDOW_END_CLOCKS)
         && a26_clock_valid(t->touched_clock) && a26_clock_valid(t->hmove_clock)
         && (t->vsync_finish_clock == TIA_NEVER_CLOCKS || a26_clock_valid(t->vsync_finish_clock))
         && t->enabled < 1 << TIA_OBJECTS && t->cosmic_step < 4;
-    for (int n = 0; n < 5; n++)
-        valid = valid && t->pos[n] < TIA_WIDTH && t->hm[n] < 16;
+    for (int n = 0; n < 5; n++) valid = valid && t->pos[n] < TIA_WIDTH && t->hm[n] < 16;
     return valid;
 }
 
-/* Whether a state that was not made here can be played: nothing in it leads out of the picture or the
- * tables. It need not be one that a game can reach. Of the times that wrap, the timer's, a paddle's release
- * and an endless frame's start, none is wrong. */
+/* Whether a state that was not made here can be played: nothing in it leads out of the picture or
+ * the tables. It need not be one that a game can reach. Of the times that wrap, the timer's, a
+ * paddle's release and an endless frame's start, none is wrong. */
 A26_SLOW int a26_env_valid(const a26_env_t *e) {
     const a2600_t *s = &e->console;
     uint8_t shift = s->riot.shift;
     int valid = a26_tia_valid(&s->tia) && (shift == 0 || shift == 3 || shift == 6 || shift == 10)
-        && a26_within(s->cycle, 0, A26_LATEST_CYCLES) && s->error <= A2600_BAD_OPCODE
-        && a26_within(e->score, -255, 255) && e->held < A26_ALE_ACTIONS && e->frame_number >= 0
-        && e->episode_frame_number >= 0;
+                && a26_within(s->cycle, 0, A26_LATEST_CYCLES) && s->error <= A2600_BAD_OPCODE
+                && a26_within(e->score, -255, 255) && e->held < A26_ALE_ACTIONS
+                && e->frame_number >= 0 && e->episode_frame_number >= 0;
     for (int n = 0; n < 2; n++)
         valid = valid && a26_within(e->ohms[n], A26_PADDLE_LEAST_OHMS, A26_PADDLE_MOST_OHMS);
     return valid;

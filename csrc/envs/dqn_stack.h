@@ -1,7 +1,7 @@
-/* One game seen as AtariVectorEnv shows it: a stack of the newest 84x84 pictures, each the brightest of
- * a step's last two frames. The rules were found by comparison (tests/support/dqn_model.py states them all); the
- * odd ones: the frame that ends an episode is never looked at, and the step that it ends shows what was
- * there before. */
+/* One game seen as AtariVectorEnv shows it: a stack of the newest 84x84 pictures, each the
+ * brightest of a step's last two frames. The rules were found by comparison
+ * (tests/support/dqn_model.py states them all); the odd ones: the frame that ends an episode is
+ * never looked at, and the step that it ends shows what was there before. */
 #ifndef FASTPG_DQN_GAME_H
 #define FASTPG_DQN_GAME_H
 
@@ -13,7 +13,8 @@
 #define FASTPG_DQN_BYTES (FASTPG_DQN_SIDE * FASTPG_DQN_SIDE)
 
 typedef struct {
-    uint8_t kept[2][A2600_SCREEN_BYTES]; /* the last step's two frames, if the next step may need them */
+    uint8_t kept[2][A2600_SCREEN_BYTES]; /* the last step's two frames, if the next step may need
+                                            them */
     uint8_t frames;                      /* how many of them count: the second, or both */
 } fastpg_dqn_game_t;
 
@@ -30,8 +31,8 @@ static void fastpg_dqn_canvas(fastpg_dqn_canvas_t *canvas, uint8_t *scratch) {
 /* No step shorter than this goes on from 19 points to the end. */
 #define FASTPG_DQN_SHORT_SKIP 16
 
-/* Keep the frames of this step if the next one may end the episode with its last frame, which then shows
- * them once more. */
+/* Keep the frames of this step if the next one may end the episode with its last frame, which then
+ * shows them once more. */
 static void fastpg_dqn_keep(fastpg_dqn_game_t *d, const a26_env_t *e, const a26_cartridge_t *c,
                             int32_t most_skip, const fastpg_dqn_canvas_t *canvas, int frames) {
     int near_limit = e->most_frames > 0 && e->episode_frame_number + most_skip >= e->most_frames;
@@ -41,10 +42,12 @@ static void fastpg_dqn_keep(fastpg_dqn_game_t *d, const a26_env_t *e, const a26_
     memcpy(d->kept[1], canvas->last.pixels, A2600_SCREEN_BYTES);
 }
 
-/* Black pictures and the one of the new game's last frame. `stack`: (depth, 84, 84), newest last. */
+/* Black pictures and the one of the new game's last frame. `stack`: (depth, 84, 84), newest last.
+ */
 static void fastpg_dqn_reset(fastpg_dqn_game_t *d, a26_gym_t *g, const a26_cartridge_t *c,
-                             const a26_env_t *powered, const a26_rules_t *rules, const a26_seed_t *seed,
-                             const uint8_t *gray, uint8_t *scratch, int64_t depth, uint8_t *stack) {
+                             const a26_env_t *powered, const a26_rules_t *rules,
+                             const a26_seed_t *seed, const uint8_t *gray, uint8_t *scratch,
+                             int64_t depth, uint8_t *stack) {
     fastpg_dqn_canvas_t canvas;
     fastpg_dqn_canvas(&canvas, scratch);
     a26_gym_reset(g, c, powered, rules, seed, &canvas.last);
@@ -54,7 +57,8 @@ static void fastpg_dqn_reset(fastpg_dqn_game_t *d, a26_gym_t *g, const a26_cartr
     fastpg_dqn_keep(d, &g->env, c, rules->skip_high, &canvas, 1);
 }
 
-/* One step; returns the reward. `newest` is the last step's newest picture, and becomes this one's. */
+/* One step; returns the reward. `newest` is the last step's newest picture, and becomes this one's.
+ */
 static int32_t fastpg_dqn_step(fastpg_dqn_game_t *d, a26_gym_t *g, const a26_cartridge_t *c,
                                const a26_rules_t *rules, uint32_t action, const uint8_t *gray,
                                uint8_t *scratch, uint8_t *newest) {
@@ -64,7 +68,9 @@ static int32_t fastpg_dqn_step(fastpg_dqn_game_t *d, a26_gym_t *g, const a26_car
     int32_t reward = 0, ended = -1;
     fastpg_dqn_canvas(&canvas, scratch);
     for (int32_t k = 0; k < frames; k++) {
-        tia_picture_t *shown = k == frames - 1 ? &canvas.last : k == frames - 2 ? &canvas.before : 0;
+        tia_picture_t *shown = k == frames - 1   ? &canvas.last
+                               : k == frames - 2 ? &canvas.before
+                                                 : 0;
         reward += a26_act_onto(e, c, action, 1, shown);
         if (ended < 0 && a26_over(e)) ended = k;
     }

@@ -10,7 +10,7 @@
 
 typedef struct {
     uint64_t state[2], increment[2]; /* high word first */
-    uint32_t spare; /* the high half of the last output, if has_spare */
+    uint32_t spare;                  /* the high half of the last output, if has_spare */
     uint32_t has_spare;
 } a26_pcg_t;
 
@@ -47,13 +47,11 @@ A26_FN uint32_t a26_pcg_next32(a26_pcg_t *g) {
 /* numpy.random.Generator.integers(low, high) of a range below 2**32: Lemire's rejection. */
 A26_FN int32_t a26_pcg_integer(a26_pcg_t *g, int32_t low, int32_t high) {
     uint32_t count = (uint32_t)(high - low);
-    if (count <= 1)
-        return low; /* draws nothing */
+    if (count <= 1) return low; /* draws nothing */
     uint64_t scaled = (uint64_t)a26_pcg_next32(g) * count;
     if ((uint32_t)scaled < count) {
         uint32_t least = (0u - count) % count;
-        while ((uint32_t)scaled < least)
-            scaled = (uint64_t)a26_pcg_next32(g) * count;
+        while ((uint32_t)scaled < least) scaled = (uint64_t)a26_pcg_next32(g) * count;
     }
     return low + (int32_t)(scaled >> 32);
 }
@@ -73,7 +71,8 @@ typedef struct {
     uint32_t sticky;
 } a26_seed_t;
 
-#define A26_GYM_LAYOUT_VERSION 2 /* to be raised with every change of a26_gym_t, but for A2600_LAYOUT_VERSION's */
+#define A26_GYM_LAYOUT_VERSION \
+    2 /* to be raised with every change of a26_gym_t, but for A2600_LAYOUT_VERSION's */
 
 typedef struct {
     a26_env_t env;
@@ -95,22 +94,20 @@ A26_SLOW void a26_gym_load(a26_gym_t *g, const a26_cartridge_t *c, const a26_env
 
 /* Begin an episode; with a seed, all random numbers anew. `picture`: of its last frame, or 0. */
 A26_SLOW void a26_gym_reset(a26_gym_t *g, const a26_cartridge_t *c, const a26_env_t *powered,
-                            const a26_rules_t *rules, const a26_seed_t *seed, tia_picture_t *picture) {
-    if (seed)
-        a26_gym_load(g, c, powered, rules, seed);
+                            const a26_rules_t *rules, const a26_seed_t *seed,
+                            tia_picture_t *picture) {
+    if (seed) a26_gym_load(g, c, powered, rules, seed);
     int idle = rules->noop_max > 0;
     a26_reset_onto(&g->env, c, idle ? 0 : picture);
-    if (!idle)
-        return;
+    if (!idle) return;
     int32_t frames = a26_pcg_integer(&g->random, 1, rules->noop_max + 1);
     for (int32_t k = 0; k < frames; k++) {
         tia_picture_t *shown = k == frames - 1 ? picture : 0;
         a26_act_onto(&g->env, c, 0, 1, shown);
-        if (a26_over(&g->env)) { /* as gymnasium.wrappers.AtariPreprocessing: begin anew, and go on */
-            if (seed)
-                a26_gym_load(g, c, powered, rules, seed);
-            if (shown)
-                tia_begin_picture(shown, shown->pixels, shown->sparse);
+        if (a26_over(
+                &g->env)) { /* as gymnasium.wrappers.AtariPreprocessing: begin anew, and go on */
+            if (seed) a26_gym_load(g, c, powered, rules, seed);
+            if (shown) tia_begin_picture(shown, shown->pixels, shown->sparse);
             a26_reset_onto(&g->env, c, shown);
         }
     }

@@ -36,8 +36,7 @@ A26_FN void a26_tv_onto(a26_env_t *e, const a26_cartridge_t *c, uint32_t action,
 }
 
 A26_SLOW void a26_tv_draw(a26_tv_t *tv, const a26_cartridge_t *c, uint32_t which) {
-    if (!tv->pending[which])
-        return;
+    if (!tv->pending[which]) return;
     const a26_moment_t *m = &tv->before[which];
     a26_env_t again;
     again.console = m->console;
@@ -88,8 +87,7 @@ A26_SLOW void a26_tv_reset(a26_tv_t *tv, a26_env_t *e, const a26_cartridge_t *c)
     }
     a26_begin_game(e, c);
     for (uint32_t k = 0; k < 2; k++)
-        for (int32_t p = 0; p < A2600_SCREEN_BYTES; p++)
-            tv->picture[k][p] = 0;
+        for (int32_t p = 0; p < A2600_SCREEN_BYTES; p++) tv->picture[k][p] = 0;
     for (int k = 0; k < a26_reset_frames(c); k++)
         a26_tv_frame(tv, e, c, 0, k >= A26_IDLE_FRAMES, 1);
 }
@@ -100,8 +98,7 @@ A26_SLOW int32_t a26_tv_act(a26_tv_t *tv, a26_env_t *e, const a26_cartridge_t *c
     int32_t before = e->score;
     for (int32_t k = 0; k < skip; k++) {
         uint32_t now = a26_stick(e, action);
-        if (a26_over(e))
-            continue;
+        if (a26_over(e)) continue;
         a26_tv_frame(tv, e, c, now, 0, tv->looked && k == skip - 1);
         a26_after_frame(e, c);
     }

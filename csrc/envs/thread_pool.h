@@ -1,10 +1,11 @@
 /* A pool of threads that share out numbered pieces of work.
  *
  * fastpg_pool_run calls task(context, i, thread) for i = 0..count-1, on the caller (thread 0) and
- * the pool's own threads; it returns when all are done. Each thread has a part of the numbers, always the
- * same one, so that what they stand for stays in its processor's cache; when that is done, it takes numbers
- * from the others' parts. Threads wait for work spinning for some microseconds (steps of a vector environment follow
- * each other closely), then asleep. A forked child has no threads: it starts them anew. */
+ * the pool's own threads; it returns when all are done. Each thread has a part of the numbers,
+ * always the same one, so that what they stand for stays in its processor's cache; when that is
+ * done, it takes numbers from the others' parts. Threads wait for work spinning for some
+ * microseconds (steps of a vector environment follow each other closely), then asleep. A forked
+ * child has no threads: it starts them anew. */
 #ifndef FASTPG_POOL_H
 #define FASTPG_POOL_H
 
@@ -43,7 +44,8 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
 
 typedef struct fastpg_pool fastpg_pool_t;
 
-/* The numbers next..end-1 of a thread; a cache line (or two, which some processors fetch at once) its own. */
+/* The numbers next..end-1 of a thread; a cache line (or two, which some processors fetch at once)
+ * its own. */
 typedef struct {
     atomic_llong next;
     int64_t end;
@@ -61,9 +63,9 @@ struct fastpg_pool {
     pid_t process;
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
-    atomic_uint round;    /* raised for each run */
-    atomic_int sleeping;  /* threads that have to be woken */
-    atomic_int busy;      /* threads that have not finished this round */
+    atomic_uint round;   /* raised for each run */
+    atomic_int sleeping; /* threads that have to be woken */
+    atomic_int busy;     /* threads that have not finished this round */
     atomic_int leaving;
     fastpg_task_t task;
     void *context;
@@ -164,7 +166,8 @@ static int fastpg_pool_open(fastpg_pool_t *pool, int threads) {
     pool->threads = 1;
     sigset_t all, before; /* signals are for the threads that Python knows */
     sigfillset(&all);
-    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}; /* a thread's own, to be reported */
+    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+                          SIGABRT}; /* a thread's own, to be reported */
     for (int k = 0; k < 5; k++) sigdelset(&all, faults[k]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int k = 1; k < threads && k < FASTPG_MOST_THREADS && !failed; k++) {

@@ -25,7 +25,7 @@ typedef struct {
     int64_t games;
     a26_gym_t *game;
     int kind, autoreset;
-    int64_t bytes; /* of an observation */
+    int64_t bytes;                  /* of an observation */
     const uint8_t *emulator_action; /* of each action's number */
     uint8_t *scratch;               /* two pictures for each thread */
     fastpg_dqn_game_t *dqn;         /* a row a game, for FASTPG_DQN; else 0 */
@@ -44,7 +44,8 @@ typedef struct {
 /* ---- pictures -------------------------------------------------------------------------------- */
 
 /* Rows that show the same become the same. */
-static void fastpg_show_rgb(const fastpg_colours_t *colours, const tia_picture_t *picture, uint8_t *out) {
+static void fastpg_show_rgb(const fastpg_colours_t *colours, const tia_picture_t *picture,
+                            uint8_t *out) {
     const int64_t bytes = 3 * TIA_WIDTH;
     for (int64_t y = 0; y < TIA_HEIGHT; y++) {
         if (picture->like[y] != y) {
@@ -52,11 +53,13 @@ static void fastpg_show_rgb(const fastpg_colours_t *colours, const tia_picture_t
             continue;
         }
         const uint8_t *row = picture->pixels + y * TIA_WIDTH;
-        for (int x = 0; x < TIA_WIDTH; x++) memcpy(out + y * bytes + 3 * x, colours->rgb[row[x]], 3);
+        for (int x = 0; x < TIA_WIDTH; x++)
+            memcpy(out + y * bytes + 3 * x, colours->rgb[row[x]], 3);
     }
 }
 
-static void fastpg_show_gray(const fastpg_colours_t *colours, const tia_picture_t *picture, uint8_t *out) {
+static void fastpg_show_gray(const fastpg_colours_t *colours, const tia_picture_t *picture,
+                             uint8_t *out) {
     for (int64_t y = 0; y < TIA_HEIGHT; y++) {
         if (picture->like[y] != y) {
             memcpy(out + y * TIA_WIDTH, out + picture->like[y] * TIA_WIDTH, TIA_WIDTH);
@@ -80,13 +83,16 @@ static uint8_t *fastpg_scratch(const fastpg_vector_t *v, int thread) {
 }
 
 /* A picture to draw on for an observation at `out`; 0 if none is wanted. */
-static tia_picture_t *fastpg_canvas(const fastpg_vector_t *v, int thread, uint8_t *out, tia_picture_t *canvas) {
+static tia_picture_t *fastpg_canvas(const fastpg_vector_t *v, int thread, uint8_t *out,
+                                    tia_picture_t *canvas) {
     if (v->kind == FASTPG_RAM) return 0;
-    tia_begin_picture(canvas, v->kind == FASTPG_PALETTE ? out : fastpg_scratch(v, thread), v->kind == FASTPG_PONG80);
+    tia_begin_picture(canvas, v->kind == FASTPG_PALETTE ? out : fastpg_scratch(v, thread),
+                      v->kind == FASTPG_PONG80);
     return canvas;
 }
 
-static void fastpg_observe(const fastpg_vector_t *v, int64_t i, const tia_picture_t *canvas, uint8_t *out) {
+static void fastpg_observe(const fastpg_vector_t *v, int64_t i, const tia_picture_t *canvas,
+                           uint8_t *out) {
     switch (v->kind) {
     case FASTPG_RGB: fastpg_show_rgb(v->colours, canvas, out); break;
     case FASTPG_GRAYSCALE: fastpg_show_gray(v->colours, canvas, out); break;
@@ -108,7 +114,8 @@ static void fastpg_inform(const fastpg_vector_t *v, int64_t i, int64_t *infos) {
     infos[FASTPG_FRAMES * v->games + i] = e->frame_number;
 }
 
-static void fastpg_reset_one(const fastpg_vector_t *v, int64_t i, int thread, const a26_seed_t *seed) {
+static void fastpg_reset_one(const fastpg_vector_t *v, int64_t i, int thread,
+                             const a26_seed_t *seed) {
     uint8_t *out = v->observations + i * v->bytes;
     tia_picture_t picture, *canvas = 0;
     if (v->kind == FASTPG_DQN) {

@@ -24,10 +24,8 @@ typedef struct {
 /* 1 for each pixel of a view's row that is not `index`; returns how many are not. */
 A26_FN uint32_t a26_mark_others(const uint8_t *row, uint8_t index, uint8_t *view) {
     uint8_t marks[TIA_VIEW_SIDE], others = 0; /* few enough for a byte to count */
-    for (uint32_t j = 0; j < TIA_VIEW_SIDE; j++)
-        marks[j] = row[2 * j] != index;
-    for (uint32_t j = 0; j < TIA_VIEW_SIDE; j++)
-        others = (uint8_t)(others + marks[j]);
+    for (uint32_t j = 0; j < TIA_VIEW_SIDE; j++) marks[j] = row[2 * j] != index;
+    for (uint32_t j = 0; j < TIA_VIEW_SIDE; j++) others = (uint8_t)(others + marks[j]);
     A26_COPY(view, marks, TIA_VIEW_SIDE);
     return others;
 }
@@ -38,17 +36,18 @@ A26_FN const uint8_t *a26_view_source(const tia_picture_t *picture, uint32_t row
 
 /* Mark what is not `index` in the first of equal rows; returns how many pixels all of them have. */
 A26_FN uint32_t a26_mark_all(const tia_picture_t *picture, const a26_rows_t *rows, uint32_t groups,
-                               uint8_t index, uint8_t *view) {
+                             uint8_t index, uint8_t *view) {
     uint32_t others = 0;
     for (uint32_t g = 0; g < groups; g++)
-        others += rows[g].times * a26_mark_others(a26_view_source(picture, rows[g].first), index,
-                                                  view + rows[g].first * TIA_VIEW_SIDE);
+        others += rows[g].times
+                  * a26_mark_others(a26_view_source(picture, rows[g].first), index,
+                                    view + rows[g].first * TIA_VIEW_SIDE);
     return others;
 }
 
 /* The most frequent red value, of equals the lowest. */
-A26_SLOW uint8_t a26_view_mode(const tia_picture_t *picture, const a26_rows_t *rows, uint32_t groups,
-                               const uint8_t *red) {
+A26_SLOW uint8_t a26_view_mode(const tia_picture_t *picture, const a26_rows_t *rows,
+                               uint32_t groups, const uint8_t *red) {
     uint16_t counts[256] = {0};
     uint32_t best = 0;
     for (uint32_t g = 0; g < groups; g++) {
@@ -56,8 +55,7 @@ A26_SLOW uint8_t a26_view_mode(const tia_picture_t *picture, const a26_rows_t *r
         for (uint32_t j = 0; j < TIA_VIEW_SIDE; j++)
             counts[red[row[2 * j]]] = (uint16_t)(counts[red[row[2 * j]]] + rows[g].times);
     }
-    for (uint32_t v = 1; v < 256; v++)
-        best = counts[v] > counts[best] ? v : best;
+    for (uint32_t v = 1; v < 256; v++) best = counts[v] > counts[best] ? v : best;
     return (uint8_t)best;
 }
 
@@ -65,18 +63,19 @@ A26_FN uint32_t a26_group_rows(const tia_picture_t *picture, a26_rows_t *rows) {
     const uint8_t *like = picture->like + TIA_VIEW_FIRST_ROW;
     uint32_t groups = 0;
     for (uint32_t v = 0, end; v < TIA_VIEW_SIDE; v = end) {
-        for (end = v + 1; end < TIA_VIEW_SIDE && like[2 * end] == like[2 * v];)
-            end++;
+        for (end = v + 1; end < TIA_VIEW_SIDE && like[2 * end] == like[2 * v];) end++;
         rows[groups].first = (uint8_t)v;
         rows[groups++].times = (uint8_t)(end - v);
     }
     return groups;
 }
 
-/* The view of a picture, of rows that show the same the first only. `red`: the red value of each palette
- * index. Returns how many groups of rows there are; the first row of each is written at its place in `view`. */
-A26_CLONES A26_SLOW uint32_t a26_view_groups(const tia_picture_t *picture, const uint8_t *red, int find_background,
-                                             a26_rows_t rows[TIA_VIEW_SIDE], uint8_t *view) {
+/* The view of a picture, of rows that show the same the first only. `red`: the red value of each
+ * palette index. Returns how many groups of rows there are; the first row of each is written at its
+ * place in `view`. */
+A26_CLONES A26_SLOW uint32_t a26_view_groups(const tia_picture_t *picture, const uint8_t *red,
+                                             int find_background, a26_rows_t rows[TIA_VIEW_SIDE],
+                                             uint8_t *view) {
     const uint32_t half = A26_VIEW_BYTES / 2;
     uint32_t groups = a26_group_rows(picture, rows);
     /* an index that more than half of the pixels have is the background, without a histogram */
@@ -98,15 +97,15 @@ A26_CLONES A26_SLOW uint32_t a26_view_groups(const tia_picture_t *picture, const
             uint64_t marks;
             A26_COPY_WORD(&marks, to + j);
             if (marks || lit[common])
-                for (uint32_t i = j; i < j + 8; i++)
-                    to[i] = lit[row[2 * i]];
+                for (uint32_t i = j; i < j + 8; i++) to[i] = lit[row[2 * i]];
         }
     }
     return groups;
 }
 
 /* Turn a picture into its view. */
-A26_SLOW void a26_view(const tia_picture_t *picture, const uint8_t *red, int find_background, uint8_t *view) {
+A26_SLOW void a26_view(const tia_picture_t *picture, const uint8_t *red, int find_background,
+                       uint8_t *view) {
     a26_rows_t rows[TIA_VIEW_SIDE];
     uint32_t groups = a26_view_groups(picture, red, find_background, rows, view);
     for (uint32_t g = 0; g < groups; g++) {
@@ -118,7 +117,8 @@ A26_SLOW void a26_view(const tia_picture_t *picture, const uint8_t *red, int fin
 }
 
 /* What a frame did not draw stays as it was. */
-A26_SLOW void a26_keep_undrawn(const tia_picture_t *picture, const tia_picture_t *old, int32_t end_clock) {
+A26_SLOW void a26_keep_undrawn(const tia_picture_t *picture, const tia_picture_t *old,
+                               int32_t end_clock) {
     tia_complete(picture);
     tia_complete(old);
     for (int32_t row = 0; row < TIA_HEIGHT; row++)
@@ -150,11 +150,12 @@ A26_SLOW void a26_view_canvas(const a26_env_t *e, tia_picture_t *picture, const 
     A26_COPY(canvas->like[canvas->latest], picture->like, TIA_HEIGHT);
 }
 
-/* a26_act, with the view of the last frame instead of its picture. `view`: A26_VIEW_BYTES of 0 and 1.
- * `red`: 256 bytes, the red value of each palette index. The background is found, or is the blog's two
- * shades: see preprocess_palette. */
+/* a26_act, with the view of the last frame instead of its picture. `view`: A26_VIEW_BYTES of 0
+ * and 1. `red`: 256 bytes, the red value of each palette index. The background is found, or is the
+ * blog's two shades: see preprocess_palette. */
 A26_SLOW int32_t a26_act_view(a26_env_t *e, const a26_cartridge_t *c, uint32_t action, int32_t skip,
-                              const uint8_t *red, int find_background, a26_canvas_t *canvas, uint8_t *view) {
+                              const uint8_t *red, int find_background, a26_canvas_t *canvas,
+                              uint8_t *view) {
     tia_picture_t picture;
     tia_begin_picture(&picture, canvas->pixels[canvas->latest ^ 1], 1);
     int32_t reward = a26_act_onto(e, c, action, skip, &picture);

@@ -23,7 +23,8 @@
 #define PONG_UNCHARGED_CYCLES 2    /* storing X takes as much longer */
 #define PONG_PADDLE_READ_CYCLES 23 /* after the WSYNC */
 
-#define PONG_PLAYFIELD_LATCHES (1u << 4 | 1u << 6 | 1u << 8 | 1u << 10 | 1u << 12) /* of TIA_LATCHES, with PF */
+#define PONG_PLAYFIELD_LATCHES \
+    (1u << 4 | 1u << 6 | 1u << 8 | 1u << 10 | 1u << 12) /* of TIA_LATCHES, with PF */
 
 typedef struct {
     uint64_t run[2]; /* bit per iteration that has to run */
@@ -31,13 +32,24 @@ typedef struct {
 
 A26_FN uint8_t pong_ram(const a2600_t *s, uint32_t address) { return s->ram[address - 0x80]; }
 
-/* Whether an object is switched on by iteration k (-1: by the state before the kernel, not here). */
+/* Whether an object is switched on by iteration k (-1: by the state before the kernel, not here).
+ */
 A26_FN int pong_rows(uint32_t x, uint8_t at, uint8_t size) { return ((x - at) & size) == 0; }
-A26_FN int pong_p1(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2u * (uint32_t)k, pong_ram(s, 0xB3), pong_ram(s, 0xA6)); }
-A26_FN int pong_m0(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2u * (uint32_t)k, pong_ram(s, 0xB4), pong_ram(s, 0xA7)); }
-A26_FN int pong_p0(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2 + 2u * (uint32_t)k, pong_ram(s, 0xB2), pong_ram(s, 0xA5)); }
-A26_FN int pong_bl(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2 + 2u * (uint32_t)k, pong_ram(s, 0xB6), 0xFC); }
-A26_FN int pong_m1(const a2600_t *s, int32_t k) { return pong_rows(PONG_FIRST_X + 2 + 2u * (uint32_t)k, pong_ram(s, 0xB5), pong_ram(s, 0xA8)); }
+A26_FN int pong_p1(const a2600_t *s, int32_t k) {
+    return pong_rows(PONG_FIRST_X + 2u * (uint32_t)k, pong_ram(s, 0xB3), pong_ram(s, 0xA6));
+}
+A26_FN int pong_m0(const a2600_t *s, int32_t k) {
+    return pong_rows(PONG_FIRST_X + 2u * (uint32_t)k, pong_ram(s, 0xB4), pong_ram(s, 0xA7));
+}
+A26_FN int pong_p0(const a2600_t *s, int32_t k) {
+    return pong_rows(PONG_FIRST_X + 2 + 2u * (uint32_t)k, pong_ram(s, 0xB2), pong_ram(s, 0xA5));
+}
+A26_FN int pong_bl(const a2600_t *s, int32_t k) {
+    return pong_rows(PONG_FIRST_X + 2 + 2u * (uint32_t)k, pong_ram(s, 0xB6), 0xFC);
+}
+A26_FN int pong_m1(const a2600_t *s, int32_t k) {
+    return pong_rows(PONG_FIRST_X + 2 + 2u * (uint32_t)k, pong_ram(s, 0xB5), pong_ram(s, 0xA8));
+}
 
 /* 91-bit sets of iterations. */
 typedef struct {
@@ -52,7 +64,8 @@ A26_FN pong_set_t pong_range(int32_t begin, int32_t end) { /* [begin, end), cut 
         int32_t from = begin - 64 * k, upto = end - 64 * k;
         from = from < 0 ? 0 : from;
         upto = upto > 64 ? 64 : upto;
-        set.w[k] = from >= upto ? 0 : (upto - from == 64 ? ~0ull : (1ull << (upto - from)) - 1ull) << from;
+        set.w[k] =
+            from >= upto ? 0 : (upto - from == 64 ? ~0ull : (1ull << (upto - from)) - 1ull) << from;
     }
     return set;
 }
@@ -81,7 +94,8 @@ A26_FN pong_set_t pong_on(uint8_t at, uint8_t size, int32_t after) {
     int32_t rows = 256 - size, first = PONG_FIRST_X + 2 * after;
     pong_set_t set = pong_range((at - first + 1) >> 1, (at + rows - first + 1) >> 1);
     if (at + rows > 256) /* wrapped: rows 0.. of the top */
-        set = pong_or(set, pong_range((at - 256 - first + 1) >> 1, (at + rows - 256 - first + 1) >> 1));
+        set = pong_or(set,
+                      pong_range((at - 256 - first + 1) >> 1, (at + rows - 256 - first + 1) >> 1));
     return set;
 }
 
@@ -104,10 +118,11 @@ A26_FN uint32_t pong_field_row(int32_t k) { return (uint32_t)(PONG_FIRST_X + 1 +
 A26_FN int pong_field_in_rom(const a2600_t *s, uint32_t at) {
     uint32_t pointer = pong_pointer(s, at);
     return pointer & 0x1000
-        && (pointer & 0xFFF) + pong_field_row(PONG_ITERATIONS - 1) < A2600_ROM_BYTES;
+           && (pointer & 0xFFF) + pong_field_row(PONG_ITERATIONS - 1) < A2600_ROM_BYTES;
 }
 
-/* Bit i of `rows` to iteration 4 i - 3: the first of four that read row i + 4 of the playfield's tables. */
+/* Bit i of `rows` to iteration 4 i - 3: the first of four that read row i + 4 of the playfield's
+ * tables. */
 A26_FN pong_set_t pong_row_starts(uint32_t rows) {
     uint64_t low = tia_spread4(rows & 255) | (uint64_t)tia_spread4(rows >> 8 & 255) << 32;
     uint64_t high = tia_spread4(rows >> 16);
@@ -128,17 +143,19 @@ A26_FN uint32_t pong_bytes_set(uint64_t bytes) { /* bit i: byte i is not 0 */
     return (uint32_t)((tops >> 7) * 0x0102040810204080ull >> 56);
 }
 
-/* Bit per row of the playfield's tables, from the first that the kernel reads on: whether it shows something,
- * or, as what `changes`, something else than the row above. */
+/* Bit per row of the playfield's tables, from the first that the kernel reads on: whether it shows
+ * something, or, as what `changes`, something else than the row above. */
 A26_FN uint32_t pong_field_bits(const a2600_t *s, const uint8_t *rom, int changes) {
     const uint64_t pf0_bits = 0xF0F0F0F0F0F0F0F0ull;
-    uint32_t pf0 = pong_pointer(s, 0x9B), pf1 = pong_pointer(s, 0x9D), pf2 = pong_pointer(s, 0x9F), found = 0;
+    uint32_t pf0 = pong_pointer(s, 0x9B), pf1 = pong_pointer(s, 0x9D), pf2 = pong_pointer(s, 0x9F),
+             found = 0;
     for (uint32_t k = 0; k < 3; k++) {
         uint64_t a = pong_field_rows(rom, pf0, k, 0) & pf0_bits;
         uint64_t b = pong_field_rows(rom, pf1, k, 0), c = pong_field_rows(rom, pf2, k, 0);
         if (changes) {
             uint64_t above_a = pong_field_rows(rom, pf0, k, 1) & pf0_bits;
-            uint64_t above_b = pong_field_rows(rom, pf1, k, 1), above_c = pong_field_rows(rom, pf2, k, 1);
+            uint64_t above_b = pong_field_rows(rom, pf1, k, 1),
+                     above_c = pong_field_rows(rom, pf2, k, 1);
             if (k == 0) { /* above the first row stands what the registers hold */
                 above_a = (above_a & ~255ull) | s->tia.pf[0];
                 above_b = (above_b & ~255ull) | s->tia.pf[1];
@@ -173,20 +190,22 @@ A26_FN pong_plan_t pong_run_all(void) {
 
 /* Whether the registers that the kernel writes are as its caller leaves them: all 0. */
 A26_FN int pong_clear(const tia_t *t) {
-    return !(t->enabled | t->grp[0] | t->grp[1] | t->grp_delayed[0] | t->grp_delayed[1] | t->enam[0] | t->enam[1]
-             | t->enabl | t->enabl_delayed | t->pf[0] | t->pf[1] | t->pf[2]);
+    return !(t->enabled | t->grp[0] | t->grp[1] | t->grp_delayed[0] | t->grp_delayed[1] | t->enam[0]
+             | t->enam[1] | t->enabl | t->enabl_delayed | t->pf[0] | t->pf[1] | t->pf[2]);
 }
 
-/* What must hold for the closed form: the paddle's input is charged at most once, nothing is blanked,
- * subtraction is binary, and the playfield's pointers lead into the ROM. */
+/* What must hold for the closed form: the paddle's input is charged at most once, nothing is
+ * blanked, subtraction is binary, and the playfield's pointers lead into the ROM. */
 A26_FN int pong_foreseen(const a2600_t *s) {
     const tia_t *t = &s->tia;
     uint8_t paddle = pong_ram(s, 0x80);
     return paddle <= 1 && t->paddle_cycles[2 + paddle] == TIA_PADDLE_SHORTED
-        && t->paddle_cycles[paddle] < TIA_PADDLE_OPEN && !t->vblank && !s->cpu.d
-        && !(t->pending & TIA_COSMIC)                            /* moves a missile at the end of each line */
-        && s->cycle >= TIA_FIRST_LINE * A2600_LINE_CYCLES /* ends of lines have no effect above */
-        && pong_field_in_rom(s, 0x9B) && pong_field_in_rom(s, 0x9D) && pong_field_in_rom(s, 0x9F);
+           && t->paddle_cycles[paddle] < TIA_PADDLE_OPEN && !t->vblank && !s->cpu.d
+           && !(t->pending & TIA_COSMIC) /* moves a missile at the end of each line */
+           && s->cycle
+                  >= TIA_FIRST_LINE * A2600_LINE_CYCLES /* ends of lines have no effect above */
+           && pong_field_in_rom(s, 0x9B) && pong_field_in_rom(s, 0x9D)
+           && pong_field_in_rom(s, 0x9F);
 }
 
 /* Iterations in which an object may be on. A missile that is locked to its player never is. */
@@ -200,8 +219,8 @@ A26_FN void pong_objects(const a2600_t *s, pong_set_t *on) {
     on[TIA_BL] = pong_on(pong_ram(s, 0xB6), 0xFC, 1);
 }
 
-/* With a picture: iterations in which some register changes, and the one after, in which its delayed copy
- * does, if that is what is shown. on[TIA_PF] are those that switch the playfield. */
+/* With a picture: iterations in which some register changes, and the one after, in which its
+ * delayed copy does, if that is what is shown. on[TIA_PF] are those that switch the playfield. */
 A26_FN pong_set_t pong_run_drawn(const a2600_t *s, const pong_set_t *on) {
     const tia_t *t = &s->tia;
     const uint8_t delays[TIA_PF] = {t->vdelp[0], t->vdelp[1], 0, 0, t->vdelbl};
@@ -217,15 +236,14 @@ A26_FN pong_set_t pong_run_drawn(const a2600_t *s, const pong_set_t *on) {
             was.w[1] ^= on[o].w[1];
         }
         changes = pong_or(changes, was);
-        if (delays[o])
-            changes = pong_or(changes, pong_later(was, 1));
+        if (delays[o]) changes = pong_or(changes, pong_later(was, 1));
     }
     return changes;
 }
 
-/* Without a picture: iterations in which two objects that may still collide, and share a pixel column,
- * are on together. An object stays on, delayed, for two iterations more. Of players all pixels that they
- * could have are assumed; the playfield changes on the way: every pixel of it. */
+/* Without a picture: iterations in which two objects that may still collide, and share a pixel
+ * column, are on together. An object stays on, delayed, for two iterations more. Of players all
+ * pixels that they could have are assumed; the playfield changes on the way: every pixel of it. */
 A26_FN pong_set_t pong_run_undrawn(tia_t *t, pong_set_t *on) {
     const tia_mask_t line = {{~0ull, ~0ull, ~0ull}};
     pong_set_t run = {{0, 0}}, both[15];
@@ -240,23 +258,20 @@ A26_FN pong_set_t pong_run_undrawn(tia_t *t, pong_set_t *on) {
     }
     TIA_LATCHES(X, 0)
 #undef X
-    if (!open)
-        return run;
+    if (!open) return run;
     tia_build(t, wanted & (1u << TIA_M0 | 1u << TIA_M1 | 1u << TIA_BL));
-    if (t->dirty & 3u * TIA_STALE_COVER)
-        tia_build_covers(t);
-    open = (open & PONG_PLAYFIELD_LATCHES) | tia_collide(t, t->cover, open & ~PONG_PLAYFIELD_LATCHES, &line);
+    if (t->dirty & 3u * TIA_STALE_COVER) tia_build_covers(t);
+    open = (open & PONG_PLAYFIELD_LATCHES)
+           | tia_collide(t, t->cover, open & ~PONG_PLAYFIELD_LATCHES, &line);
     for (uint32_t bit = 0; bit < 15; bit++)
-        if (open >> bit & 1)
-            run = pong_or(run, both[bit]);
+        if (open >> bit & 1) run = pong_or(run, both[bit]);
     return run;
 }
 
-/* Which iterations have to run. The first does, which finds the line's phase, and the last, which leaves
- * the processor's registers. */
+/* Which iterations have to run. The first does, which finds the line's phase, and the last, which
+ * leaves the processor's registers. */
 A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
-    if (!pong_foreseen(s))
-        return pong_run_all();
+    if (!pong_foreseen(s)) return pong_run_all();
     pong_set_t on[TIA_OBJECTS];
     on[TIA_PF] = pong_playfield(s, rom, draw);
     pong_objects(s, on);
@@ -268,37 +283,41 @@ A26_SLOW pong_plan_t pong_plan(a2600_t *s, const uint8_t *rom, int draw) {
     return plan;
 }
 
-A26_FN uint32_t pong_next(const pong_plan_t *plan, uint32_t k) { /* first to run from k on: the last does */
+A26_FN uint32_t pong_next(const pong_plan_t *plan,
+                          uint32_t k) { /* first to run from k on: the last does */
     uint64_t here = plan->run[k >> 6] >> (k & 63);
     return here ? k + a26_lowest(here) : 64 + a26_lowest(plan->run[1]);
 }
 
-/* How many of these reads, one an iteration and the first at this cycle, find the paddle uncharged. */
+/* How many of these reads, one an iteration and the first at this cycle, find the paddle uncharged.
+ */
 A26_FN uint32_t pong_uncharged_reads(const a2600_t *s, int32_t cycle, uint32_t reads) {
     uint8_t paddle = pong_ram(s, 0x80);
     if (tia_read_paddle(&s->tia, paddle, cycle, s->frame_start_cycle))
         return 0; /* it stays charged */
-    uint32_t left = (uint32_t)s->tia.dump_release_cycle - (uint32_t)cycle + s->tia.paddle_cycles[paddle];
+    uint32_t left =
+        (uint32_t)s->tia.dump_release_cycle - (uint32_t)cycle + s->tia.paddle_cycles[paddle];
     return left / PONG_ITERATION_CYCLES < reads ? left / PONG_ITERATION_CYCLES + 1 : reads;
 }
 
-/* Whether nothing is left that the end of a line would change. With a picture that does not matter: the
- * skipped lines are evaluated like any others. */
+/* Whether nothing is left that the end of a line would change. With a picture that does not matter:
+ * the skipped lines are evaluated like any others. */
 A26_FN int pong_settled(tia_t *t, int32_t cycle, tia_picture_t *picture) {
-    if (!picture)
-        tia_catch_up(t, 3 * cycle, 0);
+    if (!picture) tia_catch_up(t, 3 * cycle, 0);
     return picture || !t->pending;
 }
 
 /* Skip iterations i..j-1; returns the cycle at the head of iteration j. */
-A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t j, int32_t cycle, int draw) {
+A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t j, int32_t cycle,
+                           int draw) {
     tia_t *t = &s->tia;
     int32_t line = cycle / A2600_LINE_CYCLES * A2600_LINE_CYCLES;
-    uint32_t reads = pong_uncharged_reads(s, line + PONG_ITERATION_CYCLES + PONG_PADDLE_READ_CYCLES, j - i);
+    uint32_t reads =
+        pong_uncharged_reads(s, line + PONG_ITERATION_CYCLES + PONG_PADDLE_READ_CYCLES, j - i);
     int uncharged = reads == j - i; /* at the last of them */
-    if (reads)
-        s->ram[0x04] = (uint8_t)(PONG_FIRST_X + 2 * (i + reads));
-    cycle = line + PONG_ITERATION_CYCLES * (int32_t)(j - i) + PONG_HEAD_CYCLES + (uncharged ? PONG_UNCHARGED_CYCLES : 0);
+    if (reads) s->ram[0x04] = (uint8_t)(PONG_FIRST_X + 2 * (i + reads));
+    cycle = line + PONG_ITERATION_CYCLES * (int32_t)(j - i) + PONG_HEAD_CYCLES
+            + (uncharged ? PONG_UNCHARGED_CYCLES : 0);
     int32_t last = (int32_t)j - 1;
     t->enam[0] = pong_m0(s, last) ? 2 : 0;
     t->enam[1] = pong_m1(s, last) ? 2 : 0;
@@ -311,7 +330,7 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
         uint32_t y = pong_field_row(last);
         t->grp[0] = pong_p0(s, last) ? 0xF0 : 0;
         t->grp[1] = pong_p1(s, last) ? 0xF0 : 0;
-        t->grp_delayed[1] = t->grp[1];                       /* by the GRP0 write of the same iteration */
+        t->grp_delayed[1] = t->grp[1]; /* by the GRP0 write of the same iteration */
         t->grp_delayed[0] = pong_p0(s, last - 1) ? 0xF0 : 0; /* by its GRP1 write, before */
         t->enabl = pong_bl(s, last) ? 2 : 0;
         t->enabl_delayed = pong_bl(s, last - 1) ? 2 : 0;
@@ -333,7 +352,8 @@ A26_SLOW int32_t pong_skip(a2600_t *s, const uint8_t *rom, uint32_t i, uint32_t 
         if (r.x == PONG_FIRST_X) { \
             s->cpu.d = r.d; \
             s->cycle = cycle; \
-            plan = summaries & PONG_SUMMARY_KERNEL ? pong_plan(s, rom, picture != 0) : pong_run_all(); \
+            plan = summaries & PONG_SUMMARY_KERNEL ? pong_plan(s, rom, picture != 0) \
+                                                   : pong_run_all(); \
         } \
         if (k_ < PONG_ITERATIONS && !(plan.run[k_ >> 6] >> (k_ & 63) & 1) \
             && (uint32_t)(cycle % A2600_LINE_CYCLES - PONG_HEAD_CYCLES) <= PONG_UNCHARGED_CYCLES \

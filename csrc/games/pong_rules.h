@@ -14,13 +14,13 @@ A26_FN int32_t a26_pong_score(const uint8_t *ram) {
 
 A26_FN int a26_pong_over(const uint8_t *ram) {
     return ram[A26_PONG_AGENT_SCORE] == A26_PONG_WINNING_SCORE
-        || ram[A26_PONG_COMPUTER_SCORE] == A26_PONG_WINNING_SCORE;
+           || ram[A26_PONG_COMPUTER_SCORE] == A26_PONG_WINNING_SCORE;
 }
 
 /* Whether the next point may be the last. */
 A26_FN int a26_pong_near_end(const uint8_t *ram) {
     return ram[A26_PONG_AGENT_SCORE] >= A26_PONG_WINNING_SCORE - 1
-        || ram[A26_PONG_COMPUTER_SCORE] >= A26_PONG_WINNING_SCORE - 1;
+           || ram[A26_PONG_COMPUTER_SCORE] >= A26_PONG_WINNING_SCORE - 1;
 }
 
 #endif

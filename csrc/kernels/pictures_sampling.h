@@ -1,8 +1,8 @@
 /* The vectorised row loops behind fastpg.kernels._cython: plain C, no Python, no allocation.
  *
  * Arrays are C-contiguous; letters as in fastpg/kernels/spec.py, meanings as in
- * fastpg/kernels/reference.py. Where that table asks for the same bits, every sum keeps the order that
- * README.md states, and the file is compiled with -ffp-contract=off.
+ * fastpg/kernels/reference.py. Where that table asks for the same bits, every sum keeps the order
+ * that README.md states, and the file is compiled with -ffp-contract=off.
  */
 #ifndef FASTPG_ROWS_H
 #define FASTPG_ROWS_H
@@ -13,8 +13,8 @@
 
 /* One copy of a loop per instruction set, picked when the module loads: needs ifunc, hence glibc.
  * CFLAGS=-DFASTPG_CLONES= builds a single copy, as other systems have. */
-#if !defined(FASTPG_CLONES) && defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && \
-    defined(__has_attribute)
+#if !defined(FASTPG_CLONES) && defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) \
+    && defined(__has_attribute)
 #if __has_attribute(target_clones) && (!defined(__clang__) || __clang_major__ >= 14)
 #define FASTPG_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #define FASTPG_HAS_CLONES
@@ -25,8 +25,7 @@
 #endif
 
 /* Which copy that is, in words. */
-static inline const char *fastpg_vectors(void)
-{
+static inline const char *fastpg_vectors(void) {
 #ifdef FASTPG_HAS_CLONES
     if (__builtin_cpu_supports("avx512f")) return "AVX-512";
     if (__builtin_cpu_supports("avx2")) return "AVX2";
@@ -47,7 +46,9 @@ static inline const char *fastpg_vectors(void)
 #endif
 
 #define FASTPG_LANES 8 /* spec.SUM_LANES */
-#define FASTPG_KEPT 18 /* of a sample's exponentials or logarithms, for Atari's most actions; more are computed twice */
+#define FASTPG_KEPT \
+    18 /* of a sample's exponentials or logarithms, for Atari's most actions; more are computed \
+          twice */
 
 /* ---- pictures ------------------------------------------------------------------------------- */
 
@@ -59,15 +60,13 @@ static inline const char *fastpg_vectors(void)
 #define FASTPG_CENTRE 3240 /* the view's pixel (40, 40) */
 
 /* Where pixel i of the view lies in a frame with `channels` bytes a pixel. */
-FASTPG_INLINE int64_t fastpg_source(int64_t i, int channels)
-{
+FASTPG_INLINE int64_t fastpg_source(int64_t i, int channels) {
     const int64_t row = FASTPG_FIRST_ROW + 2 * (i / FASTPG_SIDE);
     return (row * FASTPG_WIDTH + 2 * (i % FASTPG_SIDE)) * channels;
 }
 
 /* The most frequent of the values, of equals the lowest. */
-static uint8_t fastpg_mode(const uint8_t *values)
-{
+static uint8_t fastpg_mode(const uint8_t *values) {
     uint16_t counts[256] = {0};
     int best = 0;
     for (int i = 0; i < FASTPG_PIXELS; i++) counts[values[i]]++;
@@ -77,8 +76,7 @@ static uint8_t fastpg_mode(const uint8_t *values)
 }
 
 /* Whether more than half of the values are this one: then it is the mode, with no histogram. */
-FASTPG_INLINE int fastpg_is_majority(const uint8_t *values, uint8_t candidate)
-{
+FASTPG_INLINE int fastpg_is_majority(const uint8_t *values, uint8_t candidate) {
     int equal = 0;
     for (int row = 0; row < FASTPG_SIDE; row++) {
         uint8_t n = 0; /* at most 80, so bytes can count */
@@ -89,20 +87,21 @@ FASTPG_INLINE int fastpg_is_majority(const uint8_t *values, uint8_t candidate)
 }
 
 /* The two values, beside 0, that are background. */
-FASTPG_INLINE void fastpg_backgrounds(const uint8_t *values, int find, uint8_t found[2])
-{
+FASTPG_INLINE void fastpg_backgrounds(const uint8_t *values, int find, uint8_t found[2]) {
     found[0] = 144;
     found[1] = 109;
     if (!find) return;
-    if (fastpg_is_majority(values, values[0])) found[0] = values[0];
-    else if (fastpg_is_majority(values, values[FASTPG_CENTRE])) found[0] = values[FASTPG_CENTRE];
-    else found[0] = fastpg_mode(values);
+    if (fastpg_is_majority(values, values[0]))
+        found[0] = values[0];
+    else if (fastpg_is_majority(values, values[FASTPG_CENTRE]))
+        found[0] = values[FASTPG_CENTRE];
+    else
+        found[0] = fastpg_mode(values);
     found[1] = found[0];
 }
 
-FASTPG_CLONES static void fastpg_view_rgb(
-    const uint8_t *FASTPG_RESTRICT frame, int find, uint8_t *FASTPG_RESTRICT view)
-{
+FASTPG_CLONES static void fastpg_view_rgb(const uint8_t *FASTPG_RESTRICT frame, int find,
+                                          uint8_t *FASTPG_RESTRICT view) {
     uint8_t found[2];
     for (int row = 0; row < FASTPG_SIDE; row++) {
         const uint8_t *from = frame + fastpg_source((int64_t)row * FASTPG_SIDE, 3);
@@ -117,9 +116,8 @@ FASTPG_CLONES static void fastpg_view_rgb(
 }
 
 /* view = whether each pixel differs from this palette index; returns how many do. */
-FASTPG_INLINE int fastpg_mark_others(
-    const uint8_t *FASTPG_RESTRICT frame, uint8_t index, uint8_t *FASTPG_RESTRICT view)
-{
+FASTPG_INLINE int fastpg_mark_others(const uint8_t *FASTPG_RESTRICT frame, uint8_t index,
+                                     uint8_t *FASTPG_RESTRICT view) {
     int others = 0;
     for (int row = 0; row < FASTPG_SIDE; row++) {
         const uint8_t *from = frame + fastpg_source((int64_t)row * FASTPG_SIDE, 1);
@@ -135,9 +133,8 @@ FASTPG_INLINE int fastpg_mark_others(
 }
 
 /* Replace the marks by what `lit` says of the marked pixels' palette index. */
-FASTPG_INLINE void fastpg_look_up_marked(
-    const uint8_t *FASTPG_RESTRICT frame, const uint8_t *lit, uint8_t *FASTPG_RESTRICT view)
-{
+FASTPG_INLINE void fastpg_look_up_marked(const uint8_t *FASTPG_RESTRICT frame, const uint8_t *lit,
+                                         uint8_t *FASTPG_RESTRICT view) {
     for (int i = 0; i < FASTPG_PIXELS; i += 8) {
         uint64_t word;
         memcpy(&word, view + i, 8);
@@ -147,9 +144,8 @@ FASTPG_INLINE void fastpg_look_up_marked(
     }
 }
 
-FASTPG_INLINE void fastpg_red_view(
-    const uint8_t *FASTPG_RESTRICT frame, const uint8_t *red, uint8_t *FASTPG_RESTRICT view)
-{
+FASTPG_INLINE void fastpg_red_view(const uint8_t *FASTPG_RESTRICT frame, const uint8_t *red,
+                                   uint8_t *FASTPG_RESTRICT view) {
     for (int row = 0; row < FASTPG_SIDE; row++) {
         const uint8_t *from = frame + fastpg_source((int64_t)row * FASTPG_SIDE, 1);
         for (int j = 0; j < FASTPG_SIDE; j++) view[row * FASTPG_SIDE + j] = red[from[2 * j]];
@@ -158,10 +154,9 @@ FASTPG_INLINE void fastpg_red_view(
 
 /* A palette index that more than half of the pixels have settles the background without a look-up
  * of each pixel, and leaves only the other pixels to look up. */
-FASTPG_CLONES static void fastpg_view_palette(
-    const uint8_t *FASTPG_RESTRICT frame, const uint8_t *red, int find,
-    uint8_t *FASTPG_RESTRICT view)
-{
+FASTPG_CLONES static void fastpg_view_palette(const uint8_t *FASTPG_RESTRICT frame,
+                                              const uint8_t *red, int find,
+                                              uint8_t *FASTPG_RESTRICT view) {
     uint8_t lit[256], found[2] = {144, 109};
     uint8_t common = frame[fastpg_source(0, 1)];
     int others = fastpg_mark_others(frame, common, view);
@@ -178,16 +173,17 @@ FASTPG_CLONES static void fastpg_view_palette(
     const uint8_t first = found[0], second = found[1];
     for (int v = 0; v < 256; v++)
         lit[v] = (uint8_t)((red[v] != 0) & (red[v] != first) & (red[v] != second));
-    if (majority && !lit[common]) fastpg_look_up_marked(frame, lit, view);
-    else fastpg_red_view(frame, lit, view);
+    if (majority && !lit[common])
+        fastpg_look_up_marked(frame, lit, view);
+    else
+        fastpg_red_view(frame, lit, view);
 }
 
 /* Append the pixels d .. d+count-1 that differ; writes nothing at `room` or beyond, and may leave
  * anything between the pixels appended and `room`. previous may be NULL: all 0. */
-FASTPG_INLINE int64_t fastpg_append(
-    const uint8_t *current, const uint8_t *previous, int64_t d, int64_t count, int64_t base,
-    uint16_t *indices, int8_t *signs, int64_t room, int64_t used)
-{
+FASTPG_INLINE int64_t fastpg_append(const uint8_t *current, const uint8_t *previous, int64_t d,
+                                    int64_t count, int64_t base, uint16_t *indices, int8_t *signs,
+                                    int64_t room, int64_t used) {
     const int fits = used + count <= room;
     for (int64_t j = d; j < d + count; j++) {
         const int8_t sign = (int8_t)(current[j] - (previous ? previous[j] : 0));
@@ -200,18 +196,16 @@ FASTPG_INLINE int64_t fastpg_append(
     return used;
 }
 
-FASTPG_INLINE uint64_t fastpg_word(const uint8_t *at)
-{
+FASTPG_INLINE uint64_t fastpg_word(const uint8_t *at) {
     uint64_t word;
     memcpy(&word, at, 8);
     return word;
 }
 
 /* Compress one row of `size` pixels: most blocks of 64 are equal, then most words of the others. */
-FASTPG_INLINE int64_t fastpg_compress(
-    const uint8_t *current, const uint8_t *previous, int64_t size, int64_t base,
-    uint16_t *indices, int8_t *signs, int64_t room, int64_t used)
-{
+FASTPG_INLINE int64_t fastpg_compress(const uint8_t *current, const uint8_t *previous, int64_t size,
+                                      int64_t base, uint16_t *indices, int8_t *signs, int64_t room,
+                                      int64_t used) {
     int64_t d = 0;
     for (; d + 64 <= size; d += 64) {
         uint64_t words[8], any = 0;
@@ -223,30 +217,29 @@ FASTPG_INLINE int64_t fastpg_compress(
         if (any == 0) continue;
         for (int i = 0; i < 8; i++)
             if (words[i])
-                used = fastpg_append(
-                    current, previous, d + 8 * i, 8, base, indices, signs, room, used);
+                used = fastpg_append(current, previous, d + 8 * i, 8, base, indices, signs, room,
+                                     used);
     }
     return fastpg_append(current, previous, d, size - d, base, indices, signs, room, used);
 }
 
-FASTPG_CLONES static int64_t fastpg_frame_difference(
-    const uint8_t *current, const uint8_t *previous, int64_t frames, int64_t size,
-    uint16_t *indices, int8_t *signs, int64_t room, int64_t *offsets)
-{
+FASTPG_CLONES static int64_t fastpg_frame_difference(const uint8_t *current,
+                                                     const uint8_t *previous, int64_t frames,
+                                                     int64_t size, uint16_t *indices, int8_t *signs,
+                                                     int64_t room, int64_t *offsets) {
     int64_t used = 0;
     offsets[0] = 0;
     for (int64_t n = 0; n < frames; n++) {
-        used = fastpg_compress(
-            current + n * size, previous + n * size, size, 0, indices, signs, room, used);
+        used = fastpg_compress(current + n * size, previous + n * size, size, 0, indices, signs,
+                               room, used);
         offsets[n + 1] = used;
     }
     return used;
 }
 
-FASTPG_CLONES static int64_t fastpg_frame_stack(
-    const uint8_t *current, const uint8_t *previous, int64_t frames, int64_t size,
-    uint16_t *indices, int8_t *signs, int64_t room, int64_t *offsets)
-{
+FASTPG_CLONES static int64_t fastpg_frame_stack(const uint8_t *current, const uint8_t *previous,
+                                                int64_t frames, int64_t size, uint16_t *indices,
+                                                int8_t *signs, int64_t room, int64_t *offsets) {
     int64_t used = 0;
     offsets[0] = 0;
     for (int64_t n = 0; n < frames; n++) {
@@ -257,20 +250,18 @@ FASTPG_CLONES static int64_t fastpg_frame_stack(
     return used;
 }
 
-FASTPG_CLONES static void fastpg_subtract(
-    const uint8_t *FASTPG_RESTRICT current, const uint8_t *FASTPG_RESTRICT previous, int64_t size,
-    float *FASTPG_RESTRICT x)
-{
+FASTPG_CLONES static void fastpg_subtract(const uint8_t *FASTPG_RESTRICT current,
+                                          const uint8_t *FASTPG_RESTRICT previous, int64_t size,
+                                          float *FASTPG_RESTRICT x) {
     for (int64_t i = 0; i < size; i++) x[i] = (float)(current[i] - previous[i]);
 }
 
 /* ---- random numbers -------------------------------------------------------------------------- */
 
 /* Philox 4x32, ten rounds: first output word, upper 24 bits. */
-FASTPG_CLONES static void fastpg_philox(
-    const uint64_t *FASTPG_RESTRICT streams, const uint64_t *FASTPG_RESTRICT steps, uint64_t seed,
-    int64_t size, float *FASTPG_RESTRICT uniforms)
-{
+FASTPG_CLONES static void fastpg_philox(const uint64_t *FASTPG_RESTRICT streams,
+                                        const uint64_t *FASTPG_RESTRICT steps, uint64_t seed,
+                                        int64_t size, float *FASTPG_RESTRICT uniforms) {
     for (int64_t n = 0; n < size; n++) {
         uint32_t c0 = (uint32_t)steps[n], c1 = (uint32_t)(steps[n] >> 32);
         uint32_t c2 = (uint32_t)streams[n], c3 = (uint32_t)(streams[n] >> 32);

@@ -1,4 +1,5 @@
-/* From rewards to weights: returns, advantages and steps of the optimiser. Rules of kernels/pictures_sampling.h. */
+/* From rewards to weights: returns, advantages and steps of the optimiser. Rules of
+ * kernels/pictures_sampling.h. */
 #ifndef FASTPG_LEARNING_H
 #define FASTPG_LEARNING_H
 
@@ -9,17 +10,16 @@
 #define FASTPG_ENVIRONMENTS 64 /* whose running sums are kept on the stack */
 
 /* Zeros for as many of the environments that are left as fit; returns how many. */
-FASTPG_INLINE int64_t fastpg_first_sums(int64_t left, double running[FASTPG_ENVIRONMENTS])
-{
+FASTPG_INLINE int64_t fastpg_first_sums(int64_t left, double running[FASTPG_ENVIRONMENTS]) {
     const int64_t count = left < FASTPG_ENVIRONMENTS ? left : FASTPG_ENVIRONMENTS;
     for (int64_t i = 0; i < count; i++) running[i] = 0.0;
     return count;
 }
 
-FASTPG_CLONES static void fastpg_returns(
-    const float *FASTPG_RESTRICT rewards, const uint8_t *FASTPG_RESTRICT dones, double gamma,
-    int cut_at_rewards, int64_t steps, int64_t environments, float *FASTPG_RESTRICT returns)
-{
+FASTPG_CLONES static void fastpg_returns(const float *FASTPG_RESTRICT rewards,
+                                         const uint8_t *FASTPG_RESTRICT dones, double gamma,
+                                         int cut_at_rewards, int64_t steps, int64_t environments,
+                                         float *FASTPG_RESTRICT returns) {
     double running[FASTPG_ENVIRONMENTS];
     for (int64_t first = 0; first < environments; first += FASTPG_ENVIRONMENTS) {
         const int64_t count = fastpg_first_sums(environments - first, running);
@@ -36,11 +36,12 @@ FASTPG_CLONES static void fastpg_returns(
 }
 
 /* values has a row more than the others: the state after the last step. decay: gamma * lambda. */
-FASTPG_CLONES static void fastpg_advantages(
-    const float *FASTPG_RESTRICT rewards, const uint8_t *FASTPG_RESTRICT dones,
-    const float *FASTPG_RESTRICT values, double gamma, double decay, int64_t steps,
-    int64_t environments, float *FASTPG_RESTRICT advantages, float *FASTPG_RESTRICT returns)
-{
+FASTPG_CLONES static void fastpg_advantages(const float *FASTPG_RESTRICT rewards,
+                                            const uint8_t *FASTPG_RESTRICT dones,
+                                            const float *FASTPG_RESTRICT values, double gamma,
+                                            double decay, int64_t steps, int64_t environments,
+                                            float *FASTPG_RESTRICT advantages,
+                                            float *FASTPG_RESTRICT returns) {
     double running[FASTPG_ENVIRONMENTS];
     for (int64_t first = 0; first < environments; first += FASTPG_ENVIRONMENTS) {
         const int64_t count = fastpg_first_sums(environments - first, running);
@@ -59,14 +60,12 @@ FASTPG_CLONES static void fastpg_advantages(
 }
 
 /* Sum of the lanes, joined by halves. */
-FASTPG_INLINE double fastpg_join(const double *lanes)
-{
+FASTPG_INLINE double fastpg_join(const double *lanes) {
     const double even = (lanes[0] + lanes[4]) + (lanes[2] + lanes[6]);
     return even + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
-FASTPG_INLINE double fastpg_mean(const float *values, int64_t size)
-{
+FASTPG_INLINE double fastpg_mean(const float *values, int64_t size) {
     double lanes[FASTPG_LANES] = {0};
     int64_t i = 0;
     for (; i + FASTPG_LANES <= size; i += FASTPG_LANES)
@@ -75,8 +74,7 @@ FASTPG_INLINE double fastpg_mean(const float *values, int64_t size)
     return fastpg_join(lanes) / (double)size;
 }
 
-FASTPG_INLINE double fastpg_variance(const float *values, int64_t size, double mean)
-{
+FASTPG_INLINE double fastpg_variance(const float *values, int64_t size, double mean) {
     double lanes[FASTPG_LANES] = {0};
     int64_t i = 0;
     for (; i + FASTPG_LANES <= size; i += FASTPG_LANES)
@@ -87,9 +85,8 @@ FASTPG_INLINE double fastpg_variance(const float *values, int64_t size, double m
 }
 
 /* One segment; nothing else tells equal values apart from a deviation that rounding left over. */
-FASTPG_CLONES static void fastpg_standardize(
-    const float *FASTPG_RESTRICT values, int64_t size, float *FASTPG_RESTRICT standardized)
-{
+FASTPG_CLONES static void fastpg_standardize(const float *FASTPG_RESTRICT values, int64_t size,
+                                             float *FASTPG_RESTRICT standardized) {
     int different = 0;
     for (int64_t i = 0; i < size; i++) different |= values[i] != values[0];
     if (!different) {
@@ -108,33 +105,27 @@ typedef struct {
 } fastpg_ppo_t;
 
 /* advantage * ratio, or 0 where clipping takes hold. */
-FASTPG_INLINE double fastpg_ppo_weight(double ratio, double advantage, double clip)
-{
+FASTPG_INLINE double fastpg_ppo_weight(double ratio, double advantage, double clip) {
     const int above = advantage > 0.0 && ratio > 1.0 + clip;
     const int below = advantage < 0.0 && ratio < 1.0 - clip;
     return above || below ? 0.0 : advantage * ratio;
 }
 
 /* log(p), or 0 where p is 0, which it is multiplied by. */
-FASTPG_INLINE double fastpg_log_or_zero(double p)
-{
-    return p > 0.0 ? log(p) : 0.0;
-}
+FASTPG_INLINE double fastpg_log_or_zero(double p) { return p > 0.0 ? log(p) : 0.0; }
 
 /* weight * d log pi(action) + entropy_weight * d entropy, by the one logit of two actions. */
-FASTPG_INLINE float fastpg_sigmoid_gradient(
-    float probability, uint8_t action, double weight, double entropy_weight, double *entropy)
-{
+FASTPG_INLINE float fastpg_sigmoid_gradient(float probability, uint8_t action, double weight,
+                                            double entropy_weight, double *entropy) {
     const double p = probability, q = 1.0 - p;
     const double log_p = fastpg_log_or_zero(p), log_q = fastpg_log_or_zero(q);
     *entropy = -(p * log_p + q * log_q);
     return (float)(weight * (action - p) + entropy_weight * (-p * q * (log_p - log_q)));
 }
 
-FASTPG_INLINE void fastpg_softmax_gradient(
-    const float *probabilities, int64_t outputs, uint8_t action, double weight,
-    double entropy_weight, float *d_logits, double *entropy)
-{
+FASTPG_INLINE void fastpg_softmax_gradient(const float *probabilities, int64_t outputs,
+                                           uint8_t action, double weight, double entropy_weight,
+                                           float *d_logits, double *entropy) {
     double negentropy = 0.0, logs[FASTPG_KEPT];
     for (int64_t a = 0; a < outputs; a++) {
         const double of_a = fastpg_log_or_zero(probabilities[a]);
@@ -152,17 +143,16 @@ FASTPG_INLINE void fastpg_softmax_gradient(
 /* What there is to know of some samples: sums. */
 typedef struct {
     double entropy;
-    double divergence; /* from the policy that played: mean of ratio - 1 - log ratio */
-    double clipped;    /* samples that clipping silences */
+    double divergence;  /* from the policy that played: mean of ratio - 1 - log ratio */
+    double clipped;     /* samples that clipping silences */
     double value_error; /* squared */
 } fastpg_ppo_sums_t;
 
 /* One sample's gradient by its logits and its value. */
-FASTPG_INLINE void fastpg_ppo_sample(
-    const float *probabilities, float value, uint8_t action, float old_probability, float advantage,
-    float wanted, fastpg_ppo_t ppo, int64_t outputs, float *d_logits, float *d_value,
-    fastpg_ppo_sums_t *sums)
-{
+FASTPG_INLINE void fastpg_ppo_sample(const float *probabilities, float value, uint8_t action,
+                                     float old_probability, float advantage, float wanted,
+                                     fastpg_ppo_t ppo, int64_t outputs, float *d_logits,
+                                     float *d_value, fastpg_ppo_sums_t *sums) {
     float chosen = probabilities[outputs == 1 ? 0 : action];
     if (outputs == 1 && action == 0) chosen = 1.0f - chosen;
     const double ratio = (double)chosen / old_probability;
@@ -170,9 +160,11 @@ FASTPG_INLINE void fastpg_ppo_sample(
     const double error = (double)value - wanted;
     double entropy;
     if (outputs == 1)
-        d_logits[0] = fastpg_sigmoid_gradient(probabilities[0], action, weight, ppo.entropy_weight, &entropy);
+        d_logits[0] =
+            fastpg_sigmoid_gradient(probabilities[0], action, weight, ppo.entropy_weight, &entropy);
     else
-        fastpg_softmax_gradient(probabilities, outputs, action, weight, ppo.entropy_weight, d_logits, &entropy);
+        fastpg_softmax_gradient(probabilities, outputs, action, weight, ppo.entropy_weight,
+                                d_logits, &entropy);
     *d_value = (float)(-2.0 * ppo.value_weight * error);
     sums->entropy += entropy;
     sums->divergence += ratio > 0.0 ? ratio - 1.0 - log(ratio) : 0.0;
@@ -181,24 +173,23 @@ FASTPG_INLINE void fastpg_ppo_sample(
 }
 
 /* Not cloned: the logarithms are calls, and take the time. */
-static void fastpg_ppo(
-    const float *probabilities, const float *values, const uint8_t *actions,
-    const float *old_probabilities, const float *advantages, const float *returns,
-    fastpg_ppo_t ppo, int64_t samples, int64_t outputs, float *d_logits, float *d_values)
-{
+static void fastpg_ppo(const float *probabilities, const float *values, const uint8_t *actions,
+                       const float *old_probabilities, const float *advantages,
+                       const float *returns, fastpg_ppo_t ppo, int64_t samples, int64_t outputs,
+                       float *d_logits, float *d_values) {
     fastpg_ppo_sums_t unused = {0};
     for (int64_t b = 0; b < samples; b++)
-        fastpg_ppo_sample(
-            probabilities + b * outputs, values[b], actions[b], old_probabilities[b], advantages[b],
-            returns[b], ppo, outputs, d_logits + b * outputs, d_values + b, &unused);
+        fastpg_ppo_sample(probabilities + b * outputs, values[b], actions[b], old_probabilities[b],
+                          advantages[b], returns[b], ppo, outputs, d_logits + b * outputs,
+                          d_values + b, &unused);
 }
 
 /* ---- updates -------------------------------------------------------------------------------- */
 
-FASTPG_CLONES static void fastpg_rmsprop(
-    const float *FASTPG_RESTRICT gradient, float rate, float keep, float take, float epsilon,
-    int64_t size, float *FASTPG_RESTRICT weights, float *FASTPG_RESTRICT cache)
-{
+FASTPG_CLONES static void fastpg_rmsprop(const float *FASTPG_RESTRICT gradient, float rate,
+                                         float keep, float take, float epsilon, int64_t size,
+                                         float *FASTPG_RESTRICT weights,
+                                         float *FASTPG_RESTRICT cache) {
     for (int64_t i = 0; i < size; i++) {
         const float g = gradient[i];
         const float square = keep * cache[i] + take * (g * g);
@@ -212,9 +203,8 @@ typedef struct {
     float rate, scale, keep1, take1, keep2, take2, epsilon;
 } fastpg_adam_t;
 
-FASTPG_INLINE fastpg_adam_t fastpg_adam_step(
-    int64_t step, double learning_rate, double beta1, double beta2, double epsilon)
-{
+FASTPG_INLINE fastpg_adam_t fastpg_adam_step(int64_t step, double learning_rate, double beta1,
+                                             double beta2, double epsilon) {
     fastpg_adam_t adam;
     adam.rate = (float)(learning_rate / (1.0 - pow(beta1, (double)step)));
     adam.scale = (float)(1.0 / (1.0 - pow(beta2, (double)step)));
@@ -226,10 +216,10 @@ FASTPG_INLINE fastpg_adam_t fastpg_adam_step(
     return adam;
 }
 
-FASTPG_CLONES static void fastpg_adam(
-    const float *FASTPG_RESTRICT gradient, fastpg_adam_t adam, int64_t size,
-    float *FASTPG_RESTRICT weights, float *FASTPG_RESTRICT means, float *FASTPG_RESTRICT squares)
-{
+FASTPG_CLONES static void fastpg_adam(const float *FASTPG_RESTRICT gradient, fastpg_adam_t adam,
+                                      int64_t size, float *FASTPG_RESTRICT weights,
+                                      float *FASTPG_RESTRICT means,
+                                      float *FASTPG_RESTRICT squares) {
     for (int64_t i = 0; i < size; i++) {
         const float g = gradient[i];
         const float mean = adam.keep1 * means[i] + adam.take1 * g;

@@ -1,14 +1,16 @@
 /* Learning of the network on tiles: gradients of policy gradient losses, RMSProp and Adam.
  *
- * A minibatch goes through passes, each shared out on threads: forward (a piece of work is a block of hidden units), loss
- * (some samples), backward (a block), fold (a block), step (a block). Only rows of weights whose pixels lit are touched. */
+ * A minibatch goes through passes, each shared out on threads: forward (a piece of work is a block
+ * of hidden units), loss (some samples), backward (a block), fold (a block), step (a block). Only
+ * rows of weights whose pixels lit are touched. */
 #ifndef FASTPG_LEARN_H
 #define FASTPG_LEARN_H
 
 #include "network/minibatch.h"
 
-/* Numbers too small for a normal float become 0 while we learn, since many processors take a hundred times as long
- * for them, and moments of rows whose gradients have become 0 come to them. Returns what to restore. */
+/* Numbers too small for a normal float become 0 while we learn, since many processors take a
+ * hundred times as long for them, and moments of rows whose gradients have become 0 come to them.
+ * Returns what to restore. */
 static inline uint64_t fastpg_flush_tiny(void) {
     uint64_t before = 0;
 #if defined(__SSE2__)
@@ -33,8 +35,8 @@ static inline void fastpg_restore_tiny(uint64_t before) {
 
 /* ---- forward and loss ----------------------------------------------------------------------- */
 
-/* Fetch rows of weights or gradients: asked for while the sample before is worked on, they come from the caches further
- * out in time. */
+/* Fetch rows of weights or gradients: asked for while the sample before is worked on, they come
+ * from the caches further out in time. */
 FASTPG_INLINE void fastpg_fetch_rows(const float *rows, const int32_t *places, int64_t count) {
 #if defined(__GNUC__)
     for (int64_t k = 0; k < count; k++)
@@ -45,14 +47,16 @@ FASTPG_INLINE void fastpg_fetch_rows(const float *rows, const int32_t *places, i
 #endif
 }
 
-FASTPG_INLINE fastpg_units_t fastpg_sum_places(const float *rows, const int32_t *places, int64_t count) {
+FASTPG_INLINE fastpg_units_t fastpg_sum_places(const float *rows, const int32_t *places,
+                                               int64_t count) {
     fastpg_units_t sums = {0};
     for (int64_t k = 0; k < count; k++) fastpg_add_row(&sums, rows + places[k] * FASTPG_UNITS);
     fastpg_rectify(&sums);
     return sums;
 }
 
-FASTPG_INLINE void fastpg_keep_hidden(const fastpg_batch_t *b, int64_t block, int64_t s, const fastpg_units_t *hidden) {
+FASTPG_INLINE void fastpg_keep_hidden(const fastpg_batch_t *b, int64_t block, int64_t s,
+                                      const fastpg_units_t *hidden) {
     const fastpg_network_t *n = b->learner->net;
     fastpg_store(hidden, b->hidden + (block * b->count + s) * FASTPG_UNITS);
     for (int64_t o = 0; o < n->heads; o++)
@@ -66,7 +70,8 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
     if (n->difference) { /* of frames that are mostly the sample before's */
         fastpg_latest_t latest = {.slot = -1};
         for (int64_t s = 0; s < b->count; s++) {
-            const fastpg_units_t hidden = fastpg_hidden(n, b->buffer, block, b->samples[s], 1, &latest);
+            const fastpg_units_t hidden =
+                fastpg_hidden(n, b->buffer, block, b->samples[s], 1, &latest);
             fastpg_keep_hidden(b, block, s, &hidden);
         }
         return;
@@ -74,7 +79,8 @@ FASTPG_CLONES static void fastpg_forward_block(const fastpg_batch_t *b, int64_t 
     for (int64_t s = 0; s < b->count; s++) {
         const fastpg_span_t *span = b->episode_slices + s;
         const int32_t *places = b->lists + span->begin + span->slots;
-        if (s + 1 < b->count) fastpg_fetch_rows(rows, b->lists + span[1].begin + span[1].slots, span[1].places);
+        if (s + 1 < b->count)
+            fastpg_fetch_rows(rows, b->lists + span[1].begin + span[1].slots, span[1].places);
         const fastpg_units_t hidden = fastpg_sum_places(rows, places, span->places);
         fastpg_keep_hidden(b, block, s, &hidden);
     }
@@ -87,40 +93,40 @@ static void fastpg_loss_piece(const fastpg_batch_t *b, int64_t piece) {
     FASTPG_FOR_PIECE(s, piece, FASTPG_LOSS_SAMPLES, b->count) {
         float heads[FASTPG_MOST_HEADS] = {0}, d_heads[FASTPG_MOST_HEADS];
         for (int64_t block = 0; block < n->blocks; block++)
-            for (int64_t o = 0; o < n->heads; o++) heads[o] += b->parts[(block * b->count + s) * n->heads + o];
+            for (int64_t o = 0; o < n->heads; o++)
+                heads[o] += b->parts[(block * b->count + s) * n->heads + o];
         const int64_t i = b->samples[s];
         const float value = n->heads > n->outputs ? heads[n->outputs] : b->returns[i];
         fastpg_probabilities(heads, n->outputs);
-        fastpg_ppo_sample(heads, value, r->actions[i], r->action_probs[i], b->advantages[i], b->returns[i], b->loss,
-                          n->outputs, d_heads, d_heads + n->outputs, &sums);
-        for (int64_t o = 0; o < n->heads; o++) b->gradients[s * n->heads + o] = b->scale * d_heads[o];
+        fastpg_ppo_sample(heads, value, r->actions[i], r->action_probs[i], b->advantages[i],
+                          b->returns[i], b->loss, n->outputs, d_heads, d_heads + n->outputs, &sums);
+        for (int64_t o = 0; o < n->heads; o++)
+            b->gradients[s * n->heads + o] = b->scale * d_heads[o];
     }
     b->loss_sums[piece] = sums;
 }
 
 /* ---- backward ------------------------------------------------------------------------------- */
 
-FASTPG_INLINE void fastpg_add_to_gradient(
-    const fastpg_learner_t *l, int64_t block, int64_t slot, const fastpg_units_t *what)
-{
+FASTPG_INLINE void fastpg_add_to_gradient(const fastpg_learner_t *l, int64_t block, int64_t slot,
+                                          const fastpg_units_t *what) {
     fastpg_piece_t *piece = (fastpg_piece_t *)fastpg_gradient_row(l, block, slot);
     for (int k = 0; k < FASTPG_PIECES; k++) piece[k] += what->piece[k];
 }
 
-FASTPG_INLINE void fastpg_scatter_frame(
-    fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t plane, int64_t frame,
-    const fastpg_units_t *what)
-{
+FASTPG_INLINE void fastpg_scatter_frame(fastpg_learner_t *l, const fastpg_record_t *r,
+                                        int64_t block, int64_t plane, int64_t frame,
+                                        const fastpg_units_t *what) {
     const uint16_t *tiles = r->tiles + r->tile_offsets[frame];
     for (int64_t k = 0; k < r->tile_counts[frame]; k++)
         fastpg_add_to_gradient(l, block, l->slots[fastpg_place(l->net, plane, tiles[k])], what);
 }
 
-/* The gradient of a difference's frame waits for the next sample, which mostly subtracts the same frame. */
-FASTPG_INLINE void fastpg_scatter_difference(
-    fastpg_learner_t *l, const fastpg_record_t *r, int64_t block, int64_t i, const fastpg_units_t *what,
-    fastpg_latest_t *waiting)
-{
+/* The gradient of a difference's frame waits for the next sample, which mostly subtracts the same
+ * frame. */
+FASTPG_INLINE void fastpg_scatter_difference(fastpg_learner_t *l, const fastpg_record_t *r,
+                                             int64_t block, int64_t i, const fastpg_units_t *what,
+                                             fastpg_latest_t *waiting) {
     const int64_t before = fastpg_seen(l->net, r, i, 1);
     if (waiting->slot != before) {
         if (waiting->slot >= 0) fastpg_scatter_frame(l, r, block, 0, waiting->slot, &waiting->sums);
@@ -137,13 +143,14 @@ FASTPG_INLINE void fastpg_scatter_difference(
 }
 
 /* Gradients of the hidden units from those of the heads. */
-FASTPG_INLINE fastpg_units_t fastpg_back_through_heads(
-    const fastpg_network_t *n, int64_t block, const float *gradients, const float *hidden)
-{
+FASTPG_INLINE fastpg_units_t fastpg_back_through_heads(const fastpg_network_t *n, int64_t block,
+                                                       const float *gradients,
+                                                       const float *hidden) {
     const fastpg_piece_t *units = (const fastpg_piece_t *)hidden, zero = {0};
     fastpg_units_t back = {0};
     for (int64_t o = 0; o < n->heads; o++) {
-        const fastpg_piece_t *weights = (const fastpg_piece_t *)(n->w2 + (block * n->heads + o) * FASTPG_UNITS);
+        const fastpg_piece_t *weights =
+            (const fastpg_piece_t *)(n->w2 + (block * n->heads + o) * FASTPG_UNITS);
         for (int k = 0; k < FASTPG_PIECES; k++) back.piece[k] += gradients[o] * weights[k];
     }
 #if defined(__GNUC__)
@@ -161,19 +168,21 @@ FASTPG_INLINE void fastpg_heads_block(const fastpg_batch_t *b, int64_t block) {
     const int64_t heads = b->learner->net->heads;
     for (int64_t o = 0; o < heads; o++) {
         float *row = b->learner->g2 + (block * heads + o) * FASTPG_UNITS;
-        const fastpg_piece_t *hidden = (const fastpg_piece_t *)(b->hidden + block * b->count * FASTPG_UNITS);
+        const fastpg_piece_t *hidden =
+            (const fastpg_piece_t *)(b->hidden + block * b->count * FASTPG_UNITS);
         fastpg_units_t sums;
         memcpy(&sums, row, sizeof(sums));
         for (int64_t s = 0; s < b->count; s++, hidden += FASTPG_PIECES)
-            for (int k = 0; k < FASTPG_PIECES; k++) sums.piece[k] += b->gradients[s * heads + o] * hidden[k];
+            for (int k = 0; k < FASTPG_PIECES; k++)
+                sums.piece[k] += b->gradients[s * heads + o] * hidden[k];
         memcpy(row, &sums, sizeof(sums));
     }
 }
 
 FASTPG_INLINE fastpg_units_t fastpg_back(const fastpg_batch_t *b, int64_t block, int64_t s) {
     const fastpg_network_t *n = b->learner->net;
-    return fastpg_back_through_heads(
-        n, block, b->gradients + s * n->heads, b->hidden + (block * b->count + s) * FASTPG_UNITS);
+    return fastpg_back_through_heads(n, block, b->gradients + s * n->heads,
+                                     b->hidden + (block * b->count + s) * FASTPG_UNITS);
 }
 
 FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t block) {
@@ -186,7 +195,8 @@ FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t
             const fastpg_units_t back = fastpg_back(b, block, s);
             fastpg_scatter_difference(l, b->buffer, block, b->samples[s], &back, &waiting);
         }
-        if (waiting.slot >= 0) fastpg_scatter_frame(l, b->buffer, block, 0, waiting.slot, &waiting.sums);
+        if (waiting.slot >= 0)
+            fastpg_scatter_frame(l, b->buffer, block, 0, waiting.slot, &waiting.sums);
         return;
     }
     const float *rows = fastpg_gradient_row(l, block, 0);
@@ -199,14 +209,17 @@ FASTPG_CLONES static void fastpg_backward_block(const fastpg_batch_t *b, int64_t
     }
 }
 
-FASTPG_INLINE fastpg_units_t fastpg_gradient_of(const fastpg_learner_t *l, int64_t block, int64_t slot) {
+FASTPG_INLINE fastpg_units_t fastpg_gradient_of(const fastpg_learner_t *l, int64_t block,
+                                                int64_t slot) {
     const fastpg_piece_t *row = (const fastpg_piece_t *)fastpg_gradient_row(l, block, slot);
     fastpg_units_t gradient;
-    for (int k = 0; k < FASTPG_PIECES; k++) gradient.piece[k] = row[k]; /* memcpy would go by the stack */
+    for (int k = 0; k < FASTPG_PIECES; k++)
+        gradient.piece[k] = row[k]; /* memcpy would go by the stack */
     return gradient;
 }
 
-/* Add the gradients of two rows that are each other's mirror_rows: both then have that of the weights that they share. */
+/* Add the gradients of two rows that are each other's mirror_rows: both then have that of the
+ * weights that they share. */
 FASTPG_INLINE void fastpg_join_rows(float *row, float *twin, float sign) {
     for (int k = 0; k < FASTPG_UNITS; k += 2) {
         const float even = row[k] + sign * twin[k + 1], odd = row[k + 1] + sign * twin[k];
@@ -225,20 +238,24 @@ FASTPG_INLINE double fastpg_join_block(fastpg_learner_t *l, int64_t block) {
     for (int64_t k = 0; k < l->row_count; k++) {
         const int64_t row = l->rows[k], twin = l->mirror_rows[row];
         if (row <= twin)
-            fastpg_join_rows(fastpg_gradient_row(l, block, k), fastpg_gradient_row(l, block, l->slots[twin]), 1);
+            fastpg_join_rows(fastpg_gradient_row(l, block, k),
+                             fastpg_gradient_row(l, block, l->slots[twin]), 1);
     }
     for (int64_t k = 0; k < l->row_count; k++) {
         const fastpg_units_t what = fastpg_gradient_of(l, block, k);
         squares += fastpg_head(&what, (const float *)&what);
     }
     for (int64_t o = 0; o < n->heads; o++) {
-        const int64_t given = l->mirror_rows[n->rows + o], twin = (given < 0 ? ~given : given) - n->rows;
-        if (o <= twin) fastpg_join_rows(g2 + o * FASTPG_UNITS, g2 + twin * FASTPG_UNITS, given < 0 ? -1 : 1);
+        const int64_t given = l->mirror_rows[n->rows + o],
+                      twin = (given < 0 ? ~given : given) - n->rows;
+        if (o <= twin)
+            fastpg_join_rows(g2 + o * FASTPG_UNITS, g2 + twin * FASTPG_UNITS, given < 0 ? -1 : 1);
     }
     return squares;
 }
 
-/* Hand the gradients of sums to their pixels, and those of pixels to their cells; sum up the squares of all. */
+/* Hand the gradients of sums to their pixels, and those of pixels to their cells; sum up the
+ * squares of all. */
 FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) {
     const fastpg_network_t *n = l->net;
     for (int64_t k = 0; k < l->sum_count; k++) {
@@ -253,7 +270,8 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
         const int64_t row = l->rows[k];
         const fastpg_units_t what = fastpg_gradient_of(l, block, k);
         if (n->cell && row < n->past) {
-            const int64_t cell = fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS);
+            const int64_t cell =
+                fastpg_row_of_cell(n, row / FASTPG_TILE_PIXELS, row % FASTPG_TILE_PIXELS);
             fastpg_add_to_gradient(l, block, l->slots[cell], &what);
         }
         norm += fastpg_head(&what, (const float *)&what);
@@ -263,16 +281,16 @@ FASTPG_CLONES static void fastpg_fold_block(fastpg_learner_t *l, int64_t block) 
         const float *row = l->g2 + (block * n->heads + o) * FASTPG_UNITS;
         for (int k = 0; k < FASTPG_UNITS; k++) norm += (double)row[k] * row[k];
     }
-    l->norms[block] = l->mirror_rows ? norm / 2 : norm; /* of a pair of units one's weights are learned */
+    l->norms[block] =
+        l->mirror_rows ? norm / 2 : norm; /* of a pair of units one's weights are learned */
 }
 
 /* ---- steps uphill --------------------------------------------------------------------------- */
 
 /* `rate`: the learning rate with both bias corrections; `epsilon` is scaled to suit. */
-FASTPG_INLINE void fastpg_adam_row(
-    const fastpg_batch_t *b, const float *FASTPG_RESTRICT g, float rate, float epsilon, float *FASTPG_RESTRICT w,
-    float *FASTPG_RESTRICT mean, float *FASTPG_RESTRICT square)
-{
+FASTPG_INLINE void fastpg_adam_row(const fastpg_batch_t *b, const float *FASTPG_RESTRICT g,
+                                   float rate, float epsilon, float *FASTPG_RESTRICT w,
+                                   float *FASTPG_RESTRICT mean, float *FASTPG_RESTRICT square) {
     for (int k = 0; k < FASTPG_UNITS; k++) {
         const float gradient = g[k] * b->factor;
         mean[k] = b->beta1 * mean[k] + (1 - b->beta1) * gradient;
@@ -289,8 +307,10 @@ FASTPG_CLONES static void fastpg_adam_block(const fastpg_batch_t *b, int64_t blo
     const float epsilon = (float)(b->epsilon * second);
     for (int64_t k = 0; k < l->row_count; k++) {
         const int64_t row = l->rows[k];
-        const int64_t at = (block * n->places + row) * FASTPG_UNITS, own = (block * n->rows + row) * FASTPG_UNITS;
-        fastpg_adam_row(b, fastpg_gradient_row(l, block, k), rate, epsilon, n->w1 + at, l->mean1 + own, l->square1 + own);
+        const int64_t at = (block * n->places + row) * FASTPG_UNITS,
+                      own = (block * n->rows + row) * FASTPG_UNITS;
+        fastpg_adam_row(b, fastpg_gradient_row(l, block, k), rate, epsilon, n->w1 + at,
+                        l->mean1 + own, l->square1 + own);
     }
     for (int64_t o = 0; o < n->heads; o++) {
         const int64_t at = (block * n->heads + o) * FASTPG_UNITS;
@@ -298,10 +318,9 @@ FASTPG_CLONES static void fastpg_adam_block(const fastpg_batch_t *b, int64_t blo
     }
 }
 
-FASTPG_INLINE void fastpg_rmsprop_row(
-    const fastpg_batch_t *b, const float *FASTPG_RESTRICT g, float kept, float *FASTPG_RESTRICT w,
-    float *FASTPG_RESTRICT square)
-{
+FASTPG_INLINE void fastpg_rmsprop_row(const fastpg_batch_t *b, const float *FASTPG_RESTRICT g,
+                                      float kept, float *FASTPG_RESTRICT w,
+                                      float *FASTPG_RESTRICT square) {
     for (int k = 0; k < FASTPG_UNITS; k++) {
         const float gradient = g[k] * b->factor;
         square[k] = kept * square[k] + (1 - b->decay) * gradient * gradient;
@@ -318,7 +337,8 @@ FASTPG_CLONES static void fastpg_rmsprop_block(const fastpg_batch_t *b, int64_t 
         const int64_t at = (block * n->places + row) * FASTPG_UNITS, own = block * n->rows + row;
         const float kept = (float)pow(b->decay, l->updates - l->updated[own]);
         l->updated[own] = l->updates;
-        fastpg_rmsprop_row(b, fastpg_gradient_row(l, block, k), kept, n->w1 + at, l->square1 + own * FASTPG_UNITS);
+        fastpg_rmsprop_row(b, fastpg_gradient_row(l, block, k), kept, n->w1 + at,
+                           l->square1 + own * FASTPG_UNITS);
     }
     for (int64_t o = 0; o < n->heads; o++) {
         const int64_t at = (block * n->heads + o) * FASTPG_UNITS;
@@ -328,13 +348,13 @@ FASTPG_CLONES static void fastpg_rmsprop_block(const fastpg_batch_t *b, int64_t 
 
 /* ---- work for the pool ---------------------------------------------------------------------- */
 
-#define FASTPG_TASK(name, call)                                    \
-    static void name(void *context, int64_t piece, int thread) {   \
-        const fastpg_batch_t *batch = context;                     \
-        const uint64_t before = fastpg_flush_tiny();               \
-        (void)thread;                                              \
-        call;                                                      \
-        fastpg_restore_tiny(before);                               \
+#define FASTPG_TASK(name, call) \
+    static void name(void *context, int64_t piece, int thread) { \
+        const fastpg_batch_t *batch = context; \
+        const uint64_t before = fastpg_flush_tiny(); \
+        (void)thread; \
+        call; \
+        fastpg_restore_tiny(before); \
     }
 
 FASTPG_TASK(fastpg_mark_task, fastpg_mark_piece(batch, piece))

@@ -1,8 +1,9 @@
-/* A view as a few tiles: solid rectangles of lit pixels, 1 or 2 columns wide and 1, 2, 4 or 8 rows high.
+/* A view as a few tiles: solid rectangles of lit pixels, 1 or 2 columns wide and 1, 2, 4 or 8 rows
+ * high.
  *
- * A paddle of Pong is one tile or two instead of sixteen pixels. With the sum of the first layer's rows for each
- * tile in a table, a frame costs as many rows as it has tiles; the network is the same up to rounding, and nothing
- * in here knows the game. */
+ * A paddle of Pong is one tile or two instead of sixteen pixels. With the sum of the first layer's
+ * rows for each tile in a table, a frame costs as many rows as it has tiles; the network is the
+ * same up to rounding, and nothing in here knows the game. */
 #ifndef FASTPG_TILES_H
 #define FASTPG_TILES_H
 
@@ -10,12 +11,12 @@
 
 #define FASTPG_TILE_SIDE 80
 #define FASTPG_TILE_PIXELS (FASTPG_TILE_SIDE * FASTPG_TILE_SIDE)
-#define FASTPG_TILE_KINDS 8  /* 4 * (width - 1) + log2(height); kind 0 is a pixel */
-#define FASTPG_TILE_HALF 40  /* columns that a word of bits holds; no tile reaches across */
+#define FASTPG_TILE_KINDS 8 /* 4 * (width - 1) + log2(height); kind 0 is a pixel */
+#define FASTPG_TILE_HALF 40 /* columns that a word of bits holds; no tile reaches across */
 #define FASTPG_TILES (FASTPG_TILE_KINDS * FASTPG_TILE_PIXELS)
 
-/* Tile `kind` whose first pixel is (x, y): columns one after the other, so that a tall tile's rows of
- * weights lie together. */
+/* Tile `kind` whose first pixel is (x, y): columns one after the other, so that a tall tile's rows
+ * of weights lie together. */
 A26_FN uint16_t fastpg_tile(int kind, int x, int y) {
     return (uint16_t)(kind * FASTPG_TILE_PIXELS + x * FASTPG_TILE_SIDE + y);
 }
@@ -42,8 +43,8 @@ A26_FN void fastpg_set_rows(fastpg_view_bits_t *bits, const uint8_t *bytes, int 
     }
 }
 
-/* Write the tiles of a view in a fixed order, no more than there is room for; returns how many there are, at most
- * FASTPG_TILE_PIXELS. Clears the bits. */
+/* Write the tiles of a view in a fixed order, no more than there is room for; returns how many
+ * there are, at most FASTPG_TILE_PIXELS. Clears the bits. */
 A26_SLOW int64_t fastpg_write_tiles(fastpg_view_bits_t *bits, uint16_t *tiles, int64_t room) {
     int64_t count = 0;
     for (int half = 0; half < 2; half++) {
@@ -51,13 +52,16 @@ A26_SLOW int64_t fastpg_write_tiles(fastpg_view_bits_t *bits, uint16_t *tiles, i
         for (int y = FASTPG_TILE_SIDE; y < FASTPG_TILE_SIDE + 8; y++) rows[y] = 0;
         for (int y = 0; y < FASTPG_TILE_SIDE; y++)
             while (rows[y]) {
-                int x = (int)a26_lowest(rows[y]), wide = (int)(rows[y] >> (x + 1) & 1), height = 1, steps = 0;
+                int x = (int)a26_lowest(rows[y]), wide = (int)(rows[y] >> (x + 1) & 1), height = 1,
+                    steps = 0;
                 uint64_t across = (1ull + 2ull * (uint64_t)wide) << x;
                 while (height < 8 && (rows[y + height] & across) == across) height++;
                 while (height >> (steps + 1)) steps++; /* down to a power of two */
-                if (!wide && steps == 1) steps = 0; /* two pixels are hardly worth a sum of their own */
+                if (!wide && steps == 1)
+                    steps = 0; /* two pixels are hardly worth a sum of their own */
                 for (int k = 0; k < 1 << steps; k++) rows[y + k] &= ~across;
-                if (count < room) tiles[count] = fastpg_tile(4 * wide + steps, half * FASTPG_TILE_HALF + x, y);
+                if (count < room)
+                    tiles[count] = fastpg_tile(4 * wide + steps, half * FASTPG_TILE_HALF + x, y);
                 count++;
             }
     }
@@ -67,7 +71,8 @@ A26_SLOW int64_t fastpg_write_tiles(fastpg_view_bits_t *bits, uint16_t *tiles, i
 /* The tiles of 6400 bytes of 0 and 1, row by row; see fastpg_write_tiles. */
 A26_SLOW int64_t fastpg_tile_view(const uint8_t *view, uint16_t *tiles) {
     fastpg_view_bits_t bits;
-    for (int y = 0; y < FASTPG_TILE_SIDE; y++) fastpg_set_rows(&bits, view + y * FASTPG_TILE_SIDE, y, 1);
+    for (int y = 0; y < FASTPG_TILE_SIDE; y++)
+        fastpg_set_rows(&bits, view + y * FASTPG_TILE_SIDE, y, 1);
     return fastpg_write_tiles(&bits, tiles, FASTPG_TILE_PIXELS);
 }
 

@@ -1,5 +1,6 @@
-/* Many games played by the network: emulator, view, tiles, forward, action, step after step, on a pool of threads.
- * The functions are those of the environments, so the games are theirs to the last bit. */
+/* Many games played by the network: emulator, view, tiles, forward, action, step after step, on a
+ * pool of threads. The functions are those of the environments, so the games are theirs to the last
+ * bit. */
 #ifndef FASTPG_ROLLOUT_H
 #define FASTPG_ROLLOUT_H
 
@@ -14,17 +15,19 @@
 
 #define FASTPG_FRAGMENT 512 /* steps of a game at a time: 3 ms */
 
-/* A game, and its row of the buffer. Slots from `begin` to `end`, and tiles to `tiles_end`, are its own. */
+/* A game, and its row of the buffer. Slots from `begin` to `end`, and tiles to `tiles_end`, are its
+ * own. */
 typedef struct {
     a26_gym_t gym;
-    uint64_t stream, step; /* of the next action's random number */
+    uint64_t stream, step;    /* of the next action's random number */
     int64_t begin, end, slot; /* slot: of the frame to act upon */
-    int64_t tile, tiles_end;   /* tile: the first that is free */
-    int64_t episodes, stride;  /* still to be played, this one among them; from one's number to the next */
-    uint8_t between;           /* two episodes: the next has to begin */
+    int64_t tile, tiles_end;  /* tile: the first that is free */
+    int64_t episodes,
+        stride;      /* still to be played, this one among them; from one's number to the next */
+    uint8_t between; /* two episodes: the next has to begin */
     uint8_t busy;
     double seconds_forward;
-    fastpg_latest_t *latest;   /* (blocks,) */
+    fastpg_latest_t *latest; /* (blocks,) */
 } fastpg_game_t;
 
 typedef struct {
@@ -77,9 +80,8 @@ static int fastpg_has_room(const fastpg_game_t *g) {
 }
 
 /* Write the picture's view down as the frame of the game's slot. */
-static void fastpg_look(
-    const fastpg_rollout_t *o, fastpg_game_t *g, const tia_picture_t *picture, uint8_t age)
-{
+static void fastpg_look(const fastpg_rollout_t *o, fastpg_game_t *g, const tia_picture_t *picture,
+                        uint8_t age) {
     const fastpg_record_t *r = o->buffer;
     uint8_t view[A26_VIEW_BYTES];
     a26_rows_t rows[TIA_VIEW_SIDE];
@@ -104,17 +106,19 @@ static void fastpg_begin_episode(const fastpg_rollout_t *o, fastpg_game_t *g, ui
 }
 
 /* Choose the slot's action, drawn or `greedy`, and write down how. */
-static uint8_t fastpg_choose(
-    const fastpg_network_t *n, const fastpg_record_t *r, int64_t slot, uint64_t seed, uint64_t stream,
-    uint64_t step, int greedy, fastpg_latest_t *latest)
-{
+static uint8_t fastpg_choose(const fastpg_network_t *n, const fastpg_record_t *r, int64_t slot,
+                             uint64_t seed, uint64_t stream, uint64_t step, int greedy,
+                             fastpg_latest_t *latest) {
     float heads[FASTPG_MOST_HEADS], uniform;
     fastpg_evaluate(n, r, slot, latest, heads);
     fastpg_probabilities(heads, n->outputs);
     fastpg_philox(&stream, &step, seed, 1, &uniform);
-    uint8_t action = greedy ? fastpg_likeliest(heads, n->outputs) : fastpg_sample(heads, n->outputs, uniform);
+    uint8_t action =
+        greedy ? fastpg_likeliest(heads, n->outputs) : fastpg_sample(heads, n->outputs, uniform);
     const float chance = fastpg_chance(heads, n->outputs, action);
-    r->action_probs[slot] = chance < FLT_MIN ? FLT_MIN : chance; /* ratios divide by it; learning flushes what is less */
+    r->action_probs[slot] = chance < FLT_MIN
+                                ? FLT_MIN
+                                : chance; /* ratios divide by it; learning flushes what is less */
     if (n->heads > n->outputs) r->values[slot] = heads[n->outputs];
     return r->actions[slot] = action;
 }
@@ -127,9 +131,11 @@ static void fastpg_play_step(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_
         fastpg_choose(o->network, r, g->slot, o->seed, g->stream, g->step++, o->greedy, g->latest);
     g->seconds_forward += fastpg_seconds() - began;
     tia_begin_picture(&picture, pixels, 1);
-    int32_t reward = a26_gym_step(&g->gym, o->cartridge, &o->rules, o->emulator_action[action], &picture);
+    int32_t reward =
+        a26_gym_step(&g->gym, o->cartridge, &o->rules, o->emulator_action[action], &picture);
     r->rewards[g->slot] = (float)reward;
-    uint8_t over = r->dones[g->slot] = (uint8_t)a26_over(&g->gym.env), age = r->episode_steps[g->slot++];
+    uint8_t over = r->dones[g->slot] = (uint8_t)a26_over(&g->gym.env),
+            age = r->episode_steps[g->slot++];
     if (!over) {
         fastpg_look(o, g, &picture, age < 255 ? (uint8_t)(age + 1) : 255);
         return;
@@ -143,7 +149,8 @@ static void fastpg_play_step(const fastpg_rollout_t *o, fastpg_game_t *g, uint8_
 }
 
 /* Play some steps of a game; it stops by itself where its row, or its last episode, ends. */
-static void fastpg_play(const fastpg_rollout_t *o, fastpg_game_t *g, int64_t steps, uint8_t *pixels) {
+static void fastpg_play(const fastpg_rollout_t *o, fastpg_game_t *g, int64_t steps,
+                        uint8_t *pixels) {
     if (g->between && fastpg_has_room(g)) fastpg_begin_episode(o, g, pixels);
     while (steps-- > 0 && !g->between && fastpg_has_room(g)) fastpg_play_step(o, g, pixels);
 }
@@ -152,8 +159,8 @@ static int fastpg_waits(const fastpg_rollout_t *o, const fastpg_game_t *g) {
     return !g->busy && fastpg_has_room(g) && (!o->whole || g->episodes > 0);
 }
 
-/* Of the games that can go on the one with the shortest row, so that all near their ends together and no thread
- * stands idle for long; -1 if there is none. */
+/* Of the games that can go on the one with the shortest row, so that all near their ends together
+ * and no thread stands idle for long; -1 if there is none. */
 static int64_t fastpg_next_game(fastpg_rollout_t *o, int64_t done) {
     int64_t best = -1;
     while (atomic_flag_test_and_set_explicit(&o->choosing, memory_order_acquire)) fastpg_relax();
@@ -177,12 +184,15 @@ static void fastpg_rollout_task(void *context, int64_t piece, int thread) {
         fastpg_play(o, &o->game[k], FASTPG_FRAGMENT, pixels);
 }
 
-/* Begin a game's row anew with what its next steps look back at: its frame, and `lookback` slots before it. */
-static void fastpg_carry(fastpg_game_t *g, const fastpg_record_t *r, int64_t lookback, int64_t first_tile) {
+/* Begin a game's row anew with what its next steps look back at: its frame, and `lookback` slots
+ * before it. */
+static void fastpg_carry(fastpg_game_t *g, const fastpg_record_t *r, int64_t lookback,
+                         int64_t first_tile) {
     g->tile = first_tile;
     for (int64_t k = 0; k <= lookback; k++) {
         const int64_t from = g->slot - lookback + k, to = g->begin + k;
-        memmove(r->tiles + g->tile, r->tiles + r->tile_offsets[from], r->tile_counts[from] * sizeof(uint16_t));
+        memmove(r->tiles + g->tile, r->tiles + r->tile_offsets[from],
+                r->tile_counts[from] * sizeof(uint16_t));
         r->tile_counts[to] = r->tile_counts[from];
         r->episode_steps[to] = r->episode_steps[from];
         r->actions[to] = r->actions[from];

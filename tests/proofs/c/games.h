@@ -24,12 +24,14 @@ typedef struct {
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-static inline a26_cartridge_t cartridge_of(const game_t *game, a2600_run_t run, uint32_t summaries) {
+static inline a26_cartridge_t cartridge_of(const game_t *game, a2600_run_t run,
+                                           uint32_t summaries) {
     const a26_cartridge_t cartridge = {game->rom, run, summaries, game->console, 0};
     return cartridge;
 }
 
-/* ---- bytes that decide what a case does ------------------------------------------------------- */
+/* ---- bytes that decide what a case does -------------------------------------------------------
+ */
 
 typedef struct {
     const uint8_t *data;
@@ -37,8 +39,7 @@ typedef struct {
 } bytes_t;
 
 static inline uint32_t take(bytes_t *from) { /* 0 when there are no more */
-    if (!from->left)
-        return 0;
+    if (!from->left) return 0;
     from->left--;
     return *from->data++;
 }
@@ -57,16 +58,15 @@ static inline void make_image(uint8_t *rom, uint32_t *seed) {
         rom[k] = kind < 2 ? (uint8_t)next_random(seed) : GAMES[0].rom[k];
     for (uint32_t left = kind < 2 ? 0 : 1 + next_random(seed) % 40; left; left--)
         rom[next_random(seed) % A2600_ROM_BYTES] = (uint8_t)next_random(seed);
-    if (kind % 2)
-        memcpy(rom + A2600_ROM_BYTES / 2, rom, A2600_ROM_BYTES / 2);
+    if (kind % 2) memcpy(rom + A2600_ROM_BYTES / 2, rom, A2600_ROM_BYTES / 2);
     rom[0xFFD] |= 0x10; /* begin in the ROM */
 }
 
-/* ---- comparison ------------------------------------------------------------------------------- */
+/* ---- comparison -------------------------------------------------------------------------------
+ */
 
 static inline int differ(const char *what, long got, long expected) {
-    if (got == expected)
-        return 0;
+    if (got == expected) return 0;
     fprintf(stderr, "%s: %ld (0x%lX) instead of %ld (0x%lX)\n", what, got, got, expected, expected);
     return 1;
 }
@@ -86,26 +86,29 @@ static inline int differ_bytes(const char *what, const uint8_t *a, const uint8_t
 /* Everything that later frames can depend on, both caught up to the end of the picture. */
 static inline int differ_tia(const tia_t *a, const tia_t *b) {
     int different = DIFFER(collisions) + DIFFER(vsync_finish_clock) + DIFFER(hmove_clock)
-        + DIFFER(dump_release_cycle) + DIFFER(vblank) + DIFFER(colupf) + DIFFER(colubk) + DIFFER(ctrlpf)
-        + DIFFER(enabl) + DIFFER(enabl_delayed) + DIFFER(vdelbl) + DIFFER(pending) + DIFFER(reflected)
-        + DIFFER(cosmic_step) + DIFFER(m0_hidden) + DIFFER(m0_stretched) + DIFFER(enabled);
+                    + DIFFER(dump_release_cycle) + DIFFER(vblank) + DIFFER(colupf) + DIFFER(colubk)
+                    + DIFFER(ctrlpf) + DIFFER(enabl) + DIFFER(enabl_delayed) + DIFFER(vdelbl)
+                    + DIFFER(pending) + DIFFER(reflected) + DIFFER(cosmic_step) + DIFFER(m0_hidden)
+                    + DIFFER(m0_stretched) + DIFFER(enabled);
     for (int n = 0; n < 2; n++)
         different += DIFFER(nusiz[n]) + DIFFER(colup[n]) + DIFFER(refp[n]) + DIFFER(grp[n])
-            + DIFFER(grp_delayed[n]) + DIFFER(enam[n]) + DIFFER(vdelp[n]) + DIFFER(resmp[n]);
+                     + DIFFER(grp_delayed[n]) + DIFFER(enam[n]) + DIFFER(vdelp[n])
+                     + DIFFER(resmp[n]);
     different += differ_bytes("pf", a->pf, b->pf, sizeof(a->pf));
     different += differ_bytes("hm", a->hm, b->hm, sizeof(a->hm));
     return different + differ_bytes("pos", a->pos, b->pos, sizeof(a->pos));
 }
 
 static inline int differ_console(const a2600_t *a, const a2600_t *b) {
-    int different = DIFFER(cycle) + DIFFER(frame_start_cycle) + DIFFER(unfinished) + DIFFER(frame_over)
-        + DIFFER(error) + DIFFER(cpu.pc) + DIFFER(cpu.a) + DIFFER(cpu.x) + DIFFER(cpu.y) + DIFFER(cpu.sp)
-        + differ("flags", m6507_flags(&a->cpu), m6507_flags(&b->cpu)) + DIFFER(riot.set_cycle)
-        + DIFFER(riot.value) + DIFFER(riot.shift) + DIFFER(riot.marked) + DIFFER(riot.swacnt);
+    int different = DIFFER(cycle) + DIFFER(frame_start_cycle) + DIFFER(unfinished)
+                    + DIFFER(frame_over) + DIFFER(error) + DIFFER(cpu.pc) + DIFFER(cpu.a)
+                    + DIFFER(cpu.x) + DIFFER(cpu.y) + DIFFER(cpu.sp)
+                    + differ("flags", m6507_flags(&a->cpu), m6507_flags(&b->cpu))
+                    + DIFFER(riot.set_cycle) + DIFFER(riot.value) + DIFFER(riot.shift)
+                    + DIFFER(riot.marked) + DIFFER(riot.swacnt);
     if (!(a->cpu.pc & 0x1080)) /* at the TIA's addresses fetches see the data bus */
         different += DIFFER(bus);
-    if (a->riot.marked)
-        different += DIFFER(riot.mark_cycle);
+    if (a->riot.marked) different += DIFFER(riot.mark_cycle);
     different += differ_bytes("ram - 0x80", a->ram, b->ram, sizeof(a->ram));
     return different + differ_tia(&a->tia, &b->tia);
 }

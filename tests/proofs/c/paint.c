@@ -1,11 +1,14 @@
-/* The ways to paint, word by word and with vector instructions, must agree in every byte: paint CASES. */
+/* The ways to paint, word by word and with vector instructions, must agree in every byte: paint
+ * CASES. */
 #include "games.h"
 
 #define GUARD 64
 
 static uint64_t random_word(uint32_t *seed) {
-    uint64_t word = (uint64_t)next_random(seed) << 40 ^ (uint64_t)next_random(seed) << 20 ^ next_random(seed);
-    return next_random(seed) % 4 ? word & ((uint64_t)next_random(seed) << 40 ^ next_random(seed)) : word;
+    uint64_t word =
+        (uint64_t)next_random(seed) << 40 ^ (uint64_t)next_random(seed) << 20 ^ next_random(seed);
+    return next_random(seed) % 4 ? word & ((uint64_t)next_random(seed) << 40 ^ next_random(seed))
+                                 : word;
 }
 
 /* Any masks, colours, priorities; the mask of an object that is off may hold anything. */
@@ -31,9 +34,9 @@ static int check_paint(const char *name, paint_t paint, uint32_t cases) {
     uint32_t seed = 2463534242u;
     for (uint32_t n = 0; n < cases; n++) {
         tia_t t = random_tia(&seed);
-        uint32_t begin = next_random(&seed) % TIA_WIDTH, end = begin + 1 + next_random(&seed) % (TIA_WIDTH - begin);
-        if (next_random(&seed) % 4 == 0)
-            begin = 0, end = TIA_WIDTH;
+        uint32_t begin = next_random(&seed) % TIA_WIDTH,
+                 end = begin + 1 + next_random(&seed) % (TIA_WIDTH - begin);
+        if (next_random(&seed) % 4 == 0) begin = 0, end = TIA_WIDTH;
         for (int k = 0; k < COUNT(rows[0]); k++)
             rows[0][k] = rows[1][k] = (uint8_t)next_random(&seed);
         tia_paint_words(&t, t.enabled, begin, end, rows[0] + GUARD);
@@ -55,8 +58,7 @@ static int check_complete(const char *name, complete_t complete, uint32_t cases)
     tia_picture_t pictures[2];
     uint32_t seed = 362436069u;
     for (uint32_t n = 0; n < cases; n++) {
-        for (int k = 0; k < 2; k++)
-            tia_begin_picture(&pictures[k], pixels[k], 0);
+        for (int k = 0; k < 2; k++) tia_begin_picture(&pictures[k], pixels[k], 0);
         for (int k = 0; k < A2600_SCREEN_BYTES; k++)
             pixels[0][k] = pixels[1][k] = (uint8_t)next_random(&seed);
         for (uint32_t row = 1; row < TIA_HEIGHT; row++) {
@@ -66,8 +68,7 @@ static int check_complete(const char *name, complete_t complete, uint32_t cases)
         }
         tia_complete_words(&pictures[0]);
         complete(&pictures[1]);
-        if (differ_bytes(name, pixels[1], pixels[0], A2600_SCREEN_BYTES))
-            return 1;
+        if (differ_bytes(name, pixels[1], pixels[0], A2600_SCREEN_BYTES)) return 1;
     }
     printf("%s: %u pictures\n", name, cases);
     return 0;
@@ -82,10 +83,11 @@ static void complete_best(const tia_picture_t *picture) { tia_complete(picture);
 int main(int count, char **words) {
     uint32_t cases = count > 1 ? (uint32_t)atol(words[1]) : 100000;
     int failed = check_paint("what this machine paints with", paint_best, cases)
-        + check_complete("what this machine completes with", complete_best, cases / 500);
+                 + check_complete("what this machine completes with", complete_best, cases / 500);
 #ifdef A26_X86_VECTORS
     if (__builtin_cpu_supports("avx2"))
-        failed += check_paint("AVX2", tia_paint_avx2, cases) + check_complete("AVX2", tia_complete_avx2, cases / 500);
+        failed += check_paint("AVX2", tia_paint_avx2, cases)
+                  + check_complete("AVX2", tia_complete_avx2, cases / 500);
     if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         failed += check_paint("AVX-512", tia_paint_avx512, cases);
 #endif

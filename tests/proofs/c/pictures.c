@@ -1,11 +1,10 @@
-/* A digest of what games and any bytes as a ROM show: pictures FRAMES IMAGES. Builds with and without
- * vector instructions, with and without GNU C's jumps to labels must print the same. */
+/* A digest of what games and any bytes as a ROM show: pictures FRAMES IMAGES. Builds with and
+ * without vector instructions, with and without GNU C's jumps to labels must print the same. */
 #include "envs/view80.h"
 #include "games.h"
 
 static uint64_t digest(uint64_t hash, const uint8_t *data, size_t bytes) { /* FNV-1a */
-    for (size_t k = 0; k < bytes; k++)
-        hash = (hash ^ data[k]) * 0x100000001B3ull;
+    for (size_t k = 0; k < bytes; k++) hash = (hash ^ data[k]) * 0x100000001B3ull;
     return hash;
 }
 
@@ -14,8 +13,7 @@ static uint64_t play(const a26_cartridge_t *cartridge, uint32_t seed, int frames
     static a26_canvas_t canvas;
     static a26_env_t env;
     uint64_t hash = 0xCBF29CE484222325ull;
-    for (int k = 0; k < 256; k++)
-        red[k] = (uint8_t)((k >> 3) * 9); /* some share a value */
+    for (int k = 0; k < 256; k++) red[k] = (uint8_t)((k >> 3) * 9); /* some share a value */
     memset(&canvas, 0, sizeof(canvas));
     memset(&env, 0, sizeof(env));
     env.sticky_least = a26_sticky_least(0.25f);
@@ -28,8 +26,7 @@ static uint64_t play(const a26_cartridge_t *cartridge, uint32_t seed, int frames
         hash = digest(digest(hash, screen, sizeof(screen)), view, sizeof(view));
         hash = digest(hash, env.console.ram, sizeof(env.console.ram));
         hash = digest(hash, other.console.ram, sizeof(other.console.ram));
-        if (a26_over(&env))
-            a26_reset_game(&env, cartridge, screen);
+        if (a26_over(&env)) a26_reset_game(&env, cartridge, screen);
     }
     return hash;
 }
@@ -39,7 +36,8 @@ int main(int count, char **words) {
     int frames = count > 1 ? atoi(words[1]) : 300, images = count > 2 ? atoi(words[2]) : 200;
     for (int k = 0; k < COUNT(GAMES); k++)
         for (int by_hand = 0; by_hand < 2; by_hand++) {
-            a26_cartridge_t cartridge = cartridge_of(&GAMES[k], by_hand ? 0 : GAMES[k].run, ALL_SUMMARIES);
+            a26_cartridge_t cartridge =
+                cartridge_of(&GAMES[k], by_hand ? 0 : GAMES[k].run, ALL_SUMMARIES);
             printf("%s %016llx\n", GAMES[k].name, (unsigned long long)play(&cartridge, 5, frames));
         }
     for (int k = 1; k <= images; k++) {

@@ -22,16 +22,15 @@ static int play_game(const game_t *game, float sticky, int frames) {
         int32_t skip = 1 + (int32_t)(next_random(&seed) % 4);
         int draw = next_random(&seed) % 4 == 0;
         int32_t reward = a26_act(&envs[0], &by_hand, action, skip, screens[0]);
-        int different = differ("reward", a26_act(&envs[1], &translated, action, skip, draw ? screens[1] : 0), reward)
+        int different =
+            differ("reward", a26_act(&envs[1], &translated, action, skip, draw ? screens[1] : 0),
+                   reward)
             + differ("reward", a26_act(&envs[2], &translated, action, skip, 0), reward);
         int over = a26_over(&envs[0]);
         frame += skip;
-        for (int k = 0; k < 3; k++)
-            tia_catch_up(&envs[k].console.tia, TIA_WINDOW_END_CLOCKS, 0);
-        for (int k = 1; k < 3; k++)
-            different += differ_console(&envs[k].console, &envs[0].console);
-        if (draw)
-            different += differ_bytes("screen", screens[1], screens[0], A2600_SCREEN_BYTES);
+        for (int k = 0; k < 3; k++) tia_catch_up(&envs[k].console.tia, TIA_WINDOW_END_CLOCKS, 0);
+        for (int k = 1; k < 3; k++) different += differ_console(&envs[k].console, &envs[0].console);
+        if (draw) different += differ_bytes("screen", screens[1], screens[0], A2600_SCREEN_BYTES);
         if (different) {
             fprintf(stderr, "%s: frame %d\n", game->name, frame);
             return 1;
@@ -47,26 +46,28 @@ static void play_image(uint32_t number) {
     static uint8_t rom[A2600_ROM_BYTES];
     uint32_t seed = number * 2654435761u | 1u;
     make_image(rom, &seed);
-    const a26_cartridge_t cartridge = {rom, 0, 0, {seed & 1, seed >> 1 & 1, 8, seed >> 2 & 1, 0}, 0};
+    const a26_cartridge_t cartridge = {
+        rom, 0, 0, {seed & 1, seed >> 1 & 1, 8, seed >> 2 & 1, 0}, 0};
     envs[0].sticky_least = a26_sticky_least(seed & 8 ? 0.25f : 0.0f);
     envs[0].most_frames = 40;
     a26_load(&envs[0], &cartridge, number, number % 2 ? screens[0] : 0);
     for (int k = 0; k < 8; k++)
-        a26_act(&envs[0], &cartridge, next_random(&seed) % A26_ALE_ACTIONS, 2, k % 2 ? screens[0] : 0);
+        a26_act(&envs[0], &cartridge, next_random(&seed) % A26_ALE_ACTIONS, 2,
+                k % 2 ? screens[0] : 0);
 }
 
 /* Times that no write sets anew grow until a signed count would overflow. */
 static void grow_old(void) {
     static uint8_t rom[A2600_ROM_BYTES]; /* frames of 250 lines: no HMOVE, no timer, no paddle */
-    static const uint8_t program[] = {0xA9, 2, 0x85, 0, 0xA2, 250, 0x85, 2, 0xCA, 0xD0, 0xFB, 0xA9, 0, 0x85, 0, /* */
-                                      0xAD, 0x84, 0x02, 0xA5, 8, 0x4C, 0, 0xF0};
+    static const uint8_t program[] = {0xA9, 2,    0x85, 0,    0xA2, 250,  0x85, 2,
+                                      0xCA, 0xD0, 0xFB, 0xA9, 0,    0x85, 0, /* */
+                                      0xAD, 0x84, 0x02, 0xA5, 8,    0x4C, 0,    0xF0};
     static const uint8_t endless[] = {0xAD, 0x84, 0x02, 0xA5, 8, 0x4C, 0, 0xF0};
     a2600_t s = {0};
     memcpy(rom, program, sizeof(program));
     rom[0xFFD] = 0xF0;
     a2600_reset(&s, rom, 25);
-    for (int frame = 0; frame < 40000; frame++)
-        a2600_frame_interpreted(&s, rom, 0);
+    for (int frame = 0; frame < 40000; frame++) a2600_frame_interpreted(&s, rom, 0);
     for (int step = 0; step < 5; step++) { /* ages that would take hours */
         int32_t age = 0x70000000;
         riot_rebase(&s.riot, age);
@@ -81,18 +82,17 @@ static void grow_old(void) {
         a2600_frame_interpreted(&s, rom, frame % 2 ? &picture : 0);
         s.cycle += A2600_ENDLESS_CYCLES / 3; /* as if more such calls had been between */
     }
-    if (s.cycle > 2 * A2600_ENDLESS_CYCLES || !s.unfinished)
-        abort();
+    if (s.cycle > 2 * A2600_ENDLESS_CYCLES || !s.unfinished) abort();
 }
 
 int main(int count, char **words) {
-    int frames = count > 1 ? atoi(words[1]) : 3000, images = count > 2 ? atoi(words[2]) : 300, failed = 0;
+    int frames = count > 1 ? atoi(words[1]) : 3000, images = count > 2 ? atoi(words[2]) : 300,
+        failed = 0;
     for (int k = 0; k < COUNT(GAMES); k++)
         for (int sticky = 0; sticky < 2; sticky++)
             failed += play_game(&GAMES[k], sticky ? 0.25f : 0.0f, k ? frames : 3 * frames);
     printf("%d games, %d frames and more of each, twice\n", COUNT(GAMES), frames);
-    for (int k = 1; k <= images; k++)
-        play_image((uint32_t)k);
+    for (int k = 1; k <= images; k++) play_image((uint32_t)k);
     printf("%d images of other bytes\n", images);
     grow_old();
     printf("old age\n%s\n", failed ? "FAILED" : "passed");
