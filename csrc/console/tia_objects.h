@@ -1,16 +1,24 @@
-/* TIA: its state, and where each object's graphics lie in a line. */
+/* TIA (Television Interface Adaptor): its state, and which pixels of a line its objects cover.
+ *
+ * The six objects are two players, two missiles, the ball and the playfield. Each has a mask of 160
+ * bits. Masks are rebuilt only when they are needed and stale.
+ *
+ * Times are colour clocks of the current frame: 3 per CPU cycle, 228 per line. Only the window of
+ * lines 34..243 and pixels 0..159 is evaluated.
+ *
+ *   tia_build(t, objects)          bring the masks of these objects up to date
+ *   tia_update_enabled(t, objects) recompute which of these objects could show a pixel */
 #ifndef TIA_OBJECTS_H
 #define TIA_OBJECTS_H
 
+#include "console/geometry.h"
 #include "console/portability.h"
 
 #define TIA_LINE_CLOCKS 228
-#define TIA_BLANK_CLOCKS 68
-#define TIA_WIDTH 160
-#define TIA_HEIGHT 210
+#define TIA_BLANK_CLOCKS 68 /* horizontal blank, at the start of a line */
 #define TIA_FIRST_LINE 34
 #define TIA_WINDOW_BEGIN_CLOCKS (TIA_FIRST_LINE * TIA_LINE_CLOCKS)
-#define TIA_WINDOW_END_CLOCKS ((TIA_FIRST_LINE + TIA_HEIGHT) * TIA_LINE_CLOCKS)
+#define TIA_WINDOW_END_CLOCKS ((TIA_FIRST_LINE + A26_SCREEN_HEIGHT) * TIA_LINE_CLOCKS)
 #define TIA_NEVER_CLOCKS 0x7FFFFFFF
 
 enum { TIA_P0, TIA_P1, TIA_M0, TIA_M1, TIA_BL, TIA_PF, TIA_OBJECTS };
@@ -20,44 +28,49 @@ typedef struct {
 } tia_mask_t;
 
 typedef struct {
-    tia_mask_t mask[TIA_OBJECTS]; /* where each object's graphics lie; right unless dirty */
     tia_mask_t
-        cover[2]; /* where a player could show pixels, whatever its graphics; right unless dirty */
+        mask[TIA_OBJECTS]; /* pixels of each object; valid unless its bit in `dirty` is set */
+    tia_mask_t cover[2];   /* pixels that a player could show with any graphics; likewise */
     int32_t last_clock;    /* evaluated up to here, exclusive */
-    int32_t touched_clock; /* of the last access: what an unfinished frame shows */
+    int32_t touched_clock; /* last access; an unfinished frame is shown up to here */
     int32_t vsync_finish_clock;
-    int32_t hmove_clock;
+    int32_t hmove_clock; /* last HMOVE */
     int32_t dump_release_cycle;
-    uint32_t paddle_cycles[4]; /* charge time of INPT0-3, or one of the two below */
-    uint16_t collisions;       /* 15 latches, in the order of their read registers */
+    uint32_t paddle_cycles[4]; /* charge times of INPT0-3, or TIA_PADDLE_SHORTED or _OPEN */
+    uint16_t collisions;       /* 15 latches, numbered as in TIA_LATCHES */
     uint8_t dirty;             /* bit per object: its mask is stale; TIA_STALE_COVER << player */
     uint8_t vblank;            /* as written */
     uint8_t nusiz[2], colup[2], colupf, colubk, ctrlpf, refp[2], pf[3];
     uint8_t grp[2], grp_delayed[2], enam[2], enabl, enabl_delayed, vdelp[2], vdelbl, resmp[2];
-    uint8_t hm[5]; /* high nibbles of HMP0, HMP1, HMM0, HMM1, HMBL */
-    uint8_t pos[5];
+    uint8_t hm[5];     /* high nibbles of HMP0, HMP1, HMM0, HMM1, HMBL */
+    uint8_t pos[5];    /* first pixel of P0, P1, M0, M1, BL: 0..159 */
     uint8_t enabled;   /* bit per object: it could show a pixel somewhere (tia_update_enabled) */
-    uint8_t pending;   /* what ends with a line or begins the next: the bits below */
-    uint8_t reflected; /* the playfield's reflection in use */
+    uint8_t pending;   /* effects due at the end of a line or the start of the next: bits below */
+    uint8_t reflected; /* the playfield reflection in use */
     uint8_t cosmic_step, m0_hidden, m0_stretched;
     uint8_t fire[2]; /* INPT4, INPT5: 0x80 is not pressed */
     uint8_t unused[5];
 } tia_t;
 
-#define TIA_STALE_COVER 64u
+#define TIA_STALE_COVER 64u /* in `dirty`, << player */
+
+/* Bits of `pending`. */
 #define TIA_SUPPRESSED 1u  /* << player: its first copy is not shown in this line */
 #define TIA_HMOVE_BLANK 4u /* the next pixels below 8 are black */
-#define TIA_COSMIC 8u      /* missile 0 moves at each end of a line */
-#define TIA_REFLECTION 16u /* CTRLPF's reflection is not yet in use */
+#define TIA_COSMIC 8u      /* missile 0 moves at the end of each line (Cosmic Ark's star field) */
+#define TIA_REFLECTION 16u /* CTRLPF's reflection is not in use yet */
 
 #define TIA_PADDLE_SHORTED 0xFFFFFFFFu /* no resistance: always charged */
 #define TIA_PADDLE_OPEN 0xFFFFFFFEu    /* infinite resistance: never charged */
 
-/* ---- masks ----------------------------------------------------------------------------------- */
+A26_FN void tia_build(tia_t *t, uint32_t wanted);
+A26_FN void tia_update_enabled(tia_t *t, uint32_t objects);
 
-/* Pixels [begin, begin + width) modulo 160 for width <= 32; bits 0.. of `bits` are pixels. */
+/* ---- bits ------------------------------------------------------------------------------------ */
+
+/* Set pixels [begin, begin + width) modulo 160, width <= 32. Bit k of `bits` is pixel begin + k. */
 A26_FN void tia_mask_put(tia_mask_t *m, uint32_t begin, uint64_t bits) {
-    begin = begin >= TIA_WIDTH ? begin - TIA_WIDTH : begin;
+    begin = begin >= A26_SCREEN_WIDTH ? begin - A26_SCREEN_WIDTH : begin;
     uint32_t word = begin >> 6, shift = begin & 63;
     m->w[word] |= bits << shift;
     uint64_t over = shift ? bits >> (64 - shift) : 0;
@@ -88,7 +101,7 @@ A26_FN uint8_t tia_reverse(uint8_t v) {
     return (uint8_t)((v & 0xAA) >> 1 | (v & 0x55) << 1);
 }
 
-/* Each of 8 bits repeated 2 or 4 times. */
+/* Repeat each of 8 bits twice. */
 A26_FN uint32_t tia_widen2(uint32_t v) {
     v = (v | v << 4) & 0x0F0Fu;
     v = (v | v << 2) & 0x3333u;
@@ -96,15 +109,19 @@ A26_FN uint32_t tia_widen2(uint32_t v) {
     return v * 3u;
 }
 
+/* Move bit k to bit 4 k. */
 A26_FN uint32_t tia_spread4(uint32_t v) { /* bit k to bit 4 k */
     v = (v | v << 12) & 0x000F000Fu;
     v = (v | v << 6) & 0x03030303u;
     return (v | v << 3) & 0x11111111u;
 }
 
+/* Repeat each of 8 bits four times. */
 A26_FN uint32_t tia_widen4(uint32_t v) { return tia_spread4(v) * 15u; }
 
-/* Offsets of the copies 2 and 3 for each NUSIZ, 0 for none. */
+/* ---- players and missiles -------------------------------------------------------------------- */
+
+/* Offset of copy n (1 or 2) for each NUSIZ size, or 0 if there is none. */
 A26_FN uint32_t tia_copy(uint32_t size, uint32_t n) {
     /* size:          0  1   2   3           4   5  6           7 */
     uint32_t second = size == 1 || size == 3   ? 16u
@@ -116,11 +133,10 @@ A26_FN uint32_t tia_copy(uint32_t size, uint32_t n) {
 }
 
 A26_FN uint8_t tia_player_graphics(const tia_t *t, int n) {
-    uint8_t g = t->vdelp[n] ? t->grp_delayed[n] : t->grp[n];
-    return g;
+    return t->vdelp[n] ? t->grp_delayed[n] : t->grp[n];
 }
 
-/* Where a player shows the pixels of `g`, bit 0 leftmost. */
+/* Pixels of player n with graphics `g`, whose bit 0 is leftmost. */
 A26_FN tia_mask_t tia_player_pixels(const tia_t *t, int n, uint8_t g, int first_copy) {
     tia_mask_t m = {{0, 0, 0}};
     uint32_t size = t->nusiz[n] & 7, at = t->pos[n];
@@ -137,7 +153,7 @@ A26_FN tia_mask_t tia_player_pixels(const tia_t *t, int n, uint8_t g, int first_
 
 A26_SLOW void tia_build_player(tia_t *t, int n) {
     uint8_t g = tia_player_graphics(t, n);
-    if (!t->refp[n]) /* bit 7 is leftmost, pixel order is rising bits */
+    if (!t->refp[n]) /* bit 7 is leftmost; masks count pixels from bit 0 */
         g = tia_reverse(g);
     t->mask[TIA_P0 + n] = tia_player_pixels(t, n, g, !(t->pending & TIA_SUPPRESSED << n));
 }
@@ -164,6 +180,8 @@ A26_SLOW void tia_build_missile(tia_t *t, int n) {
     t->mask[TIA_M0 + n] = m;
 }
 
+/* ---- ball and playfield ---------------------------------------------------------------------- */
+
 A26_SLOW void tia_build_ball(tia_t *t) {
     tia_mask_t m = {{0, 0, 0}};
     tia_mask_put(&m, t->pos[TIA_BL], (1u << (1u << (t->ctrlpf >> 4 & 3))) - 1u);
@@ -189,7 +207,8 @@ A26_SLOW void tia_build_playfield(tia_t *t) {
     t->mask[TIA_PF].w[2] = low >> 48 | right_end << 16;
 }
 
-/* Find out anew which of these objects (bit per object) are enabled. */
+/* ---- all objects ----------------------------------------------------------------------------- */
+
 A26_FN void tia_update_enabled(tia_t *t, uint32_t objects) {
     uint32_t on = 0;
     if (objects & 1u << TIA_P0) on |= (uint32_t)(tia_player_graphics(t, 0) != 0) << TIA_P0;

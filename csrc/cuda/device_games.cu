@@ -1,9 +1,9 @@
-/* The entry points of cuda/device_games.h for numba.cuda kernels.
+/* The entry points of cuda/device_games.h for kernels of numba.cuda.
  *
- * They have the calling convention that numba gives foreign functions: the result goes to the first
- * argument, the returned 0 says that all is well. FASTPG_DEVICE_TRANSLATION names a file that
- * translate.py wrote, and FASTPG_DEVICE_RUN its function, so that the call of the translation is
- * direct: calls by pointer keep their callers' registers out of the compiler's input_spec. */
+ * They have numba's calling convention for foreign functions: the result goes to the first
+ * argument, and the returned 0 means success. FASTPG_DEVICE_TRANSLATION names a file written by
+ * translate/rom_to_c.py, FASTPG_DEVICE_RUN its function. The translation is then called directly: a
+ * call by pointer hides its caller's registers from the compiler. */
 #ifdef FASTPG_DEVICE_TRANSLATION
 #include FASTPG_DEVICE_TRANSLATION
 #else
@@ -37,13 +37,14 @@ __device__ int fastpg_step(int32_t *result, a26_gym_t *games, const fastpg_share
 }
 
 __device__ int fastpg_difference(int32_t *result, const uint16_t *current, const uint16_t *previous,
-                                 uint16_t *indices, int8_t *signs, int32_t room) {
-    *result = fastpg_device_difference(current, previous, indices, signs, room);
+                                 uint16_t *indices, int8_t *signs, int32_t capacity) {
+    *result = fastpg_device_difference(current, previous, indices, signs, capacity);
     return 0;
 }
 
-__device__ int fastpg_tiles(int32_t *result, const uint16_t *view, uint16_t *tiles, int32_t room) {
-    *result = fastpg_device_tiles(view, tiles, room);
+__device__ int fastpg_tiles(int32_t *result, const uint16_t *view, uint16_t *tiles,
+                            int32_t capacity) {
+    *result = fastpg_device_tiles(view, tiles, capacity);
     return 0;
 }
 

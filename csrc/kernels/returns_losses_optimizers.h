@@ -1,15 +1,20 @@
-/* From rewards to weights: returns, advantages and steps of the optimiser. Rules of
- * kernels/pictures_sampling.h. */
-#ifndef FASTPG_LEARNING_H
-#define FASTPG_LEARNING_H
+/* From rewards to weights: returns, advantages, losses and optimizer steps.
+ *
+ *   fastpg_returns, fastpg_advantages, fastpg_standardize  rewards (steps, environments) to targets
+ *   fastpg_ppo_sample, fastpg_ppo                          gradients of the PPO objective
+ *   fastpg_rmsprop, fastpg_adam                            optimizer steps, uphill
+ *
+ * Order of sums and -ffp-contract: see kernels/instruction_sets.h. */
+#ifndef FASTPG_RETURNS_LOSSES_OPTIMIZERS_H
+#define FASTPG_RETURNS_LOSSES_OPTIMIZERS_H
 
-#include "kernels/pictures_sampling.h"
+#include "kernels/instruction_sets.h"
 
-/* ---- returns -------------------------------------------------------------------------------- */
+/* ---- returns --------------------------------------------------------------------------------- */
 
-#define FASTPG_ENVIRONMENTS 64 /* whose running sums are kept on the stack */
+#define FASTPG_ENVIRONMENTS 64 /* at a time: their running sums are on the stack */
 
-/* Zeros for as many of the environments that are left as fit; returns how many. */
+/* Clear the running sums of the next environments; returns how many those are. */
 FASTPG_INLINE int64_t fastpg_first_sums(int64_t left, double running[FASTPG_ENVIRONMENTS]) {
     const int64_t count = left < FASTPG_ENVIRONMENTS ? left : FASTPG_ENVIRONMENTS;
     for (int64_t i = 0; i < count; i++) running[i] = 0.0;
@@ -35,7 +40,8 @@ FASTPG_CLONES static void fastpg_returns(const float *FASTPG_RESTRICT rewards,
     }
 }
 
-/* values has a row more than the others: the state after the last step. decay: gamma * lambda. */
+/* GAE. `values` has one row more than the others, for the state after the last step. `decay`: gamma
+ * times lambda. */
 FASTPG_CLONES static void fastpg_advantages(const float *FASTPG_RESTRICT rewards,
                                             const uint8_t *FASTPG_RESTRICT dones,
                                             const float *FASTPG_RESTRICT values, double gamma,
@@ -59,8 +65,8 @@ FASTPG_CLONES static void fastpg_advantages(const float *FASTPG_RESTRICT rewards
     }
 }
 
-/* Sum of the lanes, joined by halves. */
-FASTPG_INLINE double fastpg_join(const double *lanes) {
+/* The sum of eight partial sums, by halves. */
+FASTPG_INLINE double fastpg_add_lanes(const double *lanes) {
     const double even = (lanes[0] + lanes[4]) + (lanes[2] + lanes[6]);
     return even + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
@@ -71,7 +77,7 @@ FASTPG_INLINE double fastpg_mean(const float *values, int64_t size) {
     for (; i + FASTPG_LANES <= size; i += FASTPG_LANES)
         for (int j = 0; j < FASTPG_LANES; j++) lanes[j] += values[i + j];
     for (int j = 0; i + j < size; j++) lanes[j] += values[i + j];
-    return fastpg_join(lanes) / (double)size;
+    return fastpg_add_lanes(lanes) / (double)size;
 }
 
 FASTPG_INLINE double fastpg_variance(const float *values, int64_t size, double mean) {
@@ -81,10 +87,10 @@ FASTPG_INLINE double fastpg_variance(const float *values, int64_t size, double m
         for (int j = 0; j < FASTPG_LANES; j++)
             lanes[j] += (values[i + j] - mean) * (values[i + j] - mean);
     for (int j = 0; i + j < size; j++) lanes[j] += (values[i + j] - mean) * (values[i + j] - mean);
-    return fastpg_join(lanes) / (double)size;
+    return fastpg_add_lanes(lanes) / (double)size;
 }
 
-/* One segment; nothing else tells equal values apart from a deviation that rounding left over. */
+/* Standardize one segment. Equal values are tested for: rounding may leave them a deviation. */
 FASTPG_CLONES static void fastpg_standardize(const float *FASTPG_RESTRICT values, int64_t size,
                                              float *FASTPG_RESTRICT standardized) {
     int different = 0;
@@ -98,20 +104,20 @@ FASTPG_CLONES static void fastpg_standardize(const float *FASTPG_RESTRICT values
     for (int64_t i = 0; i < size; i++) standardized[i] = (float)((values[i] - mean) / deviation);
 }
 
-/* ---- objectives ----------------------------------------------------------------------------- */
+/* ---- objectives ------------------------------------------------------------------------------ */
 
 typedef struct {
     double clip, entropy_weight, value_weight;
 } fastpg_ppo_t;
 
-/* advantage * ratio, or 0 where clipping takes hold. */
+/* advantage * ratio, or 0 where the ratio is clipped. */
 FASTPG_INLINE double fastpg_ppo_weight(double ratio, double advantage, double clip) {
     const int above = advantage > 0.0 && ratio > 1.0 + clip;
     const int below = advantage < 0.0 && ratio < 1.0 - clip;
     return above || below ? 0.0 : advantage * ratio;
 }
 
-/* log(p), or 0 where p is 0, which it is multiplied by. */
+/* log(p), or 0 for p = 0: it is multiplied by p. */
 FASTPG_INLINE double fastpg_log_or_zero(double p) { return p > 0.0 ? log(p) : 0.0; }
 
 /* weight * d log pi(action) + entropy_weight * d entropy, by the one logit of two actions. */
@@ -126,29 +132,30 @@ FASTPG_INLINE float fastpg_sigmoid_gradient(float probability, uint8_t action, d
 FASTPG_INLINE void fastpg_softmax_gradient(const float *probabilities, int64_t outputs,
                                            uint8_t action, double weight, double entropy_weight,
                                            float *d_logits, double *entropy) {
-    double negentropy = 0.0, logs[FASTPG_KEPT];
+    double negentropy = 0.0, logs[FASTPG_CACHED_ACTIONS];
     for (int64_t a = 0; a < outputs; a++) {
         const double of_a = fastpg_log_or_zero(probabilities[a]);
-        if (a < FASTPG_KEPT) logs[a] = of_a;
+        if (a < FASTPG_CACHED_ACTIONS) logs[a] = of_a;
         negentropy += probabilities[a] * of_a;
     }
     for (int64_t a = 0; a < outputs; a++) {
-        const double p = probabilities[a], of_a = a < FASTPG_KEPT ? logs[a] : fastpg_log_or_zero(p);
+        const double p = probabilities[a],
+                     of_a = a < FASTPG_CACHED_ACTIONS ? logs[a] : fastpg_log_or_zero(p);
         const double of_entropy = -p * (of_a - negentropy);
         d_logits[a] = (float)(weight * ((action == a) - p) + entropy_weight * of_entropy);
     }
     *entropy = -negentropy;
 }
 
-/* What there is to know of some samples: sums. */
+/* Sums over samples. */
 typedef struct {
     double entropy;
-    double divergence;  /* from the policy that played: mean of ratio - 1 - log ratio */
-    double clipped;     /* samples that clipping silences */
+    double divergence;  /* from the policy that played: ratio - 1 - log ratio */
+    double clipped;     /* samples without gradient because their ratio is clipped */
     double value_error; /* squared */
 } fastpg_ppo_sums_t;
 
-/* One sample's gradient by its logits and its value. */
+/* One sample's gradients by its logits and its value. `wanted`: its return. */
 FASTPG_INLINE void fastpg_ppo_sample(const float *probabilities, float value, uint8_t action,
                                      float old_probability, float advantage, float wanted,
                                      fastpg_ppo_t ppo, int64_t outputs, float *d_logits,
@@ -172,7 +179,7 @@ FASTPG_INLINE void fastpg_ppo_sample(const float *probabilities, float value, ui
     sums->value_error += error * error;
 }
 
-/* Not cloned: the logarithms are calls, and take the time. */
+/* Not cloned: most of the time goes into calls of log. */
 static void fastpg_ppo(const float *probabilities, const float *values, const uint8_t *actions,
                        const float *old_probabilities, const float *advantages,
                        const float *returns, fastpg_ppo_t ppo, int64_t samples, int64_t outputs,
@@ -184,7 +191,7 @@ static void fastpg_ppo(const float *probabilities, const float *values, const ui
                           d_values + b, &unused);
 }
 
-/* ---- updates -------------------------------------------------------------------------------- */
+/* ---- updates --------------------------------------------------------------------------------- */
 
 FASTPG_CLONES static void fastpg_rmsprop(const float *FASTPG_RESTRICT gradient, float rate,
                                          float keep, float take, float epsilon, int64_t size,
@@ -198,7 +205,7 @@ FASTPG_CLONES static void fastpg_rmsprop(const float *FASTPG_RESTRICT gradient, 
     }
 }
 
-/* The two corrections of means that began at 0 are in the rate and in the scale. */
+/* Adam with both bias corrections folded into `rate` and `scale`. */
 typedef struct {
     float rate, scale, keep1, take1, keep2, take2, epsilon;
 } fastpg_adam_t;

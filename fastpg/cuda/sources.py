@@ -47,7 +47,7 @@ def translation() -> str:
     found = folder() / "translate"
     sys.path.insert(0, str(found))  # for what the translator imports
     try:
-        translate = _load(found / "translate.py").translate
+        translate = _load(found / "rom_to_c.py").translate
     finally:
         sys.path.remove(str(found))
     return translate(roms.pong_rom().read_bytes(), roms.PONG.name)

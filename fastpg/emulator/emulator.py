@@ -100,8 +100,8 @@ def cartridge(path: str | PathLike[str]) -> tuple[Cartridge, roms.Game, bytes]:
         swapped=game.swapped,
         reset_frames=game.reset_frames,
         pong=game.scored,
-        whole=game.whole,
-        fresh=game.fresh,
+        draws_all_lines=game.whole,
+        constant_reset=game.fresh,
         translation=game.name if game.translated else None,
     )
     if made.error is not None:

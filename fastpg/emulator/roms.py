@@ -20,7 +20,7 @@ class Game:
         paddles: played with two paddles instead of two joysticks.
         swapped: the first player has the second paddle.
         reset_frames: how long a new game's reset switch is held.
-        scored: its reward and its end are known (csrc/games/pong_rules.h).
+        scored: its reward and its end are known (csrc/games/pong_reward_and_end.h).
         whole: every frame draws all lines.
         fresh: a new game always begins with the same state.
         translated: its code is translated to C when the package is built.

@@ -115,7 +115,7 @@ def test_stacks_are_set_aside_for_all_threads():
 
 
 # and the headers
-SOURCES = {"cuda/device_games.cu", "translate/translate.py", "translate/rom_code.py"}
+SOURCES = {"cuda/device_games.cu", "translate/rom_to_c.py", "translate/rom_disassembler.py"}
 
 
 def files_below(folder):

@@ -1,16 +1,16 @@
-/* Pong's translation with each of its summaries, both and none, and the interpreter: drawn, undrawn
- * and as the 80 x 80 view, from states that the game itself may never reach: any RAM, registers,
+/* Pong's translation with each of its loop summaries, all and none, and the interpreter: drawn,
+ * undrawn and as the 80x80 view, from states that the game may never reach: any RAM, registers,
  * moments.
  *
  * A libFuzzer target; with -DSTANDALONE a program: fuzz_pong_kernel CASES [FIRST_SEED]. */
-#include "envs/view80.h"
 #include "games.h"
+#include "view_canvas.h"
 
 #define BASES 4
 #define INPUT_BYTES 320
 
 static const uint8_t * const ROM = GAMES[0].rom;
-static a2600_t bases[BASES]; /* of real play */
+static a2600_t bases[BASES]; /* from real games */
 
 enum { DRAWN, UNDRAWN, VIEWED, WAYS };
 
@@ -23,7 +23,7 @@ typedef struct {
 } engine_t;
 
 static const engine_t engines[] = {
-    {"interpreter", 0, 0}, /* what the others are compared with */
+    {"interpreter", 0, 0}, /* the reference */
     {"plain translation", a2600_run_pong, 0},
     {"kernel summary", a2600_run_pong, 1},
     {"score summary", a2600_run_pong, 2},
@@ -33,7 +33,7 @@ static const engine_t engines[] = {
 
 /* What a case shows, with backgrounds found and with the fixed ones. */
 typedef struct {
-    uint8_t screen[A2600_SCREEN_BYTES], view[2][A26_VIEW_BYTES];
+    uint8_t screen[A26_SCREEN_BYTES], view[2][A26_VIEW_PIXELS];
 } shown_t;
 
 static void make_bases(void) {
@@ -49,7 +49,7 @@ static void make_bases(void) {
     }
 }
 
-/* All of the RAM, or some bytes of it: half of them those that the kernel works by. */
+/* Change all of the RAM, or some bytes, half of them those that the display kernel reads. */
 static void change_ram(a2600_t *s, bytes_t *in, uint32_t all) {
     static const uint8_t kernel[] = {0x80, 0x81, 0x9B, 0x9C, 0x9D, 0x9E, 0x9F, 0xA0, 0xA5,
                                      0xA6, 0xA7, 0xA8, 0xB2, 0xB3, 0xB4, 0xB5, 0xB6};
@@ -62,7 +62,7 @@ static void change_ram(a2600_t *s, bytes_t *in, uint32_t all) {
     }
 }
 
-/* Writes to any registers, and what only writes at rare moments leave behind. */
+/* Write to any registers, and set what only writes at rare moments leave behind. */
 static void change_tia(a2600_t *s, bytes_t *in) {
     uint32_t marks = take(in);
     for (uint32_t left = take(in) & 31; left; left--) {
@@ -80,14 +80,14 @@ static void change_tia(a2600_t *s, bytes_t *in) {
     s->tia.dirty = 0xFF;
 }
 
-/* A state from bytes. Whatever they are, it is one that writes to the chips could have made. */
+/* Make a state from any bytes: one that writes to the chips could have made. */
 static a2600_t make_state(bytes_t *in, int *frames, int *at_once) {
     static const uint16_t starts[] = {0xF5D0, 0xF5D0, 0xF585, 0xF41B};
     uint32_t how = take(in);
     a2600_t s = bases[how & (BASES - 1)];
     a2600_begin_frame(&s);
     *frames = 1 + (how >> 2 & 1);
-    *at_once = how >> 3 & 1; /* not from the frame's start: from some moment of it */
+    *at_once = how >> 3 & 1; /* start within the frame */
     change_ram(&s, in, how & 0x10);
     if (how & 0x20) change_tia(&s, in);
     if (how & 0x40) {
@@ -118,7 +118,7 @@ static a2600_t make_state(bytes_t *in, int *frames, int *at_once) {
     return s;
 }
 
-/* The rest of a frame that is under way; a2600_frame begins one. */
+/* Run the rest of a frame; a2600_frame would start one. */
 static void rest_of_frame(a2600_t *s, tia_picture_t *picture, const engine_t *engine) {
     a2600_t before = *s;
     int32_t why;
@@ -143,14 +143,14 @@ static void make_red(void) {
     red[138] = 109;
 }
 
-/* The view of a picture, by its definition. */
+/* The view of a picture by its definition. */
 static void view_of(const uint8_t *screen, int find_background, uint8_t *view) {
     int counts[256] = {0}, most = 0;
-    for (int k = 0; k < A26_VIEW_BYTES; k++)
-        counts[red[screen[(35 + k / 80 * 2) * TIA_WIDTH + k % 80 * 2]]]++;
+    for (int k = 0; k < A26_VIEW_PIXELS; k++)
+        counts[red[screen[(35 + k / 80 * 2) * A26_SCREEN_WIDTH + k % 80 * 2]]]++;
     for (int value = 1; value < 256; value++) most = counts[value] > counts[most] ? value : most;
-    for (int k = 0; k < A26_VIEW_BYTES; k++) {
-        int value = red[screen[(35 + k / 80 * 2) * TIA_WIDTH + k % 80 * 2]];
+    for (int k = 0; k < A26_VIEW_PIXELS; k++) {
+        int value = red[screen[(35 + k / 80 * 2) * A26_SCREEN_WIDTH + k % 80 * 2]];
         view[k] = value && (find_background ? value != most : value != 144 && value != 109);
     }
 }
@@ -180,7 +180,7 @@ static void play(a2600_t *s, const engine_t *engine, int way, int frames, int at
         play_frame(s, engine, at_once && frame == 0, way == UNDRAWN ? 0 : &picture);
         if (way == DRAWN) tia_complete(&picture);
         if (way != VIEWED) continue;
-        env.console.tia.last_clock = s->tia.last_clock; /* all that is looked at of it */
+        env.console.tia.last_clock = s->tia.last_clock; /* the only field that is read */
         a26_view_canvas(&env, &picture, red, 1, &canvas, shown->view[1]);
         a26_view(&picture, red, 0, shown->view[0]);
     }

@@ -1,8 +1,8 @@
-/* What stands around the core on a CPU, to be built with sanitizers: host STEPS ROUNDS.
+/* What surrounds the core on a CPU, to be built with sanitizers: host STEPS ROUNDS.
  *
- * Vectors of games of every kind, which must not depend on the number of threads, also in a forked
- * child; pools opened, used and closed; the television, which must show what a picture of each
- * frame shows. "games.inc" as in games.h. */
+ * Vectors of games of every kind must not depend on the number of threads, nor on a fork. Pools are
+ * opened, used and closed. The television must show what a picture of every frame shows.
+ * "games.inc" as in games.h. */
 #include <sys/wait.h>
 
 #include "games.h"
@@ -12,24 +12,24 @@
 
 #define GAMES_AT_ONCE 5
 #define MOST_THREADS 4
-#define MOST_BYTES (3 * A2600_SCREEN_BYTES)
+#define MOST_BYTES (3 * A26_SCREEN_BYTES)
 #define DQN_DEPTH 2
 
-static const int64_t bytes_of_kind[] = {3 * A2600_SCREEN_BYTES, A2600_SCREEN_BYTES,
-                                        A2600_SCREEN_BYTES,     128,
-                                        A26_VIEW_BYTES,         DQN_DEPTH *FASTPG_DQN_BYTES};
+static const int64_t bytes_of_kind[] = {3 * A26_SCREEN_BYTES, A26_SCREEN_BYTES,
+                                        A26_SCREEN_BYTES,     128,
+                                        A26_VIEW_PIXELS,      DQN_DEPTH *FASTPG_DQN_BYTES};
 static const uint8_t minimal_actions[6] = {0, 1, 3, 4, 11, 12};
 
 static a26_cartridge_t cartridge; /* Pong */
-static a2600_t fresh;
-static a26_env_t powered;
+static a2600_t post_reset_state;
+static a26_env_t power_on_state;
 static fastpg_colours_t colours;
 
-/* A vector's arrays, one set for all. */
+/* The arrays of a vector, shared by all checks. */
 static struct {
     a26_gym_t game[GAMES_AT_ONCE];
     fastpg_dqn_game_t dqn[GAMES_AT_ONCE];
-    uint8_t scratch[2 * MOST_THREADS * A2600_SCREEN_BYTES],
+    uint8_t scratch[2 * MOST_THREADS * A26_SCREEN_BYTES],
         stacks[GAMES_AT_ONCE * DQN_DEPTH * FASTPG_DQN_BYTES];
     int64_t actions[GAMES_AT_ONCE], infos[FASTPG_INFOS * GAMES_AT_ONCE],
         final_infos[FASTPG_INFOS * GAMES_AT_ONCE];
@@ -45,10 +45,10 @@ static void prepare(void) {
     static a26_env_t env;
     uint32_t seed = 99;
     cartridge = cartridge_of(&GAMES[0], GAMES[0].run, ALL_SUMMARIES);
-    a26_power_on(&powered, &cartridge);
-    env = powered;
-    a26_make_fresh(&env, &cartridge, &fresh);
-    cartridge.fresh = &fresh;
+    a26_power_on(&power_on_state, &cartridge);
+    env = power_on_state;
+    a26_make_post_reset_state(&env, &cartridge, &post_reset_state);
+    cartridge.post_reset_state = &post_reset_state;
     for (int k = 0; k < 256; k++) {
         for (int c = 0; c < 3; c++) colours.rgb[k][c] = (uint8_t)next_random(&seed);
         colours.gray[k] = (uint8_t)next_random(&seed);
@@ -59,9 +59,9 @@ static void prepare(void) {
 static fastpg_vector_t make_vector(int kind, int autoreset) {
     memset(&at, 0, sizeof(at));
     const fastpg_vector_t vector = {.cartridge = cartridge,
-                                    .powered = &powered,
+                                    .power_on_state = &power_on_state,
                                     .rules = {kind % 2 ? 2 : 1, kind % 2 ? 5 : 2 + kind / 2,
-                                              kind % 3 ? 7 : 0, 60, a26_sticky_least(0.25f)},
+                                              kind % 3 ? 7 : 0, 60, a26_sticky_threshold(0.25f)},
                                     .colours = &colours,
                                     .games = GAMES_AT_ONCE,
                                     .game = at.game,
@@ -102,7 +102,7 @@ static uint64_t digest_of_vector(uint64_t hash, const fastpg_vector_t *v) {
     return digest(hash, at.final_infos, sizeof(at.final_infos));
 }
 
-/* Reset some games, each second one of them with a seed. */
+/* Reset some games; some of those with a seed. */
 static void reset_games(fastpg_pool_t *pool, fastpg_vector_t *v, uint32_t which, uint32_t seeded,
                         uint32_t seed) {
     for (int k = 0; k < GAMES_AT_ONCE; k++) {
@@ -119,7 +119,7 @@ static uint64_t step_games(fastpg_pool_t *pool, fastpg_vector_t *v, uint64_t has
                            uint32_t *seed) {
     for (int step = from; step < to; step++) {
         for (int k = 0; k < GAMES_AT_ONCE; k++) at.actions[k] = next_random(seed) % 6;
-        if (step % 16 == 5) /* a point from the end */
+        if (step % 16 == 5) /* one point from the end */
             at.game[step % GAMES_AT_ONCE].env.console.ram[A26_PONG_COMPUTER_SCORE] =
                 A26_PONG_WINNING_SCORE - 1;
         if (step % 16 == 9)
@@ -138,7 +138,7 @@ static uint64_t step_games(fastpg_pool_t *pool, fastpg_vector_t *v, uint64_t has
     return hash;
 }
 
-/* Steps of a vector; with several threads the second half of them in a forked child too. */
+/* Steps of a vector. With several threads a forked child plays the second half too. */
 static uint64_t play_vector(int kind, int autoreset, int threads, int steps) {
     static fastpg_pool_t pool;
     fastpg_vector_t v = make_vector(kind, autoreset);
@@ -191,7 +191,7 @@ static void count_task(void *context, int64_t i, int thread) {
     ((int *)context)[i] += 1 + 0 * thread;
 }
 
-/* Pools of 1 to 4 threads, opened, used at once, after a rest, or never, and closed. */
+/* Pools of 1 to 4 threads: opened, used at once, after a rest or never, and closed. */
 static void check_pools(int rounds) {
     static fastpg_pool_t pool;
     for (int round = 0; round < rounds; round++) {
@@ -208,11 +208,11 @@ static void check_pools(int rounds) {
     }
 }
 
-/* The television beside a picture of every frame, by the interpreter. */
+/* Compare the television with a picture of every frame by the interpreter. */
 static int check_television(const game_t *game, int steps) {
     static a26_tv_t tv;
     static a26_env_t seen, other;
-    static uint8_t screens[2][A2600_SCREEN_BYTES];
+    static uint8_t screens[2][A26_SCREEN_BYTES];
     const a26_cartridge_t by_hand = cartridge_of(game, 0, 0);
     const a26_cartridge_t translated = cartridge_of(game, game->run, ALL_SUMMARIES);
     uint32_t seed = 3;
@@ -233,7 +233,7 @@ static int check_television(const game_t *game, int steps) {
         if (differ("reward", reward, expected)) return 1;
         if (step > 1 && next_random(&seed) % 3 == 0
             && differ_bytes("television", a26_tv_look(&tv, &translated), screens[front],
-                            A2600_SCREEN_BYTES)) {
+                            A26_SCREEN_BYTES)) {
             fprintf(stderr, "%s: step %d\n", game->name, step);
             return 1;
         }
