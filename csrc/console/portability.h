@@ -87,8 +87,7 @@ typedef unsigned long long uint64_t;
 /* Assign a large struct of whole words. A GPU's compiler would hold all of it in registers and
  * spill them, which leaves fewer threads to whoever calls the function. */
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-A26_SLOW void a26_copy_words(void * __restrict__ to, const void * __restrict__ from,
-                             uint32_t words) {
+A26_SLOW void a26_copy_words(void *__restrict__ to, const void *__restrict__ from, uint32_t words) {
 #pragma unroll 8
     for (uint32_t k = 0; k < words; k++) ((uint64_t *)to)[k] = ((const uint64_t *)from)[k];
 }

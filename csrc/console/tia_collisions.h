@@ -2,8 +2,8 @@
  * CXCLR. Only latches that are still clear are computed.
  *
  *   tia_open(t)      clear latches that the enabled objects could set, wherever they stand
- *   tia_touching(t)  those that they would set somewhere in a whole line
- *   tia_collide(..)  those that they set in a given span */
+ *   tia_touching(t)  clear latches that they would set somewhere in a whole line
+ *   tia_collide(..)  latches that they set in a given span */
 #ifndef TIA_COLLISIONS_H
 #define TIA_COLLISIONS_H
 

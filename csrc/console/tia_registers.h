@@ -34,8 +34,8 @@ A26_FN void tia_reset(tia_t *t);
 A26_SLOW void tia_write_nusiz(tia_t *t, int n, uint8_t value, int32_t clock,
                               tia_picture_t *picture) {
     value &= 0x37;
-    /* An equal value ends missile 0's stretched or hidden state too. Whether it is in one is not
-     * known before the ends of lines up to here are evaluated: in the Cosmic Ark mode it may be. */
+    /* An equal value also ends the stretched or hidden state of missile 0. In the Cosmic Ark state
+     * it may be in one: that is known only after the ends of lines up to here are evaluated. */
     if (value == t->nusiz[n] && !(t->pending & TIA_SUPPRESSED << n)
         && !(n == 0 && t->pending & TIA_COSMIC))
         return;

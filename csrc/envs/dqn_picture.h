@@ -57,7 +57,7 @@ typedef struct {
 
 /* Bits of the words of a source row that differ from the row above in any frame; returns 0 if none
  * do. */
-A26_FN int fastpg_dqn_differs(const uint8_t * const *frames, int count, int at, uint64_t *differs) {
+A26_FN int fastpg_dqn_differs(const uint8_t *const *frames, int count, int at, uint64_t *differs) {
     uint64_t any = 0;
     for (int k = 0; k < FASTPG_DQN_WORDS; k++) {
         differs[k] = 0;
@@ -73,7 +73,7 @@ A26_FN int fastpg_dqn_differs(const uint8_t * const *frames, int count, int at, 
 }
 
 /* Sum along a source row, where its words differ. */
-A26_FN void fastpg_dqn_sum_row(const uint8_t * const *frames, int count, int at,
+A26_FN void fastpg_dqn_sum_row(const uint8_t *const *frames, int count, int at,
                                const uint64_t *differs, const uint8_t *gray, float *row,
                                float *sums) {
     for (int k = 0; k < FASTPG_DQN_WORDS; k++) {
@@ -110,7 +110,7 @@ A26_FN void fastpg_dqn_target_row(const float *top, float top_weight, const floa
 
 /* Add a source row after `run` distinct rows; returns how many distinct rows there are then. */
 A26_FN uint32_t fastpg_dqn_take_row(fastpg_dqn_rows_t *rows, uint32_t run,
-                                    const uint8_t * const *frames, int count, int row,
+                                    const uint8_t *const *frames, int count, int row,
                                     const uint8_t *gray) {
     const int at = row * A26_SCREEN_WIDTH;
     uint64_t differs[FASTPG_DQN_WORDS];
@@ -124,7 +124,7 @@ A26_FN uint32_t fastpg_dqn_take_row(fastpg_dqn_rows_t *rows, uint32_t run,
     return run + 1;
 }
 
-A26_FN void fastpg_dqn_shrink(const uint8_t * const *frames, int count, const uint8_t *gray,
+A26_FN void fastpg_dqn_shrink(const uint8_t *const *frames, int count, const uint8_t *gray,
                               uint8_t *out) {
     fastpg_dqn_rows_t rows;
     uint32_t run = 0, run_of[4], begun[2] = {0, 0};

@@ -40,8 +40,8 @@ typedef struct {
 } fastpg_units_t;
 
 /* The rollout buffer. A slot is one step of one game: the frame before the action, the action and
- * what it led to. Each game has a row of slots. A row has room before its first step for what that
- * looks back at. */
+ * what it led to. Each game has a row of slots. A row starts with the look-back slots of its first
+ * step. */
 typedef struct {
     uint16_t *tiles;        /* (capacity,): of all frames */
     uint32_t *tile_offsets; /* (slots,): the first tile of the slot's frame */
@@ -201,7 +201,7 @@ FASTPG_CLONES static void fastpg_make_sum(const fastpg_network_t *n, int64_t blo
     fastpg_store(&sums, to);
 }
 
-/* Bring a sum up to date. It is made in its place, unless another thread is making it: then in
+/* Bring a sum up to date, and return it. If another thread is making it, it is made in
  * `scratch`. */
 static const float *fastpg_make_row(const fastpg_network_t *n, int64_t block, int64_t weight_row,
                                     uint32_t seen, float *scratch) {

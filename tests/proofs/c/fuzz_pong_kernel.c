@@ -9,12 +9,12 @@
 #define BASES 4
 #define INPUT_BYTES 320
 
-static const uint8_t * const ROM = GAMES[0].rom;
+static const uint8_t *const ROM = GAMES[0].rom;
 static a2600_t bases[BASES]; /* from real games */
 
 enum { DRAWN, UNDRAWN, VIEWED, WAYS };
 
-static const char * const way_names[WAYS] = {"drawn", "undrawn", "viewed"};
+static const char *const way_names[WAYS] = {"drawn", "undrawn", "viewed"};
 
 typedef struct {
     const char *name;

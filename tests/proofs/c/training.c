@@ -15,7 +15,7 @@
 static a26_cartridge_t cartridge; /* Pong */
 static a2600_t post_reset_state;
 static a26_env_t power_on_state;
-static uint8_t red[2][256]; /* random, or so that nearly everything is lit */
+static uint8_t red[2][256]; /* random; or all equal: nearly everything is lit */
 
 static void *allocate(int64_t count, size_t size) { /* exact, so that an access beyond it is seen */
     void *memory = calloc((size_t)count, size);
