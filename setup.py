@@ -1,4 +1,4 @@
-"""Builds the extension modules; everything else about the package is in pyproject.toml."""
+"""Build the extension modules. Everything else about the package is in pyproject.toml."""
 
 import importlib.util
 import subprocess
@@ -12,23 +12,23 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 
-# No -march: one wheel runs on every machine, and the headers pick an instruction set at run time.
+# No -march: one wheel runs on every machine. The headers choose an instruction set at run time.
 # No contraction: a*b+c must round twice, as in the reference, or backends would differ in bits.
-# No errno and no traps: nobody reads them, and they keep square roots and choices out of vectors.
+# No errno and no traps: they are not used, and keep square roots and selects from vectorising.
 if sys.platform == "win32":
     FLAGS = ["/O2", "/std:c11"]
 else:
     FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
 
 EMULATOR = "fastpg.emulator._emulator"
-# Extension module: its source in csrc/.
+# Extension module -> its source.
 SOURCES = {
     "fastpg.kernels._cython": "csrc/kernels/_cython.pyx",
     EMULATOR: "csrc/envs/_emulator.pyx",
     "fastpg.network._network": "csrc/network/_network.pyx",
     "fastpg.rollouts._rollouts": "csrc/rollouts/_rollouts.pyx",
 }
-# A change of any of these compiles every extension anew.
+# A change of any of these recompiles every extension.
 DEPENDS = [
     str(path.relative_to(HERE))
     for folder, pattern in (("csrc", "*.h"), ("csrc/translate", "*.py"), ("fastpg", "*.pxd"))
@@ -50,7 +50,7 @@ EXTENSIONS = [
 
 
 def load(path):
-    """A Python file as a module, without its package."""
+    """Import a Python file without its package."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
@@ -61,7 +61,7 @@ def load(path):
 class BuildWithRom(build_ext):
     """Translates Pong's ROM, which ale-py ships, to C before the emulator is compiled.
 
-    The translation goes to the build folder: it is made from the ROM and must not be given away.
+    The translation stays in the build folder: it derives from the ROM and must not be distributed.
     """
 
     def finalize_options(self):
@@ -79,7 +79,7 @@ class BuildWithRom(build_ext):
         folder.mkdir(parents=True, exist_ok=True)
         command = [
             sys.executable,
-            str(HERE / "csrc" / "translate" / "translate.py"),
+            str(HERE / "csrc" / "translate" / "rom_to_c.py"),
             str(rom),
             "pong",
         ]
@@ -89,11 +89,11 @@ class BuildWithRom(build_ext):
 
 
 class BuildWithSources(build_py):
-    """Puts the C sources beside the modules: on a GPU they are compiled where they run."""
+    """Copies the C sources beside the modules: GPU code is compiled on the user's machine."""
 
     def run(self):
         super().run()
-        if self.editable_mode:  # they are in the checkout
+        if self.editable_mode:  # the checkout has them
             return
         csrc, copies = HERE / "csrc", Path(self.build_lib) / "fastpg" / "csrc"
         for name in ("*.h", "*.cu", "translate/*.py"):

@@ -1,9 +1,9 @@
-"""Our emulator beside ale-py's and other vector environments, in one run, one core at a time.
+"""Compare our emulator with ale-py's and with other vector environments, in one run.
 
-``python benchmarks/emulator.py --rounds 5 --seconds 2`` builds the bare core with the flags of the
-package, lets all contenders run in turn, round after round, and prints medians and ratios as a
-Markdown table. Contenders that are not installed are left out, and named. Frames are emulated
-frames; four to an action, which is held for 1 to 8 actions as players do.
+``python benchmarks/emulator.py --rounds 5 --seconds 2`` builds the bare core with the package's
+flags, runs all contenders in turn, round after round, and prints medians and ratios as a Markdown
+table. Contenders that are not installed are named and left out. Frames are emulator frames, four
+to an agent step. An action is held for 1 to 8 steps, as players do.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from fastpg.envs.worker_pool import available_cores
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 SKIP, GAMES, CORES = 4, 64, available_cores()
-# paddles instead of joysticks, the first player has the second, reward known
+# paddles instead of joysticks, the first player has the second one, reward known
 GAME = {"pong": "111", "breakout": "100", "space_invaders": "000"}
 NO_VECTORS = "-DA26_NO_VECTORS"
 
@@ -41,7 +41,7 @@ def build(folder: Path, game: str, *options: str) -> Path:
     rom = roms.get_rom_path(game)
     program = folder / f"{game}{''.join(options)}"
     if not (folder / f"{game}.h").exists():
-        command = [sys.executable, ROOT / "csrc/translate/translate.py", rom, game]
+        command = [sys.executable, ROOT / "csrc/translate/rom_to_c.py", rom, game]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         (folder / f"{game}.h").write_text(text)
     named = [f'-DROM_H="{game}.h"', f"-DRUN=a2600_run_{game}", *options]
@@ -64,7 +64,7 @@ def core(program: Path, game: str, way: str, summaries: int = 0xFFFFFFFF) -> Con
 
 
 def core_twice(program: Path, game: str, way: str) -> Contender:
-    """Two processes of the bare core that share nothing: the most that two threads can reach."""
+    """Two processes of the bare core that share nothing: an upper bound for two threads."""
     words = [str(program), str(roms.get_rom_path(game)), *GAME[game], way, str(0xFFFFFFFF)]
 
     def run(seconds: float) -> float:
@@ -79,7 +79,7 @@ def core_twice(program: Path, game: str, way: str) -> Contender:
 
 
 def bare_act(game: str) -> Contender:
-    """``ALEInterface.act`` alone, no picture taken."""
+    """``ALEInterface.act`` alone, without taking the picture."""
     ALEInterface.setLoggerMode(LoggerMode.Error)
     ale = ALEInterface()
     ale.setInt("random_seed", 0)
@@ -162,7 +162,7 @@ def others() -> dict[str, Contender]:
 
 
 def contenders(folder: Path) -> dict[str, tuple[Contender, str]]:
-    """Everything that runs: name -> (how, name of what it is compared with)."""
+    """Return all contenders: name -> (function, name of the base of its ratio)."""
     pong, plain = build(folder, "pong"), build(folder, "pong", NO_VECTORS)
     base = "ale-py act, pong"
     found = {base: (bare_act("pong"), base)}

@@ -1,8 +1,12 @@
 /* MOS 6507: registers, flags, arithmetic, and the table of opcodes.
  *
- * Public hardware fact sheets describe the 6502; what is particular here is that an instruction's
- * cycles are all counted before its data access, as the oracle does (see README.md). The table
- * below is read by the interpreter (console/a2600.h) and, as text, by translate.py. */
+ * The registers are those of the 6502: A, X, Y, SP, PC and the flags N V D I Z C. One thing is
+ * particular: all cycles of an instruction are counted before its data access, as in the oracle.
+ *
+ *   M6507_OPCODES(X)    every instruction: the interpreter expands it (console/interpreter.h), and
+ *                       translate/rom_disassembler.py reads it as text
+ *   m6507_op_ADC(r, m)  and its kin: one operation on the registers
+ *   m6507_flags, m6507_set_flags, M6507_TAKEN_BCC and its kin: the flags */
 #ifndef M6507_H
 #define M6507_H
 
@@ -11,15 +15,16 @@
 typedef struct {
     uint16_t pc;
     uint8_t a, x, y, sp;
-    uint8_t n; /* bit 7 is the N flag */
-    uint8_t z; /* the Z flag is set iff this is 0 */
+    uint8_t n;          /* bit 7 is the N flag */
+    uint8_t z;          /* the Z flag is set iff this is 0 */
     uint8_t c, v, d, i; /* 0 or 1 */
 } m6507_t;
 
 /* Addressing modes: IMP, ACC, IMM, ZP, ZPX, ZPY, ABS, ABX, ABY, IZX (zp,X), IZY (zp),Y, REL, IND.
- * Access: R read, W write, M read-modify-write, N none, S the instruction's own affair.
+ * Access: R read, W write, M read-modify-write, N none, S special.
  *
- *  X(code, operation, mode, cycles, access) */
+ * X(code, operation, mode, cycles, access) */
+/* clang-format off */
 #define M6507_OPCODES(X) \
     X(0x69, ADC, IMM, 2, R) X(0x65, ADC, ZP, 3, R) X(0x75, ADC, ZPX, 4, R) \
     X(0x6D, ADC, ABS, 4, R) X(0x7D, ADC, ABX, 4, R) X(0x79, ADC, ABY, 4, R) \
@@ -34,7 +39,8 @@ typedef struct {
     X(0x50, BVC, REL, 2, S) X(0x70, BVS, REL, 2, S) \
     X(0x24, BIT, ZP, 3, R) X(0x2C, BIT, ABS, 4, R) \
     X(0x00, BRK, IMP, 7, S) \
-    X(0x18, CLC, IMP, 2, N) X(0xD8, CLD, IMP, 2, N) X(0x58, CLI, IMP, 2, N) X(0xB8, CLV, IMP, 2, N) \
+    X(0x18, CLC, IMP, 2, N) X(0xD8, CLD, IMP, 2, N) X(0x58, CLI, IMP, 2, N) \
+    X(0xB8, CLV, IMP, 2, N) \
     X(0xC9, CMP, IMM, 2, R) X(0xC5, CMP, ZP, 3, R) X(0xD5, CMP, ZPX, 4, R) \
     X(0xCD, CMP, ABS, 4, R) X(0xDD, CMP, ABX, 4, R) X(0xD9, CMP, ABY, 4, R) \
     X(0xC1, CMP, IZX, 6, R) X(0xD1, CMP, IZY, 5, R) \
@@ -61,7 +67,8 @@ typedef struct {
     X(0x09, ORA, IMM, 2, R) X(0x05, ORA, ZP, 3, R) X(0x15, ORA, ZPX, 4, R) \
     X(0x0D, ORA, ABS, 4, R) X(0x1D, ORA, ABX, 4, R) X(0x19, ORA, ABY, 4, R) \
     X(0x01, ORA, IZX, 6, R) X(0x11, ORA, IZY, 5, R) \
-    X(0x48, PHA, IMP, 3, S) X(0x08, PHP, IMP, 3, S) X(0x68, PLA, IMP, 4, S) X(0x28, PLP, IMP, 4, S) \
+    X(0x48, PHA, IMP, 3, S) X(0x08, PHP, IMP, 3, S) X(0x68, PLA, IMP, 4, S) \
+    X(0x28, PLP, IMP, 4, S) \
     X(0x2A, ROL, ACC, 2, S) X(0x26, ROL, ZP, 5, M) X(0x36, ROL, ZPX, 6, M) \
     X(0x2E, ROL, ABS, 6, M) X(0x3E, ROL, ABX, 7, M) \
     X(0x6A, ROR, ACC, 2, S) X(0x66, ROR, ZP, 5, M) X(0x76, ROR, ZPX, 6, M) \
@@ -72,13 +79,15 @@ typedef struct {
     X(0xE1, SBC, IZX, 6, R) X(0xF1, SBC, IZY, 5, R) \
     X(0x38, SEC, IMP, 2, N) X(0xF8, SED, IMP, 2, N) X(0x78, SEI, IMP, 2, N) \
     X(0x85, STA, ZP, 3, W) X(0x95, STA, ZPX, 4, W) X(0x8D, STA, ABS, 4, W) \
-    X(0x9D, STA, ABX, 5, W) X(0x99, STA, ABY, 5, W) X(0x81, STA, IZX, 6, W) X(0x91, STA, IZY, 6, W) \
+    X(0x9D, STA, ABX, 5, W) X(0x99, STA, ABY, 5, W) X(0x81, STA, IZX, 6, W) \
+    X(0x91, STA, IZY, 6, W) \
     X(0x86, STX, ZP, 3, W) X(0x96, STX, ZPY, 4, W) X(0x8E, STX, ABS, 4, W) \
     X(0x84, STY, ZP, 3, W) X(0x94, STY, ZPX, 4, W) X(0x8C, STY, ABS, 4, W) \
     X(0xAA, TAX, IMP, 2, N) X(0xA8, TAY, IMP, 2, N) X(0xBA, TSX, IMP, 2, N) \
     X(0x8A, TXA, IMP, 2, N) X(0x9A, TXS, IMP, 2, N) X(0x98, TYA, IMP, 2, N) \
     /* undocumented, compared with the oracle; it counts 4 cycles for LAX zp, the hardware 3 */ \
-    X(0x1A, NOP, IMP, 2, N) X(0x3A, NOP, IMP, 2, N) X(0x5A, NOP, IMP, 2, N) X(0x7A, NOP, IMP, 2, N) \
+    X(0x1A, NOP, IMP, 2, N) X(0x3A, NOP, IMP, 2, N) X(0x5A, NOP, IMP, 2, N) \
+    X(0x7A, NOP, IMP, 2, N) \
     X(0xDA, NOP, IMP, 2, N) X(0xFA, NOP, IMP, 2, N) \
     X(0x80, NOR, IMM, 2, R) X(0x82, NOR, IMM, 2, R) X(0x89, NOR, IMM, 2, R) \
     X(0xC2, NOR, IMM, 2, R) X(0xE2, NOR, IMM, 2, R) \
@@ -86,7 +95,8 @@ typedef struct {
     X(0x14, NOR, ZPX, 4, R) X(0x34, NOR, ZPX, 4, R) X(0x54, NOR, ZPX, 4, R) \
     X(0x74, NOR, ZPX, 4, R) X(0xD4, NOR, ZPX, 4, R) X(0xF4, NOR, ZPX, 4, R) \
     X(0x0C, NOR, ABS, 4, R) X(0x1C, NOR, ABX, 4, R) X(0x3C, NOR, ABX, 4, R) \
-    X(0x5C, NOR, ABX, 4, R) X(0x7C, NOR, ABX, 4, R) X(0xDC, NOR, ABX, 4, R) X(0xFC, NOR, ABX, 4, R) \
+    X(0x5C, NOR, ABX, 4, R) X(0x7C, NOR, ABX, 4, R) X(0xDC, NOR, ABX, 4, R) \
+    X(0xFC, NOR, ABX, 4, R) \
     X(0xA7, LAX, ZP, 4, R) X(0xB7, LAX, ZPY, 4, R) X(0xAF, LAX, ABS, 4, R) \
     X(0xBF, LAX, ABY, 4, R) X(0xA3, LAX, IZX, 6, R) X(0xB3, LAX, IZY, 5, R) \
     X(0x87, SAX, ZP, 3, W) X(0x97, SAX, ZPY, 4, W) X(0x8F, SAX, ABS, 4, W) X(0x83, SAX, IZX, 6, W) \
@@ -105,26 +115,22 @@ typedef struct {
     X(0x0B, ANC, IMM, 2, R) X(0x2B, ANC, IMM, 2, R) X(0x4B, ALR, IMM, 2, R) \
     X(0xCB, AXS, IMM, 2, R) X(0xEB, SBC, IMM, 2, R)
 
-/* The codes that the table above has not: the oracle stops there. */
+/* Codes that are not in the table. The oracle stops there. */
 #define M6507_UNKNOWN(X) \
     X(0x02) X(0x12) X(0x22) X(0x32) X(0x42) X(0x52) X(0x62) X(0x6B) X(0x72) X(0x8B) X(0x92) \
     X(0x93) X(0x9B) X(0x9C) X(0x9E) X(0x9F) X(0xAB) X(0xB2) X(0xBB) X(0xD2) X(0xF2)
+/* clang-format on */
 
-/* ---- operations on the registers ---------------------------------------------------------- */
+/* ---- operations on the registers ------------------------------------------------------------- */
 
-A26_FN void m6507_nz(m6507_t *r, uint8_t value) {
-    r->n = r->z = value;
-}
+A26_FN void m6507_nz(m6507_t *r, uint8_t value) { r->n = r->z = value; }
 
-A26_FN int32_t m6507_bin(int32_t bcd) { /* also of invalid digits */
-    return (10 * (bcd >> 4) + (bcd & 15)) & 255;
-}
+/* The digits may be invalid. */
+A26_FN int32_t m6507_bin(int32_t bcd) { return (10 * (bcd >> 4) + (bcd & 15)) & 255; }
 
-A26_FN uint8_t m6507_bcd(int32_t value) {
-    return (uint8_t)((value % 100 / 10) << 4 | value % 10);
-}
+A26_FN uint8_t m6507_bcd(int32_t value) { return (uint8_t)((value % 100 / 10) << 4 | value % 10); }
 
-/* Decimal arithmetic is rare: out of line, registers by value. The carry is bit 8 of the sum. */
+/* Decimal arithmetic is rare, so it is not inlined. The carry is bit 8 of the sum. */
 A26_SLOW uint32_t m6507_decimal_sum(uint32_t a, uint32_t m, uint32_t carry) {
     int32_t sum = m6507_bin((int32_t)a) + m6507_bin((int32_t)m) + (int32_t)carry;
     return m6507_bcd(sum & 255) | (uint32_t)(sum > 99) << 8;
@@ -132,15 +138,13 @@ A26_SLOW uint32_t m6507_decimal_sum(uint32_t a, uint32_t m, uint32_t carry) {
 
 A26_SLOW uint32_t m6507_decimal_difference(uint32_t a, uint32_t m, uint32_t borrow) {
     int32_t difference = m6507_bin((int32_t)a) - m6507_bin((int32_t)m) - (int32_t)borrow;
-    if (difference < 0)
-        difference += 100;
+    if (difference < 0) difference += 100;
     return difference < 0 ? (uint8_t)m6507_bin(256 + difference) : m6507_bcd(difference);
 }
 
 A26_FN void m6507_op_ADC(m6507_t *r, uint8_t m) {
     uint32_t sum = (uint32_t)r->a + m + r->c;
-    if (A26_UNLIKELY(r->d))
-        sum = m6507_decimal_sum(r->a, m, r->c);
+    if (A26_UNLIKELY(r->d)) sum = m6507_decimal_sum(r->a, m, r->c);
     uint8_t a = r->a, result = (uint8_t)sum;
     r->c = (uint8_t)(sum >> 8);
     r->v = (uint8_t)((a ^ result) & (m ^ result)) >> 7;
@@ -223,9 +227,7 @@ A26_FN uint8_t m6507_op_ROR(m6507_t *r, uint8_t m) {
     return m;
 }
 
-A26_FN void m6507_op_ALR(m6507_t *r, uint8_t m) {
-    r->a = m6507_op_LSR(r, r->a & m);
-}
+A26_FN void m6507_op_ALR(m6507_t *r, uint8_t m) { r->a = m6507_op_LSR(r, r->a & m); }
 
 A26_FN uint8_t m6507_op_INC(m6507_t *r, uint8_t m) {
     m6507_nz(r, ++m);
@@ -295,8 +297,10 @@ A26_FN void m6507_op_TYA(m6507_t *r) { m6507_nz(r, r->a = r->y); }
 A26_FN void m6507_op_TSX(m6507_t *r) { m6507_nz(r, r->x = r->sp); }
 A26_FN void m6507_op_TXS(m6507_t *r) { r->sp = r->x; }
 
-A26_FN uint8_t m6507_flags(const m6507_t *r) { /* as PHP and BRK push them: NV11DIZC */
-    return (uint8_t)((r->n & 0x80) | r->v << 6 | 0x30 | r->d << 3 | r->i << 2 | (r->z == 0) << 1 | r->c);
+/* The flags as PHP and BRK push them: NV11DIZC. */
+A26_FN uint8_t m6507_flags(const m6507_t *r) {
+    return (uint8_t)((r->n & 0x80) | r->v << 6 | 0x30 | r->d << 3 | r->i << 2 | (r->z == 0) << 1
+                     | r->c);
 }
 
 A26_FN void m6507_set_flags(m6507_t *r, uint8_t flags) {

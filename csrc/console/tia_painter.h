@@ -1,56 +1,65 @@
-/* TIA: the picture that is painted on, and how a span of a line is painted. */
-#ifndef TIA_PAINT_H
-#define TIA_PAINT_H
+/* TIA: the picture, and how a span of a line is painted on it.
+ *
+ * Most rows of a picture repeat the row above. Such a row is not painted: same_as_row[] names the
+ * row that holds its pixels, and tia_complete copies them all once, at the end.
+ *
+ * On x86-64, AVX2 and AVX-512 versions are chosen at run time. They paint the same bytes.
+ *
+ *   tia_begin_picture(picture, pixels, sparse)  start a picture on these pixels
+ *   tia_paint(t, enabled, begin, end, row)      paint pixels [begin, end) of one row
+ *   tia_complete(picture)                       copy the repeated rows */
+#ifndef TIA_PAINTER_H
+#define TIA_PAINTER_H
 
 #include "console/tia_objects.h"
 
-/* Most rows show what the row above them shows. Such a row is not painted: it names the row that is,
- * and whoever wants all rows copies them once, at the end (tia_complete). */
 typedef struct {
-    uint8_t *pixels;          /* TIA_HEIGHT rows of TIA_WIDTH palette indices; on a GPU eight divides the address */
-    int32_t begin_clock;      /* where the frame that was drawn on it began, or the window's end */
-    uint8_t like[TIA_HEIGHT]; /* the row whose pixels a row shows: itself, or a row above it */
-    uint8_t sparse;           /* only the rows of the 80 x 80 view are wanted */
+    uint8_t *pixels;     /* (210, 160) palette indices; on a GPU the address is a multiple of 8 */
+    int32_t begin_clock; /* where the frame drawn on it began, or the window's end */
+    uint8_t
+        same_as_row[A26_SCREEN_HEIGHT]; /* the row that holds a row's pixels: itself or one above */
+    uint8_t sparse;                     /* only the rows of the 80x80 view are wanted */
 } tia_picture_t;
 
-#define TIA_VIEW_SIDE 80
-#define TIA_VIEW_FIRST_ROW 35
+A26_FN void tia_begin_picture(tia_picture_t *picture, uint8_t *pixels, int sparse);
+A26_FN void tia_paint(const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row);
+A26_FN void tia_complete(const tia_picture_t *picture);
 
+/* ---- pictures -------------------------------------------------------------------------------- */
+
+/* True if somebody will read this row: in a sparse picture, every second one from row 35 on. */
 A26_FN int tia_row_wanted(const tia_picture_t *picture, uint32_t row) {
-    return !picture->sparse || (row & 1 && row - TIA_VIEW_FIRST_ROW < 2 * TIA_VIEW_SIDE);
+    return !picture->sparse || (row & 1 && row - A26_VIEW_FIRST_ROW < 2 * A26_VIEW_SIDE);
 }
 
-/* A picture on these pixels: rows that a frame does not reach keep what they show. */
+/* Rows that a frame does not reach keep the pixels that they have. */
 A26_FN void tia_begin_picture(tia_picture_t *picture, uint8_t *pixels, int sparse) {
     picture->pixels = pixels;
     picture->sparse = (uint8_t)sparse;
     picture->begin_clock = TIA_WINDOW_END_CLOCKS;
-    for (uint32_t row = 0; row < TIA_HEIGHT; row++)
-        picture->like[row] = (uint8_t)row;
+    for (uint32_t row = 0; row < A26_SCREEN_HEIGHT; row++) picture->same_as_row[row] = (uint8_t)row;
 }
 
 A26_SLOW void tia_complete_words(const tia_picture_t *picture) {
-    for (uint32_t row = 1; row < TIA_HEIGHT; row++) {
-        const uint8_t *from = picture->pixels + picture->like[row] * TIA_WIDTH;
-        uint8_t *to = picture->pixels + row * TIA_WIDTH;
+    for (uint32_t row = 1; row < A26_SCREEN_HEIGHT; row++) {
+        const uint8_t *from = picture->pixels + picture->same_as_row[row] * A26_SCREEN_WIDTH;
+        uint8_t *to = picture->pixels + row * A26_SCREEN_WIDTH;
         if (from != to)
-            for (uint32_t p = 0; p < TIA_WIDTH; p += 8)
-                A26_COPY_WORD(to + p, from + p);
+            for (uint32_t p = 0; p < A26_SCREEN_WIDTH; p += 8) A26_COPY_WORD(to + p, from + p);
     }
 }
 
 #ifdef A26_X86_VECTORS
 __attribute__((target("avx2"))) A26_SLOW void tia_complete_avx2(const tia_picture_t *picture) {
-    for (uint32_t row = 1; row < TIA_HEIGHT; row++) {
-        uint32_t like = picture->like[row];
-        if (like == row)
-            continue;
-        const __m256i *from = (const __m256i *)(picture->pixels + like * TIA_WIDTH);
+    for (uint32_t row = 1; row < A26_SCREEN_HEIGHT; row++) {
+        uint32_t like = picture->same_as_row[row];
+        if (like == row) continue;
+        const __m256i *from = (const __m256i *)(picture->pixels + like * A26_SCREEN_WIDTH);
         __m256i w0 = _mm256_loadu_si256(from), w1 = _mm256_loadu_si256(from + 1);
         __m256i w2 = _mm256_loadu_si256(from + 2), w3 = _mm256_loadu_si256(from + 3);
         __m256i w4 = _mm256_loadu_si256(from + 4);
-        for (; row < TIA_HEIGHT && picture->like[row] == like; row++) {
-            __m256i *to = (__m256i *)(picture->pixels + row * TIA_WIDTH);
+        for (; row < A26_SCREEN_HEIGHT && picture->same_as_row[row] == like; row++) {
+            __m256i *to = (__m256i *)(picture->pixels + row * A26_SCREEN_WIDTH);
             _mm256_storeu_si256(to, w0);
             _mm256_storeu_si256(to + 1, w1);
             _mm256_storeu_si256(to + 2, w2);
@@ -62,7 +71,6 @@ __attribute__((target("avx2"))) A26_SLOW void tia_complete_avx2(const tia_pictur
 }
 #endif
 
-/* Give every row its pixels. */
 A26_FN void tia_complete(const tia_picture_t *picture) {
 #ifdef A26_X86_VECTORS
     if (__builtin_cpu_supports("avx2"))
@@ -72,7 +80,9 @@ A26_FN void tia_complete(const tia_picture_t *picture) {
         tia_complete_words(picture);
 }
 
-/* Eight pixels' bits as eight bytes, 0xFF for each set one. */
+/* ---- painting -------------------------------------------------------------------------------- */
+
+/* Eight bits as eight bytes, 0xFF for each set one. */
 A26_FN uint64_t tia_bytes(uint32_t bits) {
     uint64_t spread = (uint64_t)(bits & 255) * 0x0101010101010101ull & 0x8040201008040201ull;
     return ((spread + 0x00406070787C7E7Full) >> 7 & 0x0101010101010101ull) * 255u;
@@ -81,9 +91,8 @@ A26_FN uint64_t tia_bytes(uint32_t bits) {
 /* Fill pixels [begin, end) of a row with one colour. Little-endian: pixel p is byte p of a word. */
 A26_FN void tia_fill(uint8_t *row, uint32_t begin, uint32_t end, uint8_t colour) {
     uint64_t fill = colour * 0x0101010101010101ull;
-    if (begin == 0 && end == TIA_WIDTH) {
-        for (uint32_t p = 0; p < TIA_WIDTH; p += 8)
-            A26_COPY_WORD(row + p, &fill);
+    if (begin == 0 && end == A26_SCREEN_WIDTH) {
+        for (uint32_t p = 0; p < A26_SCREEN_WIDTH; p += 8) A26_COPY_WORD(row + p, &fill);
         return;
     }
     for (uint32_t p = begin & ~7u; p < end; p += 8) {
@@ -98,18 +107,20 @@ A26_FN void tia_fill(uint8_t *row, uint32_t begin, uint32_t end, uint8_t colour)
     }
 }
 
-/* Pixels in the colours of player 0, of player 1 and of the playfield, by priority. */
+/* Pixels in the colours of player 0, player 1 and the playfield, by priority. */
 typedef struct {
     uint64_t one, two, field;
 } tia_planes_t;
 
-A26_FN tia_planes_t tia_planes(const tia_t *t, uint32_t on, uint32_t k) { /* word k of the masks */
+/* The planes of word k of the masks. `on`: the enabled objects. */
+A26_FN tia_planes_t tia_planes(const tia_t *t, uint32_t on, uint32_t k) {
     const uint64_t left = k == 0 ? ~0ull : k == 1 ? 0xFFFFull : 0; /* pixels 0..79 */
-    /* without branches: what is on changes too often to be predicted */
+    /* Branch-free: which objects are on changes too often to be predicted. */
 #define TIA_ON(object) (on & 1u << (object) ? t->mask[object].w[k] : 0)
     tia_planes_t planes;
-    uint64_t field = TIA_ON(TIA_PF), before = 0ull - (t->ctrlpf >> 2 & 1); /* the playfield, the players */
-    uint64_t score = 0ull - (t->ctrlpf >> 1 & 1); /* in the players' colours */
+    uint64_t field = TIA_ON(TIA_PF),
+             before = 0ull - (t->ctrlpf >> 2 & 1); /* the playfield, the players */
+    uint64_t score = 0ull - (t->ctrlpf >> 1 & 1);  /* in the players' colours */
     score &= ~before | (0ull - (on == 1u << TIA_PF));
     before &= ~score;
     planes.one = (field & score & left) | TIA_ON(TIA_P0) | TIA_ON(TIA_M0);
@@ -122,15 +133,17 @@ A26_FN tia_planes_t tia_planes(const tia_t *t, uint32_t on, uint32_t k) { /* wor
     return planes;
 }
 
-/* Paint [begin, end) of one line. `row` has 160 bytes, `on` the enabled objects, whose masks are built. */
-A26_SLOW void tia_paint_words(const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
+/* Paint pixels [begin, end) of a row of 160 bytes. `on`: the enabled objects; their masks are
+ * built. */
+A26_SLOW void tia_paint_words(const tia_t *t, uint32_t on, uint32_t begin, uint32_t end,
+                              uint8_t *row) {
     const uint64_t ones = 0x0101010101010101ull;
     tia_fill(row, begin, end, t->colubk);
     for (uint32_t k = begin >> 6; on && 64 * k < end; k++) {
         tia_planes_t planes = tia_planes(t, on, k);
         uint64_t rest = (planes.one | planes.two | planes.field) & tia_word_span(begin, end, k);
         while (rest) { /* eight pixels that are not all background */
-            uint32_t p = a26_lowest(rest) & ~7u;
+            uint32_t p = a26_lowest_bit(rest) & ~7u;
             uint32_t here = (uint32_t)(rest >> p) & 255u;
             uint64_t b1 = tia_bytes((uint32_t)(planes.one >> p) & here);
             uint64_t b2 = tia_bytes((uint32_t)(planes.two >> p) & here);
@@ -138,7 +151,8 @@ A26_SLOW void tia_paint_words(const tia_t *t, uint32_t on, uint32_t begin, uint3
             uint8_t *out = row + 64 * k + p;
             A26_COPY_WORD(&there, out);
             there &= ~(b1 | b2 | b3);
-            there |= (t->colup[0] * ones & b1) | (t->colup[1] * ones & b2) | (t->colupf * ones & b3);
+            there |=
+                (t->colup[0] * ones & b1) | (t->colup[1] * ones & b2) | (t->colupf * ones & b3);
             A26_COPY_WORD(out, &there);
             rest &= ~(255ull << p);
         }
@@ -146,49 +160,59 @@ A26_SLOW void tia_paint_words(const tia_t *t, uint32_t on, uint32_t begin, uint3
 }
 
 #ifdef A26_X86_VECTORS
-/* The same, 32 pixels at a time. */
-__attribute__((target("avx2"))) A26_SLOW void tia_paint_avx2(
-    const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
+/* 32 pixels at a time. */
+__attribute__((target("avx2"))) A26_SLOW void tia_paint_avx2(const tia_t *t, uint32_t on,
+                                                             uint32_t begin, uint32_t end,
+                                                             uint8_t *row) {
     const __m256i bit = _mm256_set1_epi64x((int64_t)0x8040201008040201ull);
-    const __m256i spread = _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
+    const __m256i spread =
+        _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
     const __m256i background = _mm256_set1_epi8((char)t->colubk);
 #define TIA_BYTES_32(bits) \
     _mm256_cmpeq_epi8( \
-        _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)(uint32_t)(bits)), spread), bit), bit)
+        _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)(uint32_t)(bits)), spread), \
+                         bit), \
+        bit)
     for (uint32_t k = begin >> 6; 64 * k < end; k++) {
         tia_planes_t planes = tia_planes(t, on, k);
         uint64_t span = tia_word_span(begin, end, k);
         for (uint32_t p = 0; p < 64; p += 32, span >>= 32) {
             uint32_t here = (uint32_t)span;
-            if (!here)
-                continue;
+            if (!here) continue;
             uint8_t *out = row + 64 * k + p;
             __m256i v = background;
             if ((uint32_t)((planes.one | planes.two | planes.field) >> p)) {
-                v = _mm256_blendv_epi8(v, _mm256_set1_epi8((char)t->colup[0]), TIA_BYTES_32(planes.one >> p));
-                v = _mm256_blendv_epi8(v, _mm256_set1_epi8((char)t->colup[1]), TIA_BYTES_32(planes.two >> p));
-                v = _mm256_blendv_epi8(v, _mm256_set1_epi8((char)t->colupf), TIA_BYTES_32(planes.field >> p));
+                v = _mm256_blendv_epi8(v, _mm256_set1_epi8((char)t->colup[0]),
+                                       TIA_BYTES_32(planes.one >> p));
+                v = _mm256_blendv_epi8(v, _mm256_set1_epi8((char)t->colup[1]),
+                                       TIA_BYTES_32(planes.two >> p));
+                v = _mm256_blendv_epi8(v, _mm256_set1_epi8((char)t->colupf),
+                                       TIA_BYTES_32(planes.field >> p));
             }
             if (here != 0xFFFFFFFFu)
-                v = _mm256_blendv_epi8(_mm256_loadu_si256((const __m256i *)out), v, TIA_BYTES_32(here));
+                v = _mm256_blendv_epi8(_mm256_loadu_si256((const __m256i *)out), v,
+                                       TIA_BYTES_32(here));
             _mm256_storeu_si256((__m256i *)out, v);
         }
     }
 #undef TIA_BYTES_32
 }
 
-/* The same, 64 pixels at a time; the planes (tia_planes) of all of them at once. */
+/* 64 pixels at a time, from the planes (tia_planes) of the whole line. */
 __attribute__((target("avx512bw,avx512vl"))) A26_SLOW void tia_paint_avx512(
     const tia_t *t, uint32_t on, uint32_t begin, uint32_t end, uint8_t *row) {
     const __m256i left = _mm256_set_epi64x(0, 0, 0xFFFF, -1);
 #define TIA_ON(object) \
     _mm256_maskz_loadu_epi64((__mmask8)((0u - (on >> (object) & 1)) & 7), t->mask[object].w)
 #define TIA_ALL_IF(condition) _mm256_set1_epi64x(-(int64_t)(condition))
-    const int priority = t->ctrlpf >> 2 & 1, score = t->ctrlpf >> 1 & 1 & (!priority | (on == 1u << TIA_PF));
+    const int priority = t->ctrlpf >> 2 & 1,
+              score = t->ctrlpf >> 1 & 1 & (!priority | (on == 1u << TIA_PF));
     const __m256i coloured = TIA_ALL_IF(score), before = TIA_ALL_IF(priority & !score);
     __m256i field = TIA_ON(TIA_PF), players = _mm256_and_si256(field, coloured);
-    __m256i one = _mm256_or_si256(_mm256_and_si256(players, left), _mm256_or_si256(TIA_ON(TIA_P0), TIA_ON(TIA_M0)));
-    __m256i two = _mm256_or_si256(_mm256_andnot_si256(left, players), _mm256_or_si256(TIA_ON(TIA_P1), TIA_ON(TIA_M1)));
+    __m256i one = _mm256_or_si256(_mm256_and_si256(players, left),
+                                  _mm256_or_si256(TIA_ON(TIA_P0), TIA_ON(TIA_M0)));
+    __m256i two = _mm256_or_si256(_mm256_andnot_si256(left, players),
+                                  _mm256_or_si256(TIA_ON(TIA_P1), TIA_ON(TIA_M1)));
     field = _mm256_or_si256(_mm256_andnot_si256(coloured, field), TIA_ON(TIA_BL));
     players = _mm256_and_si256(field, before);
     one = _mm256_andnot_si256(players, one);
@@ -200,8 +224,10 @@ __attribute__((target("avx512bw,avx512vl"))) A26_SLOW void tia_paint_avx512(
     _mm256_storeu_si256((__m256i *)planes[0], one);
     _mm256_storeu_si256((__m256i *)planes[1], two);
     _mm256_storeu_si256((__m256i *)planes[2], field);
-    const __m512i background = _mm512_set1_epi8((char)t->colubk), colour_1 = _mm512_set1_epi8((char)t->colup[0]);
-    const __m512i colour_2 = _mm512_set1_epi8((char)t->colup[1]), colour_3 = _mm512_set1_epi8((char)t->colupf);
+    const __m512i background = _mm512_set1_epi8((char)t->colubk),
+                  colour_1 = _mm512_set1_epi8((char)t->colup[0]);
+    const __m512i colour_2 = _mm512_set1_epi8((char)t->colup[1]),
+                  colour_3 = _mm512_set1_epi8((char)t->colupf);
     for (uint32_t k = begin >> 6; 64 * k < end; k++) {
         __m512i v = _mm512_mask_mov_epi8(background, planes[0][k], colour_1);
         v = _mm512_mask_mov_epi8(v, planes[1][k], colour_2);

@@ -1,137 +1,25 @@
-/* TIA: its registers. Evaluated lazily: a write that changes something first catches the picture and
- * the collisions up to its moment (console/tia_collisions.h). Times are colour clocks of the current frame (3 a
- * CPU cycle, 228 a line); the window is lines 34..243, pixels 0..159. */
-#ifndef TIA_H
-#define TIA_H
+/* TIA: its registers. A write that changes what is shown first catches up the picture and the
+ * collisions to its moment (console/tia_catch_up.h). A write of the same value does nothing.
+ *
+ *   tia_write(t, reg, value, cycle, picture)  registers $00..$2C but VSYNC and WSYNC
+ *   tia_read(t, reg, noise, cycle, ..)        registers $00..$0D: collisions, paddles, buttons
+ *   tia_reset(t)                              the state after a system reset
+ *
+ * HMOVE and position resets: console/tia_hmove.h. */
+#ifndef TIA_REGISTERS_H
+#define TIA_REGISTERS_H
 
-#include "console/tia_collisions.h"
+#include "console/tia_hmove.h"
 
-/* ---- registers ------------------------------------------------------------------------------- */
+A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle, tia_picture_t *picture);
+A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start,
+                        tia_picture_t *picture);
+A26_FN void tia_reset(tia_t *t);
 
-A26_FN int32_t tia_line_clock(int32_t clock) { return clock % TIA_LINE_CLOCKS; }
+/* ---- writes ---------------------------------------------------------------------------------- */
 
-A26_FN void tia_move(tia_t *t, int n, int32_t by) {
-    int32_t p = t->pos[n] + by;
-    t->pos[n] = (uint8_t)(p < 0 ? p + TIA_WIDTH : p >= TIA_WIDTH ? p - TIA_WIDTH : p);
-}
-
-/* Pixels to the right that HMOVE at cycle x of the line gives to motion nibble n. */
-A26_FN int32_t tia_motion(uint32_t x, uint32_t nibble) {
-    A26_TABLE int8_t at_least[21] = {-9, -9, -9, -9, -6, -5, -5, -4, -3, -2, -2, -1, 0, 1, 1, 2, 3, 4, 4, 5, 6};
-    A26_TABLE int8_t shifted[20] = {6, 5, 4, 4, 3, 2, 1, 1, 0, -1, -2, -2, -3, -4, -5, -5, -6, -7, -8, -8};
-    int32_t wish = nibble < 8 ? -(int32_t)nibble : 16 - (int32_t)nibble;
-    if (x <= 20)
-        return wish > at_least[x] ? wish : at_least[x];
-    if (x < 55)
-        return 0;
-    if (x < 75)
-        return wish + shifted[x - 55] < 0 ? wish + shifted[x - 55] : 0;
-    return wish;
-}
-
-/* End missile 0's stretched or hidden state. */
-A26_FN void tia_show_m0(tia_t *t) {
-    t->m0_hidden = t->m0_stretched = 0;
-    tia_update_enabled(t, 1u << TIA_M0);
-}
-
-A26_SLOW void tia_write_hmove(tia_t *t, int32_t clock, tia_picture_t *picture) {
-    tia_catch_up(t, clock, picture);
-    uint32_t x = (uint32_t)(clock / 3 % 76);
-    t->hmove_clock = clock;
-    for (int n = 0; n < 5; n++)
-        tia_move(t, n, tia_motion(x, t->hm[n]));
-    if (x <= 20 || x == 75)
-        t->pending |= TIA_HMOVE_BLANK;
-    t->pending &= (uint8_t) ~(3u * TIA_SUPPRESSED | TIA_COSMIC);
-    tia_show_m0(t);
-    t->dirty |= 0x1F | 3u * TIA_STALE_COVER;
-}
-
-A26_SLOW void tia_write_resp(tia_t *t, int n, int32_t clock, tia_picture_t *picture) {
-    int32_t h = tia_line_clock(clock);
-    int32_t at = h < TIA_BLANK_CLOCKS ? 3 : (h - TIA_BLANK_CLOCKS + 5) % TIA_WIDTH;
-    uint32_t size = t->nusiz[n] & 7;
-    int32_t width = size == 5 ? 16 : size == 7 ? 32 : 8;
-    int when = 0; /* 1: the strobe falls into a copy's start-up, 2: into its display */
-    for (uint32_t k = 0; k < 3; k++) {
-        int32_t offset = k ? (int32_t)tia_copy(size, k) : 0;
-        if (k && !offset)
-            continue;
-        int32_t d = (at - t->pos[n] - offset + 2 * TIA_WIDTH) % TIA_WIDTH;
-        if (d < 4)
-            when = 1;
-        else if (d < 4 + width)
-            when = 2;
-    }
-    tia_catch_up(t, when == 2 ? clock + 11 : clock, picture);
-    t->pos[n] = (uint8_t)at;
-    t->pending = (uint8_t)((t->pending & ~(TIA_SUPPRESSED << n)) | (when != 1 ? TIA_SUPPRESSED << n : 0));
-    t->dirty |= (uint8_t)(1u << (TIA_P0 + n) | TIA_STALE_COVER << n);
-}
-
-/* Where RESM0, RESM1, RESBL at this clock put the object: a few moments after HMOVE are special. */
-A26_FN uint8_t tia_reset_position(const tia_t *t, int object, int32_t clock) {
-    int32_t h = tia_line_clock(clock), q = clock - t->hmove_clock;
-    if (object == TIA_M0 && q == 60 && h == 69)
-        return 8;
-    if (object == TIA_M1 && q == 9 && h == 18)
-        return 3;
-    if (object == TIA_BL) {
-        if (q == 54 && (h == 60 || h == 69))
-            return 10;
-        if (q == 9 && h == 18)
-            return 3;
-        if (q == 21 && h == 30)
-            return 6;
-        if (q == 18 && h == 27)
-            return 5;
-    }
-    return (uint8_t)(h < TIA_BLANK_CLOCKS ? 2 : (h - TIA_BLANK_CLOCKS + 4) % TIA_WIDTH);
-}
-
-A26_SLOW void tia_write_resm(tia_t *t, int n, int32_t clock, tia_picture_t *picture) {
-    tia_catch_up(t, clock + 8, picture);
-    t->pos[TIA_M0 + n] = tia_reset_position(t, TIA_M0 + n, clock);
-    if (n == 0)
-        tia_show_m0(t);
-    t->dirty |= (uint8_t)(1u << (TIA_M0 + n));
-}
-
-A26_SLOW void tia_write_resbl(tia_t *t, int32_t clock, tia_picture_t *picture) {
-    tia_catch_up(t, clock, picture);
-    t->pos[TIA_BL] = tia_reset_position(t, TIA_BL, clock);
-    t->dirty |= 1u << TIA_BL;
-}
-
-A26_SLOW void tia_write_resmp(tia_t *t, int n, uint8_t value, int32_t clock, tia_picture_t *picture) {
-    uint8_t locked = value & 2;
-    if (locked == t->resmp[n])
-        return;
-    tia_catch_up(t, clock, picture);
-    if (!locked) {
-        uint32_t size = t->nusiz[n] & 7;
-        uint32_t middle = size == 5 ? 8 : size == 7 ? 16 : 4;
-        t->pos[TIA_M0 + n] = (uint8_t)((t->pos[n] + middle) % TIA_WIDTH);
-        if (n == 0)
-            tia_show_m0(t);
-    }
-    t->resmp[n] = locked;
-    tia_update_enabled(t, 1u << (TIA_M0 + n));
-    t->dirty |= (uint8_t)(1u << (TIA_M0 + n));
-}
-
-A26_SLOW void tia_write_hmm0(tia_t *t, uint8_t nibble, int32_t clock, tia_picture_t *picture) {
-    if (clock == t->hmove_clock + 63 && t->hm[TIA_M0] == 7 && nibble == 6) {
-        tia_catch_up(t, clock, picture);
-        t->pending |= TIA_COSMIC;
-        t->cosmic_step = 0;
-    }
-    t->hm[TIA_M0] = nibble;
-}
-
-/* A register that changes what is shown from clock + delay on: where the objects `moved` have pixels,
- * whether those `switched` are enabled. Equal values need nothing. */
+/* Set a field that changes what is shown from clock + delay on. `moved`: objects whose masks become
+ * stale. `switched`: objects that it may enable or disable. */
 #define TIA_CHANGE(field, new_value, delay, moved, switched) \
     do { \
         uint8_t changed_ = (uint8_t)(new_value); \
@@ -143,29 +31,28 @@ A26_SLOW void tia_write_hmm0(tia_t *t, uint8_t nibble, int32_t clock, tia_pictur
         } \
     } while (0)
 
-A26_SLOW void tia_write_nusiz(tia_t *t, int n, uint8_t value, int32_t clock, tia_picture_t *picture) {
+A26_SLOW void tia_write_nusiz(tia_t *t, int n, uint8_t value, int32_t clock,
+                              tia_picture_t *picture) {
     value &= 0x37;
-    /* An equal value ends missile 0's stretched or hidden state too. Whether it is in one is not known
-     * before the ends of lines up to here are evaluated: in the Cosmic Ark mode it may be. */
-    if (value == t->nusiz[n] && !(t->pending & TIA_SUPPRESSED << n) && !(n == 0 && t->pending & TIA_COSMIC))
+    /* An equal value also ends the stretched or hidden state of missile 0. In the Cosmic Ark state
+     * it may be in one: that is known only after the ends of lines up to here are evaluated. */
+    if (value == t->nusiz[n] && !(t->pending & TIA_SUPPRESSED << n)
+        && !(n == 0 && t->pending & TIA_COSMIC))
         return;
     tia_catch_up(t, clock + 8, picture);
     t->nusiz[n] = value;
     t->pending &= (uint8_t) ~(TIA_SUPPRESSED << n);
-    if (n == 0)
-        tia_show_m0(t);
+    if (n == 0) tia_show_m0(t);
     t->dirty |= (uint8_t)(1u << (TIA_P0 + n) | 1u << (TIA_M0 + n) | TIA_STALE_COVER << n);
 }
 
 A26_SLOW void tia_write_ctrlpf(tia_t *t, uint8_t value, int32_t clock, tia_picture_t *picture) {
     int at_once = tia_line_clock(clock) < 147; /* else reflection changes at the end of the line */
     value &= 0x37;
-    if (value == t->ctrlpf && !(at_once && t->reflected != (value & 1)))
-        return;
+    if (value == t->ctrlpf && !(at_once && t->reflected != (value & 1))) return;
     tia_catch_up(t, clock, picture);
     t->ctrlpf = value;
-    if (at_once)
-        t->reflected = value & 1;
+    if (at_once) t->reflected = value & 1;
     t->pending &= (uint8_t)~TIA_REFLECTION;
     t->pending |= t->reflected != (value & 1) ? TIA_REFLECTION : 0;
     t->dirty |= 1u << TIA_BL | 1u << TIA_PF;
@@ -174,9 +61,18 @@ A26_SLOW void tia_write_ctrlpf(tia_t *t, uint8_t value, int32_t clock, tia_pictu
 /* Colour clocks from a write to its effect. */
 A26_FN int32_t tia_delay(uint32_t reg, int32_t cycle) {
     switch (reg) {
-    case 0x01: case 0x0B: case 0x0C: case 0x1B: case 0x1C: return 1;
-    case 0x04: case 0x05: case 0x12: case 0x13: return 8;
-    case 0x0D: case 0x0E: case 0x0F: { /* playfield: by the cycle's phase of 4 */
+    case 0x01:
+    case 0x0B:
+    case 0x0C:
+    case 0x1B:
+    case 0x1C: return 1;
+    case 0x04:
+    case 0x05:
+    case 0x12:
+    case 0x13: return 8;
+    case 0x0D:
+    case 0x0E:
+    case 0x0F: { /* playfield: by the cycle's phase of 4 */
         uint32_t phase = (uint32_t)cycle & 3;
         return phase == 0 ? 4 : phase == 1 ? 5 : phase == 2 ? 2 : 3;
     }
@@ -190,8 +86,7 @@ A26_FN void tia_write_pf(tia_t *t, int n, uint8_t value, int32_t cycle, tia_pict
 }
 
 A26_FN void tia_write_grp0(tia_t *t, uint8_t value, int32_t clock, tia_picture_t *picture) {
-    if (value == t->grp[0] && t->grp_delayed[1] == t->grp[1])
-        return;
+    if (value == t->grp[0] && t->grp_delayed[1] == t->grp[1]) return;
     tia_catch_up(t, clock + 1, picture);
     t->grp[0] = value;
     t->grp_delayed[1] = t->grp[1];
@@ -212,16 +107,15 @@ A26_FN void tia_write_grp1(tia_t *t, uint8_t value, int32_t clock, tia_picture_t
 
 A26_SLOW void tia_write_vblank(tia_t *t, uint8_t value, int32_t cycle, tia_picture_t *picture) {
     int32_t clock = 3 * cycle;
-    if (value == t->vblank)
-        return;
+    if (value == t->vblank) return;
     tia_catch_up(t, clock + 1, picture);
-    if (t->vblank & 0x80 && !(value & 0x80))
-        t->dump_release_cycle = cycle;
+    if (t->vblank & 0x80 && !(value & 0x80)) t->dump_release_cycle = cycle;
     t->vblank = value;
 }
 
-/* Every write register but VSYNC and WSYNC, which are the console's. */
-A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle, tia_picture_t *picture) {
+/* The console itself handles VSYNC and WSYNC. */
+A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle,
+                      tia_picture_t *picture) {
     int32_t clock = 3 * cycle;
     switch (reg) {
     case 0x01: tia_write_vblank(t, value, cycle, picture); break;
@@ -259,8 +153,7 @@ A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle, tia_
     case 0x29: tia_write_resmp(t, 1, value, clock, picture); break;
     case 0x2A: tia_write_hmove(t, clock, picture); break;
     case 0x2B:
-        for (int n = 0; n < 5; n++)
-            t->hm[n] = 0;
+        for (int n = 0; n < 5; n++) t->hm[n] = 0;
         break;
     case 0x2C:
         tia_catch_up(t, clock, picture);
@@ -274,17 +167,16 @@ A26_FN void tia_write(tia_t *t, uint32_t reg, uint8_t value, int32_t cycle, tia_
 
 A26_FN uint8_t tia_read_paddle(const tia_t *t, int n, int32_t cycle, int32_t frame_start_cycle) {
     uint32_t charge = t->paddle_cycles[n];
-    if (charge == TIA_PADDLE_SHORTED)
-        return 0x80;
-    if (charge == TIA_PADDLE_OPEN || t->vblank & 0x80)
-        return 0;
+    if (charge == TIA_PADDLE_SHORTED) return 0x80;
+    if (charge == TIA_PADDLE_OPEN || t->vblank & 0x80) return 0;
     /* unsigned: a release in an earlier frame lies below zero and may wrap, as in the oracle */
     uint32_t now = (uint32_t)cycle - (uint32_t)frame_start_cycle;
     uint32_t due = (uint32_t)t->dump_release_cycle - (uint32_t)frame_start_cycle + charge;
     return now > due ? 0x80 : 0;
 }
 
-A26_FN uint8_t tia_read_input(const tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start) {
+A26_FN uint8_t tia_read_input(const tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle,
+                              int32_t frame_start) {
     uint8_t driven = 0;
     if (reg < 12)
         driven = tia_read_paddle(t, (int)reg - 8, cycle, frame_start);
@@ -293,9 +185,10 @@ A26_FN uint8_t tia_read_input(const tia_t *t, uint32_t reg, uint8_t noise, int32
     return driven | (noise & 0x3F);
 }
 
-A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start, tia_picture_t *picture) {
-    if (reg >= 8)
-        return tia_read_input(t, reg, noise, cycle, frame_start);
+/* `noise`: what stands on the data bus; it shows in the undriven bits. */
+A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, int32_t frame_start,
+                        tia_picture_t *picture) {
+    if (reg >= 8) return tia_read_input(t, reg, noise, cycle, frame_start);
     tia_catch_up(t, 3 * cycle, picture);
     uint32_t two = (uint32_t)t->collisions >> (2 * reg) & 3;
     if (reg == 6) /* one latch, BL-PF */
@@ -305,11 +198,9 @@ A26_FN uint8_t tia_read(tia_t *t, uint32_t reg, uint8_t noise, int32_t cycle, in
     return (uint8_t)((two & 1) << 7 | (two & 2) << 5 | (noise & 0x3F));
 }
 
-/* All registers as after a system reset. */
 A26_FN void tia_reset(tia_t *t) {
     tia_t blank = {0};
-    for (int n = 0; n < 4; n++)
-        blank.paddle_cycles[n] = t->paddle_cycles[n];
+    for (int n = 0; n < 4; n++) blank.paddle_cycles[n] = t->paddle_cycles[n];
     blank.fire[0] = t->fire[0];
     blank.fire[1] = t->fire[1];
     blank.dirty = 0xFF;

@@ -1,19 +1,34 @@
-/* What translated ROMs are made of, and how a frame runs on one. */
+/* The vocabulary of translated ROMs (translate/rom_to_c.py), and how a frame runs on a translation.
+ *
+ * A translation is one C function, a2600_run_t. It runs from the current PC to the end of the
+ * frame, and returns early where it does not know the code. Loops that only wait or count are cut
+ * short to their last turn. Loop summaries (games/) do the same for whole loops of one game.
+ *
+ *   a2600_frame(s, rom, picture, run, summaries)  one frame; picture may be 0 */
 #ifndef A2600_TRANSLATED_H
 #define A2600_TRANSLATED_H
 
 #include "console/a2600.h"
 
-/* Ordinary frames end before this line. One that does not is run again by the interpreter, which
- * alone counts instructions and knows the exact limits. */
+/* Frames end before this line. One that does not is run again from its start by the interpreter,
+ * which alone counts instructions and knows the exact limits. */
 #define A2600_ORDINARY_LINES 272
 
+/* Results of a translation: the frame is over; continue by the interpreter; run the frame again. */
 enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
 
-#undef A2600_GO
-#define A2600_GO(to) r.pc = (to);
+/* `summaries`: a bit per loop summary of the ROM that may be used; 0 is the plain translation. */
+typedef int32_t (*a2600_run_t)(a2600_t *, const uint8_t *, tia_picture_t *, uint32_t summaries);
 
-/* Within a translation: `r` registers, `cycle` the clock, `address`, `base`, `value` scratch. */
+A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, a2600_run_t run,
+                        uint32_t summaries);
+
+/* ---- macros ---------------------------------------------------------------------------------- */
+
+/* In a translation `r` are the registers and `cycle` is the clock; `address`, `base` and `value`
+ * are scratch. The last byte on the bus is kept only where control may leave the ROM. */
+#define A2600_READ(address, noise) A2600_READ_ADDRESS(address, noise)
+#define A2600_JUMPED(byte) s->bus = (uint8_t)(byte);
 #define A2600_LEAVE(why) \
     { \
         s->cpu = r; \
@@ -21,8 +36,7 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
         return (why); \
     }
 #define A2600_CHECK_LIMIT \
-    if (A26_UNLIKELY(cycle >= A2600_ORDINARY_LINES * A2600_LINE_CYCLES)) \
-        return A2600_ABNORMAL;
+    if (A26_UNLIKELY(cycle >= A2600_ORDINARY_LINES * A2600_LINE_CYCLES)) return A2600_ABNORMAL;
 #define A2600_WAIT_FOR_LINE \
     cycle = (cycle + A2600_LINE_CYCLES - 1) / A2600_LINE_CYCLES * A2600_LINE_CYCLES;
 #define A2600_JUMP_INDIRECT \
@@ -30,7 +44,16 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
     r.pc = A2600_READ(base, base >> 8); \
     r.pc |= (uint16_t)(A2600_READ(address, r.pc) << 8); \
     A2600_JUMPED(r.pc >> 8)
-/* Indexed reads near TIA's inputs, which kernels read on every line: their values need no catching up. */
+#define A2600_RETURN_FROM_SUBROUTINE \
+    A2600_PULL_RTS \
+    A2600_JUMPED(value) \
+    r.pc = address;
+#define A2600_RETURN_FROM_INTERRUPT \
+    A2600_PULL_RTI \
+    A2600_JUMPED(base >> 8) \
+    r.pc = base;
+/* An indexed read near the TIA's inputs, which display kernels read on every line: an input needs
+ * no catching up. */
 #define A2600_READ_NEAR_INPUTS(address, noise) \
     (((address) & 0x1088) == 0x08 \
          ? tia_read_input(&s->tia, (address) & 0x0F, (noise), cycle, s->frame_start_cycle) \
@@ -39,7 +62,8 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
     base = A2600_READ((zp), (operand)); \
     base |= (uint16_t)(A2600_READ((uint8_t)((zp) + 1), base) << 8);
 
-/* A store to an address that is not known ahead. It may be to VSYNC and end the frame. */
+/* Store `value` at an address that is not known ahead. It may be VSYNC and end the frame; the next
+ * call then goes on at `following`. */
 #define A2600_STORE(following) \
     if ((address & 0x1280) == 0x80) { \
         s->ram[address & 0x7F] = value; \
@@ -51,12 +75,14 @@ enum { A2600_FRAME_OVER, A2600_UNKNOWN_PC, A2600_ABNORMAL };
         } \
     }
 
+/* True if `address` is ENAM0, ENAM1 or ENABL and already holds this value. */
 A26_FN int a2600_is_enabled_alike(const tia_t *t, uint32_t address, uint8_t value) {
     uint32_t register_ = address - 0x11D;
     return register_ < 3 && (value & 2) == (register_ < 2 ? t->enam[register_] : t->enabl);
 }
 
-/* PHA. A kernel that keeps its stack in the TIA mostly pushes what ENAM0, ENAM1, ENABL hold. */
+/* PHA. A display kernel that keeps its stack in the TIA mostly pushes what ENAM0, ENAM1 or ENABL
+ * already hold. */
 #define A2600_PUSH_VALUE(following) \
     address = 0x100 | r.sp; \
     r.sp--; \
@@ -64,7 +90,7 @@ A26_FN int a2600_is_enabled_alike(const tia_t *t, uint32_t address, uint8_t valu
         A2600_STORE(following) \
     }
 
-/* PHP. Of the flags, Z is the bit that those three look at. */
+/* PHP. Of the flags, those three registers look at Z only. */
 #define A2600_PUSH_FLAGS(following) \
     address = 0x100 | r.sp; \
     r.sp--; \
@@ -73,27 +99,27 @@ A26_FN int a2600_is_enabled_alike(const tia_t *t, uint32_t address, uint8_t valu
         A2600_STORE(following) \
     }
 
-/* JSR, BRK. With a stack in the TIA, leave it to the interpreter. */
+/* JSR and BRK. A stack in the TIA is left to the interpreter. */
 #define A2600_CALL(back) \
-    if (A26_UNLIKELY(r.sp < 0x82)) \
-        return A2600_ABNORMAL; \
+    if (A26_UNLIKELY(r.sp < 0x82)) return A2600_ABNORMAL; \
     s->ram[r.sp & 0x7F] = (uint8_t)((back) >> 8); \
     s->ram[(r.sp - 1) & 0x7F] = (uint8_t)(back); \
     r.sp -= 2;
-/* A third byte: that lies in the RAM too. */
+/* The third byte of BRK. It is in the RAM too. */
 #define A2600_CALL_PUSH(byte) s->ram[r.sp-- & 0x7F] = (byte);
 
-/* A loop that only waits for INTIM to become 0, `turn` cycles long with the read 4 cycles in: go to
- * the turn that reads 0 first. Reads before it change nothing. */
-A26_FN int32_t a2600_idle(const riot_t *riot, int32_t cycle, int32_t turn) {
+/* ---- loops that only wait or count ----------------------------------------------------------- */
+
+/* A loop that waits for INTIM to become 0: the cycle of the turn that reads 0 first. `turn`: cycles
+ * a turn; it reads 4 cycles in. Reads before have no effect. */
+A26_FN int32_t a2600_wait_for_timer(const riot_t *riot, int32_t cycle, int32_t turn) {
     int32_t elapsed = (int32_t)((uint32_t)cycle + 4u - 1u - (uint32_t)riot->set_cycle);
     int32_t wanted = ((int32_t)riot->value - 1) << riot->shift;
-    if (elapsed < 0 || elapsed >= wanted || turn > 1 << riot->shift)
-        return cycle;
+    if (elapsed < 0 || elapsed >= wanted || turn > 1 << riot->shift) return cycle;
     return cycle + (wanted - elapsed + turn - 1) / turn * turn;
 }
 
-/* A loop of DEX or DEY and BNE or BPL back to it: go to its last turn. */
+/* A loop of DEX or DEY and BNE or BPL back to it: skip `turns` turns, up to the last. */
 #define A2600_COUNT_DOWN(reg, turns, cycles) \
     { \
         uint8_t turns_ = (uint8_t)(turns); \
@@ -101,8 +127,8 @@ A26_FN int32_t a2600_idle(const riot_t *riot, int32_t cycle, int32_t turn) {
         (reg) = (uint8_t)((reg) - turns_); \
     }
 
-/* A loop that divides: SBC #by, BCS back to it, maybe with an INX, INY, DEX or DEY before: go to its last turn,
- * which borrows. */
+/* A loop that divides: SBC #by and BCS back to it, perhaps with INX, INY, DEX or DEY before
+ * (`step`). Skip to its last turn, which borrows. */
 #define A2600_DIVIDE(by, cycles, step) \
     if (A26_LIKELY(r.c && !r.d)) { \
         uint8_t turns_ = r.a / (by); \
@@ -111,14 +137,11 @@ A26_FN int32_t a2600_idle(const riot_t *riot, int32_t cycle, int32_t turn) {
         step \
     }
 
-/* `summaries`: bit per loop summary of the ROM that may be used; 0 is the plain translation. */
-typedef int32_t (*a2600_run_t)(a2600_t *, const uint8_t *, tia_picture_t *, uint32_t summaries);
+/* ---- a frame --------------------------------------------------------------------------------- */
 
-/* One frame by a ROM's translation, with the interpreter wherever that does not reach. */
 A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, a2600_run_t run,
                         uint32_t summaries) {
-    if (s->error)
-        return;
+    if (s->error) return;
     if (s->unfinished) {
         a2600_frame_interpreted(s, rom, picture);
         return;
@@ -126,8 +149,7 @@ A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, 
     a2600_t before;
     A26_ASSIGN(before, *s);
     a2600_begin_frame(s);
-    if (picture)
-        picture->begin_clock = s->tia.last_clock;
+    if (picture) picture->begin_clock = s->tia.last_clock;
     int32_t left;
     while ((left = run(s, rom, picture, summaries)) == A2600_UNKNOWN_PC) {
         a2600_interpret(s, rom, picture, 1);
@@ -142,8 +164,7 @@ A26_FN void a2600_frame(a2600_t *s, const uint8_t *rom, tia_picture_t *picture, 
     }
     if (A26_UNLIKELY(left == A2600_ABNORMAL)) {
         A26_ASSIGN(*s, before);
-        if (picture)
-            tia_begin_picture(picture, picture->pixels, picture->sparse);
+        if (picture) tia_begin_picture(picture, picture->pixels, picture->sparse);
         a2600_frame_interpreted(s, rom, picture);
     }
 }

@@ -1,12 +1,15 @@
-/* A pool of threads that share out numbered pieces of work.
+/* A pool of threads that share out numbered tasks.
  *
- * fastpg_pool_run calls task(context, i, thread) for i = 0..count-1, on the caller (thread 0) and
- * the pool's own threads; it returns when all are done. Each thread has a part of the numbers, always the
- * same one, so that what they stand for stays in its processor's cache; when that is done, it takes numbers
- * from the others' parts. Threads wait for work spinning for some microseconds (steps of a vector environment follow
- * each other closely), then asleep. A forked child has no threads: it starts them anew. */
-#ifndef FASTPG_POOL_H
-#define FASTPG_POOL_H
+ *   fastpg_pool_open(pool, threads)              start threads - 1 threads; 0 or an errno
+ *   fastpg_pool_run(pool, task, context, count)  call task(context, i, thread) for i = 0..count-1
+ *   fastpg_pool_close(pool)                      join the threads
+ *
+ * The caller is thread 0. Each thread has a fixed share of the numbers, so that their data stays in
+ * its cache; when it is done, it takes numbers from other shares. Threads wait by spinning for some
+ * microseconds, as steps of a vector environment follow each other closely; then they sleep. A
+ * forked child has no threads: it starts its own. */
+#ifndef FASTPG_THREAD_POOL_H
+#define FASTPG_THREAD_POOL_H
 
 #include <stdint.h>
 
@@ -22,7 +25,7 @@ typedef struct {
 
 static int fastpg_pool_open(fastpg_pool_t *pool, int threads) {
     (void)threads;
-    pool->threads = 1; /* no threads of our own there */
+    pool->threads = 1; /* the caller alone */
     return 0;
 }
 static void fastpg_pool_close(fastpg_pool_t *pool) { (void)pool; }
@@ -43,12 +46,12 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
 
 typedef struct fastpg_pool fastpg_pool_t;
 
-/* The numbers next..end-1 of a thread; a cache line (or two, which some processors fetch at once) its own. */
+/* A thread's numbers next..end-1, in cache lines of their own (some CPUs fetch two at once). */
 typedef struct {
     atomic_llong next;
     int64_t end;
     char rest[128 - sizeof(atomic_llong) - sizeof(int64_t)];
-} fastpg_part_t;
+} fastpg_share_t;
 
 typedef struct {
     fastpg_pool_t *pool;
@@ -57,17 +60,17 @@ typedef struct {
 } fastpg_thread_t;
 
 struct fastpg_pool {
-    int threads; /* the caller's among them */
+    int threads; /* the caller included */
     pid_t process;
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
-    atomic_uint round;    /* raised for each run */
-    atomic_int sleeping;  /* threads that have to be woken */
-    atomic_int busy;      /* threads that have not finished this round */
+    atomic_uint round;   /* raised for each run */
+    atomic_int sleeping; /* threads to be woken */
+    atomic_int busy;     /* threads that have not finished this round */
     atomic_int leaving;
     fastpg_task_t task;
     void *context;
-    fastpg_part_t part[FASTPG_MOST_THREADS];
+    fastpg_share_t share[FASTPG_MOST_THREADS];
     fastpg_thread_t thread[FASTPG_MOST_THREADS];
 };
 
@@ -81,21 +84,22 @@ static inline void fastpg_relax(void) {
 
 static void fastpg_pool_divide(fastpg_pool_t *pool, int64_t count) {
     for (int k = 0; k < pool->threads; k++) {
-        atomic_store_explicit(&pool->part[k].next, count * k / pool->threads, memory_order_relaxed);
-        pool->part[k].end = count * (k + 1) / pool->threads;
+        atomic_store_explicit(&pool->share[k].next, count * k / pool->threads,
+                              memory_order_relaxed);
+        pool->share[k].end = count * (k + 1) / pool->threads;
     }
 }
 
-static void fastpg_pool_share(fastpg_pool_t *pool, int thread) {
+static void fastpg_pool_work_off(fastpg_pool_t *pool, int thread) {
     int64_t i;
     for (int k = 0; k < pool->threads; k++) {
-        fastpg_part_t *part = &pool->part[(thread + k) % pool->threads];
-        while ((i = atomic_fetch_add_explicit(&part->next, 1, memory_order_relaxed)) < part->end)
+        fastpg_share_t *share = &pool->share[(thread + k) % pool->threads];
+        while ((i = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed)) < share->end)
             pool->task(pool->context, i, thread);
     }
 }
 
-/* Wait until the round is no longer `last`; returns the new one. */
+/* Wait for the round after `last`; returns its number. */
 static unsigned fastpg_pool_await(fastpg_pool_t *pool, unsigned last) {
     for (int spin = 0; spin < FASTPG_SPINS; spin++) {
         unsigned now = atomic_load_explicit(&pool->round, memory_order_acquire);
@@ -117,7 +121,7 @@ static void *fastpg_pool_work(void *argument) {
     for (;;) {
         round = fastpg_pool_await(pool, round);
         if (atomic_load(&pool->leaving)) return 0;
-        fastpg_pool_share(pool, self->number);
+        fastpg_pool_work_off(pool, self->number);
         if (atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_acq_rel) == 1) {
             pthread_mutex_lock(&pool->lock); /* the caller may be about to sleep */
             pthread_cond_signal(&pool->done);
@@ -127,7 +131,7 @@ static void *fastpg_pool_work(void *argument) {
 }
 
 static void fastpg_pool_next_round(fastpg_pool_t *pool) {
-    atomic_fetch_add(&pool->round, 1); /* before `sleeping` is read, as sleepers count first */
+    atomic_fetch_add(&pool->round, 1); /* before `sleeping` is read: sleepers raise that first */
     if (atomic_load(&pool->sleeping)) {
         pthread_mutex_lock(&pool->lock);
         pthread_cond_broadcast(&pool->wake);
@@ -136,7 +140,7 @@ static void fastpg_pool_next_round(fastpg_pool_t *pool) {
 }
 
 static void fastpg_pool_close(fastpg_pool_t *pool) {
-    if (pool->threads && pool->process == getpid()) { /* else a forked child: they are not ours */
+    if (pool->threads && pool->process == getpid()) { /* else a forked child, without threads */
         atomic_store(&pool->leaving, 1);
         pthread_mutex_lock(&pool->lock);
         atomic_fetch_add(&pool->round, 1);
@@ -150,7 +154,7 @@ static void fastpg_pool_close(fastpg_pool_t *pool) {
     pool->threads = 0;
 }
 
-/* Start threads - 1 threads. Returns 0, or an errno with fewer threads than asked for. */
+/* Returns 0, or an errno; there are then fewer threads. */
 static int fastpg_pool_open(fastpg_pool_t *pool, int threads) {
     int failed = 0;
     pthread_mutex_init(&pool->lock, 0);
@@ -162,9 +166,10 @@ static int fastpg_pool_open(fastpg_pool_t *pool, int threads) {
     atomic_store(&pool->leaving, 0);
     pool->process = getpid();
     pool->threads = 1;
-    sigset_t all, before; /* signals are for the threads that Python knows */
+    sigset_t all, before; /* signals go to the threads that Python knows */
     sigfillset(&all);
-    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}; /* a thread's own, to be reported */
+    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+                          SIGABRT}; /* faults of the thread itself */
     for (int k = 0; k < 5; k++) sigdelset(&all, faults[k]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int k = 1; k < threads && k < FASTPG_MOST_THREADS && !failed; k++) {
@@ -177,7 +182,7 @@ static int fastpg_pool_open(fastpg_pool_t *pool, int threads) {
     return failed;
 }
 
-/* Returns 0, or an errno if threads of a forked child could not be started (the work is done). */
+/* Returns 0, or an errno if a forked child could not start threads; the work is done even then. */
 static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *context, int64_t count) {
     int failed = 0;
     if (pool->threads > 1 && pool->process != getpid())
@@ -186,12 +191,12 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
     pool->context = context;
     fastpg_pool_divide(pool, count);
     if (pool->threads <= 1 || count == 1) {
-        fastpg_pool_share(pool, 0);
+        fastpg_pool_work_off(pool, 0);
         return failed;
     }
     atomic_store(&pool->busy, pool->threads - 1);
     fastpg_pool_next_round(pool);
-    fastpg_pool_share(pool, 0);
+    fastpg_pool_work_off(pool, 0);
     for (int spin = 0; spin < FASTPG_SPINS; spin++) {
         if (!atomic_load_explicit(&pool->busy, memory_order_acquire)) return failed;
         fastpg_relax();

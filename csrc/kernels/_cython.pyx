@@ -2,24 +2,28 @@
 # cython: cdivision=True, embedsignature=False
 """Extension module fastpg.kernels._cython: the Cython backend's loops.
 
-Each op is a pair: ``c_name``, declared in fastpg/kernels/_cython.pxd, to cimport and to call
-without the GIL; and ``name``, the same from Python, which releases the GIL meanwhile. Shapes are
-not checked here: fastpg.kernels.ops.Backend does that. Loops worth a copy per instruction set are
-in the three headers, the others below.
+Each op is a pair: ``c_name``, declared in fastpg/kernels/_cython.pxd to cimport and to call without
+the GIL; and ``name``, the same for Python, which releases the GIL. Nothing is checked here:
+fastpg.kernels.ops.Backend does that. Loops that gain from a copy per instruction set are in
+csrc/kernels/*.h, the others are below.
 """
 
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint64_t
 
-cdef extern from "kernels/pictures_sampling.h" nogil:
+cdef extern from "kernels/preprocess.h" nogil:
     void fastpg_view_rgb(const uint8_t *frame, int find, uint8_t *view)
     void fastpg_view_palette(const uint8_t *frame, const uint8_t *red, int find, uint8_t *view)
+
+cdef extern from "kernels/frame_difference.h" nogil:
     int64_t fastpg_frame_difference(
         const uint8_t *current, const uint8_t *previous, int64_t frames, int64_t size,
-        uint16_t *indices, int8_t *signs, int64_t room, int64_t *offsets)
+        uint16_t *indices, int8_t *signs, int64_t capacity, int64_t *offsets)
     int64_t fastpg_frame_stack(
         const uint8_t *current, const uint8_t *previous, int64_t frames, int64_t size,
-        uint16_t *indices, int8_t *signs, int64_t room, int64_t *offsets)
+        uint16_t *indices, int8_t *signs, int64_t capacity, int64_t *offsets)
     void fastpg_subtract(const uint8_t *current, const uint8_t *previous, int64_t size, float *x)
+
+cdef extern from "kernels/counter_uniforms.h" nogil:
     void fastpg_philox(
         const uint64_t *streams, const uint64_t *steps, uint64_t seed, int64_t size,
         float *uniforms)

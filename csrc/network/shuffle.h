@@ -1,14 +1,16 @@
-/* The numbers 0..count-1 in an order that keys fix, each found without the others: so that threads of a CPU and of a
- * GPU shuffle alike, with no memory and no sorting.
+/* A random order of the numbers 0..count-1. Each number is computed by itself, so threads of a CPU
+ * and of a GPU shuffle alike, without memory and without sorting.
  *
- * A Feistel network on the fewest bits that hold the numbers is a permutation of all that they hold; what falls beyond
- * `count` goes through again until it does not. */
+ *   fastpg_shuffle(count, keys, numbers)  numbers (count,) in the order of keys (8,)
+ *
+ * A Feistel network on the fewest bits that hold the numbers permutes all values of these bits. A
+ * result of `count` or more is permuted again until it is smaller. */
 #ifndef FASTPG_SHUFFLE_H
 #define FASTPG_SHUFFLE_H
 
-#include "kernels/pictures_sampling.h"
+#include "kernels/instruction_sets.h"
 
-#define FASTPG_SHUFFLE_KEYS 8 /* rounds, an even number: of a Feistel network on halves that may differ by a bit */
+#define FASTPG_SHUFFLE_KEYS 8 /* rounds; even, as the halves may differ by a bit */
 
 /* The finaliser of MurmurHash3: each bit of x changes about half of the result's. */
 FASTPG_INLINE uint32_t fastpg_mix(uint32_t x) {
@@ -18,7 +20,8 @@ FASTPG_INLINE uint32_t fastpg_mix(uint32_t x) {
 }
 
 /* One pass of the network, whose right half has `low` bits of `bits`. */
-FASTPG_INLINE uint32_t fastpg_permuted(uint32_t at, int low, int bits, const uint32_t keys[FASTPG_SHUFFLE_KEYS]) {
+FASTPG_INLINE uint32_t fastpg_permuted(uint32_t at, int low, int bits,
+                                       const uint32_t keys[FASTPG_SHUFFLE_KEYS]) {
     const uint32_t low_mask = (1u << low) - 1, high_mask = (1u << (bits - low)) - 1;
     uint32_t left = at >> low, right = at & low_mask;
     for (int k = 0; k < FASTPG_SHUFFLE_KEYS; k += 2) {
@@ -28,14 +31,13 @@ FASTPG_INLINE uint32_t fastpg_permuted(uint32_t at, int low, int bits, const uin
     return left << low | right;
 }
 
-/* numbers[at]: the number at that place of 0..count-1 in the keys' order. */
-FASTPG_CLONES static void fastpg_shuffle(
-    uint32_t count, const uint32_t keys[FASTPG_SHUFFLE_KEYS], int32_t *FASTPG_RESTRICT numbers)
-{
+FASTPG_CLONES static void fastpg_shuffle(uint32_t count, const uint32_t keys[FASTPG_SHUFFLE_KEYS],
+                                         int32_t *FASTPG_RESTRICT numbers) {
     int bits = 2;
     while (bits < 32 && (count - 1) >> bits) bits++;
     const int low = bits / 2;
-    for (uint32_t at = 0; at < count; at++) numbers[at] = (int32_t)fastpg_permuted(at, low, bits, keys); /* in vectors */
+    for (uint32_t at = 0; at < count; at++)
+        numbers[at] = (int32_t)fastpg_permuted(at, low, bits, keys); /* vectorised */
     for (uint32_t at = 0; at < count; at++)
         while ((uint32_t)numbers[at] >= count)
             numbers[at] = (int32_t)fastpg_permuted((uint32_t)numbers[at], low, bits, keys);

@@ -47,7 +47,7 @@ def translation() -> str:
     scripts = folder() / "translate"
     sys.path.insert(0, str(scripts))  # for the translator's imports
     try:
-        translate = _load(scripts / "translate.py").translate
+        translate = _load(scripts / "rom_to_c.py").translate
     finally:
         sys.path.remove(str(scripts))
     return translate(roms.pong_rom().read_bytes(), roms.PONG.name)

@@ -1,4 +1,4 @@
-"""What other extension modules use of fastpg.emulator._emulator."""
+"""The part of fastpg.emulator._emulator that other extension modules use."""
 
 from fastpg.emulator.c_emulator cimport a2600_t, a26_cartridge_t, a26_env_t, a26_seed_t
 
@@ -7,7 +7,7 @@ cdef a26_seed_t seed_of(object words) except *
 
 cdef class Cartridge:
     cdef a26_cartridge_t c
-    cdef a26_env_t powered
-    cdef a2600_t _fresh
+    cdef a26_env_t power_on_state
+    cdef a2600_t _post_reset_state
     cdef bytes _rom
     cdef readonly object error

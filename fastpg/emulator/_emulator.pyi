@@ -11,7 +11,7 @@ DEVICE_FUNCTIONS: dict[str, int]
 
 def set_colours(rgb: np.ndarray, gray: np.ndarray) -> None: ...
 def seed_bytes(words: tuple[int, int, int]) -> bytes: ...
-def put_under_rules(states: np.ndarray, repeat: float, most_frames: int) -> bool: ...
+def put_under_rules(states: np.ndarray, repeat: float, max_frames: int) -> bool: ...
 
 class Cartridge:
     error: int | None
@@ -23,8 +23,8 @@ class Cartridge:
         swapped: bool = ...,
         reset_frames: int = ...,
         pong: bool = ...,
-        whole: bool = ...,
-        fresh: bool = ...,
+        draws_all_lines: bool = ...,
+        constant_reset: bool = ...,
         translation: str | None = ...,
         summaries: int = ...,
     ) -> None: ...
@@ -32,7 +32,7 @@ class Cartridge:
         self,
         frameskip: tuple[int, int],
         repeat: float,
-        most_frames: int,
+        max_frames: int,
         noop_max: int,
         actions: bytes,
         find_background: bool = ...,
@@ -41,7 +41,7 @@ class Cartridge:
 class Console:
     cartridge: Cartridge | None
     def set_rules(
-        self, frameskip: tuple[int, int], repeat: float, most_frames: int, noop_max: int
+        self, frameskip: tuple[int, int], repeat: float, max_frames: int, noop_max: int
     ) -> None: ...
     def load(self, cartridge: Cartridge, sticky_seed: int) -> None: ...
     def reset_game(self) -> None: ...
@@ -77,7 +77,7 @@ class Console:
 class Games:
     def __init__(self, cartridge: Cartridge, games: int, threads: int) -> None: ...
     def set_rules(
-        self, frameskip: tuple[int, int], repeat: float, most_frames: int, noop_max: int
+        self, frameskip: tuple[int, int], repeat: float, max_frames: int, noop_max: int
     ) -> None: ...
     def connect(self, kind: str, autoreset: str, *arrays: np.ndarray) -> None: ...
     def write_to(self, observations: np.ndarray) -> None: ...

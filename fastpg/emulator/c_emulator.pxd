@@ -1,4 +1,4 @@
-"""C declarations of the emulator and of what plays on it: csrc/*.h."""
+"""C declarations of the emulator and the environments: csrc/envs/*.h."""
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -6,12 +6,13 @@ cdef extern from "envs/vector_env.h" nogil:
     enum:
         A2600_LAYOUT_VERSION
         A26_GYM_LAYOUT_VERSION
-        A2600_ROM_BYTES
-        A2600_SCREEN_BYTES
+        A26_RAM_BYTES
+        A26_ROM_BYTES
+        A26_SCREEN_BYTES
         FASTPG_MOST_THREADS
 
     ctypedef struct tia_picture_t:
-        uint8_t like[210]
+        uint8_t same_as_row[210]
     ctypedef int32_t (*a2600_run_t)(a2600_t *, const uint8_t *, tia_picture_t *, uint32_t)
     ctypedef struct m6507_t:
         pass
@@ -25,10 +26,10 @@ cdef extern from "envs/vector_env.h" nogil:
         a2600_t console
         a26_mt_t sticky
         int32_t ohms[2]
-        uint64_t sticky_least
+        uint64_t sticky_threshold
         int64_t frame_number
         int64_t episode_frame_number
-        int32_t most_frames
+        int32_t max_frames
         int32_t score
         uint8_t held
         uint8_t terminal
@@ -37,13 +38,13 @@ cdef extern from "envs/vector_env.h" nogil:
         uint8_t swapped
         uint8_t reset_frames
         uint8_t pong
-        uint8_t whole
+        uint8_t draws_all_lines
     ctypedef struct a26_cartridge_t:
         const uint8_t *rom
         a2600_run_t run
         uint32_t summaries
         a26_game_t game
-        const a2600_t *fresh
+        const a2600_t *post_reset_state
     ctypedef struct a26_pcg_t:
         uint64_t state[2]
         uint64_t increment[2]
@@ -56,8 +57,8 @@ cdef extern from "envs/vector_env.h" nogil:
         int32_t skip_low
         int32_t skip_high
         int32_t noop_max
-        int32_t most_frames
-        uint64_t sticky_least
+        int32_t max_frames
+        uint64_t sticky_threshold
     ctypedef struct a26_gym_t:
         a26_env_t env
         a26_pcg_t random
@@ -73,7 +74,7 @@ cdef extern from "envs/vector_env.h" nogil:
         int threads
     ctypedef struct fastpg_vector_t:
         a26_cartridge_t cartridge
-        const a26_env_t *powered
+        const a26_env_t *power_on_state
         a26_rules_t rules
         const fastpg_colours_t *colours
         int64_t games
@@ -98,7 +99,7 @@ cdef extern from "envs/vector_env.h" nogil:
         const a26_seed_t *seeds
 
     void a26_mt_seed(a26_mt_t *, uint32_t)
-    uint64_t a26_sticky_least(float)
+    uint64_t a26_sticky_threshold(float)
     void a26_power_on(a26_env_t *, const a26_cartridge_t *)
     int a26_over(const a26_env_t *)
     int a26_env_valid(const a26_env_t *)
@@ -110,9 +111,9 @@ cdef extern from "envs/vector_env.h" nogil:
         a26_gym_t *, const a26_cartridge_t *, const a26_rules_t *, uint32_t, tia_picture_t *)
     void tia_begin_picture(tia_picture_t *, uint8_t *, int)
     void tia_complete(const tia_picture_t *)
-    void fastpg_find_likes(tia_picture_t *)
+    void fastpg_find_same_rows(tia_picture_t *)
     void a26_reset_onto(a26_env_t *, const a26_cartridge_t *, tia_picture_t *)
-    void a26_make_fresh(a26_env_t *, const a26_cartridge_t *, a2600_t *)
+    void a26_make_post_reset_state(a26_env_t *, const a26_cartridge_t *, a2600_t *)
     void fastpg_show_rgb(const fastpg_colours_t *, const tia_picture_t *, uint8_t *)
     void fastpg_show_gray(const fastpg_colours_t *, const tia_picture_t *, uint8_t *)
     int fastpg_pool_open(fastpg_pool_t *, int)

@@ -104,8 +104,8 @@ def load_cartridge(path: str | PathLike[str]) -> tuple[Cartridge, RomInfo, bytes
         swapped=info.paddles_swapped,
         reset_frames=info.reset_frames,
         pong=info.scored,
-        whole=info.draws_all_lines,
-        fresh=info.constant_reset,
+        draws_all_lines=info.draws_all_lines,
+        constant_reset=info.constant_reset,
         translation=info.name if info.translated else None,
     )
     if cartridge.error is not None:

@@ -20,7 +20,7 @@ class RomInfo:
         paddles: True for two paddles, False for two joysticks.
         paddles_swapped: True if the first player has the second paddle.
         reset_frames: frames for which the reset switch is held to start a game.
-        scored: True if reward and end of a game are known (csrc/games/pong_rules.h).
+        scored: True if reward and end of a game are known (csrc/games/pong_reward_and_end.h).
         draws_all_lines: True if every frame draws all lines of the screen.
         constant_reset: True if a reset always leads to the same state.
         translated: True if the ROM's code is translated to C when the package is built.

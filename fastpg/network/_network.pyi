@@ -19,7 +19,7 @@ class Pool:
 
 class RolloutBuffer:
     slots: int
-    room: int
+    tile_capacity: int
     tiles: np.ndarray
     tile_offsets: np.ndarray
     tile_counts: np.ndarray
@@ -29,8 +29,8 @@ class RolloutBuffer:
     rewards: np.ndarray
     action_probs: np.ndarray
     values: np.ndarray
-    def __init__(self, slots: int, room: int) -> None: ...
-    def observe(self, slot: int, tile: int, age: int, view: np.ndarray) -> int: ...
+    def __init__(self, slots: int, tile_capacity: int) -> None: ...
+    def observe(self, slot: int, tile: int, episode_step: int, view: np.ndarray) -> int: ...
 
 class Network:
     w1: np.ndarray
@@ -40,7 +40,7 @@ class Network:
         hidden: int,
         views: tuple[int, ...],
         difference: bool,
-        recalled: int,
+        past_actions: int,
         actions: int,
         outputs: int,
         value: bool,

@@ -1,20 +1,22 @@
-"""C declarations of the network on tiles and of what learns and plays with it: csrc/fastpg_*.h."""
+"""C declarations of csrc/network and csrc/rollouts."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpg.emulator.c_emulator cimport a26_cartridge_t, a26_env_t, a26_gym_t, a26_rules_t, a26_seed_t
+from fastpg.emulator.c_emulator cimport (
+    a26_cartridge_t, a26_env_t, a26_gym_t, a26_rules_t, a26_seed_t,
+)
 
 cdef extern from "rollouts/rollout.h" nogil:
     enum:
         FASTPG_UNITS
         FASTPG_TILES
-        FASTPG_TILE_PIXELS
-        FASTPG_TILE_SIDE
+        A26_VIEW_PIXELS
+        A26_VIEW_SIDE
         FASTPG_MOST_VIEWS
         FASTPG_MOST_OUTPUTS
-        A2600_SCREEN_BYTES
+        A26_SCREEN_BYTES
 
-    ctypedef struct fastpg_record_t:
+    ctypedef struct fastpg_buffer_t:
         uint16_t *tiles
         uint32_t *tile_offsets
         uint16_t *tile_counts
@@ -24,27 +26,27 @@ cdef extern from "rollouts/rollout.h" nogil:
         float *rewards
         float *action_probs
         float *values
-    ctypedef struct stamp_t "_Atomic uint32_t":
+    ctypedef struct atomic_version_t "_Atomic uint32_t":
         pass
     ctypedef struct fastpg_network_t:
         int64_t blocks
         int64_t views
         int64_t lags[8]
         int difference
-        int64_t recalled
+        int64_t past_actions
         int64_t actions
         int64_t outputs
         int64_t heads
-        int64_t past
+        int64_t first_action_row
         int64_t cell
-        int64_t cells
+        int64_t first_cell_row
         int64_t rows
-        int64_t places
+        int64_t weight_rows
         float *w1
         float *w2
-        stamp_t *stamps
+        atomic_version_t *sum_versions
         uint32_t version
-    ctypedef struct fastpg_latest_t:
+    ctypedef struct fastpg_frame_sums_t:
         int64_t slot
     ctypedef struct fastpg_game_t:
         a26_gym_t gym
@@ -57,39 +59,39 @@ cdef extern from "rollouts/rollout.h" nogil:
         int64_t tiles_end
         int64_t episodes
         int64_t stride
-        uint8_t between
+        uint8_t between_episodes
         uint8_t busy
         double seconds_forward
-        fastpg_latest_t *latest
+        fastpg_frame_sums_t *frame_sums
     ctypedef struct atomic_flag:
         pass
     ctypedef struct fastpg_rollout_t:
         const a26_cartridge_t *cartridge
-        const a26_env_t *powered
+        const a26_env_t *power_on_state
         a26_rules_t rules
         const uint8_t *red
         int find_background
-        int whole
+        int whole_episodes
         int greedy
         uint64_t seed
         uint8_t emulator_action[18]
         const fastpg_network_t *network
-        const fastpg_record_t *buffer
+        const fastpg_buffer_t *buffer
         fastpg_game_t *game
         int64_t games
         uint8_t *pixels
-        atomic_flag choosing
+        atomic_flag scheduler_lock
 
-    void fastpg_lay_out(fastpg_network_t *)
+    void fastpg_lay_out_rows(fastpg_network_t *)
     int64_t fastpg_tile_view(const uint8_t *, uint16_t *)
     void fastpg_evaluate(
-        const fastpg_network_t *, const fastpg_record_t *, int64_t, fastpg_latest_t *, float *)
+        const fastpg_network_t *, const fastpg_buffer_t *, int64_t, fastpg_frame_sums_t *, float *)
     void fastpg_probabilities(float *, int64_t)
-    void fastpg_forget_latest(const fastpg_network_t *, fastpg_latest_t *)
+    void fastpg_clear_frame_sums(const fastpg_network_t *, fastpg_frame_sums_t *)
     uint8_t fastpg_choose(
-        const fastpg_network_t *, const fastpg_record_t *, int64_t, uint64_t, uint64_t, uint64_t,
-        int, fastpg_latest_t *)
-    void fastpg_carry(fastpg_game_t *, const fastpg_record_t *, int64_t, int64_t)
+        const fastpg_network_t *, const fastpg_buffer_t *, int64_t, uint64_t, uint64_t, uint64_t,
+        int, fastpg_frame_sums_t *)
+    void fastpg_shift_lookback(fastpg_game_t *, const fastpg_buffer_t *, int64_t, int64_t)
     void fastpg_rollout_task(void *, int64_t, int)
     void fastpg_value_task(void *, int64_t, int)
     const char *fastpg_vectors()
@@ -124,7 +126,7 @@ cdef extern from "network/learner.h" nogil:
         int32_t *rows
         int32_t *sums
         int64_t row_count
-        int32_t *slots
+        int32_t *grad_slots
         double *norms
         float *mean1
         float *mean2
@@ -132,11 +134,11 @@ cdef extern from "network/learner.h" nogil:
         float *square2
         uint32_t *updated
         uint32_t updates
-    ctypedef struct fastpg_span_t:
+    ctypedef struct fastpg_list_span_t:
         pass
     ctypedef struct fastpg_batch_t:
         fastpg_learner_t *learner
-        const fastpg_record_t *buffer
+        const fastpg_buffer_t *buffer
         const int32_t *samples
         int64_t count
         const float *advantages
@@ -144,9 +146,9 @@ cdef extern from "network/learner.h" nogil:
         fastpg_ppo_t loss
         float scale
         float *hidden
-        float *parts
+        float *partial_heads
         float *gradients
-        fastpg_span_t *episode_slices
+        fastpg_list_span_t *list_spans
         int32_t *lists
         fastpg_ppo_sums_t *loss_sums
         float learning_rate
@@ -156,7 +158,7 @@ cdef extern from "network/learner.h" nogil:
         float epsilon
         float factor
 
-    int64_t fastpg_lay_spans(const fastpg_batch_t *)
+    int64_t fastpg_lay_out_lists(const fastpg_batch_t *)
     void fastpg_plan(fastpg_learner_t *)
     void fastpg_mark_task(void *, int64_t, int)
     void fastpg_list_task(void *, int64_t, int)
@@ -164,6 +166,6 @@ cdef extern from "network/learner.h" nogil:
     void fastpg_forward_task(void *, int64_t, int)
     void fastpg_loss_task(void *, int64_t, int)
     void fastpg_backward_task(void *, int64_t, int)
-    void fastpg_fold_task(void *, int64_t, int)
+    void fastpg_reduce_task(void *, int64_t, int)
     void fastpg_adam_task(void *, int64_t, int)
     void fastpg_rmsprop_task(void *, int64_t, int)

@@ -16,13 +16,13 @@ class Rollout:
         *,
         frameskip: tuple[int, int],
         repeat: float,
-        most_frames: int,
+        max_frames: int,
         noop_max: int,
         red: np.ndarray,
         find_background: bool,
         seed: int,
         emulator_actions: tuple[int, ...],
-        whole: bool,
+        whole_episodes: bool,
         greedy: bool = False,
     ) -> None: ...
     @property
@@ -42,8 +42,8 @@ class Rollout:
         self,
         game: int,
         tiles: np.ndarray,
-        counts: np.ndarray,
-        ages: np.ndarray,
+        tile_counts: np.ndarray,
+        episode_steps: np.ndarray,
         actions: np.ndarray,
     ) -> None: ...
     def play(self, slots: int = ...) -> float: ...

@@ -63,13 +63,13 @@ class NativeCollector(HostCollector):
             games,
             frameskip=frame_range(rules),
             repeat=rules.repeat_action_probability,
-            most_frames=rules.max_num_frames_per_episode,
+            max_frames=rules.max_num_frames_per_episode,
             noop_max=rules.noop_max,
             red=PALETTE_RED,
             find_background=find_background,
             seed=seed,
             emulator_actions=tuple(actions),
-            whole=whole_episodes,
+            whole_episodes=whole_episodes,
             greedy=greedy,
         )
 
@@ -93,7 +93,7 @@ class NativeCollector(HostCollector):
         Raises:
             MemoryError: there cannot be more.
         """
-        steps, room = self.buffer.slots // self.games, self.buffer.room
+        steps, room = self.buffer.slots // self.games, self.buffer.tile_capacity
         longer = min(2 * steps, MOST_SLOTS // self.games), min(2 * room, MOST_TILES)
         if longer == (steps, room):
             raise MemoryError(

@@ -58,7 +58,7 @@ def test_portable_code_draws_the_same(core, portable, game):
 
 @pytest.mark.parametrize("summaries", [True, False])
 def test_pong(core, summaries):
-    how = {"summaries": summaries, "fresh": summaries}
+    how = {"summaries": summaries, "constant_reset": summaries}
     lockstep(core, "pong", ["pong"], 6000, **how)
     lockstep(core, "pong", ["pong"], 5000, follow=True, sticky=0.25, **how)
     lockstep(core, "pong", ["pong"], 2000, sticky=0.25, skip=4, **how)
@@ -66,7 +66,7 @@ def test_pong(core, summaries):
 
 
 def test_summaries_equal_the_plain_translation_in_any_order_of_pictures(core):
-    fast = Core.of_game(core, "pong", "pong", fresh=True)
+    fast = Core.of_game(core, "pong", "pong", constant_reset=True)
     plain = Core.of_game(core, "pong", "pong", summaries=False)
     rng = np.random.default_rng(3)
     for frame in range(40_000):

@@ -120,7 +120,7 @@ def test_translations_of_random_roms_equal_the_interpreter(tmp_path):
 @pytest.mark.parametrize("size", [0, 1, 2047, 4095, 4097, 8192])
 def test_a_rom_of_a_wrong_size_is_refused(tmp_path, size):
     (tmp_path / "rom.bin").write_bytes(bytes(size))
-    command = [sys.executable, CSRC / "translate" / "translate.py", tmp_path / "rom.bin", "rom"]
+    command = [sys.executable, CSRC / "translate" / "rom_to_c.py", tmp_path / "rom.bin", "rom"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0
     assert "expected 2048 or 4096 bytes" in done.stderr

@@ -6,7 +6,7 @@ from fastpg.cuda import sources
 from tests.gpu.test_cuda import ROOT, in_a_process
 
 # and all headers
-SOURCES = {"cuda/device_games.cu", "translate/translate.py", "translate/rom_code.py"}
+SOURCES = {"cuda/device_games.cu", "translate/rom_to_c.py", "translate/rom_disassembler.py"}
 
 
 def files_below(folder):

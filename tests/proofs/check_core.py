@@ -1,8 +1,8 @@
-"""Checks of the console core in csrc/ that need compilers: every one, sanitizers, fuzzers.
+"""Check the C core of csrc/ with several compilers, sanitizers and fuzzers.
 
 ``python tests/proofs/check_core.py [compilers] [pictures] [sanitizers] [fuzzers]`` (default: all).
-A tool that is missing makes its check be skipped, with a line that says so; with ``--require``, as
-CI calls it, it is a failure. Exit code 1 on any warning, difference, crash or hang.
+If a tool is missing, its check is skipped with a message; with ``--require``, as in CI, it fails.
+Exit code 1 on any warning, difference, crash or hang.
 """
 
 import argparse
@@ -21,8 +21,7 @@ from check_core_nvrtc import compile_with_nvrtc, nvrtc_library
 HERE = Path(__file__).resolve().parent
 CSRC, SOURCES = HERE.parents[1] / "csrc", HERE / "c"
 CORPUS = SOURCES / "corpus"
-# paddles, player A's is the second, frames with the reset switch held, is Pong, frames draw all
-# lines: as a26_game_t
+# a26_game_t: paddles, swapped, reset_frames, pong, draws_all_lines
 CONSOLES = {
     "pong": (1, 1, 12, 1, 1),
     "breakout": (1, 0, 12, 0, 0),
@@ -34,12 +33,12 @@ INCLUDES = [f"-I{CSRC}", f"-I{SOURCES}"]
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 PORTABLE = ["-Wpedantic", "-DA26_NO_VECTORS", "-DA26_NO_LABEL_VALUES"]  # ISO C alone
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1"]
-# Inlining everything under sanitizers takes minutes of compile time and finds nothing more.
+# Under sanitizers, inlining takes minutes of compile time and finds nothing more.
 QUICK = ["-std=gnu11", "-O0", "-DA26_FN=static __attribute__((unused))", "-ffp-contract=off"]
-# Functions that are chosen when a program loads are chosen before ThreadSanitizer is ready.
+# The loader would choose clones before ThreadSanitizer is ready, so there are none.
 THREADS = ["-fsanitize=thread", "-g1", "-DA26_NO_VECTORS", "-DFASTPG_CLONES="]
 LIBRARIES = ["-lm", "-lpthread"]
-BUILDS = {  # which must show the same
+BUILDS = {  # equal results are expected
     "vectors and labels": [],
     "words, without labels": ["-DA26_NO_VECTORS", "-DA26_NO_LABEL_VALUES"],
 }
@@ -53,11 +52,11 @@ PONG_ON_DEVICE = [
 
 
 class Missing(Exception):
-    """A tool is not on this machine."""
+    """A tool is not installed."""
 
 
 def tool(name):
-    """A program's path."""
+    """Return a program's path, or raise Missing."""
     path = shutil.which(name)
     if path is None:
         raise Missing(name)
@@ -65,11 +64,11 @@ def tool(name):
 
 
 def translator():
-    """csrc/translate/translate.py as a module."""
+    """Import csrc/translate/rom_to_c.py."""
     folder = CSRC / "translate"
-    if str(folder) not in sys.path:  # for what it imports
+    if str(folder) not in sys.path:  # for its imports
         sys.path.insert(0, str(folder))
-    spec = importlib.util.spec_from_file_location("translate", folder / "translate.py")
+    spec = importlib.util.spec_from_file_location("rom_to_c", folder / "rom_to_c.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -79,7 +78,7 @@ def generate(folder, games, translated=True):
     """Write the translations and the table of games that tests/proofs/c/games.h includes."""
     folder.mkdir()
     translate = translator()
-    # the kernel and the score rows as entries: the fuzzer begins there
+    # the fuzzer starts at the display kernel and at the score
     translate.COMPUTED_JUMPS["pong"] += (0x5D0, 0x585)
     includes, rows = [], []
     for game in games:
@@ -96,7 +95,7 @@ def generate(folder, games, translated=True):
 
 
 def run(title, command, timeout=600, cwd=None):
-    """Run a command; its output is shown if it fails or says anything. Returns the output."""
+    """Run a command and return its output. If it fails, print the output and exit."""
     began = time.monotonic()
     done = subprocess.run(
         list(map(str, command)),
@@ -116,7 +115,7 @@ def run(title, command, timeout=600, cwd=None):
 
 
 def report_of_ptxas(log):
-    """Stack and spills of the functions that spill."""
+    """Print stack and spills of the functions that spill registers."""
     name = ""
     for line in log.splitlines():
         if found := re.search(r"Function properties for (\S+)", line):
@@ -126,12 +125,12 @@ def report_of_ptxas(log):
 
 
 def check_cuda(folder):
-    """cuda/device_games.cu by nvcc, or else by NVRTC; where both are, NVRTC up to PTX only."""
+    """Compile cuda/device_games.cu by nvcc, or by NVRTC; if both exist, by NVRTC to PTX only."""
     nvcc, nvrtc = shutil.which("nvcc"), nvrtc_library()
     if not (nvcc or nvrtc):
         raise Missing("nvcc or the package nvidia-cuda-nvrtc")
     source, include = CSRC / "cuda/device_games.cu", [f"-I{CSRC}", f"-I{folder}"]
-    # a translation falls back on the interpreter: the two targets have both
+    # translations include the interpreter, to fall back on
     for target, name, options in (
         ("sm_80", "translated Pong", [*PONG_ON_DEVICE, *include]),
         ("sm_90", "translated Pong", [*PONG_ON_DEVICE, *include]),
@@ -153,7 +152,7 @@ def check_cuda(folder):
 
 
 def check_compilers(folder, _):
-    """The same sources by gcc, clang and a CUDA compiler, without a warning."""
+    """Compile the sources with gcc, clang and a CUDA compiler, warnings as errors."""
     generate(folder / "all", CONSOLES)
     generate(folder / "pong", ["pong"])
     for compiler, games, title, options in (
@@ -168,7 +167,7 @@ def check_compilers(folder, _):
 
 
 def check_sanitizers(folder, _):
-    """Games, any bytes, old age, painting, vectors of games, a network, threads: sanitized."""
+    """Run the programs of tests/proofs/c under address, UB and thread sanitizers."""
     generate(folder / "all", CONSOLES)
     generate(folder / "pong", ["pong"])
     compiler = [shutil.which("clang") or tool("gcc"), *QUICK, *INCLUDES]
@@ -185,12 +184,12 @@ def check_sanitizers(folder, _):
         program = folder / source
         command = [*compiler, *options, "-DSTANDALONE", f"-I{folder / games}"]
         run("build", [*command, SOURCES / f"{source}.c", "-o", program, *LIBRARIES])
-        # ThreadSanitizer's rule for a fork: the child's threads begin anew here
+        # a forked child starts threads of its own, which ThreadSanitizer would forbid
         print(run(title, ["env", "TSAN_OPTIONS=die_after_fork=0", program, *arguments]))
 
 
 def check_pictures(folder, _):
-    """Builds with and without vector instructions show the same."""
+    """Compare the pictures of builds with and without vector instructions."""
     generate(folder / "all", CONSOLES)
     shown = {}
     for name, flags in BUILDS.items():
@@ -203,7 +202,7 @@ def check_pictures(folder, _):
 
 
 def check_fuzzers(folder, seconds):
-    """The two libFuzzer targets, each for some seconds."""
+    """Run the two libFuzzer targets, each for some seconds."""
     generate(folder / "pong", ["pong"])
     generate(folder / "rom", ["pong"], translated=False)
     compiler = [tool("clang"), *QUICK, *SANITIZE, "-fsanitize=fuzzer", *INCLUDES]

@@ -1,4 +1,4 @@
-"""NVRTC, the CUDA compiler as a library, through ctypes: compiles without a GPU or a toolkit."""
+"""Compile with NVRTC, the CUDA compiler as a library, through ctypes: no GPU, no toolkit."""
 
 import ctypes
 import importlib.util
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def nvrtc_library():
-    """Path of the library in the package nvidia-cuda-nvrtc (or -cu12), or None."""
+    """Return the path of the library in the package nvidia-cuda-nvrtc (or -cu12), or None."""
     spec = importlib.util.find_spec("nvidia")
     for folder in spec.submodule_search_locations if spec else ():
         for pattern in ("cu*/lib/libnvrtc.so.*", "cuda_nvrtc/lib/libnvrtc.so.*"):

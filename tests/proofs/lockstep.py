@@ -23,13 +23,13 @@ from ale_py import ALEInterface, LoggerMode
 
 from fastpg.emulator import Emulator, pong_rom
 
-BALL_ROW, PADDLE_ROW = 0x36, 0x33  # in Pong's memory
+BALL_ROW, PADDLE_ROW = 0x36, 0x33  # in Pong's RAM
 NOOP, FIRE, UP, DOWN = 0, 1, 3, 4
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One way of playing.
+    """A way of playing.
 
     ``play``: random, held (random, for up to 8 steps), follow (the ball: long games, won), away
     (from the ball: lost), mixed (all of these in turn). ``look``: take the picture after every so
@@ -57,7 +57,7 @@ class Difference(AssertionError):
 
 
 def plans() -> Iterator[Plan]:
-    """Plans without end, every combination of everything sooner or later."""
+    """Yield plans without end; all combinations come up."""
     ways = itertools.cycle(
         itertools.product(
             ("follow", "random", "mixed", "held", "away"), (0.0, 0.25), (1, 4, 2, 3), (1, 4, 0)
@@ -68,7 +68,7 @@ def plans() -> Iterator[Plan]:
 
 
 def actions(plan: Plan, emulator: Emulator) -> Iterator[int]:
-    """The plan's actions; some look at the game's memory."""
+    """Yield the plan's actions; some plans look at the game's RAM."""
     rng = np.random.default_rng(plan.seed)
     legal = [action.value for action in emulator.getMinimalActionSet()]
     ram = np.empty(128, np.uint8)
@@ -101,7 +101,7 @@ def actions(plan: Plan, emulator: Emulator) -> Iterator[int]:
 
 
 def start(kind: Any, plan: Plan) -> Any:
-    """An emulator or ale-py's, with the plan's settings and Pong in it."""
+    """Create our emulator or ale-py's, with the plan's settings, and load Pong."""
     ALEInterface.setLoggerMode(LoggerMode.Error)
     emulator = kind()
     emulator.setInt("random_seed", plan.seed)
@@ -112,7 +112,7 @@ def start(kind: Any, plan: Plan) -> Any:
 
 
 def compare(ours: Emulator, theirs: ALEInterface, look: bool, rewards: tuple[int, int]) -> str:
-    """What differs, in words, or nothing."""
+    """Describe what differs; empty if nothing does."""
     found = []
     if rewards[0] != rewards[1]:
         found.append(f"reward {rewards[0]}, expected {rewards[1]}")
@@ -133,7 +133,7 @@ def compare(ours: Emulator, theirs: ALEInterface, look: bool, rewards: tuple[int
 
 
 def play(plan: Plan, frames: int, script: list[int] | None = None) -> dict[str, int]:
-    """Play so many frames; returns what happened.
+    """Play this many frames in lockstep; return counts of what happened.
 
     Raises:
         Difference: the first one.

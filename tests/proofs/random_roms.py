@@ -23,12 +23,12 @@ from tests.support.rom_decimal import compare_decimal
 from tests.support.rom_generator import FAMILIES, Rom, make_rom, names
 
 SCREEN = (210, 160)
-WARM_UP = 3  # ordinary frames after the load, so that both frame buffers are drawn
+WARM_UP = 3  # frames after the load: both frame buffers are then drawn
 LOAD_SECONDS = 60  # a load that takes longer hangs: ale-py waits for RAM $96
 
 
 class Result(NamedTuple):
-    """What a comparison found: frames compared, and the first difference."""
+    """Result of a comparison: frames compared, and the first difference."""
 
     frames: int
     difference: dict | None
@@ -60,7 +60,7 @@ def compare_state(core: Core, ale, screen) -> dict:
 
 
 def compare(rom: Rom, library, folder: Path) -> Result:
-    """Core and ale-py side by side, from the load on."""
+    """The core and ale-py side by side, from the load on."""
     path = folder / "pong.bin"
     path.write_bytes(rom.data)
     core = Core(library, rom.data)
@@ -102,7 +102,7 @@ def compare(rom: Rom, library, folder: Path) -> Result:
 
 
 def save(rom: Rom, difference: dict, folder: Path) -> Path:
-    """Write the ROM and what was found; returns the JSON file, for --replay."""
+    """Write the ROM and the difference; return the JSON file, for --replay."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{rom.family}-{rom.seed}"
     (folder / f"{name}.bin").write_bytes(rom.data)
@@ -148,7 +148,7 @@ def replay(path: Path, library, folder: Path) -> int:
 
 
 def main() -> int:
-    """Command line."""
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--roms", type=int, default=2000, help="how many (default 2000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first ROM of each family")

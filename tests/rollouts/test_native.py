@@ -207,7 +207,7 @@ def test_a_record_that_cannot_grow_is_an_error_that_says_what_to_do(monkeypatch)
     games.allocate(64)
     games.grow()
     assert games.buffer.slots == 2 * 100
-    monkeypatch.setattr("fastpg.rollouts.native.MOST_TILES", games.buffer.room)
+    monkeypatch.setattr("fastpg.rollouts.native.MOST_TILES", games.buffer.tile_capacity)
     with pytest.raises(MemoryError, match=r"^2 games at once, of 100 steps .*--episodes-per-batch"):
         games.grow()
     assert games.buffer.slots == 2 * 100
@@ -348,7 +348,7 @@ def make_rollout(network, **changed):
     options = {
         "frameskip": (4, 5),
         "repeat": 0.0,
-        "most_frames": 0,
+        "max_frames": 0,
         "noop_max": 0,
         "red": PALETTE_RED,
     }
@@ -356,7 +356,7 @@ def make_rollout(network, **changed):
         "find_background": True,
         "seed": 0,
         "emulator_actions": EMULATOR_ACTIONS,
-        "whole": False,
+        "whole_episodes": False,
     }
     games = changed.pop("games", 2)
     return Rollout(pong_cartridge(), network.core, Pool(1), games, **(options | changed))
@@ -391,7 +391,7 @@ def test_calls_that_cannot_be():
         with pytest.raises(RuntimeError, match="write_to"):
             call()
     for slots, room in ((1, 4 * PIXELS), (9, 4 * PIXELS), (10, 4 * PIXELS - 1)):
-        with pytest.raises(ValueError, match="buffer: expected room"):
+        with pytest.raises(ValueError, match="buffer: expected capacity"):
             core.write_to(RolloutBuffer(slots, room))
     core.write_to(RolloutBuffer(40, 10 * PIXELS))
     with pytest.raises(ValueError, match=r"rows of at least 20 slots, .* got 19,"):

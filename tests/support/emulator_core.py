@@ -1,4 +1,4 @@
-"""The console of csrc/ as a library for tests: built with cc, called through ctypes."""
+"""The console of csrc/ as a library for tests, built with cc and called through ctypes."""
 
 import ctypes
 import subprocess
@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from ale_py import ALEInterface, LoggerMode, roms
 
-CSRC = Path(__file__).resolve().parents[2] / "csrc"
+ROOT = Path(__file__).resolve().parents[2]
+CSRC, C_TESTS = ROOT / "csrc", ROOT / "tests/proofs/c"
 GAMES = ("pong", "breakout", "freeway", "space_invaders", "boxing")
 # a26_game_t: paddles instead of joysticks, player A's is the second, frames with the reset switch
 # held, is Pong, frames draw all lines
@@ -19,7 +20,7 @@ OK, BAD_OPCODE = 0, 1
 ALL_SUMMARIES = 0xFFFFFFFF
 
 HARNESS = """
-#include "envs/view80.h"
+#include "view_canvas.h"
 {includes}
 static a2600_run_t runs[] = {{0, {runs}}};
 int state_bytes(void) {{ return sizeof(a26_env_t); }}
@@ -31,15 +32,15 @@ void cartridge(a26_cartridge_t *c, const uint8_t *rom, int run, uint32_t summari
     A26_COPY(&made.game, game, sizeof(made.game));
     *c = made;
 }}
-void use_fresh(const a26_env_t *e, a26_cartridge_t *c) {{
-    static a2600_t fresh;
+void use_post_reset_state(const a26_env_t *e, a26_cartridge_t *c) {{
+    static a2600_t state;
     a26_env_t other = *e;
-    a26_act(&other, c, 3, 50, 0); /* from wherever it is */
-    a26_make_fresh(&other, c, &fresh);
-    c->fresh = &fresh;
+    a26_act(&other, c, 3, 50, 0); /* from any moment of a game */
+    a26_make_post_reset_state(&other, c, &state);
+    c->post_reset_state = &state;
 }}
 void load(a26_env_t *e, const a26_cartridge_t *c, uint32_t seed, float sticky, uint8_t *screen) {{
-    e->sticky_least = a26_sticky_least(sticky);
+    e->sticky_threshold = a26_sticky_threshold(sticky);
     a26_load(e, c, seed, screen);
 }}
 int act(a26_env_t *e, const a26_cartridge_t *c, int action, int skip, uint8_t *screen) {{
@@ -94,24 +95,24 @@ void arithmetic(int subtract, int decimal, uint8_t *results, uint8_t *flags) {{
 
 
 class Library(NamedTuple):
-    """The compiled harness, and the number of each translation in it."""
+    """The compiled harness, and each translation's number in it."""
 
     c: ctypes.CDLL
     runs: dict[str, int]
 
 
 def translation(data: bytes, name: str, folder: Path, *flags: str) -> str:
-    """C source that csrc/translate/translate.py makes of a ROM."""
+    """Translate a ROM by csrc/translate/rom_to_c.py; returns the C source."""
     path = folder / f"{name}.rom"
     path.write_bytes(data)
-    command = [sys.executable, CSRC / "translate" / "translate.py", path, name, *flags]
+    command = [sys.executable, CSRC / "translate" / "rom_to_c.py", path, name, *flags]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def build(
     folder: Path, translations: dict[str, str] | None = None, optimize="-O1", flags=()
 ) -> Library:
-    """Compile the harness with some translations (C sources by name) in a folder."""
+    """Compile the harness with these translations (C sources by name) in a folder."""
     translations = translations or {}
     for name, text in translations.items():
         (folder / f"{name}.c").write_text(text)
@@ -119,7 +120,8 @@ def build(
     runs = ", ".join(f"a2600_run_{name}" for name in translations)
     (folder / "core.c").write_text(HARNESS.format(includes=includes, runs=runs))
     warnings = ["-Wall", "-Wextra", "-Wno-unused-label", "-Wno-misleading-indentation", "-Werror"]
-    options = ["-std=c11", optimize, "-fPIC", "-shared", *warnings, f"-I{CSRC}", *flags]
+    options = ["-std=c11", optimize, "-fPIC", "-shared", *warnings, f"-I{CSRC}", f"-I{C_TESTS}"]
+    options += flags
     subprocess.run(["cc", *options, "core.c", "-o", "core.so"], cwd=folder, check=True)
     library = ctypes.CDLL(str(folder / "core.so"))
     library.load.argtypes = [ctypes.c_void_p] * 2
@@ -130,7 +132,7 @@ def build(
 
 
 def rom_bytes(game: str) -> bytes:
-    """A game's ROM; one of 2 KB twice."""
+    """A game's ROM as 4096 bytes."""
     data = Path(roms.get_rom_path(game)).read_bytes()
     return data * (4096 // len(data))
 
@@ -141,7 +143,7 @@ def pointer(array):
 
 
 class Core:
-    """One environment of the C core, with two screens in turn as the hardware has."""
+    """One environment of the C core. Its two screens take turns, as in the hardware."""
 
     def __init__(
         self,
@@ -153,9 +155,9 @@ class Core:
         seed=0,
         sticky=0.0,
         summaries=True,
-        fresh=False,
+        constant_reset=False,
     ):
-        """``run``: a translation, or None to interpret; ``fresh``: resets are copies."""
+        """``run``: a translation, or None to interpret; ``constant_reset``: resets are copies."""
         self.c = library.c
         self.rom = np.frombuffer(rom, np.uint8).copy()
         assert self.rom.size == 4096
@@ -169,22 +171,22 @@ class Core:
         summaries = ALL_SUMMARIES if summaries else 0
         self.c.cartridge(self.fixed[1], pointer(self.rom), which, summaries, pointer(self.game))
         self.c.load(*self.fixed, seed, sticky, pointer(self.screens[0]))
-        if fresh:
-            self.c.use_fresh(*self.fixed)
+        if constant_reset:
+            self.c.use_post_reset_state(*self.fixed)
 
     @classmethod
     def of_game(cls, library, game, run=None, **options):
-        """The console with a game of ale-py."""
+        """A console with a game of ale-py."""
         return cls(library, rom_bytes(game), CONSOLES.get(game, JOYSTICKS), run, **options)
 
     def act(self, action, skip=1, draw=True):
-        """ALE's act; returns the reward. A frame that goes on is drawn where it began."""
+        """ALE's act; returns the reward. A continued frame is drawn where it began."""
         if not self.unfinished():
             self.screens.reverse()
         return self.c.act(*self.fixed, action, skip, pointer(self.screens[0] if draw else None))
 
     def act_view(self, action, skip, red, find_background):
-        """The last frame's 80 x 80 view; red: (256,) uint8."""
+        """Act, and return the last frame's view (80, 80); ``red``: (256,) uint8."""
         view = np.empty((80, 80), np.uint8)
         self.c.act_view(
             *self.fixed,
@@ -206,13 +208,13 @@ class Core:
         return out
 
     def registers(self):
-        """PC, A, X, Y, SP, flags as PHP pushes them, cycle of the frame."""
+        """Return PC, A, X, Y, SP, the flags as PHP pushes them, and the cycle of the frame."""
         out = np.empty(7, np.int32)
         self.c.registers(pointer(self.state), pointer(out))
         return out
 
     def step(self, *registers):
-        """One instruction from PC, A, X, Y, SP, flags; what registers() is after it."""
+        """Run one instruction from PC, A, X, Y, SP, flags; return registers() after it."""
         out = np.array([*registers, 0], np.int32)
         self.c.step(pointer(self.state), pointer(self.rom), pointer(out))
         return out
@@ -237,7 +239,7 @@ class Core:
 
 
 def oracle(path, seed=0, sticky=0.0, skip=1):
-    """ale-py with the ROM at a path; which game it is goes by the file's name."""
+    """ale-py with the ROM at a path. It knows the game by the file's name."""
     ALEInterface.setLoggerMode(LoggerMode.Error)
     ale = ALEInterface()
     ale.setInt("random_seed", seed)
@@ -248,13 +250,13 @@ def oracle(path, seed=0, sticky=0.0, skip=1):
 
 
 def held_actions(rng, actions):
-    """Actions held for a while, as players do."""
+    """Yield random actions, each held for a while as players do."""
     while True:
         yield from [actions[rng.integers(len(actions))]] * int(rng.integers(1, 9))
 
 
 def following(ram, rng):
-    """Pong: mostly after the ball (its row is at $B6, the paddle's at $B3), so that games last."""
+    """Mostly follow the ball (row at $B6; the paddle's at $B3), so that games of Pong last."""
     if rng.random() < 0.1:
         return int(rng.choice([0, 1, 3, 4, 11, 12]))
     return 3 if ram[0x33] > ram[0x36] else 4

@@ -1,10 +1,10 @@
 """A small 6502 assembler for generated test ROMs, with an opcode table of its own.
 
 An instruction is an operation, a mode and an operand: ``rom.op("LDA", "ZPX", 0x80)``. Operands may
-be labels; cycles are summed as they come, so that a generator can fill a frame with lines.
+be labels. Cycles are summed up, so a generator knows when a frame is full.
 """
 
-# operation: mode and opcode in turn
+# operation, then pairs of mode and opcode
 _TABLE = """
 ADC IMM 69 ZP 65 ZPX 75 ABS 6D ABX 7D ABY 79 IZX 61 IZY 71
 AND IMM 29 ZP 25 ZPX 35 ABS 2D ABX 3D ABY 39 IZX 21 IZY 31
@@ -63,7 +63,7 @@ TXA IMP 8A
 TXS IMP 9A
 TYA IMP 98
 """
-# Undocumented; several codes of a mode are written one after the other.
+# Undocumented. A mode may have several codes.
 _UNDOCUMENTED = """
 NOP IMP 1A IMP 3A IMP 5A IMP 7A IMP DA IMP FA
 NOP IMM 80 IMM 82 IMM 89 IMM C2 IMM E2 ZP 04 ZP 44 ZP 64
@@ -105,7 +105,7 @@ _CYCLES = {"BRK": 7, "JSR": 6, "RTS": 6, "RTI": 6, "PHA": 3, "PHP": 3, "PLA": 4,
 
 
 def cycles(op, mode):
-    """Cycles of an instruction without those of page crossings and taken branches."""
+    """Cycles of an instruction, without page crossings and taken branches."""
     if op == "JMP":
         return 5 if mode == "IND" else 3
     if op in _CYCLES:
@@ -131,7 +131,7 @@ class Assembler:
         self.words = []
 
     def label(self, name=None):
-        """Name this place; a new name if none is given."""
+        """Define a label here; return its name, a new one if none is given."""
         name = name or f"label {len(self.labels)} at {self.at:03X}"
         self.labels[name] = self.origin + self.at
         return name
@@ -141,7 +141,7 @@ class Assembler:
         self.at += 1
 
     def op(self, op, mode="IMP", operand=0, code=None):
-        """An instruction; the operand is a number, or a label."""
+        """Add an instruction; the operand is a number or a label."""
         self.byte(CODES[op, mode] if code is None else code)
         self.cycles += cycles(op, mode)
         if isinstance(operand, str):
@@ -154,11 +154,11 @@ class Assembler:
             self.byte(operand >> 8)
 
     def load(self, register, value):
-        """LDA, LDX or LDY of a number."""
+        """Add LDA, LDX or LDY of a number."""
         self.op("LD" + register, "IMM", value)
 
     def store(self, address, value=None, register="A"):
-        """Store a register, loaded with a value first if one is given."""
+        """Store a register; load a value into it first, if one is given."""
         if value is not None:
             self.load(register, value)
         self.op("ST" + register, "ZP" if address < 256 else "ABS", address)
@@ -169,7 +169,7 @@ class Assembler:
         self.cycles = -(-self.cycles // 76) * 76
 
     def delay(self, count):
-        """Exactly so many cycles, without effect on registers or flags: 0, or 2 and more."""
+        """Spend 0 or at least 2 cycles, without effect on registers or flags."""
         assert count != 1
         if count % 2:
             self.op("NOP", "ZP", 0x80, code=0x04)
@@ -178,7 +178,7 @@ class Assembler:
             self.op("NOP")
 
     def lines(self, count, register="X"):
-        """Wait for so many ends of lines (1..255)."""
+        """Wait for this many ends of lines, 1 to 255."""
         self.load(register, count)
         again = self.label()
         self.op("STA", "ZP", 2)
@@ -187,11 +187,11 @@ class Assembler:
         self.cycles = -(-self.cycles // 76) * 76 + 76 * (count - 1)
 
     def word(self, low_at, high_at, label):
-        """A label's address in two bytes of the ROM."""
+        """Write a label's address to two bytes of the ROM."""
         self.words.append((low_at, high_at, label))
 
     def rom(self):
-        """The finished bytes."""
+        """Return the finished bytes."""
         for low_at, high_at, name in self.words:
             self.bytes[low_at] = self.labels[name] & 255
             self.bytes[high_at] = self.labels[name] >> 8

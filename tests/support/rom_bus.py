@@ -10,7 +10,7 @@ CHANGING = [c for c in PLAIN if OPCODES[c][0] in ("INC", "DEC", "ROL", "SLO", "D
 
 
 class Log:
-    """Results in RAM, one after the other."""
+    """Stores results in RAM, one after the other."""
 
     def __init__(self, g: Program, begin=0x98, end=0xF0):
         self.g, self.at, self.end = g, begin, end
@@ -54,7 +54,7 @@ def bus(rng, seed):
         elif kind < 0.9:
             operation(g, rng.choice(CHANGING), rng.choice(SHOWN))
             log.keep_flags()
-        else:  # pointers that lie in the TIA or the RIOT themselves
+        else:  # pointers that are in the TIA or the RIOT themselves
             cell = rng.choice((rng.randrange(0x10), 0x7F, 0xFF))
             index = rng.randrange(256)
             if rng.random() < 0.5:
@@ -156,7 +156,7 @@ def code_in_ram(rng, seed):
     again = g.label()
     g.op("LDA", "ABX", g.origin + DATA_PAGE)
     g.op("LDY", "ZP", 0x80)
-    g.op("BNE", "REL", "keep")  # once the test pokes operands, the copy in RAM is the program
+    g.op("BNE", "REL", "keep")  # after the first poke of an operand the copy stays
     g.op("STA", "ZPX", base)
     g.label("keep")
     g.op("DEX")

@@ -18,7 +18,7 @@ def value(rng):
 
 
 def ram_mirror(rng, address):
-    """Some address that decodes to the same byte of RAM."""
+    """A random mirror of a RAM address."""
     return address | rng.choice((0, 0x100, 0x400, 0x500, 0x800, 0xC00, 0x2000, 0xE100))
 
 
@@ -82,7 +82,7 @@ def operation(g: Program, code, target=None):
 
 
 def log(g: Program):
-    """Keep something of the CPU's state where the comparison sees it."""
+    """Store a part of the CPU's state where the comparison sees it."""
     rng = g.rng
     kind = rng.random()
     if kind < 0.3:
@@ -153,7 +153,7 @@ def jump_pointer(g: Program, target):
 
 
 def routines(g: Program):
-    """What call() calls."""
+    """The subroutines of call()."""
     for name in (*(f"routine {k}" for k in range(4)), "break"):
         g.label(name)
         for _ in range(g.rng.randrange(1, 4)):
@@ -162,7 +162,7 @@ def routines(g: Program):
 
 
 def framed(g: Program, snippet, margin=0x180):
-    """A frame whose body is snippets until there is enough."""
+    """A frame filled with snippets."""
     g.begin()
     g.begin_frame(jitter=g.rng.random() < 0.7, top=g.rng.randrange(60))
     while g.room(g.rng.randrange(80, 200), margin):
@@ -218,7 +218,7 @@ def stack(rng, seed):
     def snippet(g):
         kind = rng.random()
         g.op("LDA", "ZP", rng.choice(WRITABLE))
-        if kind < 0.35:  # pushes to registers of the TIA that show it
+        if kind < 0.35:  # pushes to registers of the TIA whose effect is visible
             g.load("X", rng.choice((*SHOWN, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F)))
             g.op("TXS")
             g.op(rng.choice(("PHA", "PHP")))
@@ -257,7 +257,7 @@ def stack(rng, seed):
     g.end_frame()
     g.label("routine 0")
     g.op("TSX")
-    g.store(0x90, register="X")  # below what the stack can reach here
+    g.store(0x90, register="X")  # below the reach of the stack
     g.op("RTS")
     return g.rom(), {}
 

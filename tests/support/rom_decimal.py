@@ -13,11 +13,11 @@ from tests.support.emulator_core import Core, oracle
 from tests.support.rom_generator import VSYNC, Program
 
 ACCUMULATOR, OPERAND, CARRY, SUBTRACT = 0x80, 0x81, 0x82, 0x83
-RESULTS, PAIRS = 0xA0, 32  # result and flags of each pair in turn
+RESULTS, PAIRS = 0xA0, 32  # result and flags of each pair
 
 
 def decimal_rom() -> bytes:
-    """The ROM."""
+    """Build the ROM."""
     g = Program(random.Random(0))
     g.begin()
     g.label("frame")
@@ -72,7 +72,7 @@ def compare_decimal(library, folder: Path, accumulators=range(256)) -> tuple[int
                     core.act(0, draw=False)
                     ale.act(noop)
                     mine, theirs = core.ram(), ale.getRAM()
-                    assert mine[1] == theirs[1] == (first + PAIRS) % 256  # all were worked off
+                    assert mine[1] == theirs[1] == (first + PAIRS) % 256  # all pairs are done
                     unequal = (mine[kept] != theirs[kept]).reshape(PAIRS, 2).any(1)
                     differ += int(np.count_nonzero(unequal))
                     done += PAIRS

@@ -21,7 +21,7 @@ def _loop(g: Program, count_cell, body):
 
 
 def piece(g: Program, kind):
-    """A part of an abnormal frame; the cells say how long it takes."""
+    """A part of an abnormal frame. RAM cells set its length."""
     rng = g.rng
     cell = rng.choice(CELL)
     if kind == "lines":
@@ -45,7 +45,7 @@ def piece(g: Program, kind):
         g.op("AND", "IMM", rng.choice((0x0F, 0x3F, 0xFF)))
         g.store(0x9C)
         _loop(g, 0x9C, inner)
-    elif kind.startswith("wait"):  # until the test pokes something else
+    elif kind.startswith("wait"):  # until the test pokes another value
         again = g.label()
         g.op("LDA", "ZP", cell)
         if kind == "wait and write":
@@ -96,9 +96,9 @@ def frames(rng, seed):
     return g.rom(), {"cells": tuple(CELL), "pokes": 6, "flag": True, "frames": 30}
 
 
-@family(weight=0)  # a few in a hundred still differ: only run by name
+@family(weight=0)  # a few in a hundred differ: run by name only
 def wild(rng, seed):
-    """Random opcodes and operands run from anywhere; jumps, but none that leaves the ROM.
+    """Random opcodes and operands, run from anywhere. Jumps stay in the ROM.
 
     Still open: what ale-py shows to the right of the beam in a line that a frame's end cuts off (up
     to three pixels more; black ones after HMOVE), and some loops of code at the TIA's addresses.

@@ -15,7 +15,7 @@ VSYNC, WSYNC = 0x00, 0x02
 DATA_PAGE = 0xE00  # offset of random bytes, for reads and for jump pointers
 CODE_END = 0xD80
 CELLS = tuple(range(0xA0, 0xF0))  # RAM that the test changes between frames
-RESERVED = (0x8D, 0x8E, 0x96)  # that ale-py looks at
+RESERVED = (0x8D, 0x8E, 0x96)  # ale-py reads these
 JITTER_CELL = 0xA0
 
 
@@ -43,7 +43,7 @@ class Program(Assembler):
         self.word(0xFFE, 0xFFF, "break")
 
     def begin(self):
-        """What follows the reset: all RAM and all registers zero."""
+        """Code after the reset: clear all RAM and registers."""
         self.label("reset")
         self.op("CLD")
         self.load("X", 0xFF)
@@ -55,7 +55,7 @@ class Program(Assembler):
         self.op("BNE", "REL", again)
 
     def begin_frame(self, jitter=False, top=0):
-        """VSYNC, a pause that the test may change between frames, blank lines."""
+        """Code of VSYNC, of a pause that the test may change between frames, and of blank lines."""
         self.label("frame")
         self.cycles = 0
         self.store(VSYNC, 2)
@@ -72,7 +72,7 @@ class Program(Assembler):
             self.lines(top)
 
     def end_frame(self, total=254):
-        """Lines up to the frame's end, and what ale-py wants of RAM.
+        """Lines up to the frame's end, and the RAM values that ale-py expects.
 
         ``cycles`` is the least that the body takes: an ordinary frame reaches the last visible
         line, 244, since a shorter one would show what frames before the comparison drew.
@@ -89,11 +89,11 @@ class Program(Assembler):
         self.op("JMP", "ABS", "frame")
 
     def room(self, lines=230, margin=0):
-        """Whether there is time in the frame and space in the ROM for more."""
+        """Return whether the frame has time and the ROM space for more."""
         return self.cycles < lines * 76 and self.at < CODE_END - margin
 
     def wait_for_flag(self, label="abnormal"):
-        """An ordinary frame until the test pokes RAM $80; then the code at the label."""
+        """Play ordinary frames until the test pokes RAM $80; then run the code at the label."""
         self.begin_frame()
         self.op("LDA", "ZP", 0x80)
         skip = f"{label} not yet"
@@ -103,7 +103,7 @@ class Program(Assembler):
         self.end_frame()
 
     def rom(self):
-        """The finished bytes; BRK returns at once if nothing else is said."""
+        """Return the finished bytes. BRK returns at once unless the family defines it."""
         if "break" not in self.labels:
             self.label("break")
             self.op("RTI")
@@ -115,7 +115,7 @@ FAMILIES: dict[str, tuple[int, Callable[[random.Random, int], Rom]]] = {}
 
 
 def family(weight: int):
-    """Register a maker of ROMs under its name; weight: its share of the ROMs, 0 for none."""
+    """Register a family of ROMs by its function's name; ``weight``: its share of the ROMs."""
 
     def register(make):
         FAMILIES[make.__name__] = (weight, make)
@@ -125,7 +125,7 @@ def family(weight: int):
 
 
 def make_rom(name: str, seed: int) -> Rom:
-    """The ROM of a family and a seed: always the same."""
+    """Make the ROM of a family and a seed; equal seeds give equal ROMs."""
     _, make = FAMILIES[name]
     rng = random.Random(f"{name} {seed}")
     data, options = make(rng, seed)
@@ -134,7 +134,7 @@ def make_rom(name: str, seed: int) -> Rom:
 
 
 def names(count: int) -> list[str]:
-    """Families of so many ROMs by their weights, mixed, the same at each call."""
+    """Return the families of ``count`` ROMs by their weights, in a fixed mixed order."""
     total = sum(weight for weight, _ in FAMILIES.values())
     chosen: list[str] = []
     done = {name: 0 for name, (weight, _) in FAMILIES.items() if weight}

@@ -20,7 +20,7 @@ READS = range(0x08)
 
 
 def byte(rng):
-    """A byte; few bits or many are as likely as half of them."""
+    """A byte with any number of bits set, equally likely."""
     kind = rng.randrange(4)
     if kind == 0:
         return 1 << rng.randrange(8)
@@ -57,7 +57,7 @@ def random_write(g: Program, registers):
 
 
 def collision_read(g: Program):
-    """A collision register to RAM, where the comparison sees it."""
+    """Store a collision register in RAM, where the comparison sees it."""
     g.op("LDA", "ZP", g.rng.choice(READS))
     g.store(g.rng.randrange(0xA1, 0xF0))
 
@@ -96,7 +96,7 @@ def tia(rng, seed):
 
 
 def aligned_wait(g: Program, cycle):
-    """To a cycle of the next line: the following store of 3 cycles ends at cycle + 3."""
+    """Wait for a cycle of the next line: a following store of 3 cycles ends at cycle + 3."""
     g.wsync()
     if cycle > 1:
         g.delay(cycle)
@@ -132,7 +132,7 @@ def motion(rng, seed):
 
 @family(weight=15)
 def cosmic_ark(rng, seed):
-    """HMM0 from 7 to 6 around 21 cycles after HMOVE, then what ends the effect."""
+    """HMM0 from 7 to 6 around 21 cycles after HMOVE, then writes that end the effect."""
     g = Program(rng)
     g.begin()
     g.begin_frame(jitter=seed % 3 == 0, top=rng.randrange(36, 60))

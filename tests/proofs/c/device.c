@@ -1,8 +1,9 @@
-/* What a GPU's thread does with games (cuda/device_games.h), on the CPU, to be built with sanitizers: device STEPS.
+/* The functions of a GPU's thread (cuda/device_games.h) on the CPU, to be built with sanitizers:
+ * device STEPS.
  *
- * Arrays are as long as they have to be, so that whoever leaves them is seen. Steps of one launch and of many
- * launches must give the same; a view and its sparse difference must tell of the same pixels. "games.inc" as in
- * games.h. */
+ * Arrays have exactly the needed length, so that an access beyond them is seen. One launch of many
+ * steps must equal many launches. A view and its sparse difference must have the same pixels.
+ * "games.inc" as in games.h. */
 #include "games.h"
 
 #define FASTPG_DEVICE_RUN GAMES[0].run
@@ -12,7 +13,7 @@
 
 static const uint8_t minimal_actions[6] = {0, 1, 3, 4, 11, 12};
 
-/* One set of games with what goes in and out of `steps` steps. */
+/* A set of games, with inputs and outputs of `steps` steps. */
 typedef struct {
     a26_gym_t *games;
     uint8_t *actions, *scratch, *ends;
@@ -21,47 +22,48 @@ typedef struct {
     int32_t steps;
 } set_t;
 
-static void *room(size_t bytes) {
+static void *allocate(size_t bytes) {
     void *made = calloc(1, bytes);
-    if (!made)
-        abort();
+    if (!made) abort();
     return made;
 }
 
 static set_t make_set(int32_t steps) {
     const size_t all = (size_t)steps * GAMES_AT_ONCE;
-    const set_t set = {room(GAMES_AT_ONCE * sizeof(a26_gym_t)), room(all),
-                       room(GAMES_AT_ONCE * FASTPG_DEVICE_SCRATCH_BYTES), room(all), room(all * sizeof(float)),
-                       room(all * FASTPG_DEVICE_WORDS * sizeof(uint16_t)), steps};
+    const set_t set = {allocate(GAMES_AT_ONCE * sizeof(a26_gym_t)),
+                       allocate(all),
+                       allocate(GAMES_AT_ONCE * FASTPG_DEVICE_SCRATCH_BYTES),
+                       allocate(all),
+                       allocate(all * sizeof(float)),
+                       allocate(all * FASTPG_DEVICE_WORDS * sizeof(uint16_t)),
+                       steps};
     return set;
 }
 
 static void free_set(set_t *set) {
     void *all[] = {set->games, set->actions, set->scratch, set->ends, set->rewards, set->views};
-    for (size_t k = 0; k < sizeof(all) / sizeof(*all); k++)
-        free(all[k]);
+    for (size_t k = 0; k < sizeof(all) / sizeof(*all); k++) free(all[k]);
 }
 
 static void make_shared(fastpg_shared_t *shared) {
     static a26_env_t played;
     a26_cartridge_t cartridge = cartridge_of(&GAMES[0], GAMES[0].run, ALL_SUMMARIES);
-    const a26_rules_t rules = {2, 5, 7, 90, a26_sticky_least(0.25f)};
+    const a26_rules_t rules = {2, 5, 7, 90, a26_sticky_threshold(0.25f)};
     memset(shared, 0, sizeof(*shared));
-    a26_power_on(&shared->powered, &cartridge);
-    played = shared->powered;
-    a26_make_fresh(&played, &cartridge, &shared->fresh);
-    shared->has_fresh = 1;
+    a26_power_on(&shared->power_on_state, &cartridge);
+    played = shared->power_on_state;
+    a26_make_post_reset_state(&played, &cartridge, &shared->post_reset_state);
+    shared->has_post_reset_state = 1;
     shared->rules = rules;
     shared->find_background = 1;
     shared->summaries = ALL_SUMMARIES;
     shared->game = cartridge.game;
     memcpy(shared->emulator_action, minimal_actions, sizeof(minimal_actions));
     memcpy(shared->rom, cartridge.rom, sizeof(shared->rom));
-    for (uint32_t k = 0; k < 256; k++)
-        shared->red[k] = (uint8_t)(k * 37);
+    for (uint32_t k = 0; k < 256; k++) shared->red[k] = (uint8_t)(k * 37);
 }
 
-/* Play a set in launches of `launch` steps, as a kernel does it; returns how many episodes ended. */
+/* Play a set in launches of `launch` steps, like a kernel. Returns how many episodes ended. */
 static int32_t play(set_t *set, const fastpg_shared_t *shared, int32_t launch) {
     a26_seed_t seeds[GAMES_AT_ONCE];
     uint32_t random = 5;
@@ -72,46 +74,45 @@ static int32_t play(set_t *set, const fastpg_shared_t *shared, int32_t launch) {
         seeds[n].random.increment[1] = 2 * n + 1;
     }
     for (int32_t k = 0; k < set->steps * GAMES_AT_ONCE; k++)
-        set->actions[k] = (uint8_t)(next_random(&random) % 40); /* some that are none */
+        set->actions[k] = (uint8_t)(next_random(&random) % 40); /* some are invalid */
     for (int32_t n = 0; n < GAMES_AT_ONCE; n++) {
         fastpg_device_begin(set->games, shared, seeds, set->scratch, set->views, n);
         fastpg_device_begin(set->games, shared, 0, 0, 0, n);
         for (int32_t t = 0; t < set->steps; t += launch) {
             const int64_t from = (int64_t)t * GAMES_AT_ONCE;
-            ended += fastpg_device_play(set->games, shared, set->actions + from, set->scratch, set->rewards + from,
-                                        set->ends + from, set->views + from * FASTPG_DEVICE_WORDS, n, GAMES_AT_ONCE,
+            ended += fastpg_device_play(set->games, shared, set->actions + from, set->scratch,
+                                        set->rewards + from, set->ends + from,
+                                        set->views + from * FASTPG_DEVICE_WORDS, n, GAMES_AT_ONCE,
                                         launch);
         }
     }
     return ended;
 }
 
-/* A view's pixels are those of its difference from nothing; of a short room no more is used. */
+/* A difference has the right signs and ascending pixels. No more than the capacity is written. */
 static void check_difference(const uint16_t *view, const uint16_t *previous) {
     const int32_t needed = fastpg_device_difference(view, previous, 0, 0, 0);
     for (int32_t short_of = 0; short_of <= needed; short_of += needed / 2 + 1) {
-        const int32_t place = needed - short_of;
-        uint16_t *indices = room((size_t)place * sizeof(*indices) + 1);
-        int8_t *signs = room((size_t)place + 1);
-        if (fastpg_device_difference(view, previous, indices, signs, place) != needed)
-            abort();
-        for (int32_t k = 0; k < place; k++) {
+        const int32_t capacity = needed - short_of;
+        uint16_t *indices = allocate((size_t)capacity * sizeof(*indices) + 1);
+        int8_t *signs = allocate((size_t)capacity + 1);
+        if (fastpg_device_difference(view, previous, indices, signs, capacity) != needed) abort();
+        for (int32_t k = 0; k < capacity; k++) {
             const int lit = view[indices[k] / 16] >> indices[k] % 16 & 1;
-            if (signs[k] != (lit ? 1 : -1) || (k && indices[k] <= indices[k - 1]))
-                abort();
+            if (signs[k] != (lit ? 1 : -1) || (k && indices[k] <= indices[k - 1])) abort();
         }
         free(indices);
         free(signs);
     }
 }
 
-/* A view has no more tiles than pixels; of a short room no more is used. */
+/* A view has no more tiles than pixels. No more than the capacity is written. */
 static void check_tiles(const uint16_t *view) {
-    const int32_t needed = fastpg_device_tiles(view, 0, 0), lit = fastpg_device_difference(view, 0, 0, 0, 0);
-    for (int32_t place = needed; place >= 0; place -= needed / 2 + 1) {
-        uint16_t *tiles = room((size_t)place * sizeof(*tiles) + 1);
-        if (needed > lit || fastpg_device_tiles(view, tiles, place) != needed)
-            abort();
+    const int32_t needed = fastpg_device_tiles(view, 0, 0),
+                  lit = fastpg_device_difference(view, 0, 0, 0, 0);
+    for (int32_t capacity = needed; capacity >= 0; capacity -= needed / 2 + 1) {
+        uint16_t *tiles = allocate((size_t)capacity * sizeof(*tiles) + 1);
+        if (needed > lit || fastpg_device_tiles(view, tiles, capacity) != needed) abort();
         free(tiles);
     }
 }
@@ -122,15 +123,16 @@ int main(int count, char **words) {
     make_shared(&shared);
     set_t one = make_set(steps), many = make_set(steps);
     const int32_t ended = play(&one, &shared, steps);
-    if (!ended || play(&many, &shared, 6) != ended)
-        abort();
+    if (!ended || play(&many, &shared, 6) != ended) abort();
     const size_t all = (size_t)steps * GAMES_AT_ONCE;
-    if (memcmp(one.games, many.games, GAMES_AT_ONCE * sizeof(a26_gym_t)) || memcmp(one.ends, many.ends, all)
+    if (memcmp(one.games, many.games, GAMES_AT_ONCE * sizeof(a26_gym_t))
+        || memcmp(one.ends, many.ends, all)
         || memcmp(one.rewards, many.rewards, all * sizeof(float))
         || memcmp(one.views, many.views, all * FASTPG_DEVICE_WORDS * sizeof(uint16_t)))
         abort();
     for (size_t k = 1; k < all; k++) {
-        check_difference(one.views + k * FASTPG_DEVICE_WORDS, one.views + (k - 1) * FASTPG_DEVICE_WORDS);
+        check_difference(one.views + k * FASTPG_DEVICE_WORDS,
+                         one.views + (k - 1) * FASTPG_DEVICE_WORDS);
         check_difference(one.views + k * FASTPG_DEVICE_WORDS, 0);
         check_tiles(one.views + k * FASTPG_DEVICE_WORDS);
     }

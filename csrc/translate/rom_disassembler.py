@@ -1,7 +1,7 @@
-"""A ROM's code: its instructions and where control may enter, found by recursive descent.
+"""Disassemble an Atari 2600 ROM: its instructions, and where control may enter.
 
-From the reset and BRK vectors: fall-through, both ways of a branch, targets of JMP and JSR, return
-addresses. translate.py turns it into C.
+Found by recursive descent from the reset and BRK vectors: fall-through, both ways of a branch,
+targets of JMP and JSR, return addresses. rom_to_c.py turns the result into C.
 """
 
 import re
@@ -15,28 +15,34 @@ ENDS = {"RTS", "RTI", "JMP", "BRK"}
 
 
 def opcode_table():
-    """The opcodes of console/m6507.h: code -> (operation, mode, cycles, access)."""
+    """Read the opcodes of console/m6507.h: code -> (operation, mode, cycles, access)."""
     text = (HERE.parent / "console" / "m6507.h").read_text()
     found = re.findall(r"X\(0x(\w\w), (\w+), (\w+), (\d), (\w)\)", text)
     return {int(code, 16): (op, mode, int(n), access) for code, op, mode, n, access in found}
 
 
 class Rom:
-    """A ROM's bytes, its instructions and where control may enter."""
+    """A ROM's bytes and its code.
+
+    Attributes:
+        code: offset -> (opcode, operand)
+        targets: offsets that branches and jumps lead to
+        entries: offsets where control may enter from outside: vectors, returns, ends of frames
+    """
 
     def __init__(self, data, extra_entries=()):
         if len(data) not in (2048, 4096):
             raise ValueError(f"ROM: expected 2048 or 4096 bytes, got {len(data)}")
         self.bytes = bytes(data) * (4096 // len(data))
         self.opcodes = opcode_table()
-        self.page = self.word(RESET_VECTOR) & 0xF000  # the mirror that the program runs in
-        self.code = {}  # offset -> (opcode, operand)
+        self.page = self.word(RESET_VECTOR) & 0xF000  # the mirror of the ROM that runs
+        self.code = {}
         self.targets, self.entries = set(), set()
-        if self.page & 0x1000:  # else it does not begin in the ROM
+        if self.page & 0x1000:  # else the program does not start in the ROM
             self._walk([self.word(RESET_VECTOR) & 0xFFF, *extra_entries])
 
     def word(self, at):
-        """A little-endian word, wrapping within the ROM."""
+        """Return a little-endian word; it may wrap around the end of the ROM."""
         return self.bytes[at & 0xFFF] | self.bytes[(at + 1) & 0xFFF] << 8
 
     def _walk(self, starts):
@@ -51,7 +57,7 @@ class Rom:
                 op, mode, _, _ = self.opcodes[opcode]
                 length = LENGTHS.get(mode, 2)
                 if at + length >= 4096:
-                    break  # the interpreter knows what lies beyond
+                    break  # left to the interpreter
                 operand = self.bytes[at + 1] if length == 2 else self.word(at + 1)
                 self.code[at] = (opcode, operand)
                 following = at + length
@@ -61,7 +67,7 @@ class Rom:
                 at = following
 
     def _leads_to(self, at, op, mode, operand, following):
-        """Offsets that an instruction may go to, beside the following one."""
+        """Return the offsets that an instruction may lead to, besides the following one."""
         if op in BRANCHES:
             target = self.branch_target(following, operand)
             if not 0 <= target < 4096:
@@ -89,17 +95,17 @@ class Rom:
         return []
 
     def call_target(self, at):
-        """Offset of the subroutine that an instruction calls, or None."""
+        """Return the offset of the subroutine that an instruction calls, or None."""
         opcode, operand = self.code[at]
         op = self.opcodes[opcode][0]
         target = operand if op == "JSR" else self.word(BREAK_VECTOR) if op == "BRK" else None
         return target & 0xFFF if target is not None and self.inside(target) else None
 
     def returns(self):
-        """Where each RTS and RTI most likely leads: its offset -> offsets.
+        """Return where each RTS and RTI most likely leads: its offset -> offsets.
 
-        That is to the callers of what reaches it without another return. A hint: it is compared
-        with what was pulled.
+        That is to the callers of the code that reaches it without another return. It is only a
+        hint: the translation compares it with the pulled address.
         """
         found = {}
         for target in sorted({self.call_target(at) for at in self.code} - {None}):
@@ -110,7 +116,7 @@ class Rom:
         return found
 
     def _ends_of(self, start):
-        """The RTS and RTI that a subroutine reaches; calls within it are taken to return."""
+        """Return the RTS and RTI that a subroutine reaches; calls within it return."""
         seen, todo, ends = set(), [start], []
         while todo:
             at = todo.pop()
@@ -134,15 +140,15 @@ class Rom:
         return sorted(ends)
 
     def inside(self, address):
-        """Whether an address is this ROM in the mirror that the program runs in."""
+        """Return whether an address is in the mirror of the ROM that the program runs in."""
         return address & 0xF000 == self.page
 
     @staticmethod
     def branch_target(following, operand):
-        """Offset of a branch's target; outside of 0..4095 it leaves the ROM."""
+        """Return the offset of a branch's target; outside of 0..4095 it leaves the ROM."""
         return following + (operand ^ 0x80) - 0x80
 
     @staticmethod
     def is_vsync(mode, operand):
-        """Whether a store's constant address is VSYNC or one of its mirrors."""
+        """Return whether a store goes to VSYNC or one of its mirrors."""
         return mode in ("ZP", "ABS") and operand & 0x1080 == 0 and operand & 0x3F == 0
