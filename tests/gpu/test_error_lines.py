@@ -39,7 +39,7 @@ def test_without_a_compiler_one_line_says_so():
     assert last.startswith(
         "fastpg.kernels.BackendUnavailable: games on a GPU need the compiler NVRTC ("
     )
-    assert "pip install 'fastpg[cuda]'" in last
+    assert "pip install 'fastpg-rl[cuda]'" in last
 
 
 @pytest.mark.parametrize("name", ["pong", "fast"])
