@@ -24,7 +24,7 @@ import numpy as np
 from ale_py import ALEInterface, LoggerMode, roms
 
 from fastpg.envs import NativeVectorEnv
-from fastpg.envs.worker_pool import available_cores
+from fastpg.system.cores import available_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from fastpg.envs.worker_pool import available_cores
+from fastpg.system.cores import available_cores
 
 HERE = Path(__file__).parent
 CORES = available_cores()

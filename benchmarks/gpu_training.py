@@ -18,8 +18,8 @@ from fastpg.algorithms.build import make_algorithm
 from fastpg.checkpoint import save
 from fastpg.cli.resolve import resolve
 from fastpg.config import preset
-from fastpg.envs.worker_pool import available_cores
 from fastpg.evaluation.episodes import evaluate
+from fastpg.system.cores import available_cores
 
 # For about a thousand environments: few steps per rollout, large minibatches.
 RECIPE = {

@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fastpg.envs.worker_pool import available_cores
+from fastpg.system.cores import available_cores
 
 SCORES = (0, 18, 20)
 CORES = available_cores()

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from fastpg._registration import register_when_imported
-from fastpg.extras import DISTRIBUTION
+from fastpg.system.extras import DISTRIBUTION
 
 IMPORTED = perf_counter()  # the commands measure their start-up from here
 

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from fastpg.atomic_file import AtomicFile, flush_folder, remove_abandoned
 from fastpg.network.article_pickle import article_pickle, read_article_weights
 from fastpg.network.quantize import unpack
+from fastpg.system.atomic_file import AtomicFile, flush_folder, remove_abandoned
 
 Array = np.ndarray
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-Backend = Literal["tiles", "cython", "numba", "reference"]
+Backend = Literal["tiles", "cython", "numba", "reference", "cuda"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "pong": {},
@@ -100,11 +100,12 @@ class TrainConfig:
     """The Atari 2600 emulator. native: fastpg's own, for Pong. ale: ale-py. Both give bit-identical
     runs. auto: native for Pong, ale for other games."""
 
-    backend: Literal["auto", "tiles", "cython", "numba", "reference"] = "auto"
+    backend: Literal["auto", "tiles", "cython", "numba", "reference", "cuda"] = "auto"
     """The code that computes. tiles: the compiled network, which reads tiles; with the native
     emulator, playing and learning run without Python. cython, numba, reference (NumPy): the kernel
-    table, called step by step; these three are bit-identical, and equal to tiles up to rounding.
-    auto: tiles, or cython for raw inputs."""
+    table, called step by step; these three are bit-identical, and compute what tiles computes up to
+    rounding. cuda: the same table on an NVIDIA GPU; the games stay on the CPU. auto: tiles, or
+    cython for raw inputs."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     """Where everything runs. cuda: emulator, network and learning on an NVIDIA GPU, for Pong with

@@ -16,10 +16,10 @@ from fastpg.cli.options import parse
 from fastpg.cli.resolve import game_to_show
 from fastpg.cli.status_line import StatusLine
 from fastpg.config import ConfigError
-from fastpg.envs.worker_pool import available_cores
 from fastpg.evaluation.episodes import evaluate
 from fastpg.evaluation.policy import load_pretrained
 from fastpg.evaluation.summary import summary, text_lines
+from fastpg.system.cores import available_cores
 
 _MAX_EPISODES = 1_000_000
 

@@ -19,8 +19,8 @@ from fastpg.cli.train_options import parse_training
 from fastpg.config import ConfigError, TrainConfig
 from fastpg.cuda.errors import DeviceFailure, on_one_line
 from fastpg.envs.worker_pool import WorkerError
-from fastpg.extras import missing_extra
 from fastpg.kernels import BackendUnavailable
+from fastpg.system.extras import missing_extra
 from fastpg.training.run_folder import run_folder
 from fastpg.training.trainer import Trainer
 
@@ -67,7 +67,7 @@ def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
     spec = resolve(config)
     config = settings_to_save(config, spec)
     with run_folder(config, saved) as run_dir:
-        compiles = spec.backend == "numba" or spec.device == "cuda"
+        compiles = spec.backend in ("numba", "cuda") or spec.device == "cuda"
         wait = "; the first start compiles for half a minute" if compiles else ""
         _print(f"{run_dir}: Ctrl-C stops and saves{wait}")
         resume = f"{_this_python()} -m fastpg.train --resume {shlex.quote(str(run_dir))}"

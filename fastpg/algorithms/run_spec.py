@@ -49,7 +49,7 @@ class RunSpec:
     env: str
     rules: Rules
     emulator: Literal["native", "ale"]
-    backend: Literal["tiles", "cython", "numba", "reference"]
+    backend: Literal["tiles", "cython", "numba", "reference", "cuda"]
     device: Literal["cpu", "cuda"]
     seed: int
     games: int

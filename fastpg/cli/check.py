@@ -110,7 +110,9 @@ def _check_cuda(config: TrainConfig) -> None:
 def _check_backend(config: TrainConfig) -> None:
     backend = chosen_backend(config)
     if backend == "tiles" and config.input == "raw":
-        raise ConfigError("--input raw: needs --backend cython, numba or reference, got tiles")
+        raise ConfigError(
+            "--input raw: needs --backend cython, numba, reference or cuda, got tiles"
+        )
     if backend != "tiles":
         for name in ("past_actions", "views", "cells", "mirror"):
             if getattr(config, name) != getattr(TrainConfig, name):

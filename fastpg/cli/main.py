@@ -61,8 +61,8 @@ def _help() -> str:
 
 def _version() -> list[str]:
     from fastpg.emulator._emulator import LAYOUT_VERSION, MOST_THREADS
-    from fastpg.envs.worker_pool import available_cores
     from fastpg.network._network import VECTORS
+    from fastpg.system.cores import available_cores
 
     return [
         f"fastpg {fastpg.__version__}",

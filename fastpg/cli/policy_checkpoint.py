@@ -13,10 +13,10 @@ from fastpg.cli.policy_files import PolicyFile, left_out_lines
 from fastpg.cli.resolve import resolve, resolve_emulator, resolve_rules, settings_to_save
 from fastpg.cli.train_options import training_command
 from fastpg.config import ConfigError
-from fastpg.envs.worker_pool import available_cores
 from fastpg.evaluation.episodes import evaluate
 from fastpg.evaluation.summary import summary
 from fastpg.network.quantize import pack, unpack
+from fastpg.system.cores import available_cores
 from fastpg.training.run_state import RunState
 
 

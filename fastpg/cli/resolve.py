@@ -10,9 +10,9 @@ from fastpg.cli.check import check
 from fastpg.config import PPO_GAMES, ConfigError, TrainConfig, chosen_backend
 from fastpg.emulator.roms import pong_rom
 from fastpg.envs.rules import Rules, training_rules
-from fastpg.envs.worker_pool import available_cores
 from fastpg.kernels import BackendUnavailable
 from fastpg.network.input_spec import InputSpec
+from fastpg.system.cores import available_cores
 
 Emulator = Literal["native", "ale"]
 
@@ -22,7 +22,8 @@ def resolve(config: TrainConfig) -> RunSpec:
 
     Raises:
         ConfigError: a setting is wrong; names the option, what was expected and what came.
-        BackendUnavailable: ``--device cuda`` where no GPU can be used. This is the last check.
+        BackendUnavailable: ``--device cuda`` or ``--backend cuda`` where no GPU can be used. This
+            is the last check.
     """
     check(config)
     rules = resolve_rules(config)
@@ -32,13 +33,16 @@ def resolve(config: TrainConfig) -> RunSpec:
     if config.device == "cuda":
         if emulator != "native":
             raise ConfigError(f"--env {config.env}: --device cuda plays Pong alone")
-        _require_gpu()
+        _require_gpu("--device")
+    backend = chosen_backend(config)
+    if backend == "cuda":
+        _require_gpu("--backend")
     ppo = config.algorithm == "ppo"
     return RunSpec(
         env=config.env,
         rules=rules,
         emulator=emulator,
-        backend=chosen_backend(config),
+        backend=backend,
         device=config.device,
         seed=config.seed,
         games=config.num_envs or (PPO_GAMES if ppo else config.episodes_per_batch),
@@ -126,13 +130,13 @@ def saved_settings(saved: Checkpoint) -> TrainConfig:
     return TrainConfig.from_json(saved.state["config"])
 
 
-def _require_gpu() -> None:
+def _require_gpu(option: str) -> None:
     try:
         from fastpg.cuda.functions import current_capability
 
         current_capability()
     except BackendUnavailable as error:
-        raise BackendUnavailable(f"--device cuda: {error}") from error
+        raise BackendUnavailable(f"{option} cuda: {error}") from error
 
 
 def _reinforce_settings(config: TrainConfig) -> ReinforceSettings:

@@ -13,8 +13,9 @@ from fastpg.envs.ale_game import AleGame
 from fastpg.envs.rules import RuleOverrides, Rules
 from fastpg.envs.shared_array import SharedArray
 from fastpg.envs.vector_base import INFO_KEYS, OBSERVATIONS, Buffers, GameVectorEnv
-from fastpg.envs.worker_pool import WorkerPool, available_cores
+from fastpg.envs.worker_pool import WorkerPool
 from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
+from fastpg.system.cores import available_cores
 
 
 class _GamesWorker:

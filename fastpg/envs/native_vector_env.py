@@ -13,7 +13,7 @@ from fastpg.envs.native_game import actions, compiled_rules, pong_cartridge
 from fastpg.envs.rules import RuleOverrides
 from fastpg.envs.seeds import seed_words
 from fastpg.envs.vector_base import OBSERVATIONS, Buffers, GameVectorEnv, check_int
-from fastpg.envs.worker_pool import available_cores
+from fastpg.system.cores import available_cores
 
 DQN_PICTURE = (84, 84)
 

@@ -1,6 +1,5 @@
 """A pool of worker processes. Each has one object, the host, and runs its methods on request."""
 
-import os
 import pickle
 import signal
 import time
@@ -286,13 +285,6 @@ class WorkerPool:
             text += '; a script that starts workers needs `if __name__ == "__main__":`'
         self.terminate()
         return WorkerError(text)
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _launch(i: int, factory: Callable[[], Any]) -> _Worker:

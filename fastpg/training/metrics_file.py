@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastpg.atomic_file import AtomicFile
+from fastpg.system.atomic_file import AtomicFile
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from fastpg.atomic_file import AtomicFile
 from fastpg.checkpoint import FOLDER, Checkpoint, CheckpointError, checkpoints, load
 from fastpg.config import ConfigError, TrainConfig
+from fastpg.system.atomic_file import AtomicFile
 
 CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
 

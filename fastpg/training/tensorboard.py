@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from fastpg.extras import missing_extra
+from fastpg.system.extras import missing_extra
 from fastpg.training.metrics_file import Closing, Row, plain
 
 

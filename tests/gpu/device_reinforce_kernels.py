@@ -1,9 +1,14 @@
 """The thin loop of REINFORCE with the cuda backend's kernels against the CPU's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from fastpg.algorithms.build import make_algorithm
 from fastpg.algorithms.reinforce_kernels import ReinforceKernels
+from fastpg.cli.resolve import resolve
+from fastpg.config import preset
 from fastpg.envs import NativeVectorEnv
 from fastpg.kernels import get_backend
 from fastpg.rollouts.returns import ReturnEstimator
@@ -71,3 +76,12 @@ def test_a_resumed_run_is_the_uninterrupted_one():
     assert trained(second, 1) == expected[1:]
     for name, tensor in straight.tensors().items():
         np.testing.assert_array_equal(second.tensors()[name], tensor)
+
+
+def test_the_option_of_the_command():
+    config = replace(preset("pong"), backend="cuda", episodes_per_batch=2, hidden=4, threads=1)
+    spec = resolve(config)
+    spec = replace(spec, rules=replace(spec.rules, max_num_frames_per_episode=60))
+    here, there = make_algorithm(replace(spec, backend="cython")), make_algorithm(spec)
+    assert there.kernels.name == "cuda"
+    assert trained(there, 1) == trained(here, 1)

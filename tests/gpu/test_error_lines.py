@@ -42,12 +42,14 @@ def test_without_a_compiler_one_line_says_so():
     assert "pip install 'fastpg-rl[cuda]'" in last
 
 
-@pytest.mark.parametrize("name", ["pong", "fast"])
-def test_training_without_a_gpu_says_so_on_one_line(name, tmp_path):
-    words = ["--device", "cuda", "--preset", name, "--run-dir", str(tmp_path / "run")]
+@pytest.mark.parametrize(
+    ("option", "name"), [("--device", "pong"), ("--device", "fast"), ("--backend", "pong")]
+)
+def test_training_without_a_gpu_says_so_on_one_line(option, name, tmp_path):
+    words = [option, "cuda", "--preset", name, "--run-dir", str(tmp_path / "run")]
     ran = in_a_process("-m", "fastpg.train", *words, **NO_GPU)
     assert ran.returncode == 2
-    assert ran.stderr.startswith("fastpg.train: --device cuda: the cuda backend ")
+    assert ran.stderr.startswith(f"fastpg.train: {option} cuda: the cuda backend ")
     assert ran.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fastpg
-from fastpg.extras import DISTRIBUTION, missing_extra
+from fastpg.system.extras import DISTRIBUTION, missing_extra
 
 ROOT = Path(__file__).parents[2]
 # After pip's options, the bare name or a file of it; and the bare name with extras anywhere.

@@ -14,8 +14,8 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 COMMANDS = {"train", "evaluate", "watch", "report", "convert"}
 # A folder, or a file at the root, imports only from the lines above its own.
 LEVELS = [
-    {"atomic_file", "extras"},
-    {"_registration", "kernels"},
+    {"_registration", "system"},
+    {"kernels"},
     {"emulator"},
     {"envs"},
     {"network", "config"},

@@ -17,8 +17,8 @@ from hypothesis.extra import numpy as hnp
 from safetensors import SafetensorError
 
 import fastpg
-from fastpg.atomic_file import AtomicFile
 from fastpg.checkpoint import CheckpointError, checkpoints, load, save
+from fastpg.system.atomic_file import AtomicFile
 
 DTYPES = ["bool", "uint8", "int8", "uint16", "int32", "uint64", "float16", "float32", "float64"]
 ARRAYS = st.sampled_from([*DTYPES, ">f4", ">i8"]).flatmap(

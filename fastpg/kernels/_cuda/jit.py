@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.extras import install_extra
 from fastpg.kernels import BackendUnavailable
+from fastpg.system.extras import install_extra
 
 INSTALL = f"{install_extra('cuda')}; for CUDA 13 the extra is cuda13"
 SIMULATE = "NUMBA_ENABLE_CUDASIM=1 runs the kernels, slowly, without a GPU"

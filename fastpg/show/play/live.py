@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastpg.extras import missing_extra
 from fastpg.show import ShowError
 from fastpg.show.play.drawing import (
     BACKGROUND,
@@ -25,6 +24,7 @@ from fastpg.show.play.drawing import (
 )
 from fastpg.show.play.playback import FRAMES_PER_SECOND, Decision, PlaybackFrame
 from fastpg.show.play.terminal import Cells, Terminal, shrunk
+from fastpg.system.extras import missing_extra
 
 _PANEL_COLUMNS = 22  # least width of the panel beside the game
 _PANEL_FROM = 44  # columns from which a terminal shows the panel

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastpg.atomic_file import AtomicFile
-from fastpg.extras import missing_extra
 from fastpg.show import ShowError
 from fastpg.show.play.playback import FRAMES_PER_SECOND
+from fastpg.system.atomic_file import AtomicFile
+from fastpg.system.extras import missing_extra
 
 KINDS = (".mp4", ".gif")
 GIF_EVERY = 3  # emulator frames a picture: GIF counts hundredths of a second, so 60 a second do not

@@ -6,8 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 import fastpg
-from fastpg.atomic_file import AtomicFile
-from fastpg.extras import missing_extra
 from fastpg.show import ShowError
 from fastpg.show.play.film import record
 from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback
@@ -16,6 +14,8 @@ from fastpg.show.report import page, plots
 from fastpg.show.report.figures import Plot
 from fastpg.show.report.page import Section
 from fastpg.show.report.runs import Group, Run, differing
+from fastpg.system.atomic_file import AtomicFile
+from fastpg.system.extras import missing_extra
 from fastpg.training.progress import short
 
 

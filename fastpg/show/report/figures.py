@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastpg.atomic_file import AtomicFile
 from fastpg.show.play.playback import Playback
 from fastpg.show.report import page, plots
 from fastpg.show.report.page import Section
 from fastpg.show.report.runs import Group
 from fastpg.show.report.saliency import Weights, most_salient_decisions
+from fastpg.system.atomic_file import AtomicFile
 
 _DECISIONS = 4  # shown with their saliency
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.extras import install_extra
 from fastpg.kernels.geometry import FIRST_ROW, VIEW_SIDE
 from fastpg.show import ShowError
 from fastpg.show.play.playback import Playback
 from fastpg.show.report.runs import AXES, Group, Run
 from fastpg.show.report.saliency import OBJECT_SIGMA, SalientDecision, Unit, blurred
+from fastpg.system.extras import install_extra
 
 COLOURS = ("#c8641e", "#3f7fc4", "#4f9a4f", "#8e5bb5", "#b8952c", "#c2507a", "#4aa3a3", "#7a6a60")
 INK, DIM, GRID = "#2c2622", "#85796f", "#e9e3dc"

@@ -1,0 +1,1 @@
+"""The machine: files that are written whole, processor cores, optional packages."""
