@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 from fastpg.config import PPO_GAMES, RESUMABLE, ConfigError, TrainConfig, chosen_backend, option
+from fastpg.kernels.geometry import VIEW_SIDE
 
 _MAX_STEPS, _MAX_EPISODES = 1 << 24, 1 << 14  # of one update: its rollout must fit in memory
 _MAX_GAMES = {"cpu": 1 << 14, "cuda": 1 << 16}
@@ -17,7 +18,7 @@ _RANGES = {
     (0.0, 1e3): "learning_rate final_learning_rate entropy value_weight max_grad_norm "
     "lost_point_weight",
     (0.0, float("inf")): "clip",
-    (0, 80): "cells",
+    (0, VIEW_SIDE): "cells",
     (0, 16): "past_actions",
     (0.0, 1e12): "max_seconds",
     (-1e12, 1e12): "stop_at_score",
@@ -64,8 +65,10 @@ def _check_network(config: TrainConfig) -> None:
         )
     if config.mirror and config.hidden % 2:
         raise ConfigError(f"--hidden: expected an even number with --mirror, got {config.hidden}")
-    if config.mirror and config.cells and 80 % config.cells:
-        raise ConfigError(f"--cells: expected to divide 80 with --mirror, got {config.cells}")
+    if config.mirror and config.cells and VIEW_SIDE % config.cells:
+        raise ConfigError(
+            f"--cells: expected to divide {VIEW_SIDE} with --mirror, got {config.cells}"
+        )
 
 
 def _check_ppo(config: TrainConfig) -> None:

@@ -22,7 +22,7 @@ from fastpg.checkpoint import (
 from fastpg.cli.resolve import saved_settings
 from fastpg.config import ConfigError, TrainConfig, preset
 from fastpg.evaluation.policy import policy_of
-from fastpg.network.article_pickle import ARTICLE_PIXELS
+from fastpg.kernels.geometry import VIEW_PIXELS
 
 PICKLES, NPZ, OURS = (".p", ".pkl", ".pickle"), ".npz", ".safetensors"
 _WEIGHTS = ("w1", "w2", "value")
@@ -82,10 +82,10 @@ def _read_npz(path: Path) -> PolicyFile:
     if "config" not in arrays:
         hidden = tensors["w1"].shape[1]
         shapes = {name: array.shape for name, array in tensors.items()}
-        if shapes != {"w1": (ARTICLE_PIXELS, hidden), "w2": (1, hidden)}:
+        if shapes != {"w1": (VIEW_PIXELS, hidden), "w2": (1, hidden)}:
             raise CheckpointError(
                 f"{path}: has no config, which says what the network sees: only weights of the "
-                f"article's form can do without, w1 ({ARTICLE_PIXELS}, H) and w2 (1, H)"
+                f"article's form can do without, w1 ({VIEW_PIXELS}, H) and w2 (1, H)"
             )
         return _article_policy(tensors["w1"], tensors["w2"])
     try:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray
+from fastpg.kernels.geometry import VIEW_PIXELS
 
-ARTICLE_PIXELS = 80 * 80
+Array = np.ndarray
 
 
 def read_article_weights(data: bytes) -> tuple[Array, Array]:
@@ -39,8 +39,8 @@ def read_article_weights(data: bytes) -> tuple[Array, Array]:
     if not all(isinstance(value, _FloatArray) for value in model.values()):
         raise ValueError("expected W1 and W2 to be arrays")
     w1, w2 = model["W1"].array, model["W2"].array
-    if w1.ndim != 2 or w1.shape[1] != ARTICLE_PIXELS or not w1.size:
-        raise ValueError(f"W1: expected (H, {ARTICLE_PIXELS}), got {w1.shape}")
+    if w1.ndim != 2 or w1.shape[1] != VIEW_PIXELS or not w1.size:
+        raise ValueError(f"W1: expected (H, {VIEW_PIXELS}), got {w1.shape}")
     if w2.shape != w1.shape[:1]:
         raise ValueError(f"W2: expected {w1.shape[:1]} to fit W1, got {w2.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -61,9 +61,9 @@ def article_pickle(w1: Array, w2: Array) -> bytes:
     Raises:
         ValueError: other shapes.
     """
-    if w1.ndim != 2 or w1.shape[0] != ARTICLE_PIXELS or w2.shape != (1, w1.shape[1]):
+    if w1.ndim != 2 or w1.shape[0] != VIEW_PIXELS or w2.shape != (1, w1.shape[1]):
         raise ValueError(
-            f"the article's network has w1 ({ARTICLE_PIXELS}, H) and w2 (1, H), "
+            f"the article's network has w1 ({VIEW_PIXELS}, H) and w2 (1, H), "
             f"got {w1.shape} and {w2.shape}"
         )
     model = {"W1": np.array(w1.T, np.float64, order="C"), "W2": w2[0].astype(np.float64)}

@@ -1,4 +1,4 @@
-"""The frames of a playback that are shown, live or as a video."""
+"""Limits a playback to a number of episodes or seconds, and records it as a video."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,13 +21,13 @@ def composer_of(playback: Playback) -> Composer:
 def frames_of(
     playback: Playback, episodes: int | None, seconds: float | None, scores: list[str]
 ) -> Iterator[PlaybackFrame]:
-    """Play until a limit is reached.
+    """Yield the frames of a playback until a limit is reached, at least one.
 
     Args:
-        playback: what plays.
-        episodes: to play; None: without end.
-        seconds: of game time; None: no limit. At least one frame is played.
-        scores: receives each finished episode's score, such as ``"+21"``.
+        playback: the playback.
+        episodes: number of episodes; None for no limit.
+        seconds: seconds of game time; None for no limit.
+        scores: receives the score of each finished episode, such as ``"+21"``.
     """
     limit = None if seconds is None else max(round(seconds * FRAMES_PER_SECOND), 1)
     for frame in islice(playback.frames(episodes), limit):
@@ -45,10 +45,10 @@ def record(
     """Write frames of a playback as a video, and return their number.
 
     Args:
-        path: see :func:`fastpg.show.play.video.save_video`.
-        playback: what the frames are of.
-        frames: to write.
-        progress: called with a text once per second of the video.
+        path: file to write; see :func:`fastpg.show.play.video.save_video`.
+        playback: the playback.
+        frames: frames of the playback.
+        progress: called with a line of text once per second of the video.
     """
     composer, count = composer_of(playback), 0
 

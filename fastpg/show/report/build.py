@@ -23,9 +23,9 @@ def check_output(output: Path, png: Path | None, video_seconds: float) -> None:
     """Check, before the work begins, that the report can be written.
 
     Args:
-        output: the page's file.
-        png: the folder to write plots to instead, which is created; or None.
-        video_seconds: length of the game's video.
+        output: file of the page.
+        png: folder to write only plots to, which is created; None for a page.
+        video_seconds: length of the game's video; 0 for none.
 
     Raises:
         ShowError: a file or folder cannot be written, or the video's libraries are missing.
@@ -59,13 +59,13 @@ def write_page(
     """Write the page, and return a line that says so.
 
     Args:
-        output: the file.
-        groups: runs of the same settings.
+        output: file to write.
+        groups: the runs, grouped by their settings.
         drawn: plots, at least one.
-        best: the run whose figures stand at the top.
-        game: the section of the game's video, or None.
-        note: why weights and saliency are missing, or None.
-        apart: names of settings that runs of one group may differ in.
+        best: run whose figures are at the top.
+        game: section with the video of a game; None for none.
+        note: reason why weights and saliency are missing; None if they are not.
+        apart: names of settings in which runs of one group may differ.
     """
     sections = [plot.section() for plot in drawn]
     if game is not None:
@@ -88,9 +88,9 @@ def game_section(playback: Playback | None, seconds: float, name: str) -> Sectio
     """Record the start of a game as a video; None without a playback or without seconds.
 
     Args:
-        playback: plays it.
-        seconds: of game time.
-        name: of the policy's run.
+        playback: plays the game.
+        seconds: seconds of game time.
+        name: name of the policy's run.
     """
     if playback is None or not seconds:
         return None

@@ -1,4 +1,4 @@
-"""The report's plots with their titles and texts: of the runs, and of what a policy learned."""
+"""The plots of a report with their titles and texts: runs, and what a policy learned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fastpg.show.report.runs import Group
 from fastpg.show.report.saliency import Weights, most_salient_decisions
 from fastpg.system.atomic_file import AtomicFile
 
-_DECISIONS = 4  # shown with their saliency
+_DECISIONS = 4  # decisions whose saliency is shown
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Plot:
     """A plot of the report.
 
     Attributes:
-        name: of its PNG file.
-        title: of its section.
-        text: explains it.
-        figure: matplotlib's.
-        drawn: whether it consists of lines and letters; else of pixels.
+        name: name of its PNG file, without the suffix.
+        title: title of its section.
+        text: explanation below the title.
+        figure: figure of matplotlib.
+        drawn: True if it consists of lines and letters, False if of pixels.
     """
 
     name: str
@@ -69,7 +69,7 @@ def plots_of_policy(playback: Playback, name: str) -> list[Plot]:
 
     Args:
         playback: plays with the policy.
-        name: of its run.
+        name: name of the policy's run.
 
     Raises:
         ShowError: the policy's weights cannot be shown.
@@ -87,16 +87,16 @@ def plots_of_policy(playback: Playback, name: str) -> list[Plot]:
         f"excite a unit, those in blue places inhibit it.{views} The title gives the action that "
         "an active unit favours, and how strongly."
     )
-    looks = most_salient_decisions(playback, weights, _DECISIONS)
-    seen = (
-        f"{len(looks)} decisions of a game in which single pixels had a large effect. Below each "
-        "picture: the lit pixels of the network's input, orange if they favour UP, blue if DOWN "
-        "(their sum is the log-odds of UP against DOWN), over the smoothed gradient, which shows "
+    decisions = most_salient_decisions(playback, weights, _DECISIONS)
+    pixels = (
+        f"{len(decisions)} decisions of a game in which single pixels had a large effect. Below "
+        "each picture: the lit pixels of the network's input, orange if they favour UP, blue if "
+        "DOWN (their sum is the log-odds of UP against DOWN), over the smoothed gradient, which shows "
         "the effect of other pixels if they were lit."
     )
     return [
         Plot("weights", "What the first layer looks for", grid, plots.weights_grid(units), False),
-        Plot("saliency", "What it looks at", seen, plots.saliency(looks, playback), False),
+        Plot("saliency", "What it looks at", pixels, plots.saliency(decisions, playback), False),
     ]
 
 
