@@ -2,15 +2,25 @@
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from fastpg.kernels.spec import BY_NAME, Array, Op
+from fastpg.kernels.spec import Array, Op
 
-_DTYPES = {
-    name: np.dtype(name) for op in BY_NAME.values() for _, _, name in (*op.inputs, *op.outputs)
-}
+
+@cache
+def _plan(declared: Array) -> tuple[np.dtype, tuple[tuple[str, int], ...]]:
+    """An argument's dtype, and of each dimension its letter and what is added to it.
+
+    A number n is ("", n), and "B+1" is ("B", 1).
+    """
+    dims = []
+    for dim in declared.dims:
+        letter, _, more = ("", "", dim) if isinstance(dim, int) else dim.partition("+")
+        dims.append((letter, int(more or 0)))
+    return np.dtype(declared.dtype), tuple(dims)
 
 
 def check_arrays(
@@ -36,13 +46,14 @@ def check_arrays(
         TypeError: an argument is no array or has another dtype.
         ValueError: an argument has another shape or layout, or an output is read-only.
     """
+    sizes[""] = 0  # for dimensions that are numbers
     for declared, array in zip(op.inputs, inputs, strict=True):
         _check(declared, array, sizes)
     results = []
     for declared, array in zip(op.outputs, outputs, strict=True):
         if array is None and not op.in_place:
-            shape = tuple(_expected(d, sizes) for d in declared.dims)
-            array = empty(shape, _DTYPES[declared.dtype])
+            dtype, dims = _plan(declared)
+            array = empty(tuple(sizes[letter] + more for letter, more in dims), dtype)
         else:
             _check(declared, array, sizes)
             if not array.flags.writeable:
@@ -53,34 +64,21 @@ def check_arrays(
     return results
 
 
-def _expected(dim: str | int, sizes: dict[str, int]) -> int | None:
-    """The size that a dimension must have, or None if its letter has no size yet."""
-    if isinstance(dim, int):
-        return dim
-    if dim.endswith("+1"):
-        known = sizes.get(dim[0])
-        return None if known is None else known + 1
-    return sizes.get(dim)
-
-
 def _check(declared: Array, array: Any, sizes: dict[str, int]) -> None:
+    dtype, dims = _plan(declared)
     try:
-        dtype, shape = array.dtype, array.shape
+        found, shape = array.dtype, array.shape
     except AttributeError:
         raise TypeError(f"{_wanted(declared, sizes)}, got {type(array).__name__}") from None
-    if dtype != _DTYPES[declared.dtype]:
+    if found != dtype:
         raise TypeError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
-    if len(shape) != len(declared.dims):
+    if len(shape) != len(dims):
         raise ValueError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
-    for dim, size in zip(declared.dims, shape, strict=True):
-        expected = _expected(dim, sizes)
-        if expected is None:
-            assert isinstance(dim, str)
-            size = size - 1 if dim.endswith("+1") else size
-            if size < 0:
-                raise ValueError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
-            sizes[dim[0]] = size
-        elif expected != size:
+    for (letter, more), size in zip(dims, shape, strict=True):
+        expected = sizes.get(letter)
+        if expected is None and size >= more:
+            sizes[letter] = size - more  # the letter's first dimension fixes it
+        elif expected is None or size != expected + more:
             raise ValueError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
     if not array.flags.c_contiguous:
         raise ValueError(
@@ -90,8 +88,13 @@ def _check(declared: Array, array: Any, sizes: dict[str, int]) -> None:
 
 def _wanted(declared: Array, sizes: dict[str, int]) -> str:
     dims = ", ".join(str(d) for d in declared.dims) + ("," if len(declared.dims) == 1 else "")
-    known = {str(d) for d in declared.dims if isinstance(d, str) and d[0] in sizes}
-    where = ", ".join(f"{d} = {_expected(d, sizes)}" for d in sorted(known))
+    named = zip(declared.dims, _plan(declared)[1], strict=True)
+    known = {
+        f"{dim} = {sizes[letter] + more}"
+        for dim, (letter, more) in named
+        if letter in sizes and letter
+    }
+    where = ", ".join(sorted(known))
     sizes_known = f" with {where}" if where else ""
     return f"{declared.name}: expected ({dims}) {declared.dtype}{sizes_known}"
 
