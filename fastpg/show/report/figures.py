@@ -91,8 +91,8 @@ def plots_of_policy(playback: Playback, name: str) -> list[Plot]:
     pixels = (
         f"{len(decisions)} decisions of a game in which single pixels had a large effect. Below "
         "each picture: the lit pixels of the network's input, orange if they favour UP, blue if "
-        "DOWN (their sum is the log-odds of UP against DOWN), over the smoothed gradient, which shows "
-        "the effect of other pixels if they were lit."
+        "DOWN (their sum is the log-odds of UP against DOWN), over the smoothed gradient, which "
+        "shows the effect of other pixels if they were lit."
     )
     return [
         Plot("weights", "What the first layer looks for", grid, plots.weights_grid(units), False),
