@@ -82,7 +82,7 @@ def set_colours(const uint8_t[:, ::1] rgb, const uint8_t[::1] gray):
 
 
 cdef a26_seed_t seed_of(object words) except *:
-    """Convert (PCG64 state, increment, sticky seed) of fastpg.envs.native_game.seed_words."""
+    """Convert (PCG64 state, increment, sticky seed) of fastpg.envs.seeds.seed_words."""
     cdef a26_seed_t seed
     memset(&seed, 0, sizeof(seed))
     state, increment, sticky = words

@@ -13,9 +13,8 @@ from fastpg.envs.native_game import actions, compiled_rules, pong_cartridge
 from fastpg.envs.rules import RuleOverrides
 from fastpg.envs.seeds import seed_words
 from fastpg.envs.vector_base import OBSERVATIONS, Buffers, GameVectorEnv, check_int
+from fastpg.kernels.geometry import DQN_SIDE
 from fastpg.system.cores import available_cores
-
-DQN_PICTURE = (84, 84)
 
 
 class NativeVectorEnv(GameVectorEnv):
@@ -71,7 +70,7 @@ class NativeVectorEnv(GameVectorEnv):
             num_threads,
             autoreset_mode,
             obs_type,
-            {**OBSERVATIONS, "dqn": (stack_num, *DQN_PICTURE)},
+            {**OBSERVATIONS, "dqn": (stack_num, DQN_SIDE, DQN_SIDE)},
             **rule_overrides,
         )
         if self.rules.game != roms.PONG.name:
