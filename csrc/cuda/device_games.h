@@ -1,5 +1,5 @@
 /* Games on a GPU: what one thread does with one game, and with one view. Plain C, which the CPU's
- * compiler takes too: numba's simulator and the tests call the same functions there.
+ * compiler takes too; the tests call the same functions there.
  *
  *   fastpg_device_begin(..)       start an episode
  *   fastpg_device_play(..)        play steps, through the ends of episodes
@@ -29,17 +29,6 @@
 /* Scratch of a game: a picture, then its view's pixels as bytes. */
 #define FASTPG_DEVICE_SCRATCH_BYTES (A26_SCREEN_BYTES + A26_VIEW_PIXELS)
 #define FASTPG_DEVICE_ACTIONS 32
-
-/* A game is played in a copy in the thread's own memory, or in the array itself. */
-#ifdef FASTPG_DEVICE_COPY
-#define FASTPG_DEVICE_LOAD(game, from) \
-    a26_gym_t game##_copy, *const game = &game##_copy; \
-    A26_ASSIGN(*game, *(from))
-#define FASTPG_DEVICE_STORE(game, to) A26_ASSIGN(*(to), *game)
-#else
-#define FASTPG_DEVICE_LOAD(game, from) a26_gym_t *const game = (from)
-#define FASTPG_DEVICE_STORE(game, to) ((void)0)
-#endif
 
 /* What all games share. */
 typedef struct {
@@ -95,12 +84,11 @@ A26_SLOW int32_t fastpg_device_begin(a26_gym_t *games, const fastpg_shared_t *sh
                                      int32_t n) {
     const a26_cartridge_t cartridge = fastpg_device_cartridge(shared);
     tia_picture_t picture;
-    FASTPG_DEVICE_LOAD(game, games + n);
+    a26_gym_t *const game = games + n;
     if (views) tia_begin_picture(&picture, scratch + (int64_t)n * FASTPG_DEVICE_SCRATCH_BYTES, 1);
     a26_gym_reset(game, &cartridge, &shared->power_on_state, &shared->rules, seeds ? seeds + n : 0,
                   views ? &picture : 0);
     if (views) fastpg_device_write_view(shared, &picture, views + (int64_t)n * FASTPG_DEVICE_WORDS);
-    FASTPG_DEVICE_STORE(game, games + n);
     return 1;
 }
 
@@ -120,7 +108,7 @@ A26_SLOW int32_t fastpg_device_play(a26_gym_t *games, const fastpg_shared_t *sha
     uint8_t *pixels = views ? scratch + (int64_t)n * FASTPG_DEVICE_SCRATCH_BYTES : 0;
     tia_picture_t picture, *drawn = views ? &picture : 0;
     int32_t ended = 0;
-    FASTPG_DEVICE_LOAD(game, games + n);
+    a26_gym_t *const game = games + n;
     for (int32_t t = 0; t < steps; t++) {
         const int64_t at = (int64_t)t * count + n;
         const uint32_t action =
@@ -135,7 +123,6 @@ A26_SLOW int32_t fastpg_device_play(a26_gym_t *games, const fastpg_shared_t *sha
         }
         if (drawn) fastpg_device_write_view(shared, &picture, views + at * FASTPG_DEVICE_WORDS);
     }
-    FASTPG_DEVICE_STORE(game, games + n);
     return ended;
 }
 
@@ -148,13 +135,12 @@ A26_SLOW int32_t fastpg_device_step(a26_gym_t *games, const fastpg_shared_t *sha
     const uint32_t action =
         actions[n] < FASTPG_DEVICE_ACTIONS ? shared->emulator_action[actions[n]] : 0;
     tia_picture_t picture;
-    FASTPG_DEVICE_LOAD(game, games + n);
+    a26_gym_t *const game = games + n;
     tia_begin_picture(&picture, scratch + (int64_t)n * FASTPG_DEVICE_SCRATCH_BYTES, 1);
     rewards[n] = (float)a26_gym_step(game, &cartridge, &shared->rules, action, &picture);
     ends[n] = fastpg_device_end(&game->env);
     if (!ends[n])
         fastpg_device_write_view(shared, &picture, views + (int64_t)n * FASTPG_DEVICE_WORDS);
-    FASTPG_DEVICE_STORE(game, games + n);
     return ends[n];
 }
 

@@ -53,18 +53,6 @@ cdef extern from *:
         uint8_t emulator_action[32]
         uint8_t red[256]
         uint8_t rom[4096]
-    int32_t fastpg_device_begin(
-        a26_gym_t *, const fastpg_shared_t *, const a26_seed_t *, uint8_t *, uint16_t *,
-        int32_t) noexcept nogil
-    int32_t fastpg_device_play(
-        a26_gym_t *, const fastpg_shared_t *, const uint8_t *, uint8_t *, float *, uint8_t *,
-        uint16_t *, int32_t, int32_t, int32_t) noexcept nogil
-    int32_t fastpg_device_step(
-        a26_gym_t *, const fastpg_shared_t *, const uint8_t *, uint8_t *, float *, uint8_t *,
-        uint16_t *, int32_t) noexcept nogil
-    int32_t fastpg_device_difference(
-        const uint16_t *, const uint16_t *, uint16_t *, int8_t *, int32_t) noexcept nogil
-    int32_t fastpg_device_tiles(const uint16_t *, uint16_t *, int32_t) noexcept nogil
 
 LAYOUT_VERSION = 100 * A26_GYM_LAYOUT_VERSION + A2600_LAYOUT_VERSION
 MOST_THREADS = FASTPG_MOST_THREADS
@@ -423,15 +411,6 @@ FRAME_WORDS = (
     <uintptr_t>&(<a26_gym_t *>NULL).past_frames // 8,
     <uintptr_t>&(<a26_gym_t *>NULL).env.frame_number // 8,
 )
-
-# Addresses of the functions of cuda/device_games.h, for the CPU, by their names in the .cu file.
-DEVICE_FUNCTIONS = {
-    "fastpg_begin": <uintptr_t>&fastpg_device_begin,
-    "fastpg_play": <uintptr_t>&fastpg_device_play,
-    "fastpg_step": <uintptr_t>&fastpg_device_step,
-    "fastpg_difference": <uintptr_t>&fastpg_device_difference,
-    "fastpg_tiles": <uintptr_t>&fastpg_device_tiles,
-}
 
 
 def seed_bytes(words):

@@ -26,7 +26,7 @@ _RANGES = {
 
 
 def check(config: TrainConfig) -> None:
-    """Check the settings; :func:`fastpg.cli.resolve.resolve` checks what depends on the game.
+    """Check the settings; ``fastpg.cli.resolve.resolve`` checks what depends on the game.
 
     Raises:
         ConfigError: names the option, what was expected and what came.

@@ -7,7 +7,6 @@ MOST_THREADS: int
 SNAPSHOT_BYTES: int
 FRAME_WORDS: tuple[int, int]
 SCRATCH_BYTES: int
-DEVICE_FUNCTIONS: dict[str, int]
 
 def set_colours(rgb: np.ndarray, gray: np.ndarray) -> None: ...
 def seed_bytes(words: tuple[int, int, int]) -> bytes: ...

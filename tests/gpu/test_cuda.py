@@ -116,7 +116,7 @@ RELEASES = "numba-cuda 1.2, numba 1.2, numpy 1.2"
             ),
             "the cuda backend finds no NVIDIA driver (Error at driver init: CUDA driver library "
             "cannot be found): install NVIDIA's driver and do not set NUMBA_DISABLE_CUDA; "
-            "NUMBA_ENABLE_CUDASIM=1 runs the kernels, slowly, without a GPU",
+            "NUMBA_ENABLE_CUDASIM=1 runs the ops of the kernel table, slowly, without a GPU",
         ),
         (
             DRIVER.format(message="Call to cuInit results in CUDA_ERROR_NO_DEVICE (100)"),

@@ -22,7 +22,7 @@ from fastpg.kernels import BackendUnavailable
 from fastpg.system.extras import install_extra
 
 INSTALL = f"{install_extra('cuda')}; for CUDA 13 the extra is cuda13"
-SIMULATE = "NUMBA_ENABLE_CUDASIM=1 runs the kernels, slowly, without a GPU"
+SIMULATE = "NUMBA_ENABLE_CUDASIM=1 runs the ops of the kernel table, slowly, without a GPU"
 OLDEST = (7, 0)  # compute capability: Volta, the oldest that the tests compile for
 
 
