@@ -31,8 +31,8 @@ SOURCES = {
 # A change of any of these recompiles every extension.
 DEPENDS = [
     str(path.relative_to(HERE))
-    for folder, pattern in (("csrc", "*.h"), ("csrc/translate", "*.py"), ("fastpg", "*.pxd"))
-    for path in sorted((HERE / folder).rglob(pattern))
+    for pattern in ("csrc/**/*.h", "csrc/**/*.pxi", "csrc/translate/*.py", "fastpg/**/*.pxd")
+    for path in sorted(HERE.glob(pattern))
 ]
 QUIET = [] if sys.platform == "win32" else ["-Wno-unused-label", "-Wno-unused-function"]
 THREADS = [] if sys.platform == "win32" else ["-pthread"]
