@@ -9,7 +9,7 @@
  *   a2600_reset(s, rom, timer)                 the reset line; RAM is kept
  *   a2600_interpret(s, rom, picture, budget)   run instructions (console/interpreter.h)
  *   a2600_frame_interpreted(s, rom, picture)   run one frame; picture may be 0
- *   a2600_frame(..)                            the same by a translation (console/translated.h) */
+ *   a2600_frame(..)                            the same by a translation (translated_rom.h) */
 #ifndef A2600_H
 #define A2600_H
 

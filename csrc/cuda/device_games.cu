@@ -7,7 +7,7 @@
 #ifdef FASTPG_DEVICE_TRANSLATION
 #include FASTPG_DEVICE_TRANSLATION
 #else
-#include "console/translated.h"
+#include "console/translated_rom.h"
 #define FASTPG_DEVICE_RUN ((a2600_run_t)0)
 #endif
 #define A26_RUN_OF(cartridge) FASTPG_DEVICE_RUN

@@ -5,7 +5,7 @@
 #ifndef A26_ALE_STATE_H
 #define A26_ALE_STATE_H
 
-#include "console/translated.h"
+#include "console/translated_rom.h"
 #include "envs/mt19937.h"
 
 #define A26_ALE_ACTIONS 18

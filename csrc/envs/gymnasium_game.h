@@ -10,7 +10,7 @@
 
 #include "envs/ale_game.h"
 #include "envs/pcg64.h"
-#include "envs/state_check.h"
+#include "envs/snapshot_check.h"
 
 typedef struct {
     int32_t skip_low, skip_high; /* frames a step: skip_low <= n < skip_high */

@@ -19,7 +19,7 @@
 #ifndef A26_PONG_DISPLAY_KERNEL_H
 #define A26_PONG_DISPLAY_KERNEL_H
 
-#include "console/translated.h"
+#include "console/translated_rom.h"
 
 /* Bits of the translation's `summaries`. */
 #define PONG_SUMMARY_KERNEL 1u

@@ -28,7 +28,7 @@ cdef extern from "kernels/counter_uniforms.h" nogil:
         const uint64_t *streams, const uint64_t *steps, uint64_t seed, int64_t size,
         float *uniforms)
 
-cdef extern from "kernels/returns_losses_optimizers.h" nogil:
+cdef extern from "kernels/returns_advantages.h" nogil:
     void fastpg_returns(
         const float *rewards, const uint8_t *dones, double gamma, int cut_at_rewards,
         int64_t steps, int64_t environments, float *returns)
@@ -36,6 +36,8 @@ cdef extern from "kernels/returns_losses_optimizers.h" nogil:
         const float *rewards, const uint8_t *dones, const float *values, double gamma,
         double decay, int64_t steps, int64_t environments, float *advantages, float *returns)
     void fastpg_standardize(const float *values, int64_t size, float *standardized)
+
+cdef extern from "kernels/ppo_losses.h" nogil:
     ctypedef struct fastpg_ppo_t:
         double clip
         double entropy_weight
@@ -44,6 +46,8 @@ cdef extern from "kernels/returns_losses_optimizers.h" nogil:
         const float *probabilities, const float *values, const uint8_t *actions,
         const float *old_probabilities, const float *advantages, const float *returns,
         fastpg_ppo_t ppo, int64_t samples, int64_t outputs, float *d_logits, float *d_values)
+
+cdef extern from "kernels/optimizers.h" nogil:
     void fastpg_rmsprop(
         const float *gradient, float rate, float keep, float take, float epsilon, int64_t size,
         float *weights, float *cache)

@@ -16,7 +16,8 @@
 #ifndef FASTPG_MINIBATCH_H
 #define FASTPG_MINIBATCH_H
 
-#include "kernels/returns_losses_optimizers.h"
+#include "kernels/optimizers.h"
+#include "kernels/ppo_losses.h"
 #include "network/tile_network.h"
 
 #define FASTPG_LIST_SAMPLES 64  /* of one chunk of marking or listing */

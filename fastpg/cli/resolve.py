@@ -6,7 +6,7 @@ from typing import Literal
 from fastpg.algorithms.ppo import PPOSettings
 from fastpg.algorithms.run_spec import ReinforceSettings, RunSpec
 from fastpg.checkpoint import Checkpoint, CheckpointError
-from fastpg.cli.check import check
+from fastpg.cli.validate import check
 from fastpg.config import PPO_GAMES, ConfigError, TrainConfig, chosen_backend
 from fastpg.emulator.roms import pong_rom
 from fastpg.envs.rules import Rules, training_rules

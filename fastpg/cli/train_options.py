@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
-from fastpg.cli.check import check_resumed
 from fastpg.cli.options import parse
 from fastpg.cli.resolve import saved_settings
+from fastpg.cli.validate import check_resumed
 from fastpg.config import RESUMABLE, ConfigError, TrainConfig, option, preset
 
 _LIMITS = {"episodes", "agent_steps", "max_seconds", "stop_at_score"}

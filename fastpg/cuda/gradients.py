@@ -33,7 +33,7 @@ ENTROPY, DIVERGENCE, CLIPPED, VALUE_ERROR = range(4)  # indices into a sample's 
 def loss_derivatives(net, buffer, slot, advantages, returns, objective, heads, statistics):
     """Replace a slot's heads by the derivatives of the objective with respect to them.
 
-    The formulas are those of csrc/kernels/returns_losses_optimizers.h.
+    The formulas are those of csrc/kernels/ppo_losses.h.
 
     Args:
         net: the network.

@@ -69,7 +69,7 @@ def from_states(states: Sequence[bytes]) -> dict[str, np.ndarray]:
 
 
 def lookback_of_rows(frames: Mapping[str, np.ndarray], games: int) -> dict[str, np.ndarray]:
-    """Convert rows of all games to the tensors of ``fastpg.rollouts.buffer.lookback_of``."""
+    """Convert rows of all games to the tensors of ``fastpg.rollouts.lookback.lookback_of``."""
     flat = {name: frames[name].reshape(-1, games).T for name in LOOKBACK[1:]}
     tiles = frames["tiles"].reshape(-1, games, MAX_TILES).transpose(1, 0, 2)
     used = np.arange(MAX_TILES) < flat["tile_counts"][..., None]

@@ -1,12 +1,10 @@
 """The public kernels: an op checks its arguments, allocates missing outputs and runs a loop.
 
-=========================================  ======================================================
-:mod:`~fastpg.kernels.ops_pictures`        frames to views, views to sparse or dense inputs
-:mod:`~fastpg.kernels.ops_policy`          forward pass, policy gradient, random numbers, actions
-:mod:`~fastpg.kernels.ops_returns`         discounted returns, advantages (GAE), standardization
-:mod:`~fastpg.kernels.ops_losses`          PPO: surrogate, entropy bonus and value loss
-:mod:`~fastpg.kernels.ops_optimizers`      RMSProp, Adam
-=========================================  ======================================================
+- :mod:`~fastpg.kernels.ops_pictures`: frames to views, views to sparse or dense inputs;
+- :mod:`~fastpg.kernels.ops_policy`: forward pass, policy gradient, random numbers, actions;
+- :mod:`~fastpg.kernels.ops_returns_advantages`: returns, advantages (GAE), standardization;
+- :mod:`~fastpg.kernels.ops_losses`: PPO's surrogate, entropy bonus and value loss;
+- :mod:`~fastpg.kernels.ops_optimizers`: RMSProp, Adam.
 
 :class:`Backend` puts them together. The arithmetic is in the backends, each a set of unchecked
 loops with one function per op: :mod:`~fastpg.kernels.reference`,
@@ -22,7 +20,7 @@ from fastpg.kernels.ops_losses import LossOps
 from fastpg.kernels.ops_optimizers import OptimizerOps
 from fastpg.kernels.ops_pictures import PictureOps
 from fastpg.kernels.ops_policy import PolicyOps
-from fastpg.kernels.ops_returns import ReturnOps
+from fastpg.kernels.ops_returns_advantages import ReturnOps
 
 
 class Backend(PictureOps, PolicyOps, ReturnOps, LossOps, OptimizerOps):

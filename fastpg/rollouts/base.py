@@ -13,7 +13,7 @@ import numpy as np
 
 from fastpg.kernels import get_backend
 from fastpg.network._network import shuffled
-from fastpg.rollouts.buffer import checked_lookback
+from fastpg.rollouts.lookback import checked_lookback
 from fastpg.rollouts.returns import ReturnEstimator
 from fastpg.rollouts.snapshots import KeepsSnapshots
 
@@ -116,7 +116,7 @@ class RolloutCollector(KeepsSnapshots):
 
     @abstractmethod
     def lookback_frames(self) -> dict[str, np.ndarray]:
-        """Look-back frames of all games, see :mod:`fastpg.rollouts.buffer`."""
+        """Look-back frames of all games, see :mod:`fastpg.rollouts.lookback`."""
 
     @abstractmethod
     def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:

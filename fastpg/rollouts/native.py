@@ -14,7 +14,7 @@ from fastpg.network._network import MOST_SLOTS, MOST_TILES, Pool, RolloutBuffer
 from fastpg.network.network import TileNetwork
 from fastpg.rollouts._rollouts import Rollout
 from fastpg.rollouts.base import HostCollector, PlayedEpisodes, PlayedSteps
-from fastpg.rollouts.buffer import lookback_of
+from fastpg.rollouts.lookback import lookback_of
 
 _FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
 _TILES_A_STEP = 16  # four times what Pong shows

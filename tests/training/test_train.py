@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from fastpg import checkpoint
-from fastpg.cli.check import check
 from fastpg.cli.resolve import resolve_rules
+from fastpg.cli.validate import check
 from fastpg.config import PRESETS, RESUMABLE, ConfigError, TrainConfig, preset
 from fastpg.train import main
 from fastpg.training.metrics_file import read_metrics

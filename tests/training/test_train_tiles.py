@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastpg import checkpoint
-from fastpg.cli.check import check
+from fastpg.cli.validate import check
 from fastpg.config import TrainConfig, preset
 from fastpg.train import main
 from fastpg.training.metrics_file import read_metrics

@@ -1,8 +1,8 @@
 /* Validation of saved games that come from elsewhere.
  *
  *   a26_env_valid(e)  true if the state can be played */
-#ifndef A26_STATE_CHECK_H
-#define A26_STATE_CHECK_H
+#ifndef A26_SNAPSHOT_CHECK_H
+#define A26_SNAPSHOT_CHECK_H
 
 #include "envs/ale_game.h"
 

@@ -5,8 +5,8 @@
  * short to their last turn. Loop summaries (games/) do the same for whole loops of one game.
  *
  *   a2600_frame(s, rom, picture, run, summaries)  one frame; picture may be 0 */
-#ifndef A2600_TRANSLATED_H
-#define A2600_TRANSLATED_H
+#ifndef A2600_TRANSLATED_ROM_H
+#define A2600_TRANSLATED_ROM_H
 
 #include "console/a2600.h"
 

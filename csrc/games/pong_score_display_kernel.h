@@ -8,8 +8,8 @@
  * line begins is replaced before the playfield's first pixel of it.
  *
  *   A2600_SUMMARY_PONG_SCORE, A2600_SUMMARY_PONG_EMPTY_LINES  the code at each loop's head */
-#ifndef A26_PONG_SCORE_KERNEL_H
-#define A26_PONG_SCORE_KERNEL_H
+#ifndef A26_PONG_SCORE_DISPLAY_KERNEL_H
+#define A26_PONG_SCORE_DISPLAY_KERNEL_H
 
 #include "games/pong_display_kernel.h"
 
