@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
@@ -176,3 +177,10 @@ def test_long_lines_are_found():
     assert len(MARKDOWN) > 20
     assert long_lines(f"short\n{long}\n- {long}\n") == [long, f"- {long}"]
     assert long_lines(f"| {long} |\n```sh\n{long}\n```\n    {long}\n[{'x' * 120}](y)") == []
+
+
+def test_every_test_file_stands_beside_its_claim():
+    page = (ROOT / "tests" / "README.md").read_text()
+    patterns = set(re.findall(r"`([\w*]+\.py)`", page))
+    files = [path.name for path in (ROOT / "tests").glob("*/test_*.py")]
+    assert [name for name in files if not any(fnmatch(name, one) for one in patterns)] == []
