@@ -121,8 +121,8 @@ RELEASES = "numba-cuda 1.2, numba 1.2, numpy 1.2"
         (
             DRIVER.format(message="Call to cuInit results in CUDA_ERROR_NO_DEVICE (100)"),
             "the cuda backend finds no GPU (Call to cuInit results in CUDA_ERROR_NO_DEVICE (100)): "
-            "check nvidia-smi and CUDA_VISIBLE_DEVICES; NUMBA_ENABLE_CUDASIM=1 runs the kernels, "
-            "slowly, without a GPU",
+            "check nvidia-smi and CUDA_VISIBLE_DEVICES; NUMBA_ENABLE_CUDASIM=1 runs the ops of the "
+            "kernel table, slowly, without a GPU",
         ),
         (
             DRIVER.format(message="CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)"),
