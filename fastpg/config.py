@@ -103,9 +103,9 @@ class TrainConfig:
     backend: Literal["auto", "tiles", "cython", "numba", "reference", "cuda"] = "auto"
     """The code that computes. tiles: the compiled network, which reads tiles; with the native
     emulator, playing and learning run without Python. cython, numba, reference (NumPy): the kernel
-    table, called step by step; these three are bit-identical, and compute what tiles computes up to
-    rounding. cuda: the same table on an NVIDIA GPU; the games stay on the CPU. auto: tiles, or
-    cython for raw inputs."""
+    table, called step by step; these three are bit-identical. They run the same algorithm as tiles,
+    but play other episodes from the second batch on. cuda: the same table on an NVIDIA GPU; the
+    games stay on the CPU. auto: tiles, or cython for raw inputs."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     """Where everything runs. cuda: emulator, network and learning on an NVIDIA GPU, for Pong with

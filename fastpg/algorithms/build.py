@@ -59,6 +59,7 @@ def _make_reinforce(spec: RunSpec, settings: ReinforceSettings) -> Reinforce:
 
 
 def _make_reinforce_kernels(spec: RunSpec, settings: ReinforceSettings) -> ReinforceKernels:
+    kernels = get_backend(spec.backend)
     make = NativeVectorEnv if spec.emulator == "native" else AleVectorEnv
     setup = _stepwise_setup(spec)
     rules = {name: value for name, value in vars(spec.rules).items() if name != "game"}
@@ -66,7 +67,7 @@ def _make_reinforce_kernels(spec: RunSpec, settings: ReinforceSettings) -> Reinf
     envs = make(spec.env, spec.games, num_threads=threads, obs_type="palette", **rules)
     return ReinforceKernels(
         envs,
-        get_backend(spec.backend),
+        kernels,
         _estimator(settings),
         actions=setup.action_table,
         outputs=setup.outputs,

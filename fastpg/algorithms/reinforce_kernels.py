@@ -2,8 +2,7 @@
 
 All arithmetic is in the kernels of one backend (:func:`fastpg.kernels.get_backend`); all games are
 in one Gymnasium vector environment. Every backend of the CPU gives the same weights, bit for bit.
-:mod:`fastpg.algorithms.reinforce` is the same algorithm at full speed: there one compiled call
-plays whole episodes.
+:mod:`fastpg.algorithms.reinforce` does the same at full speed, in one compiled call a batch.
 
 Source: Karpathy, "Deep Reinforcement Learning: Pong from Pixels", 2016.
 """
@@ -69,16 +68,16 @@ class ReinforceKernels:
             seed: of the weights, the games and the actions.
 
         Raises:
-            ValueError: the environment does not reset a game by itself.
+            ValueError: the environment has another kind of autoreset.
         """
-        if envs.metadata.get("autoreset_mode") is AutoresetMode.DISABLED:
-            raise ValueError("envs: expected an environment with autoreset, got one without")
+        mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        if mode is not AutoresetMode.NEXT_STEP:
+            raise ValueError(f"envs: expected autoreset in the next step, got {mode}")
         self.envs, self.kernels, self.estimator, self.seed = envs, kernels, estimator, seed
         self.actions, self.input, self.find_background = np.array(actions), input, find_background
         raw = input == "raw"
         self.forward: Any = kernels.policy_forward_dense if raw else kernels.policy_forward
         self.backward: Any = kernels.policy_backward_dense if raw else kernels.policy_backward
-
         rng = np.random.default_rng(stream_seed(seed, WEIGHTS))
         w1 = rng.standard_normal((INPUTS[input], hidden)) / np.sqrt(INPUTS[input])
         w2 = rng.standard_normal((outputs, hidden)) / np.sqrt(hidden)
@@ -86,7 +85,6 @@ class ReinforceKernels:
         arrays = [kernels.to_backend(w.astype(np.float32)) for w in (w1, w2, *zeros)]
         self.w1, self.w2, self.dw1, self.dw2, self.cache_w1, self.cache_w2 = arrays
         self.red = kernels.to_backend(PALETTE_RED)
-
         self.learning_rate, self.decay, self.episode = 0.0, 1.0, 0
         self.learn(self.play(most_steps=1))  # compiles every kernel, and changes no weight
         self.learning_rate, self.decay, self.episode = learning_rate, decay, 0
@@ -97,7 +95,7 @@ class ReinforceKernels:
         numbers = np.arange(self.episode, self.episode + envs.num_envs)
         seeds: Any = [stream_seed(self.seed, GAMES, int(number)) for number in numbers]
         envs.reset(seed=seeds)
-        frames, _ = envs.reset()  # as everywhere here, a game that was seeded begins with a reset
+        frames, _ = envs.reset()  # like the other collectors: seeding is a reset of its own
         streams = kernels.to_backend(numbers.astype(np.uint64))
         over = np.zeros(envs.num_envs, np.bool_)
         steps: list[Any] = []
@@ -109,11 +107,9 @@ class ReinforceKernels:
             step = kernels.to_backend(np.full(envs.num_envs, len(steps), np.uint64))
             uniforms = kernels.counter_uniforms(streams, step, self.seed)
             actions = kernels.sample_actions(probabilities, uniforms)
-
             before, chosen = perf_counter(), self.actions[kernels.to_host(actions)]
             frames, reward, terminated, truncated, infos = envs.step(chosen)
             seconds_emulation += perf_counter() - before
-
             steps.append((inputs, hidden, probabilities, actions))
             rewards.append(np.where(over, 0, reward))  # a game whose episode is over plays on
             active.append(~over)
@@ -164,7 +160,7 @@ class ReinforceKernels:
             self.backward(*self._arrays(inputs), *results, weights, *gradients, t > 0)
         kernels.rmsprop_update(self.dw1, self.learning_rate, self.decay, self.w1, self.cache_w1)
         kernels.rmsprop_update(self.dw2, self.learning_rate, self.decay, self.w2, self.cache_w2)
-        if not all(np.isfinite(tensor).all() for tensor in self.tensors().values()):
+        if not all(np.isfinite(kernels.to_host(w)).all() for w in (self.w1, self.w2)):
             raise Diverged("the weights are not finite")
         self.episode += len(played.scores)
         return {}
@@ -193,7 +189,10 @@ class ReinforceKernels:
     def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Restore the state that :meth:`tensors` returned."""
         for name in TENSORS:
-            setattr(self, name, self.kernels.to_backend(np.array(tensors[name])))
+            found, shape = tensors[name], getattr(self, name).shape
+            if found.shape != shape:
+                raise ValueError(f"{name}: expected {shape}, got {found.shape}")
+            setattr(self, name, self.kernels.to_backend(np.array(found)))
         self.episode = int(tensors["episode"][0])
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fastpg.checkpoint import CheckpointError
 from fastpg.config import ConfigError
 from fastpg.envs.worker_pool import WorkerError
+from fastpg.kernels import BackendUnavailable
 from fastpg.show import ShowError
 
 DONE, FAILED, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 130
@@ -26,7 +27,7 @@ def guarded(name: str, command: Callable[[], None]) -> int:
         command()
         sys.stdout.flush()
         return DONE
-    except (ConfigError, CheckpointError, ShowError) as error:
+    except (ConfigError, CheckpointError, ShowError, BackendUnavailable) as error:
         code, message = WRONG_SETTINGS, str(error)
     except BrokenPipeError:
         # Nobody reads our output any more. Python would complain when it flushes it at exit.

@@ -67,7 +67,7 @@ def read_policy(path: Path) -> PolicyFile:
     tensors = {name: saved.tensors[name] for name in _WEIGHTS if name in saved.tensors}
     more = len(saved.tensors) > len(tensors)
     left_out = ["what only --resume needs: moments, games and scores"] if more else []
-    settings = replace(settings, run_dir=None, resume=None, threads=None)
+    settings = replace(settings, run_dir=None, resume=None, threads=None, device="cpu")
     return PolicyFile(tensors, settings, saved.state.get("counters", {}), saved.update, left_out)
 
 

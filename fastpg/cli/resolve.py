@@ -127,7 +127,10 @@ def saved_settings(saved: Checkpoint) -> TrainConfig:
     """
     if "config" not in saved.state:
         raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train")
-    return TrainConfig.from_json(saved.state["config"])
+    try:
+        return TrainConfig.from_json(saved.state["config"])
+    except ConfigError as error:
+        raise ConfigError(f"{saved.path}: {error}") from None
 
 
 def _require_gpu(option: str) -> None:

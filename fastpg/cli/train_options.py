@@ -36,9 +36,12 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainConfig, Checkpoint | None]
         return parse(TrainConfig, argv, "python -m fastpg.train", preset(chosen.preset)), None
     try:
         saved = load(chosen.resume)
-        default = replace(saved_settings(saved), resume=chosen.resume, run_dir=None)
     except CheckpointError as error:
         raise ConfigError(str(error)) from None
+    try:
+        default = replace(saved_settings(saved), resume=chosen.resume, run_dir=None)
+    except (CheckpointError, ConfigError) as error:
+        raise ConfigError(f"--resume {error}") from None
     if saved.state.get("weights_only"):
         raise ConfigError(
             f"--resume {saved.path}: has only weights, as fastpg.convert writes them; give the "

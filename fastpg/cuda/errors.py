@@ -37,7 +37,10 @@ def _is_from_driver(error: Exception) -> bool:
 
 def _cure(message: str) -> str:
     if "OUT_OF_MEMORY" in message:
-        return "free memory of the GPU (nvidia-smi lists who uses it), or lower --num-envs"
+        return (
+            "free memory of the GPU (nvidia-smi lists who uses it), or lower --num-envs or "
+            "--episodes-per-batch"
+        )
     return (
         "a new process can use the GPU again, unless nvidia-smi or the system's log reports a fault"
     )

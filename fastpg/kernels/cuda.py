@@ -378,5 +378,11 @@ class CudaBackend(Backend):
         self.stream.synchronize()
         return copy
 
+    def _cut(self, array, size):
+        part = self._empty((size,), array.dtype)
+        if size:
+            part.copy_to_device(array[:size], stream=self.stream)
+        return part
+
     def _sparse_rows(self, name, *arrays):
         return super()._sparse_rows(name, *(adopted(array, self._number) for array in arrays))

@@ -23,3 +23,7 @@ class CheckedOps:
     _check_contents = staticmethod(checks.check_contents)
     _flatten = staticmethod(checks.flatten)
     _last_offset = staticmethod(checks.last_offset)
+
+    def _cut(self, array: Any, size: int) -> Any:
+        """A copy of an array's first elements, without the memory behind them."""
+        return array[:size].copy()

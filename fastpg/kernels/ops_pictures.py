@@ -129,6 +129,8 @@ class PictureOps(CheckedOps):
         if needed > capacity:
             raise ValueError(f"indices: expected capacity for {needed} pixels, got {capacity}")
         indices, signs, offsets = results
+        if given is None:  # a caller that keeps the result must not keep the whole capacity
+            return self._cut(indices, needed), self._cut(signs, needed), offsets
         return indices[:needed], signs[:needed], offsets
 
     def frame_difference_dense(

@@ -75,11 +75,11 @@ class NativeCollector(HostCollector):
 
     @property
     def buffer(self) -> RolloutBuffer:
-        """What was played last; none before :meth:`allocate`."""
+        """The last rollout's buffer; None before :meth:`allocate`."""
         return self.core.buffer
 
     def allocate(self, steps: int) -> None:
-        """Begin with empty rows of so many slots a game."""
+        """Allocate empty rows of so many slots a game."""
         self.core.write_to(self._buffer(steps))
 
     def _buffer(self, steps: int) -> RolloutBuffer:
@@ -88,7 +88,7 @@ class NativeCollector(HostCollector):
         )
 
     def grow(self) -> None:
-        """Give every game twice the room, or what there can be; what is in it stays.
+        """Double each game's slots, up to the limit, and keep their contents.
 
         Raises:
             MemoryError: there cannot be more.
@@ -104,16 +104,16 @@ class NativeCollector(HostCollector):
         self.core.move_to(RolloutBuffer(self.games * longer[0], longer[1]))
 
     def seed(self, seeds: Sequence[int]) -> None:
-        """Begin all games anew."""
+        """Seed every game and start its first episode."""
         for game, seed in zip(range(self.games), seeds, strict=True):
             self.core.seed(game, seed_words(seed))
 
     def states(self) -> list[bytes]:
-        """All that the games' future depends on, but for the buffer."""
+        """Return each game's state, without the buffer."""
         return [self.core.state(game) for game in range(self.games)]
 
     def restore(self, states: Sequence[bytes]) -> None:
-        """Take over :meth:`states`."""
+        """Restore the states that :meth:`states` returned."""
         for game, state in zip(range(self.games), states, strict=True):
             self.core.restore(game, state)
 

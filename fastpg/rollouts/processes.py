@@ -122,8 +122,11 @@ class StepwiseCollector(HostCollector):
     def play_episodes(self, first: int, episodes: int) -> PlayedEpisodes:
         """See :class:`fastpg.rollouts.base.RolloutCollector`.
 
-        Workers share the episodes in fragments. Whoever plays a fragment changes nothing of it.
+        Workers share the episodes in fragments. The result does not depend on which worker plays a
+        fragment.
         """
+        if self.steps is not None:
+            raise ValueError(f"episodes: the workers play {self.steps} steps of each game")
         publish_weights(self.network, self._weights.array)
         numbers = range(first, first + episodes)
         plans = [list(numbers[game :: self.games]) for game in range(self.games)]
@@ -151,8 +154,8 @@ class StepwiseCollector(HostCollector):
     def _run(self, waiting: list[Job]) -> Iterator[PlayedJob]:
         """Play jobs on all workers, those with the fewest steps first.
 
-        So all episodes near their ends together, and no worker stands idle for long. The caller may
-        append to ``waiting`` between two results.
+        This way all episodes finish at about the same time, and no worker idles for long. The
+        caller may append to ``waiting`` between two results.
         """
         idle, running = list(range(len(self._pool))), 0
         while waiting or running:

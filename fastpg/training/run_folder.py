@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from fastpg.checkpoint import FOLDER, Checkpoint, CheckpointError, checkpoints, load
 from fastpg.config import ConfigError, TrainConfig
-from fastpg.system.atomic_file import AtomicFile
+from fastpg.system.atomic_file import AtomicFile, remove_abandoned
 
 CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
 
@@ -44,11 +45,12 @@ def run_folder(config: TrainConfig, saved: Checkpoint | None) -> Iterator[Path]:
             raise ConfigError(f"--run-dir {run_dir}: another process is writing this run")
         if not resumed:
             _refuse_used(run_dir)  # again, now that no other process can fill it
-        with AtomicFile(run_dir / CONFIG) as file:
-            file.temporary.write_text(json.dumps(config.to_json(), indent=2) + "\n")
-        if saved is not None and not resumed:
-            _copy_metrics(saved, run_dir)
+        remove_abandoned(run_dir, re.compile(f"{CONFIG}|{METRICS}"))
         try:
+            with AtomicFile(run_dir / CONFIG) as file:
+                file.temporary.write_text(json.dumps(config.to_json(), indent=2) + "\n")
+            if saved is not None and not resumed:
+                _copy_metrics(saved, run_dir)
             yield run_dir
         finally:
             if not checkpoints(run_dir) and not resumed:

@@ -1,7 +1,7 @@
 """A training run: its loop, its metrics and its checkpoints."""
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -61,12 +61,13 @@ class Trainer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.algorithm.close()
-        self.metrics.close()
-        if self.tensorboard is not None:
-            self.tensorboard.close()
-        with suppress(*_OUTPUT_CLOSED):
-            self.progress.__exit__(None, None, None)
+        with ExitStack() as closing:  # one that fails must not keep the others open
+            closing.callback(self.algorithm.close)
+            closing.callback(self.metrics.close)
+            if self.tensorboard is not None:
+                closing.callback(self.tensorboard.close)
+            with suppress(*_OUTPUT_CLOSED):
+                self.progress.__exit__(None, None, None)
 
     @property
     def reached(self) -> tuple[str, float, float] | None:
@@ -110,7 +111,7 @@ class Trainer:
         weights = [tensors[name] for name in ("w1", "w2", "value") if name in tensors]
         if not all(np.isfinite(tensor).all() for tensor in weights):
             self._consistent = False
-            raise Diverged(self._advice("the weights are not finite"))
+            raise Diverged(self._advice(update, "the weights are not finite"))
         to_save = self.state.to_save(self.config, tensors)
         save(self.run_dir, update, *to_save, keep=self.config.keep_checkpoints)
         self._saved_update = update
@@ -121,7 +122,8 @@ class Trainer:
         try:
             learned = self.algorithm.learn(played)
         except Diverged as error:
-            raise Diverged(self._advice(str(error))) from None
+            update = self.state.counters["update"] + 1
+            raise Diverged(self._advice(update, str(error))) from None
         row = self._count(played, learned, perf_counter() - began)
         self._consistent = True
         self.metrics.write(row)
@@ -129,21 +131,20 @@ class Trainer:
         if self.state.counters["update"] % self.config.checkpoint_every == 0:
             self.save()
 
-    def _advice(self, reason: str) -> str:
+    def _advice(self, update: int, reason: str) -> str:
         kept = f"the last good checkpoint is in {self.run_dir}"
         if self._saved_update is None:
             kept = "no checkpoint was written before"
-        update = self.state.counters["update"] + 1
         return f"update {update}: {reason}; lower --learning-rate; {kept}"
 
     def _restore(self, saved: Checkpoint) -> None:
         try:
             self.algorithm.restore(saved.tensors)
+            self.state.restore(saved)
         except KeyError as missing:
             raise ConfigError(f"--resume {saved.path}: has no tensor {missing}") from None
         except ValueError as error:
             raise ConfigError(f"--resume {saved.path}: {error}") from None
-        self.state.restore(saved)
         if saved.path.resolve().parent.parent == self.run_dir.resolve():
             self._saved_update = saved.update  # a branch's new folder has no checkpoint yet
 

@@ -158,5 +158,7 @@ def test_updates_make_good_actions_likelier():
 
 def test_an_environment_that_waits_for_a_reset_is_refused():
     envs = NativeVectorEnv("Pong-v0", 2, autoreset_mode=AutoresetMode.DISABLED)
-    with pytest.raises(ValueError, match=r"^envs: expected an environment with autoreset"):
+    with pytest.raises(
+        ValueError, match=r"^envs: expected autoreset in the next step, got AutoresetMode\.DISABLED"
+    ):
         make(envs)
