@@ -1,4 +1,4 @@
-"""What a training run needs of an algorithm, and what the algorithms are made of."""
+"""Interfaces of a learning algorithm and of its parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Played:
     Attributes:
         agent_steps: actions taken.
         emulator_frames: frames emulated meanwhile.
-        scores: of the episodes that count from now on.
+        scores: of the episodes counted in this round.
         lengths: of the same episodes, in agent steps.
         seconds_emulation: wall-clock time in the emulator and its pictures.
         seconds_forward: wall-clock time in the choice of actions.

@@ -49,7 +49,7 @@ class PPOSettings:
 
 
 class PPO:
-    """N games play T steps each; then follow some epochs of minibatches with Adam.
+    """Plays T steps of N games, then runs several epochs of Adam on minibatches.
 
     Attributes:
         MOMENTS: moments that its optimizer keeps.
@@ -122,7 +122,10 @@ class PPO:
         return dict(zip(_STATS, means.tolist(), strict=True))
 
     def _annealed(self) -> tuple[Objective, float]:
-        """Objective and learning rate of now: both go linearly over ``anneal_steps``."""
+        """Return the current objective and learning rate.
+
+        Both change linearly over ``anneal_steps``.
+        """
         settings = self.settings
         done = min(self.agent_steps / settings.anneal_steps, 1.0) if settings.anneal_steps else 0.0
         learning_rate = settings.learning_rate * (1 - done) + settings.final_learning_rate * done

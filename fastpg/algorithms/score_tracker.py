@@ -21,7 +21,7 @@ class StartOrderedScores:
         self._waiting: list[tuple[int, int, int, float]] = []  # begin, game, length, score
 
     def copy(self) -> "StartOrderedScores":
-        """The same, apart."""
+        """Return an independent copy."""
         return self.from_tensors(self.tensors())
 
     def add(self, rewards: np.ndarray, dones: np.ndarray) -> list[tuple[float, int]]:
@@ -57,7 +57,7 @@ class StartOrderedScores:
         return released
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """For a checkpoint."""
+        """Return the state as named arrays."""
         return {
             "episode_step": np.array([self.step]),
             "episode_begins": self.starts.copy(),

@@ -39,7 +39,7 @@ class StepResults(NamedTuple):
 
 
 def free_and_fixed_bytes() -> tuple[int, int]:
-    """Free bytes of the current GPU's memory, and the bytes that any number of games takes."""
+    """Free bytes of the current GPU, and bytes used regardless of the number of games."""
     require_device()
     context = cuda.current_context()
     context.deallocations.clear()  # numba frees arrays that nobody refers to only now and then

@@ -112,8 +112,9 @@ def to_fixed_point(value, unit, status):
 def backward(net, buffer, slot, hidden, d_heads, unit, gradient):
     """Add a slot's gradients to the sums.
 
-    Pixels get differences down the columns: a tile adds at its first row and subtracts below its
-    last. The kernel ``prefix_sum_columns`` turns the differences into each row's gradient.
+    Pixel gradients are stored as differences along each column: a tile adds at its first row and
+    subtracts below its last. The kernel ``prefix_sum_columns`` turns the differences into each
+    row's gradient.
     """
     if cuda.threadIdx.x == 0:  # notice derivatives that are not finite even if all units are 0
         for o in range(d_heads.shape[0]):
@@ -171,7 +172,10 @@ def _add_frame(buffer, plane, frame, h, amount, gradient):
 
 @device
 def _count_tiles(net, buffer, slot, gradient):
-    """Count the tiles over each row, as differences too; a row was lit if the count is not 0."""
+    """Count the tiles that cover each row, also stored as differences.
+
+    A row was lit if its count is not 0.
+    """
     for k in range(net.lags.shape[0]):
         frame = view_slot(net, buffer, slot, k)
         plane = 0 if net.difference else k

@@ -17,7 +17,7 @@ from fastpg.kernels._numba.scalar import rmsprop_weight
 from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
 
-STATISTICS = 4  # of a sample: gradients.py has their indices
+STATISTICS = 4  # statistics per sample (indices in gradients.py)
 NORM, FACTOR = 4, 5  # indices behind them in `totals`: the gradient's norm, and its clip factor
 FIRST, UPDATES = 0, 1  # indices into `progress`: the minibatch's first sample, updates so far
 IN_FLIGHT = 8  # rows that a thread loads at once

@@ -39,7 +39,7 @@ SHARED_BYTES = 4 << 20  # the code and the data that games share, rounded up
 PLAYER_BYTES = VIEW_BYTES + 25 + 3 * 17  # streams, steps, needs_reset, episodes_left; snapshots'
 LOOKBACK_BYTES = 68
 SLOT_BYTES = LOOKBACK_BYTES + 13 + 20
-_BLOCKS = 2048  # of a learning kernel, each with a sample's hidden units
+_BLOCKS = 2048  # blocks per learning kernel; each stores one sample's hidden units
 _ROW_BYTES = 13  # per row of weights: cover, touched, updated, mirror row
 
 
@@ -55,7 +55,7 @@ def max_environments(free: int, steps: int = 1, views: bool = True, fixed: int =
 
 
 def fixed_bytes(device: Any) -> int:
-    """Bytes that any number of environments takes on a GPU, given as numba's ``Device``."""
+    """Bytes used on a GPU (numba's ``Device``) regardless of the number of games."""
     threads = device.MULTIPROCESSOR_COUNT * device.MAX_THREADS_PER_MULTIPROCESSOR
     return int(threads) * STACK_BYTES + SHARED_BYTES
 
@@ -158,7 +158,7 @@ def require_training_fits(
         slots: as :func:`training_bytes`.
         lookback: as :func:`training_bytes`.
         hidden: as :func:`training_bytes`.
-        fixed: the part of it that is not allocated yet.
+        fixed: bytes of the fixed part that are not allocated yet.
 
     Raises:
         MemoryError: they do not fit; the message has the largest number that does.

@@ -107,7 +107,7 @@ class DeviceCollector(RolloutCollector):
         # updates' CUDA graphs stay valid.
         self._order: Any = None
         self._advantage_arrays: tuple[Any, Any] | None = None
-        self._row = self.lookback  # of the games' current frames
+        self._row = self.lookback  # buffer row that holds the games' current frames
 
     @property
     def buffer(self) -> Any:
@@ -175,7 +175,7 @@ class DeviceCollector(RolloutCollector):
         return int(frames.copy_to_host().sum())
 
     def _cost(self, began: float, frames: int) -> PlayedSteps:
-        """Frames and seconds since then; all of the GPU's time is reported as emulation."""
+        """Frames and seconds since ``began``; all of the GPU's time is reported as emulation."""
         self.buffer.check()
         return PlayedSteps(self._frames() - frames, perf_counter() - began, 0.0)
 

@@ -39,7 +39,7 @@ def _load(path: Path) -> ModuleType:
 def translation() -> str:
     """Translate Pong's ROM, which ale-py ships, to C.
 
-    Made where it is needed: the translation contains the ROM and must not be distributed.
+    Generated on the user's machine, because it contains the ROM, which must not be distributed.
 
     Raises:
         RuntimeError: Pong's ROM is missing; the message says what to install.

@@ -51,8 +51,8 @@ class AleGame:
         """Start a new episode.
 
         Args:
-            seed: at least 0: seed the random numbers, which loads the ROM again (120 ms). None:
-                let them run on, or seed them from the system if they never were.
+            seed: at least 0: seed the random numbers, which loads the ROM again (120 ms). None
+                continues the random sequence; the first reset then takes its seed from the system.
 
         Raises:
             ValueError: ``seed`` is neither None nor an int >= 0.

@@ -60,8 +60,8 @@ class NativeEnv(gymnasium.Env[np.ndarray, int]):
         """Start a new episode.
 
         Args:
-            seed: at least 0: seed the random numbers. None: let them run on, or seed them from the
-                system if they never were.
+            seed: at least 0: seed the random numbers. None continues the random sequence; the first
+                reset then takes its seed from the system.
             options: ignored.
 
         Returns:

@@ -33,14 +33,14 @@ class NativeVectorEnv(GameVectorEnv):
         obs_type: the observation of each game, uint8: ``"rgb"`` (210, 160, 3), ``"grayscale"``
             (210, 160), ``"palette"`` (210, 160) indices of ``PALETTE_RGB``, ``"ram"`` (128,),
             ``"pong80"`` (6400,), the view of 0 and 1 of ``kernels.preprocess_palette``, or
-            ``"dqn"`` (stack_num, 84, 84), the newest grey pictures, the last one last. Each is the
-            maximum of a step's last two frames, to the last bit as ale-py's ``AtariVectorEnv``
-            has them. As there, a step that ends an episode does not show its last frame.
+            ``"dqn"`` (stack_num, 84, 84), the newest ``stack_num`` grey pictures, oldest first;
+            bit-identical to ale-py's ``AtariVectorEnv``. Each is the maximum of a step's last two
+            frames. As there, a step that ends an episode does not show its last frame.
         stack_num: number of pictures of a ``"dqn"`` observation.
-        copy: True never changes an observation again while somebody holds it. False returns the
-            environment's own buffer, which the next ``step`` or ``reset`` overwrites. With True, a
-            masked reset copies the other games' rows from the last observation, with whatever the
-            caller wrote into them, unless autoreset is disabled.
+        copy: with True, an observation is not overwritten while the caller references it. False
+            returns the environment's own buffer, which the next ``step`` or ``reset`` overwrites.
+            With True, a masked reset copies the other games' rows from the last observation, with
+            whatever the caller wrote into them, unless autoreset is disabled.
         **rule_overrides: ``frameskip``, ``repeat_action_probability``,
             ``max_num_frames_per_episode``, ``full_action_space`` and ``noop_max`` of
             :class:`~fastpg.envs.rules.Rules`. What is missing or None stays as the id registers
@@ -147,7 +147,7 @@ def _flat(array: np.ndarray) -> np.ndarray:
 
 
 class _RecycledArrays:
-    """Arrays of one shape that are used in turn. One that somebody still holds is not used again.
+    """Arrays of one shape, used in turn; none is overwritten while the caller references it.
 
     The caller sees what copies would show, without their cost: a new array of this size causes a
     page fault for each 4 KB, every step.

@@ -30,8 +30,8 @@ class Rules:
         game: name of the ROM in ale-py, such as ``"pong"``.
         frameskip: emulator frames per agent step, or a half-open range (low, high) from which each
             step draws its number.
-        repeat_action_probability: probability of a sticky action: in each emulator frame, that the
-            action of the frame before is repeated instead of the agent's. 0 to 1.
+        repeat_action_probability: probability, in each emulator frame, of repeating the previous
+            frame's action instead of taking the agent's (sticky actions). 0 to 1.
         max_num_frames_per_episode: emulator frames after which an episode is truncated; 0 for no
             limit.
         full_action_space: all 18 actions instead of the game's minimal set.
@@ -123,8 +123,8 @@ def rules(
 def training_rules(env_id: str, **overrides: Unpack[RuleOverrides]) -> Rules:
     """Return the rules that agents train under: :func:`rules`, with ``NoFrameskip`` completed.
 
-    A ``NoFrameskip`` id registers every frame as a step and no random start, because it leaves both
-    to wrappers. Agents train on it with 4 frames a step and up to 30 no-ops at the start of an
+    A ``NoFrameskip`` id registers frame skip 1 and no random start, because it leaves both to
+    wrappers. Agents train on it with 4 frames a step and up to 30 no-ops at the start of an
     episode, as ``gymnasium.wrappers.AtariPreprocessing`` has them; here these are the defaults.
 
     Args:

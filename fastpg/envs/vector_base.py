@@ -147,8 +147,8 @@ class GameVectorEnv(VectorEnv):
 
         Args:
             seed: an int gives game i the seed ``seed + i``; a sequence gives each game its own.
-                None lets the random numbers run on, or seeds them from the system if they never
-                were.
+                None continues the random sequence; the first reset then takes its seed from the
+                system.
             options: ``{"reset_mask": (N,) bool}`` resets only the games where it is True.
 
         Returns:

@@ -43,12 +43,15 @@ class _Inline:
 
 @dataclass
 class _Workers:
-    """The workers of a pool, apart from it: its finalizer must not hold a reference to the pool."""
+    """The workers of a pool.
+
+    Kept outside the pool, because the finalizer must not reference it.
+    """
 
     members: list[_Worker] = field(default_factory=list)
 
     def end(self, seconds: float) -> None:
-        """Hang up on all workers and kill those that are still there after so many seconds."""
+        """Close all pipes; kill workers still alive after ``seconds``."""
         members, self.members = self.members, []
         for member in members:
             member.connection.close()  # an idle worker reads EOF and exits

@@ -25,13 +25,13 @@ from fastpg.network._network import Pool, RolloutBuffer
 from fastpg.rollouts.native import NativeCollector
 from fastpg.rollouts.stepwise import StepwiseAgent
 
-_STREAM = 3  # of the seed: apart from those of training
+_STREAM = 3  # stream of the seed for evaluation; training uses others
 _SLOTS = 64  # of a player's buffer; only the last few are looked at
-_GAMES = 32  # at least played side by side in compiled code: a second or so until Ctrl-C is heard
+_GAMES = 32  # games per call at least; more would delay Ctrl-C by more than a second
 
 
 class Episode(NamedTuple):
-    """What came of an episode.
+    """The result of one episode.
 
     Attributes:
         won: sum of its positive rewards: in Pong, points of the policy.
@@ -79,7 +79,7 @@ class Player:
             seed: of the games and the actions.
 
         Raises:
-            CheckpointError: the policy has not the game's number of actions.
+            CheckpointError: the policy and the game have different numbers of actions.
         """
         self.policy, self.greedy, self.seed = policy, greedy, seed
         self.game = game_class(emulator)(rules)
@@ -117,7 +117,7 @@ class Player:
         return self.agent.choose(self.slot, number, step, self.greedy)
 
     def judgement(self) -> tuple[np.ndarray, float | None]:
-        """What the network said of the picture of the last :meth:`choose`.
+        """The network's output for the frame of the last :meth:`choose`.
 
         Returns:
             Probabilities (actions,) float32, and the estimated value if there is a value head.
@@ -161,7 +161,8 @@ def evaluate(
         policy: a checkpoint, or the path of a file or a run.
         rules: of the game; they need not be those of the training.
         emulator: ``"native"`` or ``"ale"``: the same episodes.
-        episodes: how many, 0, 1, ..; those of fewer are the first ones of more.
+        episodes: number of episodes; they are numbered from 0, so the first 10 of 100 are the same
+            10.
         seed: of the games and the actions.
         greedy: take the likeliest action instead of drawing one.
         threads: to play on (``"ale"``: processes); any number gives the same episodes.

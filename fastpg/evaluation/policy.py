@@ -15,7 +15,9 @@ _WEIGHTS = ("w1", "w2", "value")
 
 
 def load_pretrained() -> Checkpoint:
-    """The policy that ships with the package: weights only, and in its state where they are from.
+    """The policy that ships with the package, weights only.
+
+    Its state names the run that trained them.
 
     Raises:
         CheckpointError: it is missing or damaged.
@@ -27,7 +29,7 @@ def load_pretrained() -> Checkpoint:
 
 @dataclass(frozen=True)
 class Policy:
-    """A trained network, its way to see, the number of its update, and its file."""
+    """A trained network, how it preprocesses frames, the number of its update, and its file."""
 
     network: TileNetwork
     find_background: bool
@@ -86,6 +88,6 @@ def actions_of(policy: Policy, rules: Rules, meanings: Sequence[str]) -> tuple[i
 
 
 def weights_alone(saved: Checkpoint) -> Checkpoint:
-    """Without moments and games, for processes."""
+    """Return the checkpoint without moments and games, to send to worker processes."""
     weights = {name: saved.tensors[name] for name in _WEIGHTS if name in saved.tensors}
     return Checkpoint(saved.update, weights, saved.state, saved.path)

@@ -12,7 +12,7 @@ from fastpg.kernels.spec import Array, Op
 
 @cache
 def _plan(declared: Array) -> tuple[np.dtype, tuple[tuple[str, int], ...]]:
-    """An argument's dtype, and of each dimension its letter and what is added to it.
+    """An argument's dtype, and each dimension's letter and constant offset.
 
     A number n is ("", n), and "B+1" is ("B", 1).
     """
@@ -114,7 +114,7 @@ def check_contents(check: Callable[..., None], *arguments: Any) -> None:
 
 
 def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:
-    """Raise ValueError for sparse rows that lead a loop without bounds checks out of its arrays."""
+    """Raise ValueError for offsets or indices out of range; the loops do not check bounds."""
     if offsets[0] != 0 or offsets[-1] > indices.shape[0] or np.any(offsets[1:] < offsets[:-1]):
         raise ValueError(
             f"offsets: expected to rise from 0 to at most {indices.shape[0]} (the size of "
@@ -126,7 +126,7 @@ def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:
 
 
 def check_integer(name: str, value: Any, low: int, high: int, named: str) -> int:
-    """Return an integer of [low, high] as an int; the message calls ``high`` ``named``.
+    """Return an integer of [low, high] as an int; ``named`` is how the message prints ``high``.
 
     Raises:
         TypeError: it is no integer.
@@ -161,14 +161,14 @@ def check_segments(offsets: np.ndarray, size: int) -> None:
 
 
 def check_actions(actions: np.ndarray, outputs: int) -> None:
-    """Raise ValueError for actions that a network with so many outputs does not have."""
+    """Raise ValueError for action numbers that are too large for the network."""
     limit = max(outputs, 2)
     if actions.size and actions.max() >= limit:
         raise ValueError(f"actions: expected below {limit}, got {actions.max()}")
 
 
 def check_limit(name: str, what: str, size: int, limit: int) -> None:
-    """Raise ValueError for a size that an output's integers cannot count."""
+    """Raise ValueError for a size that overflows the output's integer type."""
     if size > limit:
         raise ValueError(f"{name}: expected at most {limit} {what}, got {size}")
 
@@ -182,7 +182,7 @@ def check_one_shape(**arrays: Any) -> None:
 
 
 def flatten(**arrays: Any) -> list[np.ndarray]:
-    """Views (M,) of arrays of any one shape; raises rather than copies."""
+    """Flatten arrays of one shape to views (M,). Raises an error if a copy would be needed."""
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name}: expected a float32 array, got {type(array).__name__}")

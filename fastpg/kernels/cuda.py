@@ -1,7 +1,7 @@
 """The cuda backend: kernels in Python by numba-cuda, on arrays in the GPU's memory.
 
-:class:`Loops` has the unchecked ops, which the CPU backends have as a module: one or a few launches
-per op, on one stream. An op returns before the GPU has done the work. It copies nothing. Only
+:class:`Loops` implements the unchecked ops; the CPU backends use a module instead. An op is one or
+a few launches on one stream. It returns before the GPU has done the work. It copies nothing. Only
 ``frame_difference`` and ``frame_stack`` allocate: one bit per pixel of the largest call so far.
 :class:`CudaBackend` checks arguments and calls them.
 """

@@ -32,7 +32,7 @@ from fastpg.kernels.spec import BY_NAME, SUM_LANES
 __all__ = list(BY_NAME)
 
 CENTRE = VIEW_PIXELS // 2 + SIDE // 2
-ENVIRONMENTS = 64  # at a time: their running sums are on the stack
+ENVIRONMENTS = 64  # environments per pass; their running sums fit on the stack
 
 
 @jit

@@ -1,4 +1,4 @@
-"""What all public ops share: the loops of a backend, and the checks in front of them."""
+"""Base class of the public ops: a backend's loops and the argument checks."""
 
 from typing import Any
 

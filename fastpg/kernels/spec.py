@@ -4,10 +4,10 @@ Dimensions: T steps, N environments, D inputs, H hidden units, A outputs of the 
 K non-zero inputs of all samples together, S segments, M elements. ``"B+1"`` is B plus one; a number
 is itself.
 
-Names: ``rewards`` and ``dones`` come after each step. ``returns`` are sums of rewards, ``values``
-their estimates, ``advantages`` the differences. ``probabilities`` are those of the actions.
-``d_x``, ``dw1`` and ``dw2`` are derivatives of an objective by x and by the weights. All objectives
-are maximised, so optimizers step uphill.
+Names: ``rewards[t]`` and ``dones[t]`` result from step t. ``returns`` are sums of rewards,
+``values`` their estimates, ``advantages`` the differences. ``probabilities`` are those of the
+actions. ``d_x``, ``dw1`` and ``dw2`` are derivatives of an objective by x and by the weights. All
+objectives are maximised, so optimizers step uphill.
 
 Order: inputs, then scalars, then outputs.
 

@@ -1,4 +1,4 @@
-"""The article's ``save.p``: a pickle of the weights, read without running what it names.
+"""The article's ``save.p``: a pickle of the weights, read without executing code from it.
 
 The file holds ``{"W1": (H, 6400), "W2": (H,)}``, float64, written by Python 2 or 3. A pickle is a
 program that calls the functions it names. This reader accepts only the names that NumPy's own

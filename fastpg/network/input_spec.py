@@ -8,8 +8,8 @@ class InputSpec:
     """The network's input at a step.
 
     Attributes:
-        views: the views that it sees, by how many steps each lies back; the first is 0, the current
-            one. Before an episode's start its first view stands for the earlier ones.
+        views: age of each view in agent steps; the first is 0. Before the episode's start, its
+            first view is used.
         difference: whether the input is the difference of two views instead of both.
         past_actions: how many of the latest actions it sees, each one-hot.
     """

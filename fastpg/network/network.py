@@ -18,12 +18,12 @@ _CELLS_SCALE = 0.4  # standard deviation of the cells' first weights, relative t
 
 
 class TileNetwork:
-    """Weights of the network: matrices outside, blocks of hidden units inside.
+    """Weights of the network; Python sees matrices, the core stores blocks of hidden units.
 
     With cells, a pixel's weights are the sum of two learned terms: its own, and one that it shares
     with the pixels of its cell. The network computes the same function, as the terms are added
-    wherever weights are used and in :meth:`tensors`. But what it learns of one pixel it also learns
-    of the pixels around it.
+    wherever weights are used and in :meth:`tensors`. Learning about one pixel thus also changes its
+    neighbours' weights.
 
     Attributes:
         core: the compiled network.

@@ -1,4 +1,4 @@
-"""First-layer weights in fewer bits, for files that are only played with."""
+"""First-layer weights packed into fewer bits, for play-only files."""
 
 from collections.abc import Mapping
 

@@ -20,7 +20,7 @@ from fastpg.rollouts.snapshots import KeepsSnapshots
 
 @dataclass(frozen=True)
 class PlayedSteps:
-    """What a rollout took.
+    """The cost of a rollout: frames and seconds.
 
     Attributes:
         emulator_frames: of all games, resets included.

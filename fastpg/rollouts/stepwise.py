@@ -1,4 +1,4 @@
-"""One game and one network, an agent step at a time; and the worker that plays rollouts so."""
+"""One game stepped together with one network, and the worker that plays rollouts this way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ SLOT_ARRAYS = "tile_counts episode_steps actions dones rewards action_probs valu
 
 @dataclass(frozen=True)
 class StepwiseSetup:
-    """What a worker needs to know; it can be pickled."""
+    """Settings that a worker needs; picklable."""
 
     rules: Rules
     emulator: str

@@ -28,8 +28,9 @@ from fastpg.kernels.spec import SUM_LANES as LANES
 
 EQUAL, BEST = 256, 257  # two counters after the 256 of a histogram
 WORDS, ROW_WORDS = VIEW_PIXELS // 4, VIEW_SIDE // 4  # 32-bit words of a view, and of its rows
-EACH, LOW_BITS = np.uint32(0x01010101), np.uint32(0x7F7F7F7F)  # of the bytes of a word
-PARTIAL_SUMS = 16  # of a sum over a block
+# Masks: lowest bit, and low seven bits, of each byte.
+EACH, LOW_BITS = np.uint32(0x01010101), np.uint32(0x7F7F7F7F)
+PARTIAL_SUMS = 16  # partial sums per block sum
 GATHERED = tuple(map(np.uint64, (0x0003000300030003, 0x0000000F0000000F, 0xFF)))
 
 
@@ -110,8 +111,8 @@ def _binarize(values, find_background, view, aligned):
 def _background(values):
     """The most frequent of the shared values; of equally frequent ones the lowest.
 
-    Integer sums do not depend on their order. Nearly always the first pixel's value has the
-    majority; in a histogram all threads would wait for its counter.
+    Integer sums do not depend on their order. The first pixel's value is tried first, because it
+    nearly always has the majority; in a histogram all threads would contend for that counter.
     """
     counts = cuda.shared.array(258, np.int32)
     thread, threads = cuda.threadIdx.x, cuda.blockDim.x

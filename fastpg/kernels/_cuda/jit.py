@@ -4,9 +4,10 @@ Numba's own CUDA target is deprecated. The package numba-cuda replaces it under 
 the compiler and libraries of CUDA 12 or 13. With ``NUMBA_ENABLE_CUDASIM=1`` numba runs kernels as
 plain Python, one Python thread per GPU thread, and needs neither the package nor a GPU.
 
-``fastmath`` is off. The compiler may still fuse a product and a sum into one rounding, which no CPU
-backend does; :func:`times32` and :func:`times64` are products that it must round. Kernels are
-cached in ``__pycache__``, with the blind spot that :mod:`fastpg.kernels._numba.jit` describes.
+``fastmath`` is off. The compiler may still contract a multiply and an add (FMA), which no CPU
+backend does; :func:`times32` and :func:`times64` prevent it. Kernels are cached in
+``__pycache__``; edits of helper modules do not invalidate the cache, see
+:mod:`fastpg.kernels._numba.jit`.
 """
 
 import importlib.util

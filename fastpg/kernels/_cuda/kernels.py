@@ -1,8 +1,8 @@
-"""The kernels of the cuda backend: they share out environments, samples or elements.
+"""Grid-stride kernels that distribute environments, samples or elements over threads or blocks.
 
 A thread calls a function of :mod:`fastpg.kernels.cuda_device`, a block one of
-:mod:`fastpg.kernels._cuda.blocks` or :mod:`fastpg.kernels._cuda.gradients`. All kernels loop with
-the grid's stride, so a grid of any size computes arrays of any size.
+:mod:`fastpg.kernels._cuda.blocks` or :mod:`fastpg.kernels._cuda.gradients`. A grid of any
+size computes arrays of any size.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from fastpg.kernels import cuda_device as threads
 from fastpg.kernels._cuda import blocks, gradients
 from fastpg.kernels._cuda.jit import SCAN_THREADS, cuda, device, index, kernel
 
-SCAN_EACH = 8  # sizes of rows that a thread adds
+SCAN_EACH = 8  # row sizes summed by each thread
 
 
 @kernel

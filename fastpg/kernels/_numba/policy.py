@@ -12,9 +12,9 @@ from fastpg.kernels._numba.jit import carray, jit, stack_float32
 from fastpg.kernels._numba.scalar import ZERO, d_logit, relu, sigmoid
 from fastpg.kernels.spec import SUM_LANES as LANES
 
-UNITS = 256  # hidden units at a time: their derivatives are on the stack
-ROWS = 128  # rows of dense weights at a time: they stay in the L2 cache
-SAMPLES = 4  # dense samples at a time: their derivatives are on the stack
+UNITS = 256  # hidden units per pass; their derivatives fit on the stack
+ROWS = 128  # rows of dense weights per pass; they stay in the L2 cache
+SAMPLES = 4  # dense samples per pass; their derivatives fit on the stack
 SAMPLES_UNITS = SAMPLES * UNITS
 
 

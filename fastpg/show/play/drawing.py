@@ -22,7 +22,7 @@ MINUS: Colour = (92, 160, 240)  # input below 0
 CHOSEN: Colour = (92, 186, 92)  # the hue of Pong's right paddle, which the policy moves
 SHADED: Colour = (96, 66, 44)
 
-_SCALE = 3  # pixels of a game's pixel
+_SCALE = 3  # canvas pixels per game pixel, along each side
 _MARGIN, _GAP = 5, 24
 _GAME_WIDTH, _GAME_HEIGHT = SCREEN[1] * _SCALE, SCREEN[0] * _SCALE
 _PANEL_WIDTH = 330

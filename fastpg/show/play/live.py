@@ -31,7 +31,7 @@ _PANEL_FROM = 44  # columns from which a terminal shows the panel
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LATE = 0.25  # seconds of delay after which the clock starts again: the machine was asleep
 _QUIT = ("q", "Q", "\x03", "\x04")
-_ESCAPE = "\x1b"  # alone; an arrow key, for one, sends more after it
+_ESCAPE = "\x1b"  # Escape only if it comes alone: arrow keys send it as a prefix
 
 
 def play_live(
@@ -200,7 +200,8 @@ class Window:
         game, size = self._game, (SIZE[1], SIZE[0])
         try:
             game.display.init()
-            with warnings.catch_warnings():  # that the renderer is slow: it is fast enough here
+            with warnings.catch_warnings():
+                # pygame warns of a slow renderer, which is fast enough here
                 warnings.simplefilter("ignore")
                 self._screen = game.display.set_mode(size, game.SCALED | game.RESIZABLE)
         except game.error as error:

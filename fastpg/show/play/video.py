@@ -13,7 +13,9 @@ from fastpg.system.atomic_file import AtomicFile
 from fastpg.system.extras import missing_extra
 
 KINDS = (".mp4", ".gif")
-GIF_EVERY = 3  # emulator frames a picture: GIF counts hundredths of a second, so 60 a second do not
+# Emulator frames a picture. GIF delays are multiples of 10 ms, so 60 pictures a second are
+# impossible.
+GIF_EVERY = 3
 
 
 def check_video(path: Path) -> None:

@@ -16,11 +16,11 @@ from fastpg.system.extras import install_extra
 COLOURS = ("#c8641e", "#3f7fc4", "#4f9a4f", "#8e5bb5", "#b8952c", "#c2507a", "#4aa3a3", "#7a6a60")
 INK, DIM, GRID = "#2c2622", "#85796f", "#e9e3dc"
 _WEIGHT_COLOURS = ("#2f6fc0", "#fbf9f6", "#d9651a")  # below 0, 0, above 0
-_PIXEL_COLOURS = ("#0a3fd0", "#2b2622", "#d83a00")  # the same, stronger
+_PIXEL_COLOURS = ("#0a3fd0", "#2b2622", "#d83a00")  # more saturated, for single pixels
 RANDOM_SCORE = -20.3  # mean score of random actions in Pong
 _NAMES = {"episodes": "episodes", "agent_steps": "agent steps", "seconds": "wall time (s)"}
 _TICKS = (-21, -14, -7, 0, 7, 14, 21)  # of Pong's scores
-_TOP = FIRST_ROW - 1  # of the screen lines that a view is made of
+_TOP = FIRST_ROW - 1  # first screen line of the drawn field
 _BOTTOM = _TOP + 2 * VIEW_SIDE
 _UNITS = {1: (4, 10), 2: (4, 7)}  # planes of a unit: rows and columns of the grid
 _ACTIVITIES = {"emulation": "#c8641e", "choosing actions": "#3f7fc4", "learning": "#4f9a4f"}
@@ -294,7 +294,7 @@ def _show_saliency(plot: Any, salient: SalientDecision, extent: tuple[int, ...])
     planes = salient.frame.decision.planes
     added = (planes * salient.saliency).sum(0)
     lit = np.ma.masked_array(added, ~(planes != 0).any(0))
-    # a pixel of the ball can outweigh a whole paddle: scaled by it, the others would have no colour
+    # One ball pixel can outweigh a paddle; on a scale set by it, all other pixels would look grey.
     most = max(float(np.quantile(np.abs(lit.compressed()), 0.8)) if lit.count() else 0.0, 1e-9)
     plot.imshow(
         lit,

@@ -17,7 +17,7 @@ from fastpg.training.run_folder import CONFIG, METRICS
 #: Columns of the metrics that a learning curve can be drawn over.
 AXES = ("episodes", "agent_steps", "seconds")
 _REQUIRED = [field.name for field in fields(Row) if field.default is MISSING]
-_POINTS = 300  # of a band
+_POINTS = 300  # points at which a band is evaluated
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,7 @@ class Weights:
     def units(self, count: int) -> list[Unit]:
         """Return the units whose weights can move the choice most, the strongest first.
 
-        The weights are smoothed for the ranking: what they start with is noise, what is learned is
-        smooth.
+        Weights are smoothed before ranking: initial weights are noise, learned ones vary smoothly.
         """
         pixels = self.w1[: self.input_spec.planes * VIEW_PIXELS].T
         planes = pixels.reshape(-1, self.input_spec.planes, VIEW_SIDE, VIEW_SIDE)
