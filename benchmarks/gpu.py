@@ -79,10 +79,7 @@ def emulation_table(
 ) -> tuple[list[str], dict[str, list[tuple[int, float]]]]:
     """The table of emulation, and its curves: frames/s by the number of environments."""
     curves: dict[str, list[tuple[int, float]]] = {"a view every 4th frame": [], "no views": []}
-    lines = [
-        "| environments | frames/s, a view every 4th | frames/s, no views |",
-        "|--:|--:|--:|",
-    ]
+    lines = ["| environments | frames/s, a view every 4th | frames/s, no views |", "|--:|--:|--:|"]
     for size in sizes:
         try:
             with_views, without = emulation(cuda, size, steps, seconds)
@@ -232,11 +229,7 @@ def main() -> None:
         ("Scaling", curves, lambda: draw(curves, name, out.with_suffix(".png"))),
         ("From scratch to an evaluation of +18", seeds, lambda: score_lines(18, seeds, "cuda")),
         ("First difference from the CPU's run", seeds, lambda: divergence_lines(seeds, "cuda")),
-        (
-            "Kernels",
-            arguments.sizes,
-            lambda: kernel_table(cuda, arguments.sizes, seconds, rate),
-        ),
+        ("Kernels", arguments.sizes, lambda: kernel_table(cuda, arguments.sizes, seconds, rate)),
     ]
     failed = False
     for title, wanted, measured in sections:

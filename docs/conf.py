@@ -17,13 +17,7 @@ author = "the fastpg developers"
 copyright = "the fastpg developers, MIT licence"
 version = release = fastpg.__version__
 
-extensions = [
-    "myst_parser",
-    "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
-    "mathml",
-    "kernel_table",
-]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "kernel_table"]
 nitpicky = True  # a reference that leads nowhere is a warning, and warnings are errors
 nitpick_ignore_regex = [
     (r"py:.*", r"(fastpg\.(.*\.)?)?_.*"),  # private names have no page

@@ -39,13 +39,7 @@ from llvmlite import ir
 from fastpg.kernels._cuda.jit import intrinsic
 
 # Number of addresses, then of 32-bit integers, that each function takes. All return int32.
-ARGUMENTS = {
-    "begin": (5, 1),
-    "play": (7, 3),
-    "step": (7, 1),
-    "difference": (4, 1),
-    "tiles": (2, 1),
-}
+ARGUMENTS = {"begin": (5, 1), "play": (7, 3), "step": (7, 1), "difference": (4, 1), "tiles": (2, 1)}
 
 
 class Functions(NamedTuple):

@@ -188,12 +188,7 @@ class DeviceOptimizer:
         self._known_progress = samples.first + size, self.updates
 
     def rmsprop_step(
-        self,
-        buffer: DeviceBuffer,
-        samples: Any,
-        weights: Any,
-        learning_rate: float,
-        decay: float,
+        self, buffer: DeviceBuffer, samples: Any, weights: Any, learning_rate: float, decay: float
     ) -> None:
         """Take one step of RMSProp along sum_t w_t grad log pi.
 

@@ -219,8 +219,7 @@ class Emulator(Console):
             what = f"{info.name} is" if info.name else "unknown ROM;"
             controls = "paddles" if info.paddles else "joysticks"
             warnings.warn(
-                f"{path}: {what} played with {controls}, reward and end are not known",
-                stacklevel=2,
+                f"{path}: {what} played with {controls}, reward and end are not known", stacklevel=2
             )
         ints, floats = self._settings[int], self._settings[float]
         skip = ints["frame_skip"]

@@ -69,9 +69,7 @@ _OTHERS = (
         actions=(0, 1, 3, 4, 11, 12),
     ),
     RomInfo(
-        "boxing",
-        "462ab7dae012a175763c4ce88ac7a20d23e8fb68b7125e97c474e0696ed40d95",
-        reset_frames=8,
+        "boxing", "462ab7dae012a175763c4ce88ac7a20d23e8fb68b7125e97c474e0696ed40d95", reset_frames=8
     ),
 )
 _KNOWN = {info.sha256: info for info in (PONG, *_OTHERS)}

@@ -121,13 +121,7 @@ class AleVectorEnv(GameVectorEnv):
         **rule_overrides: Unpack[RuleOverrides],
     ):
         super().__init__(
-            env_id,
-            num_envs,
-            num_threads,
-            autoreset_mode,
-            obs_type,
-            OBSERVATIONS,
-            **rule_overrides,
+            env_id, num_envs, num_threads, autoreset_mode, obs_type, OBSERVATIONS, **rule_overrides
         )
         self._copy = copy
         self._views = _ViewMaker(num_envs, backend) if obs_type == "pong80" else None

@@ -220,12 +220,7 @@ def _play_compiled(
 
 
 def _play_stepwise(
-    saved: Checkpoint,
-    rules: Rules,
-    episodes: int,
-    seed: int,
-    greedy: bool,
-    processes: int,
+    saved: Checkpoint, rules: Rules, episodes: int, seed: int, greedy: bool, processes: int
 ) -> Iterator[tuple[int, Episode]]:
     """Each process plays the next episode as soon as it has played one."""
     factory = partial(_ale_player, weights_alone(saved), rules, greedy, seed)

@@ -37,11 +37,7 @@ class PictureOps(CheckedOps):
         return views
 
     def preprocess_palette(
-        self,
-        frames: Array,
-        red: Array,
-        find_background: bool = True,
-        views: Array | None = None,
+        self, frames: Array, red: Array, find_background: bool = True, views: Array | None = None
     ) -> Array:
         """The views of :meth:`preprocess` from frames of palette indices, a third of the bytes.
 

@@ -210,10 +210,7 @@ OPS: tuple[Op, ...] = (
     ),
     Op(
         "sample_actions",
-        (
-            Array("probabilities", ("N", "A"), "float32"),
-            Array("uniforms", ("N",), "float32"),
-        ),
+        (Array("probabilities", ("N", "A"), "float32"), Array("uniforms", ("N",), "float32")),
         (),
         (Array("actions", ("N",), "uint8"),),
         0.0,

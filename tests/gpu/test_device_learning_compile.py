@@ -24,14 +24,10 @@ from tests.gpu.test_cuda_compile import assembled, assembler
 CAPABILITIES = [(8, 0), (9, 0)]
 FLOATS, ROWS = types.float32[::1], types.float32[:, ::1]
 INTS = types.int32[::1]
-NET = types.NamedTuple(
-    (ROWS, ROWS, ROWS, INTS, types.boolean, *[types.int64] * 5),
-    Layers,
-)
+NET = types.NamedTuple((ROWS, ROWS, ROWS, INTS, types.boolean, *[types.int64] * 5), Layers)
 BYTES = types.uint8[::1]
 BUFFER = types.NamedTuple(
-    (types.uint16[:, ::1], types.uint16[::1], *[BYTES] * 3, *[FLOATS] * 3, INTS, types.int64),
-    Slots,
+    (types.uint16[:, ::1], types.uint16[::1], *[BYTES] * 3, *[FLOATS] * 3, INTS, types.int64), Slots
 )
 DOUBLES = types.float64[::1]
 GRADIENT = types.NamedTuple((types.int64[:, ::1], INTS, BYTES, INTS), Gradient)

@@ -247,9 +247,7 @@ def test_adams_first_step_is_the_learning_rate(backend, seed, rate):
 
 @quick
 @given(
-    seed=st.integers(0, 2**64 - 1),
-    streams=hnp.arrays(np.uint64, st.integers(1, 50)),
-    order=seeds,
+    seed=st.integers(0, 2**64 - 1), streams=hnp.arrays(np.uint64, st.integers(1, 50)), order=seeds
 )
 def test_uniforms_depend_on_nothing_but_seed_stream_and_step(backend, seed, streams, order):
     kernels, rng = get_backend(backend), np.random.default_rng(order)

@@ -171,12 +171,7 @@ def test_read_only_outputs_are_refused(output):
 
 
 FLAT = ("rmsprop_update", "adam_update")  # their arrays may have any one shape
-GIVEN = (
-    "policy_backward",
-    "policy_backward_dense",
-    "policy_backward_outputs",
-    *FLAT,
-)
+GIVEN = ("policy_backward", "policy_backward_dense", "policy_backward_outputs", *FLAT)
 ALLOCATING = [name for name in BY_NAME if name not in GIVEN]
 
 
@@ -255,8 +250,7 @@ def test_sparse_rows_that_lead_out_of_the_arrays_are_refused(op, fault):
 
 
 @pytest.mark.parametrize(
-    ("op", "options"),
-    [("policy_backward", {"D": 20, "H": 8, "pixels": 5}), ("ppo_gradient", {})],
+    ("op", "options"), [("policy_backward", {"D": 20, "H": 8, "pixels": 5}), ("ppo_gradient", {})]
 )
 @pytest.mark.parametrize(("outputs", "limit"), [(1, 2), (2, 2), (3, 3)])
 def test_actions_that_do_not_exist_are_refused(op, options, outputs, limit):

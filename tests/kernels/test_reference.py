@@ -121,11 +121,7 @@ def test_standardize_by_hand():
 
 # ---- the network ----------------------------------------------------------------------------
 
-ROWS = (
-    np.array([0, 2, 1], np.uint16),
-    np.array([1, -1, 1], np.int8),
-    np.array([0, 2, 3]),
-)
+ROWS = (np.array([0, 2, 1], np.uint16), np.array([1, -1, 1], np.int8), np.array([0, 2, 3]))
 W1 = f32([1, 2], [3, -4], [-1, 5])
 
 
@@ -207,9 +203,7 @@ def test_gradient_equals_finite_differences(outputs, sparse):
     )
     weights = [w.astype(np.float64) for w in (w1, w2)]
     assert_gradients_are_slopes(
-        gradients,
-        weights,
-        lambda: log_likelihood(x.astype(float), *weights, actions, advantages),
+        gradients, weights, lambda: log_likelihood(x.astype(float), *weights, actions, advantages)
     )
 
 

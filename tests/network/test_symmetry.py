@@ -9,14 +9,7 @@ from fastpg.network._network import Learner, Pool
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
 from fastpg.rollouts.actions import mirrored_actions
-from tests.support.tile_model import (
-    SIDE,
-    Loss,
-    Model,
-    Slots,
-    make_optimizer,
-    make_slots,
-)
+from tests.support.tile_model import SIDE, Loss, Model, Slots, make_optimizer, make_slots
 
 LOSS = Loss(clip=0.3, entropy=0.05, value=0.5, scale=0.01)
 CASES = {  # input, hidden units, side of the cells, each action's mirror image

@@ -14,15 +14,7 @@ from fastpg.network import _network
 from fastpg.network._network import Learner, Network, Pool, RolloutBuffer
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.network import TileNetwork
-from tests.support.tile_model import (
-    PIXELS,
-    SIDE,
-    Model,
-    Slots,
-    make_network,
-    make_slots,
-    pong_like,
-)
+from tests.support.tile_model import PIXELS, SIDE, Model, Slots, make_network, make_slots, pong_like
 
 INPUT_SPECS = [  # input, hidden units, side of the cells
     (InputSpec((0, 1), True), 150, 0),

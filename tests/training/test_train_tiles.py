@@ -205,17 +205,11 @@ def test_what_there_is_to_know_of_an_update_is_written(tmp_path):
         (["--backend", "tiles", "--input", "raw"], "--input raw: needs --backend cython"),
         (["--views", *"025"], "--views: expected 2 for --input difference, got 0 2 5"),
         (["--views", *"012345678"], "--views: expected 1 to 8 that rise from 0 to at most 32, got"),
-        (
-            ["--views", "0", "33"],
-            "that rise from 0 to at most 32, got 0 33",
-        ),
+        (["--views", "0", "33"], "that rise from 0 to at most 32, got 0 33"),
         (["--views", "0", "2", "1"], "--views: expected 1 to 8 that rise from 0"),
         (["--views", "0", "1", "1"], "--views: expected 1 to 8 that rise from 0"),
         (["--views", "1", "2"], "--views: expected 1 to 8 that rise from 0"),
-        (
-            ["--views", "-1", "0"],
-            "that rise from 0 to at most 32, got -1 0",
-        ),
+        (["--views", "-1", "0"], "that rise from 0 to at most 32, got -1 0"),
         (
             ["--views", "0", "2", "--backend", "cython"],
             "--views: needs --backend tiles, got cython",

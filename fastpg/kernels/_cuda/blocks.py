@@ -13,15 +13,7 @@ import math
 
 import numpy as np
 
-from fastpg.kernels._cuda.jit import (
-    THREADS,
-    counted,
-    cuda,
-    device,
-    index,
-    times32,
-    times64,
-)
+from fastpg.kernels._cuda.jit import THREADS, counted, cuda, device, index, times32, times64
 from fastpg.kernels._numba.scalar import ZERO, relu, sigmoid
 from fastpg.kernels.geometry import FIRST_ROW, VIEW_PIXELS, VIEW_SIDE
 from fastpg.kernels.spec import SUM_LANES as LANES

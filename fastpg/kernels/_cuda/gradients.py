@@ -11,14 +11,7 @@ if ``actions`` is None.
 import numpy as np
 
 from fastpg.kernels._cuda.blocks import sum_before
-from fastpg.kernels._cuda.jit import (
-    PRODUCT_DEPTH,
-    PRODUCT_THREADS,
-    THREADS,
-    cuda,
-    device,
-    times32,
-)
+from fastpg.kernels._cuda.jit import PRODUCT_DEPTH, PRODUCT_THREADS, THREADS, cuda, device, times32
 from fastpg.kernels._numba.scalar import ZERO, d_logit, relu
 
 ROWS = 16  # rows of dw1 per block of policy_backward

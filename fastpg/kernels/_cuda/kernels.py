@@ -288,17 +288,7 @@ def policy_backward_outputs(
 
 @kernel
 def policy_backward_dense(
-    blocks1,
-    blocks2,
-    x,
-    hidden,
-    probabilities,
-    actions,
-    advantages,
-    w2,
-    accumulate,
-    dw1,
-    dw2,
+    blocks1, blocks2, x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
 ):
     sample = hidden, probabilities, actions, advantages
     i = cuda.blockIdx.x

@@ -45,10 +45,7 @@ def return_ptx(compiler):
     compiler._nvrtc = nvrtc
 
 
-PATCHES = {
-    "numba.cuda.cudadrv.driver": link_for_the_cpu,
-    "fastpg.cuda.compiler": return_ptx,
-}
+PATCHES = {"numba.cuda.cudadrv.driver": link_for_the_cpu, "fastpg.cuda.compiler": return_ptx}
 
 
 class Patcher(MetaPathFinder):
