@@ -20,9 +20,10 @@ from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
 from fastpg.kernels.ops import Backend
 from fastpg.rollouts.returns import ReturnEstimator
 
-# Sizes of the network's input, and the tensors of a checkpoint.
+# Sizes of the network's input; tensors of a checkpoint; steps in a call of the backward pass.
 INPUTS = {"difference": VIEW_PIXELS, "stack": 2 * VIEW_PIXELS, "raw": SCREEN[0] * SCREEN[1] * 3}
 TENSORS = ("w1", "w2", "cache_w1", "cache_w2")
+STEPS_AT_ONCE = 16  # raw frames take 0.4 MB each as float32
 
 
 class ReinforceKernels:
@@ -96,35 +97,32 @@ class ReinforceKernels:
         seeds: Any = [stream_seed(self.seed, GAMES, int(number)) for number in numbers]
         envs.reset(seed=seeds)
         frames, _ = envs.reset()  # like the other collectors: seeding is a reset of its own
-        streams = kernels.to_backend(numbers.astype(np.uint64))
-        over = np.zeros(envs.num_envs, np.bool_)
-        steps: list[Any] = []
-        rewards, active = [], []
-        views, emulator_frames, seconds_emulation = None, 0, perf_counter() - began
-        while not over.all() and len(steps) != most_steps:
+        streams, unknown = kernels.to_backend(numbers.astype(np.uint64)), 0 * numbers
+        over = np.zeros(envs.num_envs, np.bool_)  # games whose episode is over; they play on
+        records: list[Any] = []
+        views, seconds_emulation = None, perf_counter() - began
+        while not over.all() and len(records) != most_steps:
             inputs, views = self._inputs(frames, views)
             hidden, probabilities = self.forward(*self._arrays(inputs), self.w1, self.w2)
-            step = kernels.to_backend(np.full(envs.num_envs, len(steps), np.uint64))
+            step = kernels.to_backend(np.full(envs.num_envs, len(records), np.uint64))
             uniforms = kernels.counter_uniforms(streams, step, self.seed)
             actions = kernels.sample_actions(probabilities, uniforms)
             before, chosen = perf_counter(), self.actions[kernels.to_host(actions)]
             frames, reward, terminated, truncated, infos = envs.step(chosen)
             seconds_emulation += perf_counter() - before
-            steps.append((inputs, hidden, probabilities, actions))
-            rewards.append(np.where(over, 0, reward))  # a game whose episode is over plays on
-            active.append(~over)
-            ends = (terminated | truncated) & ~over
-            emulator_frames += int(infos.get("episode_frame_number", numbers * 0)[ends].sum())
-            over = over | ends
-        lengths = np.sum(active, axis=0)
+            age, rewarded = infos.get("episode_frame_number", unknown), np.array(reward)
+            records.append(((*inputs, hidden, probabilities, actions), rewarded, ~over, age))
+            over = over | terminated | truncated
+        steps, rewards, active, ages = zip(*records, strict=True)
+        lengths, scored = np.sum(active, axis=0), np.where(active, rewards, 0)
         return Played(
             agent_steps=int(lengths.sum()),
-            emulator_frames=emulator_frames,
-            scores=np.sum(rewards, axis=0).tolist(),
+            emulator_frames=int(np.array(ages)[lengths - 1, range(len(lengths))].sum()),
+            scores=scored.sum(axis=0).tolist(),
             lengths=lengths.tolist(),
             seconds_emulation=seconds_emulation,
             seconds_forward=perf_counter() - began - seconds_emulation,
-            batch=(steps, np.array(rewards, np.float32), np.array(active)),
+            batch=(steps, scored.astype(np.float32), np.array(active)),
         )
 
     def _inputs(self, frames: np.ndarray, before: Any) -> tuple[tuple[Any, ...], Any]:
@@ -139,10 +137,10 @@ class ReinforceKernels:
         compress = kernels.frame_stack if self.input == "stack" else kernels.frame_difference
         return compress(views, views if before is None else before), views
 
-    def _arrays(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _arrays(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
         """Sparse rows as they are; of raw frames every number over 255, (N, 100800) float32."""
         if self.input != "raw":
-            return inputs
+            return tuple(inputs)
         rgb = inputs[0] if inputs[0].ndim == 4 else PALETTE_RGB[inputs[0]]
         return (self.kernels.to_backend(rgb.reshape(len(rgb), -1) / np.float32(255)),)
 
@@ -154,10 +152,10 @@ class ReinforceKernels:
         """
         kernels, (steps, rewards, active) = self.kernels, played.batch
         advantages = self._advantages(rewards, active)
-        gradients = self.w2, self.dw1, self.dw2
-        for t, (inputs, *results) in enumerate(steps):
-            weights = kernels.to_backend(advantages[t])
-            self.backward(*self._arrays(inputs), *results, weights, *gradients, t > 0)
+        for first in range(0, len(steps), STEPS_AT_ONCE):
+            part = slice(first, first + STEPS_AT_ONCE)
+            weights = kernels.to_backend(advantages[part].ravel()), self.w2
+            self.backward(*self._samples(steps[part]), *weights, self.dw1, self.dw2, first > 0)
         kernels.rmsprop_update(self.dw1, self.learning_rate, self.decay, self.w1, self.cache_w1)
         kernels.rmsprop_update(self.dw2, self.learning_rate, self.decay, self.w2, self.cache_w2)
         if not all(np.isfinite(kernels.to_host(w)).all() for w in (self.w1, self.w2)):
@@ -167,19 +165,20 @@ class ReinforceKernels:
 
     def _advantages(self, rewards: np.ndarray, active: np.ndarray) -> np.ndarray:
         """(T, N) float32: standardized discounted returns; 0 after an episode's end."""
-        kernels, (gamma, cut_at_rewards, standardize) = self.kernels, self.estimator
-        dones = np.zeros_like(active)  # rewards are 0 after an episode's end
-        arrays = kernels.to_backend(rewards), kernels.to_backend(dones)
-        returns = kernels.discounted_returns(*arrays, gamma, cut_at_rewards)
-        flat = kernels.to_host(returns).T[active.T]  # episode after episode
-        if standardize != "none":
-            ends = np.cumsum([0, *active.sum(axis=0)])
-            segments = ends if standardize == "episode" else ends[[0, -1]]
-            arrays = kernels.to_backend(flat), kernels.to_backend(segments)
-            flat = kernels.to_host(kernels.standardize(*arrays))
-        advantages = np.zeros(active.T.shape, np.float32)
-        advantages[active.T] = flat
-        return np.ascontiguousarray(advantages.T)
+        rows = active.T  # (N, T), so that a mask selects episode after episode
+        advantages = np.zeros(rows.shape, np.float32)
+        advantages[rows] = self.estimator.advantages(self.kernels, rewards.T[rows], rows.sum(1))
+        return advantages.T
+
+    def _samples(self, steps: Sequence[Any]) -> tuple[Any, ...]:
+        """The inputs, hidden units, probabilities and actions of several steps, as one batch."""
+        kernels, columns = self.kernels, zip(*steps, strict=True)
+        joined = [np.concatenate([*map(kernels.to_host, column)]) for column in columns]
+        if self.input == "raw":
+            return *self._arrays(joined[:1]), *map(kernels.to_backend, joined[1:])
+        counts = np.diff(joined[2].reshape(len(steps), -1))  # each step's offsets begin at 0
+        joined[2] = np.append(0, np.cumsum(counts))
+        return tuple(map(kernels.to_backend, joined))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the number of the next episode."""

@@ -2,25 +2,35 @@
 
 import operator
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastpg.kernels.spec import Array, Op
+from fastpg.kernels.spec import OPS, Array, Op
 
 
-@cache
-def _plan(declared: Array) -> tuple[np.dtype, tuple[tuple[str, int], ...]]:
-    """An argument's dtype, and each dimension's letter and constant offset.
+class _Declared(NamedTuple):
+    """An argument of the table, its dtype, and each dimension's letter and constant offset.
 
     A number n is ("", n), and "B+1" is ("B", 1).
     """
+
+    argument: Array
+    dtype: np.dtype
+    dims: tuple[tuple[str, int], ...]
+
+
+def _parse(argument: Array) -> _Declared:
     dims = []
-    for dim in declared.dims:
+    for dim in argument.dims:
         letter, _, more = ("", "", dim) if isinstance(dim, int) else dim.partition("+")
         dims.append((letter, int(more or 0)))
-    return np.dtype(declared.dtype), tuple(dims)
+    return _Declared(argument, np.dtype(argument.dtype), tuple(dims))
+
+
+# Parsed once: on small batches a check would otherwise cost more than the kernel.
+_INPUTS = {op.name: tuple(map(_parse, op.inputs)) for op in OPS}
+_OUTPUTS = {op.name: tuple(map(_parse, op.outputs)) for op in OPS}
 
 
 def check_arrays(
@@ -47,56 +57,53 @@ def check_arrays(
         ValueError: an argument has another shape or layout, or an output is read-only.
     """
     sizes[""] = 0  # for dimensions that are numbers
-    for declared, array in zip(op.inputs, inputs, strict=True):
+    for declared, array in zip(_INPUTS[op.name], inputs, strict=True):
         _check(declared, array, sizes)
     results = []
-    for declared, array in zip(op.outputs, outputs, strict=True):
+    for declared, array in zip(_OUTPUTS[op.name], outputs, strict=True):
         if array is None and not op.in_place:
-            dtype, dims = _plan(declared)
-            array = empty(tuple(sizes[letter] + more for letter, more in dims), dtype)
-        else:
-            _check(declared, array, sizes)
-            if not array.flags.writeable:
-                raise ValueError(
-                    f"{declared.name}: expected a writeable array, got a read-only one"
-                )
+            shape = tuple([sizes[letter] + more for letter, more in declared.dims])
+            array = empty(shape, declared.dtype)
+        elif not _check(declared, array, sizes).writeable:
+            name = declared.argument.name
+            raise ValueError(f"{name}: expected a writeable array, got a read-only one")
         results.append(array)
     return results
 
 
-def _check(declared: Array, array: Any, sizes: dict[str, int]) -> None:
-    dtype, dims = _plan(declared)
+def _check(declared: _Declared, array: Any, sizes: dict[str, int]) -> Any:
+    """Check an array, add its dimensions' sizes to ``sizes``, and return its flags."""
+    argument, dtype, dims = declared
     try:
-        found, shape = array.dtype, array.shape
+        found, shape, flags = array.dtype, array.shape, array.flags
     except AttributeError:
         raise TypeError(f"{_wanted(declared, sizes)}, got {type(array).__name__}") from None
     if found != dtype:
         raise TypeError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
     if len(shape) != len(dims):
         raise ValueError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
-    for (letter, more), size in zip(dims, shape, strict=True):
-        expected = sizes.get(letter)
-        if expected is None and size >= more:
-            sizes[letter] = size - more  # the letter's first dimension fixes it
-        elif expected is None or size != expected + more:
+    for (letter, more), size in zip(dims, shape):  # noqa: B905 (as long as each other)
+        size -= more
+        if size < 0 or sizes.setdefault(letter, size) != size:  # the first one fixes the letter
             raise ValueError(f"{_wanted(declared, sizes)}, got {_describe(array)}")
-    if not array.flags.c_contiguous:
+    if not flags.c_contiguous:
         raise ValueError(
-            f"{declared.name}: expected a C-contiguous array, got strides {array.strides}"
+            f"{argument.name}: expected a C-contiguous array, got strides {array.strides}"
         )
+    return flags
 
 
-def _wanted(declared: Array, sizes: dict[str, int]) -> str:
-    dims = ", ".join(str(d) for d in declared.dims) + ("," if len(declared.dims) == 1 else "")
-    named = zip(declared.dims, _plan(declared)[1], strict=True)
+def _wanted(declared: _Declared, sizes: dict[str, int]) -> str:
+    name, dims, dtype = declared.argument
     known = {
         f"{dim} = {sizes[letter] + more}"
-        for dim, (letter, more) in named
-        if letter in sizes and letter
+        for dim, (letter, more) in zip(dims, declared.dims, strict=True)
+        if letter and letter in sizes
     }
     where = ", ".join(sorted(known))
     sizes_known = f" with {where}" if where else ""
-    return f"{declared.name}: expected ({dims}) {declared.dtype}{sizes_known}"
+    shape = ", ".join(map(str, dims)) + ("," if len(dims) == 1 else "")
+    return f"{name}: expected ({shape}) {dtype}{sizes_known}"
 
 
 def _describe(array: Any) -> str:
@@ -115,7 +122,7 @@ def check_contents(check: Callable[..., None], *arguments: Any) -> None:
 
 def check_sparse(indices: np.ndarray, offsets: np.ndarray, size: int) -> None:
     """Raise ValueError for offsets or indices out of range; the loops do not check bounds."""
-    if offsets[0] != 0 or offsets[-1] > indices.shape[0] or np.any(offsets[1:] < offsets[:-1]):
+    if offsets[0] != 0 or offsets[-1] > indices.shape[0] or (offsets[1:] < offsets[:-1]).any():
         raise ValueError(
             f"offsets: expected to rise from 0 to at most {indices.shape[0]} (the size of "
             f"indices), got {offsets[:3]}..{offsets[-1]}"
@@ -156,7 +163,7 @@ def check_normal(name: str, values: np.ndarray) -> None:
 
 def check_segments(offsets: np.ndarray, size: int) -> None:
     """Raise ValueError unless the segments cover an array of this size in order."""
-    if offsets[0] != 0 or offsets[-1] != size or np.any(offsets[1:] < offsets[:-1]):
+    if offsets[0] != 0 or offsets[-1] != size or (offsets[1:] < offsets[:-1]).any():
         raise ValueError(f"offsets: expected to rise from 0 to B = {size}, got {offsets}")
 
 

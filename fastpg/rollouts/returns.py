@@ -28,17 +28,18 @@ class ReturnEstimator(NamedTuple):
         """Advantages (B,) float32 of all decisions.
 
         Args:
-            kernels: any backend of the CPU.
+            kernels: any backend.
             rewards: (B,) float32, episode after episode.
             lengths: steps of each episode, B together.
         """
         ends = np.cumsum([0, *lengths])
         dones = np.zeros((len(rewards), 1), np.bool_)
         dones[ends[1:] - 1] = True
-        returns = kernels.discounted_returns(
-            rewards[:, None], dones, self.gamma, self.cut_at_rewards
-        ).ravel()
+        arrays = kernels.to_backend(rewards[:, None]), kernels.to_backend(dones)
+        returns = kernels.discounted_returns(*arrays, self.gamma, self.cut_at_rewards)
+        flat = kernels.to_host(returns).ravel()
         if self.standardize == "none":
-            return returns
+            return flat
         segments = ends if self.standardize == "episode" else ends[[0, -1]]
-        return kernels.standardize(returns, segments)
+        arrays = kernels.to_backend(flat), kernels.to_backend(segments)
+        return kernels.to_host(kernels.standardize(*arrays))

@@ -42,7 +42,7 @@ def trained(algorithm, rounds=ROUNDS):
     played = []
     for _ in range(rounds):
         batch = algorithm.play()
-        actions = [algorithm.kernels.to_host(step[3]).tolist() for step in batch.batch[0]]
+        actions = [algorithm.kernels.to_host(step[-1]).tolist() for step in batch.batch[0]]
         played.append((batch.scores, batch.lengths, actions))
         algorithm.learn(batch)
     return played

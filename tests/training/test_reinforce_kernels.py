@@ -91,7 +91,7 @@ def test_an_update_is_the_article_s_in_float64(kind, standardize):
     algorithm.learn(played)
 
     x = expected_inputs(np.array(envs.pictures[: len(steps)]), kind)
-    actions = np.array([step[3] for step in steps])
+    actions = np.array([step[-1] for step in steps])
     hidden = np.maximum(x @ before["w1"], 0)
     up = 1 / (1 + np.exp(-hidden @ before["w2"][0]))
     weights = expected_advantages(rewards, played.lengths, standardize)
@@ -146,8 +146,9 @@ def test_updates_make_good_actions_likelier():
     weights = expected_advantages(rewards, played.lengths, "episode")
 
     def objective():
-        up = [algorithm.forward(*step[0], algorithm.w1, algorithm.w2)[1][:, 0] for step in steps]
-        chosen = np.array([step[3] for step in steps]) == 1
+        weights_now = algorithm.w1, algorithm.w2
+        up = [algorithm.forward(*inputs, *weights_now)[1][:, 0] for *inputs, _, _, _ in steps]
+        chosen = np.array([step[-1] for step in steps]) == 1
         return float((weights * np.log(np.where(chosen, up, 1 - np.array(up, np.float64)))).sum())
 
     before = objective()
