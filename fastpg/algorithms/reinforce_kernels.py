@@ -128,7 +128,7 @@ class ReinforceKernels:
     def _inputs(self, frames: np.ndarray, before: Any) -> tuple[tuple[Any, ...], Any]:
         """The network's inputs, and the views (N, 6400) that the next inputs look back at."""
         if self.input == "raw":
-            return (frames.copy(),), None
+            return (self.kernels.to_backend(frames.copy()),), None
         kernels, on_backend = self.kernels, self.kernels.to_backend(frames)
         if frames.ndim == 4:
             views = kernels.preprocess(on_backend, self.find_background)
@@ -141,7 +141,8 @@ class ReinforceKernels:
         """Sparse rows as they are; of raw frames every number over 255, (N, 100800) float32."""
         if self.input != "raw":
             return tuple(inputs)
-        rgb = inputs[0] if inputs[0].ndim == 4 else PALETTE_RGB[inputs[0]]
+        frames = self.kernels.to_host(inputs[0])
+        rgb = frames if frames.ndim == 4 else PALETTE_RGB[frames]
         return (self.kernels.to_backend(rgb.reshape(len(rgb), -1) / np.float32(255)),)
 
     def learn(self, played: Played) -> dict[str, float]:
@@ -174,11 +175,11 @@ class ReinforceKernels:
         """The inputs, hidden units, probabilities and actions of several steps, as one batch."""
         kernels, columns = self.kernels, zip(*steps, strict=True)
         joined = [np.concatenate([*map(kernels.to_host, column)]) for column in columns]
-        if self.input == "raw":
-            return *self._arrays(joined[:1]), *map(kernels.to_backend, joined[1:])
-        counts = np.diff(joined[2].reshape(len(steps), -1))  # each step's offsets begin at 0
-        joined[2] = np.append(0, np.cumsum(counts))
-        return tuple(map(kernels.to_backend, joined))
+        if self.input != "raw":
+            counts = np.diff(joined[2].reshape(len(steps), -1))  # each step's offsets begin at 0
+            joined[2] = np.append(0, np.cumsum(counts))
+        *inputs, hidden, probabilities, actions = map(kernels.to_backend, joined)
+        return *self._arrays(inputs), hidden, probabilities, actions
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the number of the next episode."""

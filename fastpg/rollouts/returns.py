@@ -35,7 +35,7 @@ class ReturnEstimator(NamedTuple):
         ends = np.cumsum([0, *lengths])
         dones = np.zeros((len(rewards), 1), np.bool_)
         dones[ends[1:] - 1] = True
-        arrays = kernels.to_backend(rewards[:, None]), kernels.to_backend(dones)
+        arrays = kernels.to_backend(rewards.reshape(-1, 1)), kernels.to_backend(dones)
         returns = kernels.discounted_returns(*arrays, self.gamma, self.cut_at_rewards)
         flat = kernels.to_host(returns).ravel()
         if self.standardize == "none":
