@@ -9,8 +9,8 @@
 enum { BLOCK_THREADS = 1024, BLOCK_SHARED = 48 * 1024 };
 
 /* Run a grid: its blocks, and the threads of each, one after the other in random order. */
-void blocks_run(const gpu_kernel_t *kernel, const char *name, unsigned char **parameters, const uint32_t grid[3],
-                const uint32_t block[3]);
+void blocks_run(const gpu_kernel_t *kernel, const char *name, unsigned char **parameters,
+                const uint32_t grid[3], const uint32_t block[3]);
 /* Update the counts of instructions and accesses at the end of a block and of a launch. */
 void counts_block(uint32_t threads);
 void counts_launch(uint32_t blocks, uint32_t threads);
@@ -19,7 +19,8 @@ void blocks_seed(uint64_t seed);
 
 /* Allocate memory of the GPU, or pinned memory of the host. */
 void *memory_allocate(size_t bytes, int pinned);
-/* Free it; returns 0 if it is no allocation. Ends the process if something was written around it. */
+/* Free it; returns 0 if it is no allocation. Ends the process if something was written around it.
+ */
 int memory_free(void *start);
 /* Start and size of the allocation with this address; NULL if there is none of that kind. */
 char *memory_find(uint64_t address, int pinned, size_t *bytes);
@@ -32,7 +33,8 @@ extern int memory_poison;
 /* The running block, for checks of accesses. A phase is the time between two barriers. */
 typedef struct {
     const char *kernel;
-    uint32_t launch, block, phase, began; /* phases are numbered over all launches; began: the block's first */
+    uint32_t launch, block, phase,
+        began; /* phases are numbered over all launches; began: the block's first */
     const unsigned char *shared;
     const char *stacks[2]; /* from, to */
 } running_block_t;

@@ -1,5 +1,5 @@
-/* The functions of CUDA's driver API that numba-cuda and cuda.core call, for one GPU: this process. Work starts only
- * when the host waits for it, so data that is read or changed too early is wrong.
+/* The functions of CUDA's driver API that numba-cuda and cuda.core call, for one GPU: this process.
+ * Work starts only when the host waits for it, so data that is read or changed too early is wrong.
  *
  * A module's image is the path of a shared library of translated kernels.
  * Source: the driver API, in the user's cuda.h. */
@@ -36,27 +36,28 @@ static int known(uint64_t start, size_t bytes, int pinned) {
     return !bytes || (first && start - (uint64_t)first + bytes <= size);
 }
 
-static CUresult copy(uint64_t to, uint64_t from, size_t bytes, int to_gpu, int from_gpu, CUstream stream) {
+static CUresult copy(uint64_t to, uint64_t from, size_t bytes, int to_gpu, int from_gpu,
+                     CUstream stream) {
     if ((to_gpu && !known(to, bytes, 0)) || (from_gpu && !known(from, bytes, 0)))
         return CUDA_ERROR_INVALID_VALUE;
     work_t work = {.kind = COPY, .to = (void *)to, .from = (const void *)from, .bytes = bytes};
-    if (!from_gpu && !known(from, bytes, 1)) /* the driver copies memory that is not pinned at once */
+    if (!from_gpu
+        && !known(from, bytes, 1)) /* the driver copies memory that is not pinned at once */
         work.own = (unsigned char *)from, work.own_bytes = bytes, work.from = NULL;
     queue_append(queue_of(stream), work);
-    if (!to_gpu && !known(to, bytes, 1))
-        queue_finish();
+    if (!to_gpu && !known(to, bytes, 1)) queue_finish();
     return CUDA_SUCCESS;
 }
 
 /* ---- the API; the functions are listed at the end ---- */
 
 #define API(name, ...) static CUresult my_##name(__VA_ARGS__)
-#define NOTHING(name, ...)                                                                                             \
+#define NOTHING(name, ...) \
     static CUresult my_##name(__VA_ARGS__) { return CUDA_SUCCESS; }
-#define SETS(name, result, value, ...)                                                                                 \
-    static CUresult my_##name(__VA_ARGS__) {                                                                           \
-        *(result) = (value);                                                                                           \
-        return CUDA_SUCCESS;                                                                                           \
+#define SETS(name, result, value, ...) \
+    static CUresult my_##name(__VA_ARGS__) { \
+        *(result) = (value); \
+        return CUDA_SUCCESS; \
     }
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
@@ -105,8 +106,7 @@ API(cuCtxPushCurrent, CUcontext context) {
     return CUDA_SUCCESS;
 }
 API(cuCtxPopCurrent, CUcontext *context) {
-    if (!depth)
-        return CUDA_ERROR_INVALID_CONTEXT;
+    if (!depth) return CUDA_ERROR_INVALID_CONTEXT;
     *context = contexts[--depth];
     return CUDA_SUCCESS;
 }
@@ -129,10 +129,8 @@ API(cuMemGetInfo, size_t *unused, size_t *total) {
     return CUDA_SUCCESS;
 }
 API(cuMemAlloc, CUdeviceptr *start, size_t bytes) {
-    if (!bytes)
-        return CUDA_ERROR_INVALID_VALUE;
-    if (bytes > MEMORY - memory_used())
-        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!bytes) return CUDA_ERROR_INVALID_VALUE;
+    if (bytes > MEMORY - memory_used()) return CUDA_ERROR_OUT_OF_MEMORY;
     *start = (CUdeviceptr)memory_allocate(bytes, 0);
     return CUDA_SUCCESS;
 }
@@ -151,17 +149,13 @@ API(cuMemFreeHost, void *start) {
 API(cuMemGetAddressRange, CUdeviceptr *start, size_t *bytes, CUdeviceptr within) {
     size_t size;
     const char *first = memory_find(within, 0, &size);
-    if (!first)
-        return CUDA_ERROR_NOT_FOUND;
-    if (start)
-        *start = (CUdeviceptr)first;
-    if (bytes)
-        *bytes = size;
+    if (!first) return CUDA_ERROR_NOT_FOUND;
+    if (start) *start = (CUdeviceptr)first;
+    if (bytes) *bytes = size;
     return CUDA_SUCCESS;
 }
 API(cuPointerGetAttribute, void *value, CUpointer_attribute attribute, CUdeviceptr address) {
-    if (!known(address, 1, 0))
-        return CUDA_ERROR_INVALID_VALUE;
+    if (!known(address, 1, 0)) return CUDA_ERROR_INVALID_VALUE;
     switch (attribute) {
     case CU_POINTER_ATTRIBUTE_DEVICE_POINTER: *(CUdeviceptr *)value = address; break;
     case CU_POINTER_ATTRIBUTE_CONTEXT: *(CUcontext *)value = (CUcontext)&primary; break;
@@ -181,7 +175,9 @@ API(cuMemcpyDtoH, void *to, CUdeviceptr from, size_t bytes) {
     queue_finish();
     return code;
 }
-API(cuMemcpyDtoD, CUdeviceptr to, CUdeviceptr from, size_t bytes) { return copy(to, from, bytes, 1, 1, NULL); }
+API(cuMemcpyDtoD, CUdeviceptr to, CUdeviceptr from, size_t bytes) {
+    return copy(to, from, bytes, 1, 1, NULL);
+}
 API(cuMemcpyHtoDAsync, CUdeviceptr to, const void *from, size_t bytes, CUstream stream) {
     return copy(to, (uint64_t)from, bytes, 1, 0, stream);
 }
@@ -192,9 +188,9 @@ API(cuMemcpyDtoDAsync, CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream 
     return copy(to, from, bytes, 1, 1, stream);
 }
 API(cuMemsetD8Async, CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream) {
-    if (!known(to, bytes, 0))
-        return CUDA_ERROR_INVALID_VALUE;
-    queue_append(queue_of(stream), (work_t){.kind = FILL, .to = (void *)to, .value = value, .bytes = bytes});
+    if (!known(to, bytes, 0)) return CUDA_ERROR_INVALID_VALUE;
+    queue_append(queue_of(stream),
+                 (work_t){.kind = FILL, .to = (void *)to, .value = value, .bytes = bytes});
     return CUDA_SUCCESS;
 }
 API(cuMemsetD8, CUdeviceptr to, unsigned char value, size_t bytes) {
@@ -213,8 +209,7 @@ API(cuStreamDestroy, CUstream stream) {
     return CUDA_SUCCESS;
 }
 API(cuStreamSynchronize, CUstream stream) {
-    if (queue_of(stream) != &queue_pending)
-        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    if (queue_of(stream) != &queue_pending) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     queue_finish();
     return CUDA_SUCCESS;
 }
@@ -244,37 +239,34 @@ API(cuEventSynchronize, CUevent event) {
 }
 API(cuEventQuery, CUevent event) { /* the GPU becomes idle sooner or later */
     static int asked;
-    if (++asked % 8 == 0)
-        queue_finish();
+    if (++asked % 8 == 0) queue_finish();
     return *(int *)event ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 
-SETS(cuStreamIsCapturing, status, queue_of(stream) != &queue_pending, CUstream stream, CUstreamCaptureStatus *status)
+SETS(cuStreamIsCapturing, status, queue_of(stream) != &queue_pending, CUstream stream,
+     CUstreamCaptureStatus *status)
 API(cuStreamBeginCapture, CUstream stream, CUstreamCaptureMode mode) {
-    if ((uint64_t)stream <= 2)
-        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    if ((uint64_t)stream <= 2) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     queue_t *made = calloc(1, sizeof *made);
     made->last = &made->first;
     ((stream_t *)stream)->captured = made;
     return CUDA_SUCCESS;
 }
-API(cuStreamGetCaptureInfo, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
-    const CUgraphNode **nodes, size_t *count) {
+API(cuStreamGetCaptureInfo, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id,
+    CUgraph *graph, const CUgraphNode **nodes, size_t *count) {
     my_cuStreamIsCapturing(stream, status);
-    if (graph)
-        *graph = *status ? (CUgraph)queue_of(stream) : NULL;
+    if (graph) *graph = *status ? (CUgraph)queue_of(stream) : NULL;
     return CUDA_SUCCESS;
 }
 API(cuStreamEndCapture, CUstream stream, CUgraph *graph) {
-    if (queue_of(stream) == &queue_pending)
-        return CUDA_ERROR_ILLEGAL_STATE;
-    if (graph)
-        *graph = (CUgraph)queue_of(stream);
+    if (queue_of(stream) == &queue_pending) return CUDA_ERROR_ILLEGAL_STATE;
+    if (graph) *graph = (CUgraph)queue_of(stream);
     ((stream_t *)stream)->captured = NULL;
     return CUDA_SUCCESS;
 }
 /* A graph is its captured queue of work. */
-API(cuGraphInstantiateWithParams, CUgraphExec *made, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS *parameters) {
+API(cuGraphInstantiateWithParams, CUgraphExec *made, CUgraph graph,
+    CUDA_GRAPH_INSTANTIATE_PARAMS *parameters) {
     *made = (CUgraphExec)graph, parameters->result_out = CUDA_GRAPH_INSTANTIATE_SUCCESS;
     return CUDA_SUCCESS;
 }
@@ -285,24 +277,23 @@ API(cuGraphLaunch, CUgraphExec graph, CUstream stream) {
 }
 NOTHING(cuGraphDestroy, CUgraph graph)
 NOTHING(cuGraphExecDestroy, CUgraphExec graph)
-SETS(cuUserObjectCreate, made, of, CUuserObject *made, void *of, CUhostFn destroy, unsigned count, unsigned flags)
+SETS(cuUserObjectCreate, made, of, CUuserObject *made, void *of, CUhostFn destroy, unsigned count,
+     unsigned flags)
 NOTHING(cuUserObjectRelease, CUuserObject object, unsigned count)
 NOTHING(cuGraphRetainUserObject, CUgraph graph, CUuserObject object, unsigned count, unsigned flags)
 NOTHING(cuGraphReleaseUserObject, CUgraph graph, CUuserObject object, unsigned count)
 
-API(cuLibraryLoadData, CUlibrary *library, const void *image, CUjit_option *options, void **values, unsigned count,
-    CUlibraryOption *more, void **their_values, unsigned their_count) {
+API(cuLibraryLoadData, CUlibrary *library, const void *image, CUjit_option *options, void **values,
+    unsigned count, CUlibraryOption *more, void **their_values, unsigned their_count) {
     *library = dlopen(image, RTLD_NOW | RTLD_LOCAL);
-    if (!*library)
-        fprintf(stderr, "gpu: %s\n", dlerror());
+    if (!*library) fprintf(stderr, "gpu: %s\n", dlerror());
     return *library ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
 }
 NOTHING(cuLibraryUnload, CUlibrary library) /* its constants may still be read */
 API(cuLibraryGetKernel, CUkernel *kernel, CUlibrary library, const char *name) {
     function_t *made = calloc(1, sizeof *made);
     char *symbol = NULL;
-    if (!made || asprintf(&symbol, "kernel_%s", name) < 0)
-        return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!made || asprintf(&symbol, "kernel_%s", name) < 0) return CUDA_ERROR_OUT_OF_MEMORY;
     made->kernel = dlsym(library, symbol);
     snprintf(made->name, sizeof made->name, "%s", name);
     free(symbol);
@@ -310,20 +301,22 @@ API(cuLibraryGetKernel, CUkernel *kernel, CUlibrary library, const char *name) {
     return made->kernel ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 SETS(cuKernelGetFunction, function, (CUfunction)kernel, CUfunction *function, CUkernel kernel)
-API(cuKernelGetAttribute, int *value, CUfunction_attribute attribute, CUkernel kernel, CUdevice device) {
+API(cuKernelGetAttribute, int *value, CUfunction_attribute attribute, CUkernel kernel,
+    CUdevice device) {
     *value = attribute == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK ? BLOCK_THREADS : 0;
     return CUDA_SUCCESS;
 }
 API(cuFuncGetAttribute, int *value, CUfunction_attribute attribute, CUfunction function) {
     return my_cuKernelGetAttribute(value, attribute, (CUkernel)function, 0);
 }
-API(cuLaunchKernelEx, const CUlaunchConfig *config, CUfunction function, void **given, void **extra) {
+API(cuLaunchKernelEx, const CUlaunchConfig *config, CUfunction function, void **given,
+    void **extra) {
     const function_t *own = (function_t *)function;
     unsigned char values[PARAMETERS * PARAMETER], *at = values;
     const size_t threads = (size_t)config->blockDimX * config->blockDimY * config->blockDimZ;
     const size_t blocks = (size_t)config->gridDimX * config->gridDimY * config->gridDimZ;
-    if (!blocks || !threads || threads > BLOCK_THREADS || config->gridDimY > 65535 || config->gridDimZ > 65535 ||
-        config->sharedMemBytes || own->kernel->shared > BLOCK_SHARED)
+    if (!blocks || !threads || threads > BLOCK_THREADS || config->gridDimY > 65535
+        || config->gridDimZ > 65535 || config->sharedMemBytes || own->kernel->shared > BLOCK_SHARED)
         return CUDA_ERROR_INVALID_VALUE;
     for (int i = 0; i < own->kernel->parameters; i++) {
         if (at + own->kernel->sizes[i] + PARAMETER > values + sizeof values)
@@ -331,17 +324,18 @@ API(cuLaunchKernelEx, const CUlaunchConfig *config, CUfunction function, void **
         memcpy(at, given[i], (size_t)own->kernel->sizes[i]);
         at += parameter_bytes(own->kernel->sizes[i]);
     }
-    queue_append(queue_of(config->hStream), (work_t){.kind = LAUNCH,
-                                               .kernel = own->kernel,
-                                               .name = own->name,
-                                               .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
-                                               .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
-                                               .own = values,
-                                               .own_bytes = (size_t)(at - values)});
+    queue_append(queue_of(config->hStream),
+                 (work_t){.kind = LAUNCH,
+                          .kernel = own->kernel,
+                          .name = own->name,
+                          .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
+                          .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
+                          .own = values,
+                          .own_bytes = (size_t)(at - values)});
     return CUDA_SUCCESS;
 }
-API(cuLaunchKernel, CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-    unsigned shared, CUstream stream, void **given, void **extra) {
+API(cuLaunchKernel, CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
+    unsigned by, unsigned bz, unsigned shared, CUstream stream, void **given, void **extra) {
     const CUlaunchConfig config = {gx, gy, gz, bx, by, bz, shared, stream, NULL, 0};
     return my_cuLaunchKernelEx(&config, function, given, extra);
 }
@@ -356,24 +350,42 @@ API(cuGetErrorString, CUresult code, const char **text) { return my_cuGetErrorNa
 /* ---- list of functions ---- */
 
 #define ENTRY(name) {#name, my_##name},
-static const struct { const char *name; void *function; } functions[] = {
-    ENTRY(cuInit) ENTRY(cuDriverGetVersion) ENTRY(cuDeviceGetCount) ENTRY(cuDeviceGet) ENTRY(cuDeviceGetName)
-    ENTRY(cuDeviceGetUuid) ENTRY(cuDeviceTotalMem) ENTRY(cuDeviceGetAttribute) ENTRY(cuDevicePrimaryCtxRetain)
-    ENTRY(cuDevicePrimaryCtxRelease) ENTRY(cuDevicePrimaryCtxSetFlags) ENTRY(cuDevicePrimaryCtxGetState)
-    ENTRY(cuCtxPushCurrent) ENTRY(cuCtxPopCurrent) ENTRY(cuCtxSetCurrent) ENTRY(cuCtxGetCurrent) ENTRY(cuCtxGetDevice)
-    ENTRY(cuCtxSynchronize) ENTRY(cuMemGetInfo) ENTRY(cuMemAlloc) ENTRY(cuMemFree) ENTRY(cuMemHostAlloc)
-    ENTRY(cuMemFreeHost) ENTRY(cuMemGetAddressRange) ENTRY(cuPointerGetAttribute) ENTRY(cuMemcpyHtoD)
-    ENTRY(cuMemcpyDtoH) ENTRY(cuMemcpyDtoD) ENTRY(cuMemcpyHtoDAsync) ENTRY(cuMemcpyDtoHAsync) ENTRY(cuMemcpyDtoDAsync)
-    ENTRY(cuMemsetD8Async) ENTRY(cuMemsetD8) ENTRY(cuStreamCreate) ENTRY(cuStreamCreateWithPriority)
-    ENTRY(cuStreamDestroy) ENTRY(cuStreamSynchronize) ENTRY(cuStreamGetCtx) ENTRY(cuStreamWaitEvent)
-    ENTRY(cuCtxGetStreamPriorityRange) ENTRY(cuEventCreate) ENTRY(cuEventDestroy) ENTRY(cuEventRecord)
-    ENTRY(cuEventSynchronize) ENTRY(cuEventQuery) ENTRY(cuStreamIsCapturing) ENTRY(cuStreamBeginCapture)
-    ENTRY(cuStreamGetCaptureInfo) ENTRY(cuStreamEndCapture) ENTRY(cuGraphInstantiateWithParams) ENTRY(cuGraphLaunch)
-    ENTRY(cuGraphDestroy) ENTRY(cuGraphExecDestroy) ENTRY(cuUserObjectCreate) ENTRY(cuUserObjectRelease)
-    ENTRY(cuGraphRetainUserObject) ENTRY(cuGraphReleaseUserObject) ENTRY(cuLibraryLoadData) ENTRY(cuLibraryUnload)
-    ENTRY(cuLibraryGetKernel) ENTRY(cuKernelGetFunction) ENTRY(cuKernelGetAttribute) ENTRY(cuFuncGetAttribute)
-    ENTRY(cuLaunchKernelEx) ENTRY(cuLaunchKernel) ENTRY(cuGetErrorName) ENTRY(cuGetErrorString)
-};
+static const struct {
+    const char *name;
+    void *function;
+} functions[] = {
+    ENTRY(cuInit) ENTRY(cuDriverGetVersion) ENTRY(cuDeviceGetCount) ENTRY(cuDeviceGet) ENTRY(
+        cuDeviceGetName) ENTRY(cuDeviceGetUuid) ENTRY(cuDeviceTotalMem) ENTRY(cuDeviceGetAttribute)
+        ENTRY(cuDevicePrimaryCtxRetain) ENTRY(cuDevicePrimaryCtxRelease) ENTRY(
+            cuDevicePrimaryCtxSetFlags) ENTRY(cuDevicePrimaryCtxGetState) ENTRY(cuCtxPushCurrent)
+            ENTRY(cuCtxPopCurrent) ENTRY(cuCtxSetCurrent) ENTRY(cuCtxGetCurrent) ENTRY(
+                cuCtxGetDevice) ENTRY(cuCtxSynchronize) ENTRY(cuMemGetInfo) ENTRY(cuMemAlloc)
+                ENTRY(cuMemFree) ENTRY(cuMemHostAlloc) ENTRY(cuMemFreeHost) ENTRY(
+                    cuMemGetAddressRange) ENTRY(cuPointerGetAttribute) ENTRY(cuMemcpyHtoD)
+                    ENTRY(cuMemcpyDtoH) ENTRY(cuMemcpyDtoD) ENTRY(cuMemcpyHtoDAsync) ENTRY(
+                        cuMemcpyDtoHAsync) ENTRY(cuMemcpyDtoDAsync) ENTRY(cuMemsetD8Async)
+                        ENTRY(cuMemsetD8) ENTRY(cuStreamCreate) ENTRY(cuStreamCreateWithPriority)
+                            ENTRY(cuStreamDestroy) ENTRY(cuStreamSynchronize) ENTRY(cuStreamGetCtx)
+                                ENTRY(cuStreamWaitEvent) ENTRY(cuCtxGetStreamPriorityRange) ENTRY(
+                                    cuEventCreate) ENTRY(cuEventDestroy) ENTRY(cuEventRecord)
+                                    ENTRY(cuEventSynchronize) ENTRY(cuEventQuery) ENTRY(
+                                        cuStreamIsCapturing) ENTRY(cuStreamBeginCapture)
+                                        ENTRY(cuStreamGetCaptureInfo) ENTRY(
+                                            cuStreamEndCapture) ENTRY(cuGraphInstantiateWithParams)
+                                            ENTRY(cuGraphLaunch) ENTRY(cuGraphDestroy) ENTRY(
+                                                cuGraphExecDestroy) ENTRY(cuUserObjectCreate)
+                                                ENTRY(cuUserObjectRelease) ENTRY(
+                                                    cuGraphRetainUserObject)
+                                                    ENTRY(cuGraphReleaseUserObject) ENTRY(
+                                                        cuLibraryLoadData) ENTRY(cuLibraryUnload)
+                                                        ENTRY(cuLibraryGetKernel)
+                                                            ENTRY(cuKernelGetFunction)
+                                                                ENTRY(cuKernelGetAttribute) ENTRY(
+                                                                    cuFuncGetAttribute)
+                                                                    ENTRY(cuLaunchKernelEx) ENTRY(
+                                                                        cuLaunchKernel)
+                                                                        ENTRY(cuGetErrorName) ENTRY(
+                                                                            cuGetErrorString)};
 
 CUresult cuGetProcAddress_v2(const char *name, void **function, int version, cuuint64_t flags,
                              CUdriverProcAddressQueryResult *status) {
@@ -382,6 +394,7 @@ CUresult cuGetProcAddress_v2(const char *name, void **function, int version, cuu
             *function = functions[i].function;
             return CUDA_SUCCESS;
         }
-    *function = strcmp(name, "cuGetProcAddress") ? missing_function(name) : (void *)cuGetProcAddress_v2;
+    *function =
+        strcmp(name, "cuGetProcAddress") ? missing_function(name) : (void *)cuGetProcAddress_v2;
     return CUDA_SUCCESS;
 }

@@ -22,8 +22,10 @@ typedef struct {
 /* Wait for all threads of the block; returns the number of threads whose `is` was not 0. */
 uint32_t gpu_barrier(gpu_thread_t *thread, uint32_t barrier, uint32_t is);
 /* Check a memory access before it is made; how: 0 read, 1 write, 2 atomic. */
-void gpu_check(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how, const char *unit, int line);
-/* Count an instruction, and its memory accesses (counts.c). `unit` numbers PTX texts; 0 before a text's first one. */
+void gpu_check(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how, const char *unit,
+               int line);
+/* Count an instruction, and its memory accesses (counts.c). `unit` numbers PTX texts; 0 before a
+ * text's first one. */
 void gpu_count(gpu_thread_t *thread, uint32_t *unit, int line, uint32_t cost);
 void gpu_access(gpu_thread_t *thread, uint64_t address, uint32_t bytes, int how);
 /* End the process with a message: the kernel has a bug. */

@@ -15,8 +15,7 @@ void queue_append(queue_t *to, work_t work) {
     *made = work;
     made->next = NULL;
     made->own = malloc(work.own_bytes);
-    if (work.own_bytes)
-        memcpy(made->own, work.own, work.own_bytes);
+    if (work.own_bytes) memcpy(made->own, work.own, work.own_bytes);
     *to->last = made;
     to->last = &made->next;
 }
@@ -35,8 +34,7 @@ static void launch(const work_t *work) {
 void queue_finish(void) {
     while (queue_pending.first) {
         work_t *work = queue_pending.first;
-        if (!(queue_pending.first = work->next))
-            queue_pending.last = &queue_pending.first;
+        if (!(queue_pending.first = work->next)) queue_pending.last = &queue_pending.first;
         if (work->kind == COPY)
             memcpy(work->to, work->from ? work->from : work->own, work->bytes);
         else if (work->kind == FILL)
@@ -61,9 +59,9 @@ void *missing_function(const char *name) {
     static size_t size;
     const size_t capacity = 1 << 16;
     if (!code)
-        code = mmap(NULL, capacity, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (code == MAP_FAILED || size == capacity)
-        return NULL;
+        code = mmap(NULL, capacity, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+                    -1, 0);
+    if (code == MAP_FAILED || size == capacity) return NULL;
     unsigned char *made = code + size;
     char *kept = strdup(name);
     CUresult (*called)(const char *) = missing;

@@ -33,7 +33,8 @@ void queue_finish(void);
 /* Bytes of a parameter's value, rounded up. */
 size_t parameter_bytes(int size);
 
-/* A function for a missing one of the API: it prints the name and fails. NULL: there are too many. */
+/* A function for a missing one of the API: it prints the name and fails. NULL: there are too many.
+ */
 void *missing_function(const char *name);
 
 #endif
