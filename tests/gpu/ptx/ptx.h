@@ -73,11 +73,17 @@ OP uint64_t of_f64(double value) {
     OP type mov_##name(type a) { return a; } \
     OP type selp_##name(type a, type b, uint8_t p) { return p ? a : b; }
 MOVES(b16, uint16_t)
-MOVES(u16, uint16_t) MOVES(s16, int16_t) MOVES(b32, uint32_t) MOVES(u32, uint32_t)
-    MOVES(s32, int32_t) MOVES(f32, uint32_t) MOVES(b64, uint64_t) MOVES(u64, uint64_t)
-        MOVES(s64, int64_t) MOVES(f64, uint64_t) OP uint8_t mov_pred(uint64_t a) {
-    return a != 0;
-}
+MOVES(u16, uint16_t)
+MOVES(s16, int16_t)
+MOVES(b32, uint32_t)
+MOVES(u32, uint32_t)
+MOVES(s32, int32_t)
+MOVES(f32, uint32_t)
+MOVES(b64, uint64_t)
+MOVES(u64, uint64_t)
+MOVES(s64, int64_t)
+MOVES(f64, uint64_t)
+OP uint8_t mov_pred(uint64_t a) { return a != 0; }
 OP uint64_t cvta_local_u64(uint64_t a) { return a; }
 OP uint64_t cvta_shared_u64(uint64_t a) { return a; }
 OP uint64_t cvta_to_local_u64(uint64_t a) { return a; }
@@ -89,9 +95,9 @@ OP uint64_t cvta_to_global_u64(uint64_t a) { return a; }
     OP type xor_##name(type a, type b) { return a ^ b; } \
     OP type not_##name(type a) { return (type)~a; }
 BITWISE(b16, uint16_t)
-BITWISE(b32, uint32_t) BITWISE(b64, uint64_t) OP uint8_t and_pred(uint8_t a, uint8_t b) {
-    return a & b;
-}
+BITWISE(b32, uint32_t)
+BITWISE(b64, uint64_t)
+OP uint8_t and_pred(uint8_t a, uint8_t b) { return a & b; }
 OP uint8_t or_pred(uint8_t a, uint8_t b) { return a | b; }
 OP uint8_t xor_pred(uint8_t a, uint8_t b) { return a ^ b; }
 OP uint8_t not_pred(uint8_t a) { return !a; }
@@ -106,10 +112,16 @@ OP uint8_t not_pred(uint8_t a) { return !a; }
         return (type)(a >> (n < 8 * sizeof a ? n : 8 * sizeof a - 1)); \
     }
 SHIFT_LEFT(b16, uint16_t)
-SHIFT_LEFT(b32, uint32_t) SHIFT_LEFT(b64, uint64_t) SHIFT_RIGHT(u16, uint16_t)
-    SHIFT_RIGHT(u32, uint32_t) SHIFT_RIGHT(u64, uint64_t) SHIFT_RIGHT(b64, uint64_t)
-        SHIFT_SIGNED(s16, int16_t) SHIFT_SIGNED(s32, int32_t) SHIFT_SIGNED(s64, int64_t) OP uint32_t
-    shf_l_wrap_b32(uint32_t low, uint32_t high, uint32_t n) {
+SHIFT_LEFT(b32, uint32_t)
+SHIFT_LEFT(b64, uint64_t)
+SHIFT_RIGHT(u16, uint16_t)
+SHIFT_RIGHT(u32, uint32_t)
+SHIFT_RIGHT(u64, uint64_t)
+SHIFT_RIGHT(b64, uint64_t)
+SHIFT_SIGNED(s16, int16_t)
+SHIFT_SIGNED(s32, int32_t)
+SHIFT_SIGNED(s64, int64_t)
+OP uint32_t shf_l_wrap_b32(uint32_t low, uint32_t high, uint32_t n) {
     return (uint32_t)(((uint64_t)high << 32 | low) << (n & 31) >> 32);
 }
 OP uint32_t popc_b32(uint32_t a) { return (uint32_t)__builtin_popcount(a); }
@@ -156,12 +168,12 @@ OP uint32_t prmt_b32(uint32_t a, uint32_t b, uint32_t names) {
         return !b ? a : (type) - 1 < 0 && b == (type) - 1 ? 0 : a % b; \
     }
 INTEGERS(u16, uint16_t, uint16_t, uint32_t)
-INTEGERS(s16, int16_t, uint16_t, int32_t) INTEGERS(u32, uint32_t, uint32_t, uint64_t)
-    INTEGERS(s32, int32_t, uint32_t, int64_t) INTEGERS(u64, uint64_t, uint64_t, unsigned __int128)
-        INTEGERS(s64, int64_t, uint64_t, __int128) OP uint32_t
-    mul_wide_u16(uint16_t a, uint16_t b) {
-    return (uint32_t)a * b;
-}
+INTEGERS(s16, int16_t, uint16_t, int32_t)
+INTEGERS(u32, uint32_t, uint32_t, uint64_t)
+INTEGERS(s32, int32_t, uint32_t, int64_t)
+INTEGERS(u64, uint64_t, uint64_t, unsigned __int128)
+INTEGERS(s64, int64_t, uint64_t, __int128)
+OP uint32_t mul_wide_u16(uint16_t a, uint16_t b) { return (uint32_t)a * b; }
 OP int32_t mul_wide_s16(int16_t a, int16_t b) { return (int32_t)a * b; }
 OP uint64_t mul_wide_u32(uint32_t a, uint32_t b) { return (uint64_t)a * b; }
 OP int64_t mul_wide_s32(int32_t a, int32_t b) { return (int64_t)a * b; }
@@ -179,10 +191,14 @@ OP int64_t neg_s64(int64_t a) { return sub_s64(0, a); }
     COMPARED(name, type, ) \
     OP uint8_t setp_ne_##name(type a, type b) { return a != b; }
 COMPARED_INTEGERS(b16, uint16_t)
-COMPARED_INTEGERS(u16, uint16_t) COMPARED_INTEGERS(s16, int16_t) COMPARED_INTEGERS(b32, uint32_t)
-    COMPARED_INTEGERS(u32, uint32_t) COMPARED_INTEGERS(s32, int32_t)
-        COMPARED_INTEGERS(b64, uint64_t) COMPARED_INTEGERS(u64, uint64_t)
-            COMPARED_INTEGERS(s64, int64_t)
+COMPARED_INTEGERS(u16, uint16_t)
+COMPARED_INTEGERS(s16, int16_t)
+COMPARED_INTEGERS(b32, uint32_t)
+COMPARED_INTEGERS(u32, uint32_t)
+COMPARED_INTEGERS(s32, int32_t)
+COMPARED_INTEGERS(b64, uint64_t)
+COMPARED_INTEGERS(u64, uint64_t)
+COMPARED_INTEGERS(s64, int64_t)
 
 /* ---- floating point
  * ---------------------------------------------------------------------------------------------- */
@@ -211,11 +227,9 @@ COMPARED_INTEGERS(u16, uint16_t) COMPARED_INTEGERS(s16, int16_t) COMPARED_INTEGE
     OP uint8_t setp_leu_##name(bits a, bits b) { return !(read(a) > read(b)); } \
     OP uint8_t setp_gtu_##name(bits a, bits b) { return !(read(a) <= read(b)); } \
     OP uint8_t setp_geu_##name(bits a, bits b) { return !(read(a) < read(b)); }
-                FLOATS(f32, float, uint32_t, f32_of, of_f32, f)
-                    FLOATS(f64, double, uint64_t, f64_of, of_f64, ) OP uint32_t
-    ex2_approx_ftz_f32(uint32_t a) {
-    return of_f32(exp2f(f32_of(a)));
-}
+FLOATS(f32, float, uint32_t, f32_of, of_f32, f)
+FLOATS(f64, double, uint64_t, f64_of, of_f64, )
+OP uint32_t ex2_approx_ftz_f32(uint32_t a) { return of_f32(exp2f(f32_of(a))); }
 
 /* ---- conversions ---------------------------------------------------------------------------- */
 
@@ -229,9 +243,13 @@ COMPARED_INTEGERS(u16, uint16_t) COMPARED_INTEGERS(s16, int16_t) COMPARED_INTEGE
     OP uint32_t cvt_rn_f32_##from(type a) { return of_f32((float)a); } \
     OP uint64_t cvt_rn_f64_##from(type a) { return of_f64((double)a); }
 FROM_INTEGER(u8, uint8_t)
-FROM_INTEGER(s8, int8_t) FROM_INTEGER(u16, uint16_t) FROM_INTEGER(s16, int16_t)
-    FROM_INTEGER(u32, uint32_t) FROM_INTEGER(s32, int32_t) FROM_INTEGER(u64, uint64_t)
-        FROM_INTEGER(s64, int64_t)
+FROM_INTEGER(s8, int8_t)
+FROM_INTEGER(u16, uint16_t)
+FROM_INTEGER(s16, int16_t)
+FROM_INTEGER(u32, uint32_t)
+FROM_INTEGER(s32, int32_t)
+FROM_INTEGER(u64, uint64_t)
+FROM_INTEGER(s64, int64_t)
 /* Out of range: the nearest integer; NaN: only the highest bit set. */
 #define TO_INTEGER(name, type, least, most) \
     OP type cvt_rzi_##name##_f64(uint64_t a) { \
@@ -239,12 +257,11 @@ FROM_INTEGER(s8, int8_t) FROM_INTEGER(u16, uint16_t) FROM_INTEGER(s16, int16_t)
         if (isnan(value)) return (type)1 << (8 * sizeof(type) - 1); \
         return value <= (double)least ? least : value >= (double)most ? most : (type)value; \
     }
-            TO_INTEGER(u32, uint32_t, 0, UINT32_MAX) TO_INTEGER(s32, int32_t, INT32_MIN, INT32_MAX)
-                TO_INTEGER(u64, uint64_t, 0, UINT64_MAX)
-                    TO_INTEGER(s64, int64_t, INT64_MIN, INT64_MAX) OP uint64_t
-    cvt_f64_f32(uint32_t a) {
-    return of_f64(f32_of(a));
-}
+TO_INTEGER(u32, uint32_t, 0, UINT32_MAX)
+TO_INTEGER(s32, int32_t, INT32_MIN, INT32_MAX)
+TO_INTEGER(u64, uint64_t, 0, UINT64_MAX)
+TO_INTEGER(s64, int64_t, INT64_MIN, INT64_MAX)
+OP uint64_t cvt_f64_f32(uint32_t a) { return of_f64(f32_of(a)); }
 OP uint32_t cvt_rn_f32_f64(uint64_t a) { return of_f32((float)f64_of(a)); }
 OP uint64_t cvt_rmi_f64_f64(uint64_t a) { return of_f64(floor(f64_of(a))); }
 OP uint64_t cvt_rzi_f64_f64(uint64_t a) { return of_f64(trunc(f64_of(a))); }
