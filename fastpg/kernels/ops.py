@@ -27,8 +27,11 @@ class Backend(PictureOps, PolicyOps, ReturnOps, LossOps, OptimizerOps):
     """Every op of the kernel table, checked, on the loops of one backend.
 
     Inputs are never changed or copied. An output with the default None is allocated if it is left
-    out. Every op raises TypeError for an argument that is no array or has another dtype, and
-    ValueError for another shape, layout or value. The message starts with the argument's name.
+    out. An op returns its outputs in the order of its parameters: a single one as it is, several as
+    a tuple. Optimizers return nothing.
+
+    Every op raises TypeError for an argument that is no array or has another dtype, and ValueError
+    for another shape, layout or value. The message starts with the argument's name.
 
     Attributes:
         name: ``"reference"``, ``"numba"``, ``"cython"`` or ``"cuda"``.

@@ -63,9 +63,6 @@ class LossOps(CheckedOps):
             d_logits: (B, A) float32: output; allocated if None.
             d_values: (B,) float32: output; allocated if None.
 
-        Returns:
-            (d_logits, d_values).
-
         Source: Schulman et al., "Proximal policy optimization algorithms", 2017, arXiv:1707.06347.
         """
         checks.check_range("clip", clip, 0.0, math.inf)

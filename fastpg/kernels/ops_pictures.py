@@ -25,10 +25,7 @@ class PictureOps(CheckedOps):
         Args:
             frames: (N, 210, 160, 3) uint8: RGB frames.
             find_background: whether to find each frame's background value.
-            views: (N, 6400) uint8: output; allocated if None.
-
-        Returns:
-            views (N, 6400) uint8 of 0 and 1, row by row.
+            views: (N, 6400) uint8: output, 0 and 1 row by row; allocated if None.
 
         Source: the article's ``prepro``.
         """
@@ -45,11 +42,7 @@ class PictureOps(CheckedOps):
             frames: (N, 210, 160) uint8: palette index of each pixel, as ``ALEInterface.getScreen``
                 returns it.
             red: (256,) uint8: red value of each palette index (``fastpg.envs.PALETTE_RGB[:, 0]``).
-            find_background: as in :meth:`preprocess`.
-            views: (N, 6400) uint8: output; allocated if None.
-
-        Returns:
-            views (N, 6400) uint8 of 0 and 1, row by row.
+            find_background, views: as in :meth:`preprocess`.
         """
         (views,) = self._check_arrays(BY_NAME["preprocess_palette"], (frames, red), (views,))
         self.loops.preprocess_palette(frames, red, find_background, views)
@@ -95,20 +88,12 @@ class PictureOps(CheckedOps):
         """The lit pixels of two views side by side, as compressed sparse rows.
 
         Indices below D are pixels of ``current``, those from D on pixels of ``previous``. All
-        signs are +1. About 60 pixels of a Pong stack are lit.
+        signs are +1. About 60 pixels of a Pong stack are lit. Results and errors are those of
+        :meth:`frame_difference`.
 
         Args:
-            current: (N, D) uint8: views of 0 and 1, 2D <= 65536.
-            previous: (N, D) uint8: the views one step earlier.
-            indices: (K,) uint16: output with capacity K; allocated if None.
-            signs: (K,) int8: output with capacity K; allocated if None.
-            offsets: (N+1,) int64: output; allocated if None.
-
-        Returns:
-            (indices, signs, offsets), as :meth:`frame_difference`.
-
-        Raises:
-            ValueError: the capacity K is too small; the message says what is needed.
+            current, previous: as in :meth:`frame_difference`, but 2D <= 65536.
+            indices, signs, offsets: as in :meth:`frame_difference`.
         """
         return self._sparse_rows("frame_stack", current, previous, indices, signs, offsets)
 
@@ -137,10 +122,7 @@ class PictureOps(CheckedOps):
         Args:
             current: (N, D) uint8: views of 0 and 1.
             previous: (N, D) uint8: the views one step earlier.
-            x: (N, D) float32: output; allocated if None.
-
-        Returns:
-            x (N, D) float32 of -1, 0 and 1.
+            x: (N, D) float32: output, -1, 0 and 1; allocated if None.
         """
         (x,) = self._check_arrays(BY_NAME["frame_difference_dense"], (current, previous), (x,))
         self.loops.frame_difference_dense(current, previous, x)

@@ -43,9 +43,6 @@ class PolicyOps(CheckedOps):
             hidden: (B, H) float32: output; allocated if None.
             probabilities: (B, A) float32: output; allocated if None.
 
-        Returns:
-            (hidden, probabilities).
-
         Source: the article's ``policy_forward``.
         """
         results = self._check_arrays(
@@ -67,13 +64,7 @@ class PolicyOps(CheckedOps):
 
         Args:
             x: (B, D) float32: inputs.
-            w1: (D, H) float32: first layer.
-            w2: (A, H) float32: second layer.
-            hidden: (B, H) float32: output; allocated if None.
-            probabilities: (B, A) float32: output; allocated if None.
-
-        Returns:
-            (hidden, probabilities).
+            w1, w2, hidden, probabilities: as in :meth:`policy_forward`.
         """
         results = self._check_arrays(
             BY_NAME["policy_forward_dense"], (x, w1, w2), (hidden, probabilities)
@@ -107,20 +98,13 @@ class PolicyOps(CheckedOps):
         dw1[d] = the sum of signs[k] * d_hidden[b] over all entries k of rows b with indices[k] = d.
 
         Args:
-            indices: (K,) uint16: inputs of the forward pass.
-            signs: (K,) int8: inputs of the forward pass.
-            offsets: (B+1,) int64: inputs of the forward pass.
-            hidden: (B, H) float32: result of the forward pass.
-            probabilities: (B, A) float32: result of the forward pass.
+            indices, signs, offsets, w2: inputs of :meth:`policy_forward`.
+            hidden, probabilities: results of :meth:`policy_forward`.
             actions: (B,) uint8: the actions taken, 0 or 1 with A = 1, else below A.
             advantages: (B,) float32: weight of each action's log probability.
-            w2: (A, H) float32: second layer.
             dw1: (D, H) float32: output.
             dw2: (A, H) float32: output.
             accumulate: whether to add to dw1 and dw2 instead of overwriting them.
-
-        Returns:
-            (dw1, dw2).
 
         Source: the article's ``policy_backward``; Williams, "Simple statistical gradient-following
         algorithms for connectionist reinforcement learning", 1992.
@@ -147,18 +131,9 @@ class PolicyOps(CheckedOps):
         """:meth:`policy_backward` of dense inputs: dw1 = x.T @ d_hidden.
 
         Args:
-            x: (B, D) float32: inputs of the forward pass.
-            hidden: (B, H) float32: result of the forward pass.
-            probabilities: (B, A) float32: result of the forward pass.
-            actions: (B,) uint8: the actions taken, 0 or 1 with A = 1, else below A.
-            advantages: (B,) float32: weight of each action's log probability.
-            w2: (A, H) float32: second layer.
-            dw1: (D, H) float32: output.
-            dw2: (A, H) float32: output.
-            accumulate: whether to add to dw1 and dw2 instead of overwriting them.
-
-        Returns:
-            (dw1, dw2).
+            x: (B, D) float32: inputs of :meth:`policy_forward_dense`.
+            hidden, probabilities, w2: as in :meth:`policy_forward`.
+            actions, advantages, dw1, dw2, accumulate: as in :meth:`policy_backward`.
         """
         inputs = (x, hidden, probabilities, actions, advantages, w2)
         self._check_arrays(BY_NAME["policy_backward_dense"], inputs, (dw1, dw2))
@@ -184,19 +159,10 @@ class PolicyOps(CheckedOps):
         need not be logits: an actor-critic has its value estimate as one more row of w2.
 
         Args:
-            indices: (K,) uint16: inputs of the forward pass.
-            signs: (K,) int8: inputs of the forward pass.
-            offsets: (B+1,) int64: inputs of the forward pass.
-            hidden: (B, H) float32: result of the forward pass.
+            indices, signs, offsets, hidden, w2: as in :meth:`policy_forward`.
             d_outputs: (B, A) float32: derivatives of the objective by the outputs, for example
                 those of :meth:`ppo_gradient`.
-            w2: (A, H) float32: second layer.
-            dw1: (D, H) float32: output.
-            dw2: (A, H) float32: output.
-            accumulate: whether to add to dw1 and dw2 instead of overwriting them.
-
-        Returns:
-            (dw1, dw2).
+            dw1, dw2, accumulate: as in :meth:`policy_backward`.
         """
         inputs = (indices, signs, offsets, hidden, d_outputs, w2)
         self._check_arrays(BY_NAME["policy_backward_outputs"], inputs, (dw1, dw2))
@@ -219,10 +185,7 @@ class PolicyOps(CheckedOps):
             streams: (N,) uint64: environment or episode.
             steps: (N,) uint64: step of it.
             seed: 0 to 2**64 - 1.
-            uniforms: (N,) float32: output; allocated if None.
-
-        Returns:
-            uniforms (N,) float32: multiples of 2**-24 in [0, 1).
+            uniforms: (N,) float32: output, multiples of 2**-24 in [0, 1); allocated if None.
 
         Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
         """
@@ -243,9 +206,6 @@ class PolicyOps(CheckedOps):
             probabilities: (N, A) float32: as :meth:`policy_forward` returns them, A <= 255.
             uniforms: (N,) float32 in [0, 1).
             actions: (N,) uint8: output; allocated if None.
-
-        Returns:
-            actions (N,) uint8.
         """
         inputs = (probabilities, uniforms)
         (actions,) = self._check_arrays(BY_NAME["sample_actions"], inputs, (actions,))

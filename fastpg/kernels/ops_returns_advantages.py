@@ -30,9 +30,6 @@ class ReturnOps(CheckedOps):
             cut_at_rewards: whether a non-zero reward ends the sum.
             returns: (T, N) float32: output; allocated if None.
 
-        Returns:
-            returns (T, N) float32.
-
         Source: the article, "More general advantage functions".
         """
         checks.check_range("gamma", gamma, 0.0, 1.0)
@@ -63,17 +60,12 @@ class ReturnOps(CheckedOps):
         bootstrap from its last state, add gamma times that state's value to the last reward.
 
         Args:
-            rewards: (T, N) float32: reward after each step.
-            dones: (T, N) bool: whether the episode ended with that step.
+            rewards, dones, gamma: as in :meth:`discounted_returns`.
             values: (T+1, N) float32: value estimates of the states before each step, and of the
                 state after the last one.
-            gamma: discount per step, 0 to 1.
             lam: lambda, 0 to 1: 0 trusts the values alone, 1 the rewards alone.
             advantages: (T, N) float32: output; allocated if None.
             returns: (T, N) float32: output; allocated if None.
-
-        Returns:
-            (advantages, returns), (T, N) float32 each.
 
         Source: Schulman et al., "High-dimensional continuous control using generalized advantage
         estimation", 2015, arXiv:1506.02438.
@@ -99,9 +91,6 @@ class ReturnOps(CheckedOps):
             offsets: (S+1,) int64: segment s is ``values[offsets[s]:offsets[s + 1]]``. They rise
                 from 0 to B: one segment per episode, or [0, B] for the whole batch.
             standardized: (B,) float32: output; allocated if None.
-
-        Returns:
-            standardized (B,) float32.
         """
         inputs, outputs = (values, offsets), (standardized,)
         (standardized,) = self._check_arrays(BY_NAME["standardize"], inputs, outputs)
