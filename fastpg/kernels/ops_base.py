@@ -7,6 +7,7 @@ import numpy as np
 from fastpg.kernels import checks
 
 Array = np.ndarray
+Output = Array | None  # an output that is allocated if it is None
 
 
 class CheckedOps:

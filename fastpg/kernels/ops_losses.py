@@ -3,7 +3,7 @@
 import math
 
 from fastpg.kernels import checks
-from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.ops_base import Array, CheckedOps, Output
 from fastpg.kernels.spec import BY_NAME
 
 
@@ -21,8 +21,8 @@ class LossOps(CheckedOps):
         clip: float,
         entropy_weight: float,
         value_weight: float,
-        d_logits: Array | None = None,
-        d_values: Array | None = None,
+        d_logits: Output = None,
+        d_values: Output = None,
     ) -> tuple[Array, Array]:
         """Derivatives of PPO's clipped objective by each sample's logits and value.
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastpg.kernels import checks
-from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.ops_base import Array, CheckedOps, Output
 from fastpg.kernels.spec import BY_NAME
 
 
@@ -11,7 +11,7 @@ class PictureOps(CheckedOps):
     """Frames to 80x80 views, and pairs of views to sparse or dense inputs."""
 
     def preprocess(
-        self, frames: Array, find_background: bool = True, views: Array | None = None
+        self, frames: Array, find_background: bool = True, views: Output = None
     ) -> Array:
         """80x80 binary views of RGB frames: 1 where something is drawn, 0 for the background.
 
@@ -34,7 +34,7 @@ class PictureOps(CheckedOps):
         return views
 
     def preprocess_palette(
-        self, frames: Array, red: Array, find_background: bool = True, views: Array | None = None
+        self, frames: Array, red: Array, find_background: bool = True, views: Output = None
     ) -> Array:
         """The views of :meth:`preprocess` from frames of palette indices, a third of the bytes.
 
@@ -52,9 +52,9 @@ class PictureOps(CheckedOps):
         self,
         current: Array,
         previous: Array,
-        indices: Array | None = None,
-        signs: Array | None = None,
-        offsets: Array | None = None,
+        indices: Output = None,
+        signs: Output = None,
+        offsets: Output = None,
     ) -> tuple[Array, Array, Array]:
         """The non-zero pixels of ``current - previous``, as compressed sparse rows.
 
@@ -81,9 +81,9 @@ class PictureOps(CheckedOps):
         self,
         current: Array,
         previous: Array,
-        indices: Array | None = None,
-        signs: Array | None = None,
-        offsets: Array | None = None,
+        indices: Output = None,
+        signs: Output = None,
+        offsets: Output = None,
     ) -> tuple[Array, Array, Array]:
         """The lit pixels of two views side by side, as compressed sparse rows.
 
@@ -114,9 +114,7 @@ class PictureOps(CheckedOps):
             return self._cut(indices, needed), self._cut(signs, needed), offsets
         return indices[:needed], signs[:needed], offsets
 
-    def frame_difference_dense(
-        self, current: Array, previous: Array, x: Array | None = None
-    ) -> Array:
+    def frame_difference_dense(self, current: Array, previous: Array, x: Output = None) -> Array:
         """``current - previous`` as a dense float32 array.
 
         Args:

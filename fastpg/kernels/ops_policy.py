@@ -9,7 +9,7 @@ actions.
 import numpy as np
 
 from fastpg.kernels import checks
-from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.ops_base import Array, CheckedOps, Output
 from fastpg.kernels.spec import BY_NAME
 
 
@@ -25,8 +25,8 @@ class PolicyOps(CheckedOps):
         offsets: Array,
         w1: Array,
         w2: Array,
-        hidden: Array | None = None,
-        probabilities: Array | None = None,
+        hidden: Output = None,
+        probabilities: Output = None,
     ) -> tuple[Array, Array]:
         """Hidden units and action probabilities of sparse inputs.
 
@@ -53,12 +53,7 @@ class PolicyOps(CheckedOps):
         return tuple(results)
 
     def policy_forward_dense(
-        self,
-        x: Array,
-        w1: Array,
-        w2: Array,
-        hidden: Array | None = None,
-        probabilities: Array | None = None,
+        self, x: Array, w1: Array, w2: Array, hidden: Output = None, probabilities: Output = None
     ) -> tuple[Array, Array]:
         """:meth:`policy_forward` of dense inputs: hidden = max(0, x @ w1).
 
@@ -173,7 +168,7 @@ class PolicyOps(CheckedOps):
     # ---- actions ----------------------------------------------------------------------------
 
     def counter_uniforms(
-        self, streams: Array, steps: Array, seed: int, uniforms: Array | None = None
+        self, streams: Array, steps: Array, seed: int, uniforms: Output = None
     ) -> Array:
         """Uniform random numbers as a function of (seed, stream, step): Philox 4x32, 10 rounds.
 
@@ -195,7 +190,7 @@ class PolicyOps(CheckedOps):
         return uniforms
 
     def sample_actions(
-        self, probabilities: Array, uniforms: Array, actions: Array | None = None
+        self, probabilities: Array, uniforms: Array, actions: Output = None
     ) -> Array:
         """Actions drawn from the given distributions, one uniform random number each.
 

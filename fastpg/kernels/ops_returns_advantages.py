@@ -1,7 +1,7 @@
 """Public ops from rewards to advantages: discounted returns, GAE, standardization."""
 
 from fastpg.kernels import checks
-from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.ops_base import Array, CheckedOps, Output
 from fastpg.kernels.spec import BY_NAME
 
 
@@ -14,7 +14,7 @@ class ReturnOps(CheckedOps):
         dones: Array,
         gamma: float,
         cut_at_rewards: bool = False,
-        returns: Array | None = None,
+        returns: Output = None,
     ) -> Array:
         """Discounted returns: the sum of the rewards from each step on.
 
@@ -44,8 +44,8 @@ class ReturnOps(CheckedOps):
         values: Array,
         gamma: float,
         lam: float,
-        advantages: Array | None = None,
-        returns: Array | None = None,
+        advantages: Output = None,
+        returns: Output = None,
     ) -> tuple[Array, Array]:
         """Generalized advantage estimation, GAE(gamma, lambda), and the returns that it implies.
 
@@ -78,9 +78,7 @@ class ReturnOps(CheckedOps):
         self.loops.generalized_advantages(*inputs, gamma, lam, *results)
         return tuple(results)
 
-    def standardize(
-        self, values: Array, offsets: Array, standardized: Array | None = None
-    ) -> Array:
+    def standardize(self, values: Array, offsets: Array, standardized: Output = None) -> Array:
         """Each segment shifted to mean 0 and scaled to standard deviation 1.
 
         (values - mean) / deviation, with the population's standard deviation. A segment whose
