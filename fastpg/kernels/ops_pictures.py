@@ -29,9 +29,7 @@ class PictureOps(CheckedOps):
 
         Source: the article's ``prepro``.
         """
-        (views,) = self._check_arrays(BY_NAME["preprocess"], (frames,), (views,))
-        self.loops.preprocess(frames, find_background, views)
-        return views
+        return self._run("preprocess", (frames,), (find_background,), (views,))
 
     def preprocess_palette(
         self, frames: Array, red: Array, find_background: bool = True, views: Output = None
@@ -44,9 +42,7 @@ class PictureOps(CheckedOps):
             red: (256,) uint8: red value of each palette index (``fastpg.envs.PALETTE_RGB[:, 0]``).
             find_background, views: as in :meth:`preprocess`.
         """
-        (views,) = self._check_arrays(BY_NAME["preprocess_palette"], (frames, red), (views,))
-        self.loops.preprocess_palette(frames, red, find_background, views)
-        return views
+        return self._run("preprocess_palette", (frames, red), (find_background,), (views,))
 
     def frame_difference(
         self,
@@ -122,6 +118,4 @@ class PictureOps(CheckedOps):
             previous: (N, D) uint8: the views one step earlier.
             x: (N, D) float32: output, -1, 0 and 1; allocated if None.
         """
-        (x,) = self._check_arrays(BY_NAME["frame_difference_dense"], (current, previous), (x,))
-        self.loops.frame_difference_dense(current, previous, x)
-        return x
+        return self._run("frame_difference_dense", (current, previous), (), (x,))

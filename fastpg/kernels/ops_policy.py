@@ -61,11 +61,7 @@ class PolicyOps(CheckedOps):
             x: (B, D) float32: inputs.
             w1, w2, hidden, probabilities: as in :meth:`policy_forward`.
         """
-        results = self._check_arrays(
-            BY_NAME["policy_forward_dense"], (x, w1, w2), (hidden, probabilities)
-        )
-        self.loops.policy_forward_dense(x, w1, w2, *results)
-        return tuple(results)
+        return self._run("policy_forward_dense", (x, w1, w2), (), (hidden, probabilities))
 
     # ---- backward ---------------------------------------------------------------------------
 
@@ -185,9 +181,7 @@ class PolicyOps(CheckedOps):
         Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
         """
         seed = checks.check_integer("seed", seed, 0, 2**64 - 1, "2**64 - 1")
-        (uniforms,) = self._check_arrays(BY_NAME["counter_uniforms"], (streams, steps), (uniforms,))
-        self.loops.counter_uniforms(streams, steps, np.uint64(seed), uniforms)
-        return uniforms
+        return self._run("counter_uniforms", (streams, steps), (np.uint64(seed),), (uniforms,))
 
     def sample_actions(
         self, probabilities: Array, uniforms: Array, actions: Output = None

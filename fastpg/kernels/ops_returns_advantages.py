@@ -33,9 +33,8 @@ class ReturnOps(CheckedOps):
         Source: the article, "More general advantage functions".
         """
         checks.check_range("gamma", gamma, 0.0, 1.0)
-        (returns,) = self._check_arrays(BY_NAME["discounted_returns"], (rewards, dones), (returns,))
-        self.loops.discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
-        return returns
+        scalars = (gamma, cut_at_rewards)
+        return self._run("discounted_returns", (rewards, dones), scalars, (returns,))
 
     def generalized_advantages(
         self,
@@ -72,11 +71,8 @@ class ReturnOps(CheckedOps):
         """
         checks.check_range("gamma", gamma, 0.0, 1.0)
         checks.check_range("lam", lam, 0.0, 1.0)
-        inputs = (rewards, dones, values)
-        outputs = (advantages, returns)
-        results = self._check_arrays(BY_NAME["generalized_advantages"], inputs, outputs)
-        self.loops.generalized_advantages(*inputs, gamma, lam, *results)
-        return tuple(results)
+        inputs, outputs = (rewards, dones, values), (advantages, returns)
+        return self._run("generalized_advantages", inputs, (gamma, lam), outputs)
 
     def standardize(self, values: Array, offsets: Array, standardized: Output = None) -> Array:
         """Each segment shifted to mean 0 and scaled to standard deviation 1.
