@@ -105,31 +105,20 @@ def _logit(hidden, weights):
 def policy_backward(
     indices, signs, offsets, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
 ):
-    _backward(
-        indices,
-        signs,
-        offsets,
-        hidden,
-        probabilities,
-        actions,
-        advantages,
-        w2,
-        accumulate,
-        dw1,
-        dw2,
-    )
+    rows = indices, signs, offsets
+    _backward(rows, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2)
 
 
 @jit
 def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2):
-    _backward(indices, signs, offsets, hidden, d_outputs, None, None, w2, accumulate, dw1, dw2)
+    rows = indices, signs, offsets
+    _backward(rows, hidden, d_outputs, None, None, w2, accumulate, dw1, dw2)
 
 
 @jit
-def _backward(
-    indices, signs, offsets, hidden, outputs, actions, advantages, w2, accumulate, dw1, dw2
-):
+def _backward(rows, hidden, outputs, actions, advantages, w2, accumulate, dw1, dw2):
     """``outputs`` (B, A): probabilities, or derivatives of the outputs if ``actions`` is None."""
+    indices, signs, offsets = rows
     units = hidden.shape[1]
     d_hidden = carray(stack_float32(UNITS), (UNITS,))
     if not accumulate:
