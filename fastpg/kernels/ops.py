@@ -6,11 +6,9 @@
 - :mod:`~fastpg.kernels.ops_losses`: PPO's surrogate, entropy bonus and value loss;
 - :mod:`~fastpg.kernels.ops_optimizers`: RMSProp, Adam.
 
-:class:`Backend` puts them together. The arithmetic is in the backends, each a set of unchecked
-loops with one function per op: :mod:`~fastpg.kernels.reference`,
-:mod:`~fastpg.kernels.numba_cpu`, :mod:`~fastpg.kernels.cython_cpu`. Names, parameters, errors and
-documentation are therefore the same for all of them. :class:`fastpg.kernels.cuda.CudaBackend` has
-the same ops on arrays in a GPU's memory.
+:class:`Backend` puts them together. The arithmetic is in the backends' unchecked loops:
+:mod:`~fastpg.kernels.reference`, :mod:`~fastpg.kernels.numba_cpu`,
+:mod:`~fastpg.kernels.cython_cpu`, :class:`fastpg.kernels.cuda.Loops`.
 """
 
 from typing import Any

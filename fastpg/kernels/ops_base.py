@@ -12,13 +12,9 @@ Output = Array | None  # an output that is allocated if it is None
 
 
 class CheckedOps:
-    """Base of the ops' classes.
+    """Base of the ops' classes."""
 
-    Attributes:
-        loops: the unchecked loops of a backend, one function per op.
-    """
-
-    loops: Any
+    loops: Any  # a backend's unchecked loops, one function per op
 
     # Hooks: how to check and read arrays depends on the memory that holds them, here the host's.
     _check_arrays = staticmethod(checks.check_arrays)

@@ -45,11 +45,10 @@ class PolicyOps(CheckedOps):
 
         Source: the article's ``policy_forward``.
         """
-        results = self._check_arrays(
-            BY_NAME["policy_forward"], (indices, signs, offsets, w1, w2), (hidden, probabilities)
-        )
+        inputs, outputs = (indices, signs, offsets, w1, w2), (hidden, probabilities)
+        results = self._check_arrays(BY_NAME["policy_forward"], inputs, outputs)
         self._check_contents(checks.check_sparse, indices, offsets, w1.shape[0])
-        self.loops.policy_forward(indices, signs, offsets, w1, w2, *results)
+        self.loops.policy_forward(*inputs, *results)
         return tuple(results)
 
     def policy_forward_dense(
