@@ -280,18 +280,10 @@ def _power_sum(x, mean, squared):
 
 @jit
 def ppo_gradient(
-    probabilities,
-    values,
-    actions,
-    old_probabilities,
-    advantages,
-    returns,
-    clip,
-    entropy_weight,
-    value_weight,
-    d_logits,
-    d_values,
-):
+    probabilities, values, actions, old_probabilities, advantages, returns,
+    clip, entropy_weight, value_weight,
+    d_logits, d_values,
+):  # fmt: skip
     outputs = probabilities.shape[1]
     for b in range(probabilities.shape[0]):
         row, out, action = probabilities[b], d_logits[b], actions[b]

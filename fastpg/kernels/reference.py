@@ -185,18 +185,10 @@ def _d_hidden(hidden, d_outputs, w2, dw2):
 
 
 def ppo_gradient(
-    probabilities,
-    values,
-    actions,
-    old_probabilities,
-    advantages,
-    returns,
-    clip,
-    entropy_weight,
-    value_weight,
-    d_logits,
-    d_values,
-):
+    probabilities, values, actions, old_probabilities, advantages, returns,
+    clip, entropy_weight, value_weight,
+    d_logits, d_values,
+):  # fmt: skip
     samples, outputs = probabilities.shape
     for b in range(samples):
         row, p = probabilities[b], probabilities[b].astype(np.float64)
