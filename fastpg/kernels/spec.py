@@ -29,26 +29,17 @@ class Array(NamedTuple):
 
 
 class Op(NamedTuple):
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes:
-        name: of the public op and of each backend's loop.
-        inputs: arrays that are read.
-        scalars: names of the numbers after them.
-        outputs: arrays that are written.
-        why: where the tolerance comes from.
-        tolerance: largest difference from the reference that a CPU backend may have, relative to
-            the output's largest element; 0 means the same bits.
-        in_place: whether the outputs are read as well, so that they have no default.
-    """
-
-    name: str
-    inputs: tuple[Array, ...]
-    scalars: tuple[str, ...]
-    outputs: tuple[Array, ...]
-    why: str
+    name: str  #: of the public op and of each backend's loop
+    inputs: tuple[Array, ...]  #: arrays that are read
+    scalars: tuple[str, ...]  #: names of the numbers after them
+    outputs: tuple[Array, ...]  #: arrays that are written
+    why: str  #: where the tolerance comes from
+    #: largest difference from the reference that a CPU backend may have, relative to the output's
+    #: largest element; 0 means the same bits
     tolerance: float = 0.0
-    in_place: bool = False
+    in_place: bool = False  #: whether the outputs are read as well, so that they have no default
 
 
 SUM_LANES = 8  # partial sums of a logit, and of a segment in standardize
