@@ -96,9 +96,8 @@ class PictureOps(CheckedOps):
     def _sparse_rows(self, name, current, previous, indices, signs, offsets):
         given = indices if indices is not None else signs
         capacity = 2 * np.size(current) if given is None else np.size(given)
-        results = self._check_arrays(
-            BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity
-        )
+        outputs = (indices, signs, offsets)
+        results = self._check_arrays(BY_NAME[name], (current, previous), outputs, K=capacity)
         widest = current.shape[1] * (2 if name == "frame_stack" else 1)
         checks.check_limit("current", "pixels per row (indices are uint16)", widest, 65536)
         getattr(self.loops, name)(current, previous, *results)

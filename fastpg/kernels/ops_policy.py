@@ -16,8 +16,6 @@ from fastpg.kernels.spec import BY_NAME
 class PolicyOps(CheckedOps):
     """The two-layer network forward and backward, on sparse and dense inputs, and sampling."""
 
-    # ---- forward ----------------------------------------------------------------------------
-
     def policy_forward(
         self,
         indices: Array,
@@ -61,8 +59,6 @@ class PolicyOps(CheckedOps):
             w1, w2, hidden, probabilities: as in :meth:`policy_forward`.
         """
         return self._run("policy_forward_dense", (x, w1, w2), (), (hidden, probabilities))
-
-    # ---- backward ---------------------------------------------------------------------------
 
     def policy_backward(
         self,
@@ -159,8 +155,6 @@ class PolicyOps(CheckedOps):
         self._check_contents(checks.check_sparse, indices, offsets, dw1.shape[0])
         self.loops.policy_backward_outputs(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
-
-    # ---- actions ----------------------------------------------------------------------------
 
     def counter_uniforms(
         self, streams: Array, steps: Array, seed: int, uniforms: Output = None
