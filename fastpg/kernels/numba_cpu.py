@@ -213,8 +213,7 @@ def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
     running = carray(stack_float64(ENVIRONMENTS), (ENVIRONMENTS,))
     for first in range(0, rewards.shape[1], ENVIRONMENTS):
         last = min(first + ENVIRONMENTS, rewards.shape[1])
-        for i in range(last - first):
-            running[i] = 0.0
+        running[:] = 0.0
         for t in range(rewards.shape[0] - 1, -1, -1):
             reward, done, out = rewards[t, first:last], dones[t, first:last], returns[t, first:last]
             for i in range(last - first):
@@ -228,18 +227,14 @@ def generalized_advantages(rewards, dones, values, gamma, lam, advantages, retur
     decay = gamma * lam
     for first in range(0, rewards.shape[1], ENVIRONMENTS):
         last = min(first + ENVIRONMENTS, rewards.shape[1])
-        for i in range(last - first):
-            running[i] = 0.0
+        running[:] = 0.0
         for t in range(rewards.shape[0] - 1, -1, -1):
             reward, done = rewards[t, first:last], dones[t, first:last]
             value, next_value = values[t, first:last], values[t + 1, first:last]
             advantage, out = advantages[t, first:last], returns[t, first:last]
             for i in range(last - first):
-                discounted_value = gamma * np.float64(next_value[i])
-                discounted = decay * running[i]
-                running[i] = advantage_step(
-                    reward[i], done[i], value[i], discounted_value, discounted
-                )
+                bootstrap, discounted = gamma * np.float64(next_value[i]), decay * running[i]
+                running[i] = advantage_step(reward[i], done[i], value[i], bootstrap, discounted)
                 advantage[i] = running[i]
                 out[i] = running[i] + np.float64(value[i])
 
@@ -338,9 +333,8 @@ def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, m
 
 @jit
 def counter_uniforms(streams, steps, seed, uniforms):
-    key = np.uint64(seed)
     for n in range(uniforms.shape[0]):
-        uniforms[n] = philox_uniform(streams[n], steps[n], key)
+        uniforms[n] = philox_uniform(streams[n], steps[n], np.uint64(seed))
 
 
 @jit

@@ -31,11 +31,8 @@ def preprocess_palette(frames, red, find_background, views):
 
 def _view(values, find_background, view):
     """A view from its 6,400 red values."""
-    if find_background:
-        backgrounds = [int(np.bincount(values, minlength=256).argmax()), 0]
-    else:
-        backgrounds = [*ARTICLE_BACKGROUNDS, 0]
-    view[:] = ~np.isin(values, backgrounds)
+    found = [np.bincount(values).argmax()] if find_background else ARTICLE_BACKGROUNDS
+    view[:] = ~np.isin(values, [*found, 0])
 
 
 def frame_difference(current, previous, indices, signs, offsets):
@@ -247,12 +244,8 @@ def philox4x32(counter, key):
     k0, k1 = key
     for _ in range(10):
         product0, product1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = (
-            (product1 >> 32) ^ c1 ^ k0,
-            product1 & 0xFFFFFFFF,
-            (product0 >> 32) ^ c3 ^ k1,
-            product0 & 0xFFFFFFFF,
-        )
+        c0, c1 = (product1 >> 32) ^ c1 ^ k0, product1 & 0xFFFFFFFF
+        c2, c3 = (product0 >> 32) ^ c3 ^ k1, product0 & 0xFFFFFFFF
         k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
     return c0, c1, c2, c3
 
