@@ -1,8 +1,8 @@
 """The numba backend: loops compiled on first use, callable from your own ``@njit`` functions.
 
-A loop has the parameters of :class:`fastpg.kernels.ops.Backend`'s method of the same name, in the
-table's order: inputs, scalars, outputs. All are given, and nothing is checked or allocated. The
-network's loops are in :mod:`fastpg.kernels._numba.policy`.
+:class:`fastpg.kernels.ops.Backend` documents each loop in its method of the same name. The
+parameters are the same, in the table's order: inputs, scalars, outputs. All are given, and nothing
+is checked or allocated. The network's loops are in :mod:`fastpg.kernels._numba.policy`.
 """
 
 import math
@@ -37,7 +37,6 @@ ENVIRONMENTS = 64  # environments per pass; their running sums fit on the stack
 
 @jit
 def preprocess(frames, find_background, views):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.preprocess`."""
     for n in range(frames.shape[0]):
         view = views[n]
         for row in range(SIDE):
@@ -49,11 +48,8 @@ def preprocess(frames, find_background, views):
 
 @jit
 def preprocess_palette(frames, red, find_background, views):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`.
-
-    If more than half of the pixels have one palette index, it is the background's, and only the
-    other pixels need a look-up.
-    """
+    # If more than half of the pixels have one palette index, it is the background's, and only the
+    # other pixels need a look-up.
     for n in range(frames.shape[0]):
         frame, view = frames[n], views[n]
         common = frame[FIRST_ROW, 0]
@@ -147,7 +143,7 @@ def _mode(values):
 
 @jit
 def frame_difference(current, previous, indices, signs, offsets):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_difference`; returns the capacity needed."""
+    """Returns the capacity needed."""
     used = 0
     offsets[0] = 0
     for n in range(current.shape[0]):
@@ -158,7 +154,7 @@ def frame_difference(current, previous, indices, signs, offsets):
 
 @jit
 def frame_stack(current, previous, indices, signs, offsets):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_stack`; returns the capacity needed."""
+    """Returns the capacity needed."""
     used = 0
     offsets[0] = 0
     for n in range(current.shape[0]):
@@ -206,7 +202,6 @@ def _append(current, previous, begin, count, base, indices, signs, used):
 
 @jit
 def frame_difference_dense(current, previous, x):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`."""
     for n in range(x.shape[0]):
         now, before, out = current[n], previous[n], x[n]
         for d in range(out.shape[0]):
@@ -215,12 +210,10 @@ def frame_difference_dense(current, previous, x):
 
 @jit
 def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.discounted_returns`."""
     running = carray(stack_float64(ENVIRONMENTS), (ENVIRONMENTS,))
     for first in range(0, rewards.shape[1], ENVIRONMENTS):
         last = min(first + ENVIRONMENTS, rewards.shape[1])
-        for i in range(last - first):
-            running[i] = 0.0
+        running[:] = 0.0
         for t in range(rewards.shape[0] - 1, -1, -1):
             reward, done, out = rewards[t, first:last], dones[t, first:last], returns[t, first:last]
             for i in range(last - first):
@@ -230,30 +223,24 @@ def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
 
 @jit
 def generalized_advantages(rewards, dones, values, gamma, lam, advantages, returns):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.generalized_advantages`."""
     running = carray(stack_float64(ENVIRONMENTS), (ENVIRONMENTS,))
     decay = gamma * lam
     for first in range(0, rewards.shape[1], ENVIRONMENTS):
         last = min(first + ENVIRONMENTS, rewards.shape[1])
-        for i in range(last - first):
-            running[i] = 0.0
+        running[:] = 0.0
         for t in range(rewards.shape[0] - 1, -1, -1):
             reward, done = rewards[t, first:last], dones[t, first:last]
             value, next_value = values[t, first:last], values[t + 1, first:last]
             advantage, out = advantages[t, first:last], returns[t, first:last]
             for i in range(last - first):
-                discounted_value = gamma * np.float64(next_value[i])
-                discounted = decay * running[i]
-                running[i] = advantage_step(
-                    reward[i], done[i], value[i], discounted_value, discounted
-                )
+                bootstrap, discounted = gamma * np.float64(next_value[i]), decay * running[i]
+                running[i] = advantage_step(reward[i], done[i], value[i], bootstrap, discounted)
                 advantage[i] = running[i]
                 out[i] = running[i] + np.float64(value[i])
 
 
 @jit
 def standardize(values, offsets, standardized):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.standardize`."""
     for s in range(offsets.shape[0] - 1):
         x, out = values[offsets[s] : offsets[s + 1]], standardized[offsets[s] : offsets[s + 1]]
         different = False
@@ -288,19 +275,10 @@ def _power_sum(x, mean, squared):
 
 @jit
 def ppo_gradient(
-    probabilities,
-    values,
-    actions,
-    old_probabilities,
-    advantages,
-    returns,
-    clip,
-    entropy_weight,
-    value_weight,
-    d_logits,
-    d_values,
-):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.ppo_gradient`."""
+    probabilities, values, actions, old_probabilities, advantages, returns,
+    clip, entropy_weight, value_weight,
+    d_logits, d_values,
+):  # fmt: skip
     outputs = probabilities.shape[1]
     for b in range(probabilities.shape[0]):
         row, out, action = probabilities[b], d_logits[b], actions[b]
@@ -333,7 +311,6 @@ def _softmax_gradient(row, action, weight, entropy_weight, out):
 
 @jit
 def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.rmsprop_update`."""
     rate, keep, take = np.float32(learning_rate), np.float32(decay), np.float32(1.0 - decay)
     small = np.float32(epsilon)
     for i in range(gradient.shape[0]):
@@ -343,7 +320,6 @@ def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
 
 @jit
 def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, mean, square):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.adam_update`."""
     rate = np.float32(learning_rate / (1.0 - math.pow(beta1, np.float64(step))))
     scale = np.float32(1.0 / (1.0 - math.pow(beta2, np.float64(step))))
     keep1, take1 = np.float32(beta1), np.float32(1.0 - beta1)
@@ -357,15 +333,12 @@ def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, m
 
 @jit
 def counter_uniforms(streams, steps, seed, uniforms):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.counter_uniforms`."""
-    key = np.uint64(seed)
     for n in range(uniforms.shape[0]):
-        uniforms[n] = philox_uniform(streams[n], steps[n], key)
+        uniforms[n] = philox_uniform(streams[n], steps[n], np.uint64(seed))
 
 
 @jit
 def sample_actions(probabilities, uniforms, actions):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.sample_actions`."""
     outputs = probabilities.shape[1]
     for n in range(actions.shape[0]):
         if outputs == 1:

@@ -6,11 +6,9 @@
 - :mod:`~fastpg.kernels.ops_losses`: PPO's surrogate, entropy bonus and value loss;
 - :mod:`~fastpg.kernels.ops_optimizers`: RMSProp, Adam.
 
-:class:`Backend` puts them together. The arithmetic is in the backends, each a set of unchecked
-loops with one function per op: :mod:`~fastpg.kernels.reference`,
-:mod:`~fastpg.kernels.numba_cpu`, :mod:`~fastpg.kernels.cython_cpu`. Names, parameters, errors and
-documentation are therefore the same for all of them. :class:`fastpg.kernels.cuda.CudaBackend` has
-the same ops on arrays in a GPU's memory.
+:class:`Backend` puts them together. The arithmetic is in the backends' unchecked loops:
+:mod:`~fastpg.kernels.reference`, :mod:`~fastpg.kernels.numba_cpu`,
+:mod:`~fastpg.kernels.cython_cpu`, :class:`fastpg.kernels.cuda.Loops`.
 """
 
 from typing import Any
@@ -27,8 +25,11 @@ class Backend(PictureOps, PolicyOps, ReturnOps, LossOps, OptimizerOps):
     """Every op of the kernel table, checked, on the loops of one backend.
 
     Inputs are never changed or copied. An output with the default None is allocated if it is left
-    out. Every op raises TypeError for an argument that is no array or has another dtype, and
-    ValueError for another shape, layout or value. The message starts with the argument's name.
+    out. An op returns its outputs in the order of its parameters: a single one as it is, several as
+    a tuple. Optimizers return nothing.
+
+    Every op raises TypeError for an argument that is no array or has another dtype, and ValueError
+    for another shape, layout or value. The message starts with the argument's name.
 
     Attributes:
         name: ``"reference"``, ``"numba"``, ``"cython"`` or ``"cuda"``.

@@ -3,7 +3,7 @@
 import math
 
 from fastpg.kernels import checks
-from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.ops_base import Array, CheckedOps, Output
 from fastpg.kernels.spec import BY_NAME
 
 
@@ -21,8 +21,8 @@ class LossOps(CheckedOps):
         clip: float,
         entropy_weight: float,
         value_weight: float,
-        d_logits: Array | None = None,
-        d_values: Array | None = None,
+        d_logits: Output = None,
+        d_values: Output = None,
     ) -> tuple[Array, Array]:
         """Derivatives of PPO's clipped objective by each sample's logits and value.
 
@@ -47,24 +47,19 @@ class LossOps(CheckedOps):
         or 1 (0 * log 0 is 0). Results are finite while abs(advantage) * ratio < 1e38.
 
         Args:
-            probabilities: (B, A) float32: of the current weights, as :meth:`policy_forward` returns
-                them.
+            probabilities: (B, A) float32: results of :meth:`policy_forward` by current weights.
             values: (B,) float32: value estimates of the current weights.
             actions: (B,) uint8: the actions taken, 0 or 1 with A = 1, else below A.
             old_probabilities: (B,) float32: probability of each action when it was taken, at least
                 float32's smallest normal number, 1.1754944e-38. With A = 1 that of action 0 is
                 ``1 - probability`` in float32, so that unchanged weights have a ratio of exactly 1.
-            advantages: (B,) float32: as :meth:`generalized_advantages` returns them; usually
-                standardized.
+            advantages: (B,) float32: of :meth:`generalized_advantages`; usually standardized.
             returns: (B,) float32: targets of the values.
             clip: largest distance of the ratio from 1, at least 0; ``inf`` for no clipping.
             entropy_weight: weight of the entropy bonus, at least 0.
             value_weight: weight of the value loss, at least 0.
             d_logits: (B, A) float32: output; allocated if None.
             d_values: (B,) float32: output; allocated if None.
-
-        Returns:
-            (d_logits, d_values).
 
         Source: Schulman et al., "Proximal policy optimization algorithms", 2017, arXiv:1707.06347.
         """

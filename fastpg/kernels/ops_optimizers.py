@@ -2,7 +2,6 @@
 
 from fastpg.kernels import checks
 from fastpg.kernels.ops_base import Array, CheckedOps
-from fastpg.kernels.spec import BY_NAME
 
 
 class OptimizerOps(CheckedOps):
@@ -36,8 +35,7 @@ class OptimizerOps(CheckedOps):
         checks.check_range("decay", decay, 0.0, 1.0)
         checks.check_range("epsilon", epsilon, 1e-30, 1e30)
         gradient, *updated = self._flatten(gradient=gradient, weights=weights, cache=cache)
-        self._check_arrays(BY_NAME["rmsprop_update"], (gradient,), updated)
-        self.loops.rmsprop_update(gradient, learning_rate, decay, epsilon, *updated)
+        self._run("rmsprop_update", (gradient,), (learning_rate, decay, epsilon), updated)
 
     def adam_update(
         self,
@@ -62,15 +60,12 @@ class OptimizerOps(CheckedOps):
         rate and of the square. All else is float32.
 
         Args:
-            gradient: float32, C-contiguous, of any shape: of an objective to be maximised.
+            gradient, learning_rate, weights, epsilon: as in :meth:`rmsprop_update`.
             step: number of this step: 1 with ``mean`` and ``square`` all 0, then 2, 3, ..
-            learning_rate: step size, at least 0.
-            weights: like gradient: updated in place.
             mean: like gradient: moving average of the gradients, updated in place.
             square: like gradient: moving average of the squared gradients, updated in place.
             beta1: decay of the mean, 0 to 1 - 2**-24.
             beta2: decay of the square, 0 to 1 - 2**-24.
-            epsilon: keeps the division finite, above 0.
 
         Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2014, arXiv:1412.6980.
         """
@@ -80,6 +75,5 @@ class OptimizerOps(CheckedOps):
         checks.check_range("beta2", beta2, 0.0, 1 - 2.0**-24)
         checks.check_range("epsilon", epsilon, 1e-30, 1e30)
         arrays = self._flatten(gradient=gradient, weights=weights, mean=mean, square=square)
-        gradient, *updated = arrays
-        self._check_arrays(BY_NAME["adam_update"], (gradient,), updated)
-        self.loops.adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, *updated)
+        scalars = (step, learning_rate, beta1, beta2, epsilon)
+        self._run("adam_update", arrays[:1], scalars, arrays[1:])

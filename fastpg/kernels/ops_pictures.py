@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastpg.kernels import checks
-from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.ops_base import Array, CheckedOps, Output
 from fastpg.kernels.spec import BY_NAME
 
 
@@ -11,7 +11,7 @@ class PictureOps(CheckedOps):
     """Frames to 80x80 views, and pairs of views to sparse or dense inputs."""
 
     def preprocess(
-        self, frames: Array, find_background: bool = True, views: Array | None = None
+        self, frames: Array, find_background: bool = True, views: Output = None
     ) -> Array:
         """80x80 binary views of RGB frames: 1 where something is drawn, 0 for the background.
 
@@ -25,19 +25,14 @@ class PictureOps(CheckedOps):
         Args:
             frames: (N, 210, 160, 3) uint8: RGB frames.
             find_background: whether to find each frame's background value.
-            views: (N, 6400) uint8: output; allocated if None.
-
-        Returns:
-            views (N, 6400) uint8 of 0 and 1, row by row.
+            views: (N, 6400) uint8: output, 0 and 1 row by row; allocated if None.
 
         Source: the article's ``prepro``.
         """
-        (views,) = self._check_arrays(BY_NAME["preprocess"], (frames,), (views,))
-        self.loops.preprocess(frames, find_background, views)
-        return views
+        return self._run("preprocess", (frames,), (find_background,), (views,))
 
     def preprocess_palette(
-        self, frames: Array, red: Array, find_background: bool = True, views: Array | None = None
+        self, frames: Array, red: Array, find_background: bool = True, views: Output = None
     ) -> Array:
         """The views of :meth:`preprocess` from frames of palette indices, a third of the bytes.
 
@@ -45,23 +40,17 @@ class PictureOps(CheckedOps):
             frames: (N, 210, 160) uint8: palette index of each pixel, as ``ALEInterface.getScreen``
                 returns it.
             red: (256,) uint8: red value of each palette index (``fastpg.envs.PALETTE_RGB[:, 0]``).
-            find_background: as in :meth:`preprocess`.
-            views: (N, 6400) uint8: output; allocated if None.
-
-        Returns:
-            views (N, 6400) uint8 of 0 and 1, row by row.
+            find_background, views: as in :meth:`preprocess`.
         """
-        (views,) = self._check_arrays(BY_NAME["preprocess_palette"], (frames, red), (views,))
-        self.loops.preprocess_palette(frames, red, find_background, views)
-        return views
+        return self._run("preprocess_palette", (frames, red), (find_background,), (views,))
 
     def frame_difference(
         self,
         current: Array,
         previous: Array,
-        indices: Array | None = None,
-        signs: Array | None = None,
-        offsets: Array | None = None,
+        indices: Output = None,
+        signs: Output = None,
+        offsets: Output = None,
     ) -> tuple[Array, Array, Array]:
         """The non-zero pixels of ``current - previous``, as compressed sparse rows.
 
@@ -88,36 +77,27 @@ class PictureOps(CheckedOps):
         self,
         current: Array,
         previous: Array,
-        indices: Array | None = None,
-        signs: Array | None = None,
-        offsets: Array | None = None,
+        indices: Output = None,
+        signs: Output = None,
+        offsets: Output = None,
     ) -> tuple[Array, Array, Array]:
         """The lit pixels of two views side by side, as compressed sparse rows.
 
         Indices below D are pixels of ``current``, those from D on pixels of ``previous``. All
-        signs are +1. About 60 pixels of a Pong stack are lit.
+        signs are +1. About 60 pixels of a Pong stack are lit. Results and errors are those of
+        :meth:`frame_difference`.
 
         Args:
-            current: (N, D) uint8: views of 0 and 1, 2D <= 65536.
-            previous: (N, D) uint8: the views one step earlier.
-            indices: (K,) uint16: output with capacity K; allocated if None.
-            signs: (K,) int8: output with capacity K; allocated if None.
-            offsets: (N+1,) int64: output; allocated if None.
-
-        Returns:
-            (indices, signs, offsets), as :meth:`frame_difference`.
-
-        Raises:
-            ValueError: the capacity K is too small; the message says what is needed.
+            current, previous: as in :meth:`frame_difference`, but 2D <= 65536.
+            indices, signs, offsets: as in :meth:`frame_difference`.
         """
         return self._sparse_rows("frame_stack", current, previous, indices, signs, offsets)
 
     def _sparse_rows(self, name, current, previous, indices, signs, offsets):
         given = indices if indices is not None else signs
         capacity = 2 * np.size(current) if given is None else np.size(given)
-        results = self._check_arrays(
-            BY_NAME[name], (current, previous), (indices, signs, offsets), K=capacity
-        )
+        outputs = (indices, signs, offsets)
+        results = self._check_arrays(BY_NAME[name], (current, previous), outputs, K=capacity)
         widest = current.shape[1] * (2 if name == "frame_stack" else 1)
         checks.check_limit("current", "pixels per row (indices are uint16)", widest, 65536)
         getattr(self.loops, name)(current, previous, *results)
@@ -129,19 +109,12 @@ class PictureOps(CheckedOps):
             return self._cut(indices, needed), self._cut(signs, needed), offsets
         return indices[:needed], signs[:needed], offsets
 
-    def frame_difference_dense(
-        self, current: Array, previous: Array, x: Array | None = None
-    ) -> Array:
+    def frame_difference_dense(self, current: Array, previous: Array, x: Output = None) -> Array:
         """``current - previous`` as a dense float32 array.
 
         Args:
             current: (N, D) uint8: views of 0 and 1.
             previous: (N, D) uint8: the views one step earlier.
-            x: (N, D) float32: output; allocated if None.
-
-        Returns:
-            x (N, D) float32 of -1, 0 and 1.
+            x: (N, D) float32: output, -1, 0 and 1; allocated if None.
         """
-        (x,) = self._check_arrays(BY_NAME["frame_difference_dense"], (current, previous), (x,))
-        self.loops.frame_difference_dense(current, previous, x)
-        return x
+        return self._run("frame_difference_dense", (current, previous), (), (x,))

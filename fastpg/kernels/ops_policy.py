@@ -9,14 +9,12 @@ actions.
 import numpy as np
 
 from fastpg.kernels import checks
-from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.ops_base import Array, CheckedOps, Output
 from fastpg.kernels.spec import BY_NAME
 
 
 class PolicyOps(CheckedOps):
     """The two-layer network forward and backward, on sparse and dense inputs, and sampling."""
-
-    # ---- forward ----------------------------------------------------------------------------
 
     def policy_forward(
         self,
@@ -25,8 +23,8 @@ class PolicyOps(CheckedOps):
         offsets: Array,
         w1: Array,
         w2: Array,
-        hidden: Array | None = None,
-        probabilities: Array | None = None,
+        hidden: Output = None,
+        probabilities: Output = None,
     ) -> tuple[Array, Array]:
         """Hidden units and action probabilities of sparse inputs.
 
@@ -43,45 +41,24 @@ class PolicyOps(CheckedOps):
             hidden: (B, H) float32: output; allocated if None.
             probabilities: (B, A) float32: output; allocated if None.
 
-        Returns:
-            (hidden, probabilities).
-
         Source: the article's ``policy_forward``.
         """
-        results = self._check_arrays(
-            BY_NAME["policy_forward"], (indices, signs, offsets, w1, w2), (hidden, probabilities)
-        )
+        inputs, outputs = (indices, signs, offsets, w1, w2), (hidden, probabilities)
+        results = self._check_arrays(BY_NAME["policy_forward"], inputs, outputs)
         self._check_contents(checks.check_sparse, indices, offsets, w1.shape[0])
-        self.loops.policy_forward(indices, signs, offsets, w1, w2, *results)
+        self.loops.policy_forward(*inputs, *results)
         return tuple(results)
 
     def policy_forward_dense(
-        self,
-        x: Array,
-        w1: Array,
-        w2: Array,
-        hidden: Array | None = None,
-        probabilities: Array | None = None,
+        self, x: Array, w1: Array, w2: Array, hidden: Output = None, probabilities: Output = None
     ) -> tuple[Array, Array]:
         """:meth:`policy_forward` of dense inputs: hidden = max(0, x @ w1).
 
         Args:
             x: (B, D) float32: inputs.
-            w1: (D, H) float32: first layer.
-            w2: (A, H) float32: second layer.
-            hidden: (B, H) float32: output; allocated if None.
-            probabilities: (B, A) float32: output; allocated if None.
-
-        Returns:
-            (hidden, probabilities).
+            w1, w2, hidden, probabilities: as in :meth:`policy_forward`.
         """
-        results = self._check_arrays(
-            BY_NAME["policy_forward_dense"], (x, w1, w2), (hidden, probabilities)
-        )
-        self.loops.policy_forward_dense(x, w1, w2, *results)
-        return tuple(results)
-
-    # ---- backward ---------------------------------------------------------------------------
+        return self._run("policy_forward_dense", (x, w1, w2), (), (hidden, probabilities))
 
     def policy_backward(
         self,
@@ -107,20 +84,13 @@ class PolicyOps(CheckedOps):
         dw1[d] = the sum of signs[k] * d_hidden[b] over all entries k of rows b with indices[k] = d.
 
         Args:
-            indices: (K,) uint16: inputs of the forward pass.
-            signs: (K,) int8: inputs of the forward pass.
-            offsets: (B+1,) int64: inputs of the forward pass.
-            hidden: (B, H) float32: result of the forward pass.
-            probabilities: (B, A) float32: result of the forward pass.
+            indices, signs, offsets, w2: inputs of :meth:`policy_forward`.
+            hidden, probabilities: results of :meth:`policy_forward`.
             actions: (B,) uint8: the actions taken, 0 or 1 with A = 1, else below A.
             advantages: (B,) float32: weight of each action's log probability.
-            w2: (A, H) float32: second layer.
             dw1: (D, H) float32: output.
             dw2: (A, H) float32: output.
             accumulate: whether to add to dw1 and dw2 instead of overwriting them.
-
-        Returns:
-            (dw1, dw2).
 
         Source: the article's ``policy_backward``; Williams, "Simple statistical gradient-following
         algorithms for connectionist reinforcement learning", 1992.
@@ -147,18 +117,9 @@ class PolicyOps(CheckedOps):
         """:meth:`policy_backward` of dense inputs: dw1 = x.T @ d_hidden.
 
         Args:
-            x: (B, D) float32: inputs of the forward pass.
-            hidden: (B, H) float32: result of the forward pass.
-            probabilities: (B, A) float32: result of the forward pass.
-            actions: (B,) uint8: the actions taken, 0 or 1 with A = 1, else below A.
-            advantages: (B,) float32: weight of each action's log probability.
-            w2: (A, H) float32: second layer.
-            dw1: (D, H) float32: output.
-            dw2: (A, H) float32: output.
-            accumulate: whether to add to dw1 and dw2 instead of overwriting them.
-
-        Returns:
-            (dw1, dw2).
+            x: (B, D) float32: inputs of :meth:`policy_forward_dense`.
+            hidden, probabilities, w2: as in :meth:`policy_forward`.
+            actions, advantages, dw1, dw2, accumulate: as in :meth:`policy_backward`.
         """
         inputs = (x, hidden, probabilities, actions, advantages, w2)
         self._check_arrays(BY_NAME["policy_backward_dense"], inputs, (dw1, dw2))
@@ -184,19 +145,10 @@ class PolicyOps(CheckedOps):
         need not be logits: an actor-critic has its value estimate as one more row of w2.
 
         Args:
-            indices: (K,) uint16: inputs of the forward pass.
-            signs: (K,) int8: inputs of the forward pass.
-            offsets: (B+1,) int64: inputs of the forward pass.
-            hidden: (B, H) float32: result of the forward pass.
+            indices, signs, offsets, hidden, w2: as in :meth:`policy_forward`.
             d_outputs: (B, A) float32: derivatives of the objective by the outputs, for example
                 those of :meth:`ppo_gradient`.
-            w2: (A, H) float32: second layer.
-            dw1: (D, H) float32: output.
-            dw2: (A, H) float32: output.
-            accumulate: whether to add to dw1 and dw2 instead of overwriting them.
-
-        Returns:
-            (dw1, dw2).
+            dw1, dw2, accumulate: as in :meth:`policy_backward`.
         """
         inputs = (indices, signs, offsets, hidden, d_outputs, w2)
         self._check_arrays(BY_NAME["policy_backward_outputs"], inputs, (dw1, dw2))
@@ -204,10 +156,8 @@ class PolicyOps(CheckedOps):
         self.loops.policy_backward_outputs(*inputs, accumulate, dw1, dw2)
         return dw1, dw2
 
-    # ---- actions ----------------------------------------------------------------------------
-
     def counter_uniforms(
-        self, streams: Array, steps: Array, seed: int, uniforms: Array | None = None
+        self, streams: Array, steps: Array, seed: int, uniforms: Output = None
     ) -> Array:
         """Uniform random numbers as a function of (seed, stream, step): Philox 4x32, 10 rounds.
 
@@ -219,20 +169,15 @@ class PolicyOps(CheckedOps):
             streams: (N,) uint64: environment or episode.
             steps: (N,) uint64: step of it.
             seed: 0 to 2**64 - 1.
-            uniforms: (N,) float32: output; allocated if None.
-
-        Returns:
-            uniforms (N,) float32: multiples of 2**-24 in [0, 1).
+            uniforms: (N,) float32: output, multiples of 2**-24 in [0, 1); allocated if None.
 
         Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
         """
         seed = checks.check_integer("seed", seed, 0, 2**64 - 1, "2**64 - 1")
-        (uniforms,) = self._check_arrays(BY_NAME["counter_uniforms"], (streams, steps), (uniforms,))
-        self.loops.counter_uniforms(streams, steps, np.uint64(seed), uniforms)
-        return uniforms
+        return self._run("counter_uniforms", (streams, steps), (np.uint64(seed),), (uniforms,))
 
     def sample_actions(
-        self, probabilities: Array, uniforms: Array, actions: Array | None = None
+        self, probabilities: Array, uniforms: Array, actions: Output = None
     ) -> Array:
         """Actions drawn from the given distributions, one uniform random number each.
 
@@ -243,9 +188,6 @@ class PolicyOps(CheckedOps):
             probabilities: (N, A) float32: as :meth:`policy_forward` returns them, A <= 255.
             uniforms: (N,) float32 in [0, 1).
             actions: (N,) uint8: output; allocated if None.
-
-        Returns:
-            actions (N,) uint8.
         """
         inputs = (probabilities, uniforms)
         (actions,) = self._check_arrays(BY_NAME["sample_actions"], inputs, (actions,))

@@ -1,7 +1,7 @@
 """Public ops from rewards to advantages: discounted returns, GAE, standardization."""
 
 from fastpg.kernels import checks
-from fastpg.kernels.ops_base import Array, CheckedOps
+from fastpg.kernels.ops_base import Array, CheckedOps, Output
 from fastpg.kernels.spec import BY_NAME
 
 
@@ -14,7 +14,7 @@ class ReturnOps(CheckedOps):
         dones: Array,
         gamma: float,
         cut_at_rewards: bool = False,
-        returns: Array | None = None,
+        returns: Output = None,
     ) -> Array:
         """Discounted returns: the sum of the rewards from each step on.
 
@@ -30,15 +30,11 @@ class ReturnOps(CheckedOps):
             cut_at_rewards: whether a non-zero reward ends the sum.
             returns: (T, N) float32: output; allocated if None.
 
-        Returns:
-            returns (T, N) float32.
-
         Source: the article, "More general advantage functions".
         """
         checks.check_range("gamma", gamma, 0.0, 1.0)
-        (returns,) = self._check_arrays(BY_NAME["discounted_returns"], (rewards, dones), (returns,))
-        self.loops.discounted_returns(rewards, dones, gamma, cut_at_rewards, returns)
-        return returns
+        scalars = (gamma, cut_at_rewards)
+        return self._run("discounted_returns", (rewards, dones), scalars, (returns,))
 
     def generalized_advantages(
         self,
@@ -47,8 +43,8 @@ class ReturnOps(CheckedOps):
         values: Array,
         gamma: float,
         lam: float,
-        advantages: Array | None = None,
-        returns: Array | None = None,
+        advantages: Output = None,
+        returns: Output = None,
     ) -> tuple[Array, Array]:
         """Generalized advantage estimation, GAE(gamma, lambda), and the returns that it implies.
 
@@ -63,32 +59,22 @@ class ReturnOps(CheckedOps):
         bootstrap from its last state, add gamma times that state's value to the last reward.
 
         Args:
-            rewards: (T, N) float32: reward after each step.
-            dones: (T, N) bool: whether the episode ended with that step.
+            rewards, dones, gamma: as in :meth:`discounted_returns`.
             values: (T+1, N) float32: value estimates of the states before each step, and of the
                 state after the last one.
-            gamma: discount per step, 0 to 1.
             lam: lambda, 0 to 1: 0 trusts the values alone, 1 the rewards alone.
             advantages: (T, N) float32: output; allocated if None.
             returns: (T, N) float32: output; allocated if None.
-
-        Returns:
-            (advantages, returns), (T, N) float32 each.
 
         Source: Schulman et al., "High-dimensional continuous control using generalized advantage
         estimation", 2015, arXiv:1506.02438.
         """
         checks.check_range("gamma", gamma, 0.0, 1.0)
         checks.check_range("lam", lam, 0.0, 1.0)
-        inputs = (rewards, dones, values)
-        outputs = (advantages, returns)
-        results = self._check_arrays(BY_NAME["generalized_advantages"], inputs, outputs)
-        self.loops.generalized_advantages(*inputs, gamma, lam, *results)
-        return tuple(results)
+        inputs, outputs = (rewards, dones, values), (advantages, returns)
+        return self._run("generalized_advantages", inputs, (gamma, lam), outputs)
 
-    def standardize(
-        self, values: Array, offsets: Array, standardized: Array | None = None
-    ) -> Array:
+    def standardize(self, values: Array, offsets: Array, standardized: Output = None) -> Array:
         """Each segment shifted to mean 0 and scaled to standard deviation 1.
 
         (values - mean) / deviation, with the population's standard deviation. A segment whose
@@ -99,9 +85,6 @@ class ReturnOps(CheckedOps):
             offsets: (S+1,) int64: segment s is ``values[offsets[s]:offsets[s + 1]]``. They rise
                 from 0 to B: one segment per episode, or [0, B] for the whole batch.
             standardized: (B,) float32: output; allocated if None.
-
-        Returns:
-            standardized (B,) float32.
         """
         inputs, outputs = (values, offsets), (standardized,)
         (standardized,) = self._check_arrays(BY_NAME["standardize"], inputs, outputs)

@@ -1,7 +1,7 @@
 """The reference backend: the meaning of every op, in plain NumPy.
 
-It is written to be read, and to be compared with; it is slow. A function has the parameters of
-:class:`fastpg.kernels.ops.Backend`'s method of the same name, which documents it, in the table's
+It is written to be read, and to be compared with; it is slow. :class:`fastpg.kernels.ops.Backend`
+documents each function in its method of the same name. The parameters are the same, in the table's
 order: inputs, scalars, outputs. Sums run in a stated order, so the compiled backends can have the
 same bits where the kernel table says tolerance 0.
 """
@@ -20,33 +20,28 @@ ARTICLE_BACKGROUNDS = (144, 109)
 
 
 def preprocess(frames, find_background, views):
-    """See :meth:`fastpg.kernels.ops.Backend.preprocess`."""
     for n, frame in enumerate(frames):
         _view(frame[ROWS, COLUMNS, 0].ravel(), find_background, views[n])
 
 
 def preprocess_palette(frames, red, find_background, views):
-    """See :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
     for n, frame in enumerate(frames):
         _view(red[frame[ROWS, COLUMNS]].ravel(), find_background, views[n])
 
 
 def _view(values, find_background, view):
     """A view from its 6,400 red values."""
-    if find_background:
-        backgrounds = [int(np.bincount(values, minlength=256).argmax()), 0]
-    else:
-        backgrounds = [*ARTICLE_BACKGROUNDS, 0]
-    view[:] = ~np.isin(values, backgrounds)
+    found = [np.bincount(values).argmax()] if find_background else ARTICLE_BACKGROUNDS
+    view[:] = ~np.isin(values, [*found, 0])
 
 
 def frame_difference(current, previous, indices, signs, offsets):
-    """See :meth:`fastpg.kernels.ops.Backend.frame_difference`. Returns the capacity needed."""
+    """Returns the capacity needed."""
     return _compress(current.astype(np.int8) - previous.astype(np.int8), indices, signs, offsets)
 
 
 def frame_stack(current, previous, indices, signs, offsets):
-    """See :meth:`fastpg.kernels.ops.Backend.frame_stack`. Returns the capacity needed."""
+    """Returns the capacity needed."""
     return _compress(np.hstack([current, previous]).astype(np.int8), indices, signs, offsets)
 
 
@@ -62,12 +57,10 @@ def _compress(x, indices, signs, offsets):
 
 
 def frame_difference_dense(current, previous, x):
-    """See :meth:`fastpg.kernels.ops.Backend.frame_difference_dense`."""
     np.subtract(current, previous, out=x, dtype=np.float32)
 
 
 def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
-    """See :meth:`fastpg.kernels.ops.Backend.discounted_returns`."""
     running = np.zeros(rewards.shape[1])
     for t in reversed(range(rewards.shape[0])):
         cut = dones[t] | ((rewards[t] != 0) if cut_at_rewards else False)
@@ -76,7 +69,6 @@ def discounted_returns(rewards, dones, gamma, cut_at_rewards, returns):
 
 
 def generalized_advantages(rewards, dones, values, gamma, lam, advantages, returns):
-    """See :meth:`fastpg.kernels.ops.Backend.generalized_advantages`."""
     values = values.astype(np.float64)
     running = np.zeros(rewards.shape[1])
     for t in reversed(range(rewards.shape[0])):
@@ -87,7 +79,6 @@ def generalized_advantages(rewards, dones, values, gamma, lam, advantages, retur
 
 
 def standardize(values, offsets, standardized):
-    """See :meth:`fastpg.kernels.ops.Backend.standardize`."""
     for begin, end in pairwise(offsets):
         x = values[begin:end].astype(np.float64)
         if x.size == 0 or x.min() == x.max():
@@ -114,7 +105,6 @@ def _sum_in_lanes(terms):
 
 
 def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
-    """See :meth:`fastpg.kernels.ops.Backend.policy_forward`."""
     for b in range(hidden.shape[0]):
         row = slice(offsets[b], offsets[b + 1])
         terms = w1[indices[row]] * signs[row, None].astype(np.float32)
@@ -123,7 +113,6 @@ def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
 
 
 def policy_forward_dense(x, w1, w2, hidden, probabilities):
-    """See :meth:`fastpg.kernels.ops.Backend.policy_forward_dense`."""
     hidden[:] = np.maximum(x.astype(np.float64) @ w1.astype(np.float64), 0)
     _heads(hidden, w2, probabilities)
 
@@ -152,16 +141,12 @@ def _sum_in_order(terms):
 def policy_backward(
     indices, signs, offsets, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
 ):
-    """See :meth:`fastpg.kernels.ops.Backend.policy_backward`."""
     d_logits = _d_logits(probabilities, actions, advantages)
     policy_backward_outputs(indices, signs, offsets, hidden, d_logits, w2, accumulate, dw1, dw2)
 
 
 def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2):
-    """See :meth:`fastpg.kernels.ops.Backend.policy_backward_outputs`.
-
-    Samples add up in index order.
-    """
+    """Samples add up in index order."""
     if not accumulate:
         dw1[:] = 0
         dw2[:] = 0
@@ -172,7 +157,6 @@ def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accu
 
 
 def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2):
-    """See :meth:`fastpg.kernels.ops.Backend.policy_backward_dense`."""
     if not accumulate:
         dw1[:] = 0
         dw2[:] = 0
@@ -198,19 +182,10 @@ def _d_hidden(hidden, d_outputs, w2, dw2):
 
 
 def ppo_gradient(
-    probabilities,
-    values,
-    actions,
-    old_probabilities,
-    advantages,
-    returns,
-    clip,
-    entropy_weight,
-    value_weight,
-    d_logits,
-    d_values,
-):
-    """See :meth:`fastpg.kernels.ops.Backend.ppo_gradient`."""
+    probabilities, values, actions, old_probabilities, advantages, returns,
+    clip, entropy_weight, value_weight,
+    d_logits, d_values,
+):  # fmt: skip
     samples, outputs = probabilities.shape
     for b in range(samples):
         row, p = probabilities[b], probabilities[b].astype(np.float64)
@@ -241,14 +216,13 @@ def _log(p):
 
 
 def rmsprop_update(gradient, learning_rate, decay, epsilon, weights, cache):
-    """See :meth:`fastpg.kernels.ops.Backend.rmsprop_update`."""
     rate, keep, take = np.float32(learning_rate), np.float32(decay), np.float32(1.0 - decay)
     cache[:] = keep * cache + take * (gradient * gradient)
     weights += rate * gradient / (np.sqrt(cache) + np.float32(epsilon))
 
 
 def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, mean, square):
-    """See :meth:`fastpg.kernels.ops.Backend.adam_update`. math.pow is the C library's."""
+    """math.pow is the C library's."""
     rate = np.float32(learning_rate / (1.0 - math.pow(beta1, step)))
     scale = np.float32(1.0 / (1.0 - math.pow(beta2, step)))
     mean[:] = np.float32(beta1) * mean + np.float32(1.0 - beta1) * gradient
@@ -257,7 +231,6 @@ def adam_update(gradient, step, learning_rate, beta1, beta2, epsilon, weights, m
 
 
 def counter_uniforms(streams, steps, seed, uniforms):
-    """See :meth:`fastpg.kernels.ops.Backend.counter_uniforms`."""
     for n in range(streams.shape[0]):
         step, stream = int(steps[n]), int(streams[n])
         counter = [step & 0xFFFFFFFF, step >> 32, stream & 0xFFFFFFFF, stream >> 32]
@@ -271,18 +244,13 @@ def philox4x32(counter, key):
     k0, k1 = key
     for _ in range(10):
         product0, product1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = (
-            (product1 >> 32) ^ c1 ^ k0,
-            product1 & 0xFFFFFFFF,
-            (product0 >> 32) ^ c3 ^ k1,
-            product0 & 0xFFFFFFFF,
-        )
+        c0, c1 = (product1 >> 32) ^ c1 ^ k0, product1 & 0xFFFFFFFF
+        c2, c3 = (product0 >> 32) ^ c3 ^ k1, product0 & 0xFFFFFFFF
         k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
     return c0, c1, c2, c3
 
 
 def sample_actions(probabilities, uniforms, actions):
-    """See :meth:`fastpg.kernels.ops.Backend.sample_actions`."""
     outputs = probabilities.shape[1]
     if outputs == 1:
         actions[:] = uniforms < probabilities[:, 0]

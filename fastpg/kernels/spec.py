@@ -29,55 +29,42 @@ class Array(NamedTuple):
 
 
 class Op(NamedTuple):
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes:
-        name: of the public op and of each backend's loop.
-        inputs: arrays that are read.
-        scalars: names of the numbers after them.
-        outputs: arrays that are written.
-        tolerance: largest difference from the reference that a CPU backend may have, relative to
-            the output's largest element; 0 means the same bits.
-        why: where the tolerance comes from.
-        in_place: whether the outputs are read as well, so that they have no default.
-    """
-
-    name: str
-    inputs: tuple[Array, ...]
-    scalars: tuple[str, ...]
-    outputs: tuple[Array, ...]
-    tolerance: float
-    why: str
-    in_place: bool = False
+    name: str  #: of the public op and of each backend's loop
+    inputs: tuple[Array, ...]  #: arrays that are read
+    scalars: tuple[str, ...]  #: names of the numbers after them
+    outputs: tuple[Array, ...]  #: arrays that are written
+    why: str  #: where the tolerance comes from
+    #: largest difference from the reference that a CPU backend may have, relative to the output's
+    #: largest element; 0 means the same bits
+    tolerance: float = 0.0
+    in_place: bool = False  #: whether the outputs are read as well, so that they have no default
 
 
 SUM_LANES = 8  # partial sums of a logit, and of a segment in standardize
 
-_CSR = (
-    Array("indices", ("K",), "uint16"),
-    Array("signs", ("K",), "int8"),
-    Array("offsets", ("B+1",), "int64"),
-)
-_X = Array("x", ("B", "D"), "float32")
-_W1 = Array("w1", ("D", "H"), "float32")
-_W2 = Array("w2", ("A", "H"), "float32")
-_HIDDEN = Array("hidden", ("B", "H"), "float32")
-_PROBABILITIES = Array("probabilities", ("B", "A"), "float32")
-_VIEWS = Array("views", ("N", VIEW_PIXELS), "uint8")
+
+def _floats(names: str, *dims: str) -> tuple[Array, ...]:
+    """Arrays of one shape, all float32."""
+    return tuple(Array(name, dims, "float32") for name in names.split())
+
+
+_VIEWS = (Array("views", ("N", VIEW_PIXELS), "uint8"),)
 _TWO_VIEWS = (Array("current", ("N", "D"), "uint8"), Array("previous", ("N", "D"), "uint8"))
-_SPARSE_VIEWS = (
-    Array("indices", ("K",), "uint16"),
-    Array("signs", ("K",), "int8"),
-    Array("offsets", ("N+1",), "int64"),
-)
-_DECISIONS = (
-    _HIDDEN,
-    _PROBABILITIES,
-    Array("actions", ("B",), "uint8"),
-    Array("advantages", ("B",), "float32"),
-    _W2,
-)
-_GRADIENTS = (Array("dw1", ("D", "H"), "float32"), Array("dw2", ("A", "H"), "float32"))
+_PIXELS = (Array("indices", ("K",), "uint16"), Array("signs", ("K",), "int8"))
+_SPARSE_VIEWS = (*_PIXELS, Array("offsets", ("N+1",), "int64"))
+_CSR = (*_PIXELS, Array("offsets", ("B+1",), "int64"))
+_X = _floats("x", "B", "D")
+_W2 = _floats("w2", "A", "H")
+_WEIGHTS = (*_floats("w1", "D", "H"), *_W2)
+_HIDDEN = _floats("hidden", "B", "H")
+_PROBABILITIES = _floats("probabilities", "B", "A")
+_FORWARD = (*_HIDDEN, *_PROBABILITIES)
+_ACTIONS = (Array("actions", ("B",), "uint8"),)
+_DECISIONS = (*_FORWARD, *_ACTIONS, *_floats("advantages", "B"), *_W2)
+_GRADIENTS = (*_floats("dw1", "D", "H"), *_floats("dw2", "A", "H"))
+_STEPS = (*_floats("rewards", "T", "N"), Array("dones", ("T", "N"), "bool"))
 
 _INTEGERS = "integer arithmetic"
 _SAME_ORDER = "float32 sums run in one stated order, without contraction"
@@ -92,111 +79,89 @@ OPS: tuple[Op, ...] = (
         "preprocess",
         (Array("frames", ("N", *SCREEN, 3), "uint8"),),
         ("find_background",),
-        (_VIEWS,),
-        0.0,
+        _VIEWS,
         _INTEGERS,
     ),
     Op(
         "preprocess_palette",
         (Array("frames", ("N", *SCREEN), "uint8"), Array("red", (256,), "uint8")),
         ("find_background",),
-        (_VIEWS,),
-        0.0,
+        _VIEWS,
         _INTEGERS,
     ),
-    Op("frame_difference", _TWO_VIEWS, (), _SPARSE_VIEWS, 0.0, _INTEGERS),
+    Op("frame_difference", _TWO_VIEWS, (), _SPARSE_VIEWS, _INTEGERS),
     Op(
         "frame_difference_dense",
         _TWO_VIEWS,
         (),
-        (Array("x", ("N", "D"), "float32"),),
-        0.0,
+        _floats("x", "N", "D"),
         "float32 holds -1, 0 and 1 exactly",
     ),
-    Op("frame_stack", _TWO_VIEWS, (), _SPARSE_VIEWS, 0.0, _INTEGERS),
+    Op("frame_stack", _TWO_VIEWS, (), _SPARSE_VIEWS, _INTEGERS),
     Op(
         "discounted_returns",
-        (Array("rewards", ("T", "N"), "float32"), Array("dones", ("T", "N"), "bool")),
+        _STEPS,
         ("gamma", "cut_at_rewards"),
-        (Array("returns", ("T", "N"), "float32"),),
-        0.0,
+        _floats("returns", "T", "N"),
         "the recursion is float64 in every backend; the result is rounded once",
     ),
     Op(
         "generalized_advantages",
-        (
-            Array("rewards", ("T", "N"), "float32"),
-            Array("dones", ("T", "N"), "bool"),
-            Array("values", ("T+1", "N"), "float32"),
-        ),
+        (*_STEPS, *_floats("values", "T+1", "N")),
         ("gamma", "lam"),
-        (Array("advantages", ("T", "N"), "float32"), Array("returns", ("T", "N"), "float32")),
-        0.0,
+        _floats("advantages returns", "T", "N"),
         "the recursion is float64 in every backend; both results are rounded once",
     ),
     Op(
         "standardize",
-        (Array("values", ("B",), "float32"), Array("offsets", ("S+1",), "int64")),
+        (*_floats("values", "B"), Array("offsets", ("S+1",), "int64")),
         (),
-        (Array("standardized", ("B",), "float32"),),
-        0.0,
+        _floats("standardized", "B"),
         "float64 sums in SUM_LANES partial sums, joined by halves; the result is rounded once",
     ),
-    Op(
-        "policy_forward", (*_CSR, _W1, _W2), (), (_HIDDEN, _PROBABILITIES), 0.0, _SAME_ORDER_AND_EXP
-    ),
-    Op("policy_forward_dense", (_X, _W1, _W2), (), (_HIDDEN, _PROBABILITIES), 2e-4, _DENSE_ORDER),
-    Op("policy_backward", (*_CSR, *_DECISIONS), ("accumulate",), _GRADIENTS, 0.0, _SAME_ORDER),
+    Op("policy_forward", (*_CSR, *_WEIGHTS), (), _FORWARD, _SAME_ORDER_AND_EXP),
+    Op("policy_forward_dense", (*_X, *_WEIGHTS), (), _FORWARD, _DENSE_ORDER, tolerance=2e-4),
+    Op("policy_backward", (*_CSR, *_DECISIONS), ("accumulate",), _GRADIENTS, _SAME_ORDER),
     Op(
         "policy_backward_dense",
-        (_X, *_DECISIONS),
+        (*_X, *_DECISIONS),
         ("accumulate",),
         _GRADIENTS,
-        2e-4,
         "the reference sums over B in float64, the backends in float32",
+        tolerance=2e-4,
     ),
     Op(
         "policy_backward_outputs",
-        (*_CSR, _HIDDEN, Array("d_outputs", ("B", "A"), "float32"), _W2),
+        (*_CSR, *_HIDDEN, *_floats("d_outputs", "B", "A"), *_W2),
         ("accumulate",),
         _GRADIENTS,
-        0.0,
         _SAME_ORDER,
     ),
     Op(
         "ppo_gradient",
         (
-            _PROBABILITIES,
-            Array("values", ("B",), "float32"),
-            Array("actions", ("B",), "uint8"),
-            Array("old_probabilities", ("B",), "float32"),
-            Array("advantages", ("B",), "float32"),
-            Array("returns", ("B",), "float32"),
+            *_PROBABILITIES,
+            *_floats("values", "B"),
+            *_ACTIONS,
+            *_floats("old_probabilities advantages returns", "B"),
         ),
         ("clip", "entropy_weight", "value_weight"),
-        (Array("d_logits", ("B", "A"), "float32"), Array("d_values", ("B",), "float32")),
-        0.0,
+        (*_floats("d_logits", "B", "A"), *_floats("d_values", "B")),
         "float64 in one stated order, rounded once; log is the C library's in every backend",
     ),
     Op(
         "rmsprop_update",
-        (Array("gradient", ("M",), "float32"),),
+        _floats("gradient", "M"),
         ("learning_rate", "decay", "epsilon"),
-        (Array("weights", ("M",), "float32"), Array("cache", ("M",), "float32")),
-        0.0,
+        _floats("weights cache", "M"),
         "float32 element by element, IEEE square root and division, no contraction",
         in_place=True,
     ),
     Op(
         "adam_update",
-        (Array("gradient", ("M",), "float32"),),
+        _floats("gradient", "M"),
         ("step", "learning_rate", "beta1", "beta2", "epsilon"),
-        (
-            Array("weights", ("M",), "float32"),
-            Array("mean", ("M",), "float32"),
-            Array("square", ("M",), "float32"),
-        ),
-        0.0,
+        _floats("weights mean square", "M"),
         "as rmsprop_update; bias corrections are float64, by the C library's pow in every backend",
         in_place=True,
     ),
@@ -204,16 +169,14 @@ OPS: tuple[Op, ...] = (
         "counter_uniforms",
         (Array("streams", ("N",), "uint64"), Array("steps", ("N",), "uint64")),
         ("seed",),
-        (Array("uniforms", ("N",), "float32"),),
-        0.0,
+        _floats("uniforms", "N"),
         _INTEGERS,
     ),
     Op(
         "sample_actions",
-        (Array("probabilities", ("N", "A"), "float32"), Array("uniforms", ("N",), "float32")),
+        (*_floats("probabilities", "N", "A"), *_floats("uniforms", "N")),
         (),
         (Array("actions", ("N",), "uint8"),),
-        0.0,
         "comparisons of float32 sums in one stated order",
     ),
 )

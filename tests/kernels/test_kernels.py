@@ -1,6 +1,7 @@
 """Every backend's loops against the reference in all cases; the public ops' checks."""
 
 import inspect
+import re
 import sys
 from functools import cache
 from importlib import import_module
@@ -53,6 +54,14 @@ def test_backends_have_every_op_with_the_parameters_of_the_table(backend):
         function = getattr(loops, op.name)
         actual = list(inspect.signature(getattr(function, "py_func", function)).parameters)
         assert actual == [*(a.name for a in op.inputs), *op.scalars, *(a.name for a in op.outputs)]
+
+
+@pytest.mark.parametrize("op", BY_NAME)
+def test_every_parameter_is_described(op):
+    method = getattr(Backend, op)
+    _, _, arguments = inspect.getdoc(method).partition("\nArgs:\n")
+    described = re.findall(r"^    (\w[\w, ]*):", arguments.split("\n\n")[0], re.MULTILINE)
+    assert {"self", *", ".join(described).split(", ")} == {*inspect.signature(method).parameters}
 
 
 @pytest.mark.parametrize("backend", COMPILED)

@@ -1,7 +1,8 @@
 """The numba backend's two-layer network: forward and backward, on sparse and dense inputs.
 
-Weights' rows are added four at a time, with one load and one store of the sum for all four. The
-parentheses in ``((s + a) + b)`` keep the order of the reference.
+:class:`fastpg.kernels.ops.Backend` documents the loops. Rows of weights are added four at a time,
+with one load and one store of the sum for all four. The parentheses in ``((s + a) + b)`` keep the
+order of the reference.
 """
 
 import math
@@ -20,7 +21,6 @@ SAMPLES_UNITS = SAMPLES * UNITS
 
 @jit
 def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_forward`."""
     for b in range(hidden.shape[0]):
         total, k, end = hidden[b], offsets[b], offsets[b + 1]
         total[:] = ZERO
@@ -40,7 +40,6 @@ def policy_forward(indices, signs, offsets, w1, w2, hidden, probabilities):
 
 @jit
 def policy_forward_dense(x, w1, w2, hidden, probabilities):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_forward_dense`."""
     inputs = w1.shape[0]
     hidden[:] = ZERO
     for first in range(0, inputs, ROWS):
@@ -106,33 +105,20 @@ def _logit(hidden, weights):
 def policy_backward(
     indices, signs, offsets, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2
 ):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward`."""
-    _backward(
-        indices,
-        signs,
-        offsets,
-        hidden,
-        probabilities,
-        actions,
-        advantages,
-        w2,
-        accumulate,
-        dw1,
-        dw2,
-    )
+    rows = indices, signs, offsets
+    _backward(rows, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2)
 
 
 @jit
 def policy_backward_outputs(indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward_outputs`."""
-    _backward(indices, signs, offsets, hidden, d_outputs, None, None, w2, accumulate, dw1, dw2)
+    rows = indices, signs, offsets
+    _backward(rows, hidden, d_outputs, None, None, w2, accumulate, dw1, dw2)
 
 
 @jit
-def _backward(
-    indices, signs, offsets, hidden, outputs, actions, advantages, w2, accumulate, dw1, dw2
-):
+def _backward(rows, hidden, outputs, actions, advantages, w2, accumulate, dw1, dw2):
     """``outputs`` (B, A): probabilities, or derivatives of the outputs if ``actions`` is None."""
+    indices, signs, offsets = rows
     units = hidden.shape[1]
     d_hidden = carray(stack_float32(UNITS), (UNITS,))
     if not accumulate:
@@ -148,7 +134,6 @@ def _backward(
 
 @jit
 def policy_backward_dense(x, hidden, probabilities, actions, advantages, w2, accumulate, dw1, dw2):
-    """Loop of :meth:`fastpg.kernels.ops.Backend.policy_backward_dense`."""
     samples, units = hidden.shape
     d_hidden = carray(stack_float32(SAMPLES_UNITS), (SAMPLES, UNITS))
     if not accumulate:

@@ -84,10 +84,7 @@ def philox_uniform(stream, step, seed):
     k0, k1 = seed & low, seed >> half
     for _ in range(10):
         product0, product1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
-        c0 = (product1 >> half) ^ c1 ^ k0
-        c1 = product1 & low
-        c2 = (product0 >> half) ^ c3 ^ k1
-        c3 = product0 & low
-        k0 = (k0 + np.uint64(0x9E3779B9)) & low
-        k1 = (k1 + np.uint64(0xBB67AE85)) & low
+        c0, c1 = (product1 >> half) ^ c1 ^ k0, product1 & low
+        c2, c3 = (product0 >> half) ^ c3 ^ k1, product0 & low
+        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & low, (k1 + np.uint64(0xBB67AE85)) & low
     return np.float32(np.int32(c0 >> np.uint64(8))) * np.float32(2.0**-24)
