@@ -60,12 +60,15 @@ class OptimizerOps(CheckedOps):
         rate and of the square. All else is float32.
 
         Args:
-            gradient, learning_rate, weights, epsilon: as in :meth:`rmsprop_update`.
+            gradient: float32, C-contiguous, of any shape: of an objective to be maximised.
             step: number of this step: 1 with ``mean`` and ``square`` all 0, then 2, 3, ..
+            learning_rate: step size, at least 0.
+            weights: like gradient: updated in place.
             mean: like gradient: moving average of the gradients, updated in place.
             square: like gradient: moving average of the squared gradients, updated in place.
             beta1: decay of the mean, 0 to 1 - 2**-24.
             beta2: decay of the square, 0 to 1 - 2**-24.
+            epsilon: keeps the division finite, above 0.
 
         Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2014, arXiv:1412.6980.
         """

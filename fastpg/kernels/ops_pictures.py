@@ -40,7 +40,8 @@ class PictureOps(CheckedOps):
             frames: (N, 210, 160) uint8: palette index of each pixel, as ``ALEInterface.getScreen``
                 returns it.
             red: (256,) uint8: red value of each palette index (``fastpg.envs.PALETTE_RGB[:, 0]``).
-            find_background, views: as in :meth:`preprocess`.
+            find_background: as in :meth:`preprocess`.
+            views: (N, 6400) uint8: output, 0 and 1 row by row; allocated if None.
         """
         return self._run("preprocess_palette", (frames, red), (find_background,), (views,))
 
@@ -88,8 +89,11 @@ class PictureOps(CheckedOps):
         :meth:`frame_difference`.
 
         Args:
-            current, previous: as in :meth:`frame_difference`, but 2D <= 65536.
-            indices, signs, offsets: as in :meth:`frame_difference`.
+            current: (N, D) uint8: views of 0 and 1, 2D <= 65536.
+            previous: (N, D) uint8: the views one step earlier.
+            indices: (K,) uint16: output with capacity K; allocated if None.
+            signs: (K,) int8: output with capacity K; allocated if None.
+            offsets: (N+1,) int64: output; allocated if None.
         """
         return self._sparse_rows("frame_stack", current, previous, indices, signs, offsets)
 

@@ -56,7 +56,10 @@ class PolicyOps(CheckedOps):
 
         Args:
             x: (B, D) float32: inputs.
-            w1, w2, hidden, probabilities: as in :meth:`policy_forward`.
+            w1: (D, H) float32: first layer.
+            w2: (A, H) float32: second layer.
+            hidden: (B, H) float32: output; allocated if None.
+            probabilities: (B, A) float32: output; allocated if None.
         """
         return self._run("policy_forward_dense", (x, w1, w2), (), (hidden, probabilities))
 
@@ -84,10 +87,14 @@ class PolicyOps(CheckedOps):
         dw1[d] = the sum of signs[k] * d_hidden[b] over all entries k of rows b with indices[k] = d.
 
         Args:
-            indices, signs, offsets, w2: inputs of :meth:`policy_forward`.
-            hidden, probabilities: results of :meth:`policy_forward`.
+            indices: (K,) uint16: inputs of the forward pass.
+            signs: (K,) int8: inputs of the forward pass.
+            offsets: (B+1,) int64: inputs of the forward pass.
+            hidden: (B, H) float32: result of the forward pass.
+            probabilities: (B, A) float32: result of the forward pass.
             actions: (B,) uint8: the actions taken, 0 or 1 with A = 1, else below A.
             advantages: (B,) float32: weight of each action's log probability.
+            w2: (A, H) float32: second layer.
             dw1: (D, H) float32: output.
             dw2: (A, H) float32: output.
             accumulate: whether to add to dw1 and dw2 instead of overwriting them.
@@ -117,9 +124,15 @@ class PolicyOps(CheckedOps):
         """:meth:`policy_backward` of dense inputs: dw1 = x.T @ d_hidden.
 
         Args:
-            x: (B, D) float32: inputs of :meth:`policy_forward_dense`.
-            hidden, probabilities, w2: as in :meth:`policy_forward`.
-            actions, advantages, dw1, dw2, accumulate: as in :meth:`policy_backward`.
+            x: (B, D) float32: inputs of the forward pass.
+            hidden: (B, H) float32: result of the forward pass.
+            probabilities: (B, A) float32: result of the forward pass.
+            actions: (B,) uint8: the actions taken, 0 or 1 with A = 1, else below A.
+            advantages: (B,) float32: weight of each action's log probability.
+            w2: (A, H) float32: second layer.
+            dw1: (D, H) float32: output.
+            dw2: (A, H) float32: output.
+            accumulate: whether to add to dw1 and dw2 instead of overwriting them.
         """
         inputs = (x, hidden, probabilities, actions, advantages, w2)
         self._check_arrays(BY_NAME["policy_backward_dense"], inputs, (dw1, dw2))
@@ -145,10 +158,16 @@ class PolicyOps(CheckedOps):
         need not be logits: an actor-critic has its value estimate as one more row of w2.
 
         Args:
-            indices, signs, offsets, hidden, w2: as in :meth:`policy_forward`.
+            indices: (K,) uint16: inputs of the forward pass.
+            signs: (K,) int8: inputs of the forward pass.
+            offsets: (B+1,) int64: inputs of the forward pass.
+            hidden: (B, H) float32: result of the forward pass.
             d_outputs: (B, A) float32: derivatives of the objective by the outputs, for example
                 those of :meth:`ppo_gradient`.
-            dw1, dw2, accumulate: as in :meth:`policy_backward`.
+            w2: (A, H) float32: second layer.
+            dw1: (D, H) float32: output.
+            dw2: (A, H) float32: output.
+            accumulate: whether to add to dw1 and dw2 instead of overwriting them.
         """
         inputs = (indices, signs, offsets, hidden, d_outputs, w2)
         self._check_arrays(BY_NAME["policy_backward_outputs"], inputs, (dw1, dw2))

@@ -59,9 +59,11 @@ class ReturnOps(CheckedOps):
         bootstrap from its last state, add gamma times that state's value to the last reward.
 
         Args:
-            rewards, dones, gamma: as in :meth:`discounted_returns`.
+            rewards: (T, N) float32: reward after each step.
+            dones: (T, N) bool: whether the episode ended with that step.
             values: (T+1, N) float32: value estimates of the states before each step, and of the
                 state after the last one.
+            gamma: discount per step, 0 to 1.
             lam: lambda, 0 to 1: 0 trusts the values alone, 1 the rewards alone.
             advantages: (T, N) float32: output; allocated if None.
             returns: (T, N) float32: output; allocated if None.
