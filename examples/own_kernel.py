@@ -1,11 +1,11 @@
-"""A kernel of your own, compiled by Numba, that calls fastpg's kernels.
+"""Your own kernel, compiled by Numba, that calls fastpg's kernels.
 
     python examples/own_kernel.py --games 8 --steps 2000
 
-``decision_weights`` computes advantages from the rewards of random games of Pong: fastpg's
-discounted returns, minus a baseline of our own (the mean return of all games at that step),
-standardized by fastpg. All of it is one compiled function, without Python in between and without
-the GIL.
+``decision_weights`` computes advantages from the rewards of random games of Pong: it takes
+fastpg's discounted returns, subtracts its own baseline (the mean return of all games at that step),
+and standardizes the result with fastpg. All of this is one compiled function, without Python in
+between and without the GIL.
 """
 
 import argparse

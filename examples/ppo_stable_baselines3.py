@@ -1,9 +1,9 @@
-"""Stable-Baselines3's PPO on Pong's vector environment of fastpg.
+"""Stable-Baselines3's PPO on fastpg's vector environment of Pong.
 
     python examples/ppo_stable_baselines3.py --steps 1000000
 
-Stable-Baselines3 has its own interface of vector environments, older than Gymnasium's. The adapter
-below is all it needs: the games stay in one compiled environment, on threads of this process.
+Stable-Baselines3 has its own interface for vector environments, older than Gymnasium's. The adapter
+below connects the two. The games stay in one compiled environment, on threads of this process.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""PPO in one file, in PyTorch, on Pong's vector environment of fastpg.
+"""PPO in PyTorch, in one file, on fastpg's vector environment of Pong.
 
     python examples/ppo_torch.py                # sixteen games in parallel, 2 million steps
     python examples/ppo_torch.py --env fastpg/PongNoFrameskip-v4  # no sticky actions: easier
 
 The environment plays in compiled code on threads and returns 80x80 binary views. The network sees
-two of them, the current and the previous one. About sixty of their 12,800 pixels are lit, so the
-first layer is a sum of sixty rows: fastpg's kernel ``frame_stack`` finds the pixels, and an
-``EmbeddingBag`` adds their rows. Advantages come from another kernel of fastpg. The rest is
-PyTorch.
+two views, the current and the previous one. About sixty of their 12,800 pixels are lit, so the
+first layer is a sum of sixty rows: fastpg's kernel ``frame_stack`` finds the lit pixels, and an
+``EmbeddingBag`` adds their rows. fastpg's kernel ``generalized_advantages`` computes the
+advantages. The rest is plain PyTorch.
 """
 
 import argparse

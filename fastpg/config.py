@@ -76,8 +76,8 @@ class TrainConfig:
     minutes or more)."""
 
     algorithm: Literal["reinforce", "ppo"] = "reinforce"
-    """reinforce: the article's algorithm, whole episodes and RMSProp. ppo: clipped policy gradients
-    with a value head, several epochs over some steps of each game, Adam."""
+    """reinforce: the article's algorithm: whole episodes and RMSProp. ppo: clipped policy gradients
+    with a value head, several epochs over a fixed number of steps of each game, and Adam."""
 
     env: str = "Pong-v0"
     """Rules of the game, by ale-py's name: Pong-v0 (random frame skip of 2 to 4, sticky actions
@@ -101,47 +101,48 @@ class TrainConfig:
     runs. auto: native for Pong, ale for other games."""
 
     backend: Literal["auto", "tiles", "cython", "numba", "reference", "cuda"] = "auto"
-    """The code that computes. tiles: the compiled network, which reads tiles; with the native
-    emulator, playing and learning run without Python. cython, numba, reference (NumPy): the kernel
-    table, called step by step; these three are bit-identical. They run the same algorithm as tiles,
-    but play other episodes from the second batch on. cuda: the same table on an NVIDIA GPU; the
-    games stay on the CPU. auto: tiles, or cython for raw inputs."""
+    """Implementation of the network and of learning. tiles: the compiled network on tiles; with the
+    native emulator, playing and learning run without Python. cython, numba, reference (NumPy): the
+    kernel table, called step by step; these three are bit-identical. They run the same algorithm as
+    tiles, but play other episodes from the second batch on. cuda: the kernel table on an NVIDIA
+    GPU; the games stay on the CPU. auto: tiles, or cython for raw inputs. ppo needs tiles."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where everything runs. cuda: emulator, network and learning on an NVIDIA GPU, for Pong with
+    """Device that runs the emulator, the network and learning. cuda: an NVIDIA GPU, for Pong with
     the native emulator and backend tiles. The run is the same up to rounding, and its checkpoints
     work on both devices."""
 
     input: Literal["difference", "stack", "raw"] = "difference"
-    """Input of the network. difference: of two 80x80 views. stack: the views side by side. raw: all
-    100,800 numbers of one frame divided by 255, as the article first describes (dense, a thousand
-    times slower)."""
+    """Input of the network. difference: the current 80x80 view minus the previous one. stack:
+    several views side by side. raw: all 100,800 numbers of one frame divided by 255, as the article
+    describes at first (dense, a thousand times slower)."""
 
     allow_noop: bool = False
-    """Let the network also choose to do nothing: three actions in Pong instead of UP and DOWN."""
+    """Let the policy also choose to do nothing. In Pong it then has three actions instead of UP and
+    DOWN."""
 
     views: tuple[int, ...] = (0, 1)
-    """Views in the input, each given by its age in agent steps; 0 is the present view."""
+    """Views in the input, each given by its age in agent steps; 0 is the current view."""
 
     past_actions: int = 0
-    """Number of latest actions in the input (backend tiles)."""
+    """Number of most recent actions in the input (backend tiles)."""
 
     background: Literal["frame", "blog"] = "frame"
-    """The colour that counts as empty. frame: the most frequent colour of each frame. blog: the
-    article's constants."""
+    """The colour that counts as background. frame: the most frequent colour of each frame. blog:
+    the article's two constants."""
 
     hidden: int = 200
     """Number of hidden units."""
 
     cells: int = 0
-    """Side, in pixels, of square cells whose pixels share part of their weights while learning, so
-    the network generalizes to nearby positions. The saved network has no cells (backend tiles). 0:
-    no cells."""
+    """Side, in pixels, of the square cells whose pixels share part of their weights while learning,
+    so that the network generalizes to nearby positions. The saved network has no cells (backend
+    tiles). 0: no cells."""
 
     mirror: bool = False
-    """Learn hidden units in pairs that mirror each other, with up and down exchanged, so the
-    network generalizes between the two halves of Pong's field. The saved network is an ordinary one
-    (backend tiles)."""
+    """Learn hidden units in pairs that are mirror images of each other, with up and down exchanged,
+    so that the network generalizes between the two halves of Pong's field. The saved network is an
+    ordinary one (backend tiles)."""
 
     learning_rate: float = 2e-3
     """Step size of RMSProp or Adam."""
@@ -163,7 +164,7 @@ class TrainConfig:
     """Restart the discounted return at each non-zero reward: in Pong, at each point."""
 
     standardize: Literal["episode", "batch", "none"] = "episode"
-    """The set of returns that is shifted to mean 0 and scaled to standard deviation 1."""
+    """Set of returns that is shifted to mean 0 and scaled to standard deviation 1."""
 
     episodes_per_batch: int = 10
     """reinforce: episodes per update."""
@@ -172,14 +173,13 @@ class TrainConfig:
     """ppo: agent steps of each game per update."""
 
     epochs: int = 8
-    """ppo: passes over the steps of an update. One pass and clip inf make it an actor-critic."""
+    """ppo: passes over the steps of an update. One pass with clip inf is an actor-critic."""
 
     minibatch: int = 2048
-    """ppo: steps per gradient."""
+    """ppo: steps per gradient and optimizer step."""
 
     clip: float = 0.2
-    """ppo: half width of the range around 1 to which the ratio of new to old probability is
-    clipped."""
+    """ppo: the ratio of new to old probability is clipped to between 1 - clip and 1 + clip."""
 
     gae_lambda: float = 0.95
     """ppo: lambda of generalized advantage estimation, from one-step returns (0) to whole returns
@@ -187,20 +187,20 @@ class TrainConfig:
 
     lost_point_weight: float = 1.0
     """ppo: factor on negative rewards while learning (in Pong, on lost points). Discounting makes a
-    quick point worth a risk; a factor above 1 offsets that. Reported scores are the game's."""
+    quick point worth a risk; a factor above 1 offsets that. Reported scores do not include it."""
 
     entropy: float = 0.01
-    """ppo: weight of the policy's entropy."""
+    """ppo: weight of the policy's entropy in the objective."""
 
     value_weight: float = 0.5
     """ppo: weight of the squared error of the value head."""
 
     max_grad_norm: float = 0.5
-    """ppo: largest norm of a gradient; a longer gradient is scaled down to it."""
+    """ppo: largest norm of a gradient; a gradient with a larger norm is scaled down to it."""
 
     episodes: int | None = 8000
     """Stop after this many episodes. None: no limit. All limits are checked after each update, so a
-    run may pass them by up to one update."""
+    run may exceed them by up to one update."""
 
     agent_steps: int | None = None
     """Stop after this many agent steps."""
@@ -212,11 +212,11 @@ class TrainConfig:
     """Stop when the mean score of the last 100 episodes reaches this."""
 
     num_envs: int | None = None
-    """Games played in parallel. None: one for each episode of a batch, which backends other than
-    tiles require; 16 for ppo."""
+    """Games played in parallel. None: one for each episode of a batch (backends other than tiles
+    require this number); 16 for ppo."""
 
     threads: int | None = None
-    """Threads, one core each (worker processes with ale-py). None: all cores."""
+    """Threads, one per core (worker processes with ale-py). None: all cores."""
 
     seed: int = 0
     """Seed of the weights, the games and the actions. The same seed gives the same run."""
@@ -225,11 +225,11 @@ class TrainConfig:
     """Folder for the run's files. None: a new folder in runs/."""
 
     resume: Path | None = None
-    """Continue this run, or start from this checkpoint file; the result is bit-identical to an
+    """Run to continue, or checkpoint file to start from. The result is bit-identical to an
     uninterrupted run."""
 
     checkpoint_every: int = 10
-    """Updates between two checkpoints."""
+    """Number of updates between two checkpoints."""
 
     keep_checkpoints: int = 3
     """Number of newest checkpoints to keep."""

@@ -17,24 +17,25 @@ from fastpg.config import ConfigError
 
 @dataclass(frozen=True)
 class ConvertConfig:
-    """Write a policy's weights as another kind of file, chosen by the target's name."""
+    """Convert a policy's weights to another file format, chosen by the target's name."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """A run's folder, a checkpoint file, a .npz or a .p."""
+    """A run folder, a checkpoint file, a .npz or a .p file."""
 
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
-    """The file to write. .safetensors: a checkpoint of fastpg with only the weights (it plays;
-    --resume needs the run itself). .npz: NumPy's. .p: the pickle that the article's script loads.
-    The command reports what the file cannot hold, or refuses."""
+    """File to write. .safetensors: a checkpoint of fastpg with only the weights (it can play, but
+    --resume needs the run itself). .npz: NumPy's format. .p: the pickle that the article's script
+    loads. The command reports what the file cannot hold, or refuses."""
 
     force: bool = False
     """Replace the target if it exists."""
 
     bits: Literal[32, 16, 8, 4] = 32
-    """.safetensors: bits per weight of the first layer. 8 and 4 come with a scale per pixel."""
+    """.safetensors: bits per weight of the first layer. 8 and 4 are stored with one scale per
+    pixel."""
 
     evaluate: int = 0
-    """.safetensors: play this many episodes with the written policy, and keep their score in the
+    """.safetensors: play this many episodes with the written policy and record its score in the
     file."""
 
     resumable: bool = False

@@ -26,35 +26,35 @@ _MAX_EPISODES = 1_000_000
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Play whole episodes with a trained policy, and report how well it did."""
+    """Play whole episodes with a trained policy and report its score."""
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
-    """A run's folder, its checkpoints folder or a checkpoint file. Without it: the policy that
-    ships with fastpg."""
+    """A run folder, its checkpoints folder or a checkpoint file. Without it: the pretrained policy
+    of the package."""
 
     episodes: int = 100
-    """Episodes to play, all to their end, so short ones are not favoured. The first 10 of 100
-    episodes are the same as 10 episodes."""
+    """Episodes to play. All are played to their end, so short ones are not favoured. The first 10
+    of 100 episodes are the same as with 10 episodes."""
 
     seed: int = 0
     """Seed of the games and the actions: the same seed gives the same scores."""
 
     env: str | None = None
     """Rules by ale-py's name: ALE/Pong-v5 (sticky actions), PongNoFrameskip-v4 (frame skip 4, up to
-    30 no-op frames at the start), Pong-v0, ... None: the rules of the training."""
+    30 no-op frames at the start), Pong-v0, ... None: the rules of the training run."""
 
     greedy: bool = False
     """Take the most likely action instead of sampling one."""
 
     emulator: Literal["auto", "native", "ale"] = "auto"
-    """native: fastpg's own, for Pong. ale: ale-py, hundreds of times slower, with the same scores.
+    """native: fastpg's own, for Pong. ale: ale-py, tens of times slower, with the same scores.
     auto: native for Pong, ale for other games."""
 
     threads: int | None = None
     """Threads (worker processes with ale-py); any number gives the same scores. None: all cores."""
 
     json: bool = False
-    """Print one JSON object instead, with every episode's score and length."""
+    """Print one JSON object instead of text, with every episode's score and length."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,11 +25,13 @@ _APART = frozenset({*RESUMABLE, "seed"})  # settings that runs of one curve may 
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Make one HTML file of runs: curves, speed, settings, what was learned, a game.
+    """Make one HTML file about runs: curves, speed, settings, learned weights, a game.
 
     Runs that differ only in the seed share a curve. A band shows their range.
 
-    The run with the best score shows what was learned. The page needs no network.
+    The run with the best score gives the weights and the game.
+
+    The page works offline.
     """
 
     runs: Annotated[
@@ -37,19 +39,19 @@ class ReportConfig:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint="(required)"),
     ]
-    """Folders that fastpg.train wrote."""
+    """Run folders that fastpg.train wrote."""
 
     output: Path | None = None
     """File to write. None: report.html in the first RUN."""
 
     png: Path | None = None
-    """Write only the plots, as PNG files into this folder, and no page."""
+    """Write only the plots, as PNG files into this folder, and no HTML page."""
 
     video_seconds: float = 20.0
     """Length of the game's video. 0: no video, and the [video] extra is not needed."""
 
     env: str | None = None
-    """Rules of the game in the video, by ale-py's name. None: the rules of the training."""
+    """Rules of the game in the video, by ale-py's name. None: the rules of the training run."""
 
     seed: int = 0
     """Seed of the game in the video."""

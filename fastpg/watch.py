@@ -24,15 +24,15 @@ from fastpg.show.play.video import check_video
 class WatchConfig:
     """Watch a trained policy play, with its input and the probability of each action.
 
-    By default in the terminal, at the console's 60 frames a second. q quits.
+    By default it plays in the terminal, at 60 frames per second. q quits.
     """
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
-    """A run's folder, its checkpoints folder or a checkpoint file. Without it: the policy that
-    ships with fastpg."""
+    """A run folder, its checkpoints folder or a checkpoint file. Without it: the pretrained policy
+    of the package."""
 
     video: Path | None = None
-    """Write a video instead: FILE.mp4 (60 pictures a second) or FILE.gif (20). Needs the [video]
+    """Write a video instead: FILE.mp4 (60 frames per second) or FILE.gif (20). Needs the [video]
     extra."""
 
     window: bool = False
@@ -40,7 +40,7 @@ class WatchConfig:
 
     env: str | None = None
     """Rules by ale-py's name: ALE/Pong-v5 (sticky actions), PongNoFrameskip-v4 (frame skip 4, up to
-    30 no-op frames at the start), Pong-v0, ... None: the rules of the training."""
+    30 no-op frames at the start), Pong-v0, ... None: the rules of the training run."""
 
     seed: int = 0
     """Seed of the games and the actions: the same seed shows the same games."""
@@ -49,7 +49,7 @@ class WatchConfig:
     """Take the most likely action instead of sampling one."""
 
     episodes: int | None = None
-    """Stop after this many games. None: one game in a video, else until you quit."""
+    """Stop after this many games. None: one game in a video, otherwise until you quit."""
 
     seconds: float | None = None
     """Stop after this many seconds of game time."""
@@ -59,7 +59,7 @@ class WatchConfig:
     for other games."""
 
     colours: Literal["auto", "24bit", "256"] = "auto"
-    """Colours of the terminal. auto: as COLORTERM and TERM say."""
+    """Colours of the terminal. auto: use COLORTERM and TERM."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,9 +13,9 @@ import fastpg
 # Name: the function that takes the words and returns an exit code, and a description.
 COMMANDS = {
     "train": ("fastpg.train:command", "train a policy network on Pong from its pixels"),
-    "evaluate": ("fastpg.evaluate:main", "play whole episodes and report how well a policy does"),
+    "evaluate": ("fastpg.evaluate:main", "play whole episodes and report a policy's score"),
     "watch": ("fastpg.watch:main", "watch a policy play: terminal, window, mp4 or gif"),
-    "report": ("fastpg.report:main", "make one HTML file of runs: curves, weights, a game"),
+    "report": ("fastpg.report:main", "make one HTML file about runs: curves, weights, a game"),
     "convert": (
         "fastpg.convert:main",
         "convert checkpoints to .npz or the article's save.p, and back",
