@@ -110,7 +110,7 @@ def _check(config: ReportConfig) -> None:
     if not config.runs:
         raise ConfigError(
             "RUN: expected at least one run's folder, such as runs/Pong-v0-pong-seed0: a report is "
-            "of what training wrote; fastpg watch shows the policy that ships"
+            "of what training wrote; fastpg watch shows the pretrained policy"
         )
     if not 0 <= config.video_seconds <= 600:
         raise ConfigError(f"--video-seconds: expected 0 to 600, got {config.video_seconds:g}")

@@ -85,7 +85,7 @@ def runs() -> Iterator[tuple[str, str]]:
 
 
 def scores() -> Iterator[tuple[str, str]]:
-    """Evaluations of the policy that ships."""
+    """Evaluations of the pretrained policy."""
     for emulator, greedy, env in product(("native", "ale"), ([], ["--greedy"]), IDS):
         rules = env.replace("Pong-v5", "ALE/Pong-v5")
         command = [sys.executable, "-m", "fastpg.evaluate", "--emulator", emulator, "--env", rules]
