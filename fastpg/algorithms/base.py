@@ -23,25 +23,15 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True)
 class Played:
-    """One round of playing.
+    """One round of playing."""
 
-    Attributes:
-        agent_steps: actions taken.
-        emulator_frames: frames emulated meanwhile.
-        scores: of the episodes counted in this round.
-        lengths: of the same episodes, in agent steps.
-        seconds_emulation: wall-clock time in the emulator and its pictures.
-        seconds_forward: wall-clock time in the choice of actions.
-        batch: what the algorithm learns from.
-    """
-
-    agent_steps: int
-    emulator_frames: int
-    scores: list[float]
-    lengths: list[int]
-    seconds_emulation: float
-    seconds_forward: float
-    batch: Any = field(repr=False)
+    agent_steps: int  #: actions taken
+    emulator_frames: int  #: frames emulated meanwhile
+    scores: list[float]  #: of the episodes counted in this round
+    lengths: list[int]  #: of the same episodes, in agent steps
+    seconds_emulation: float  #: wall-clock time in the emulator and its pictures
+    seconds_forward: float  #: wall-clock time in the choice of actions
+    batch: Any = field(repr=False)  #: what the algorithm learns from
 
 
 class Algorithm(Protocol):

@@ -30,21 +30,14 @@ _WEIGHTS = ("w1", "w2", "value")
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """A policy as a file holds it.
+    """A policy as a file holds it."""
 
-    Attributes:
-        tensors: w1 (D, H), w2 (A, H) and, if there is a value head, value (1, H); float32.
-        config: settings of its run, without those of the machine that trained it.
-        counters: of its run; empty if unknown.
-        update: number of updates done.
-        left_out: parts of its file that are not weights.
-    """
-
+    #: w1 (D, H), w2 (A, H) and, if there is a value head, value (1, H); float32.
     tensors: dict[str, np.ndarray]
-    config: TrainConfig
-    counters: dict[str, int]
-    update: int
-    left_out: list[str]
+    config: TrainConfig  #: settings of its run, without those of the machine that trained it
+    counters: dict[str, int]  #: of its run; empty if unknown
+    update: int  #: number of updates done
+    left_out: list[str]  #: parts of its file that are not weights
 
 
 # ---- reading ------------------------------------------------------------------------------------

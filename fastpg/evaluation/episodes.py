@@ -31,19 +31,12 @@ _GAMES = 32  # games per call at least; more would delay Ctrl-C by more than a s
 
 
 class Episode(NamedTuple):
-    """The result of one episode.
+    """The result of one episode."""
 
-    Attributes:
-        won: sum of its positive rewards: in Pong, points of the policy.
-        lost: sum of its negative rewards, as a positive number: points of the opponent.
-        steps: agent steps.
-        frames: emulator frames, without those of the reset.
-    """
-
-    won: float
-    lost: float
-    steps: int
-    frames: int
+    won: float  #: sum of its positive rewards: in Pong, points of the policy
+    lost: float  #: sum of its negative rewards, as a positive number: points of the opponent
+    steps: int  #: agent steps
+    frames: int  #: emulator frames, without those of the reset
 
 
 @dataclass(frozen=True)

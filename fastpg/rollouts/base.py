@@ -20,28 +20,18 @@ from fastpg.rollouts.snapshots import KeepsSnapshots
 
 @dataclass(frozen=True)
 class PlayedSteps:
-    """The cost of a rollout: frames and seconds.
+    """The cost of a rollout: frames and seconds."""
 
-    Attributes:
-        emulator_frames: of all games, resets included.
-        seconds_emulation: wall-clock time in the emulator and its pictures.
-        seconds_forward: wall-clock time in the choice of actions.
-    """
-
-    emulator_frames: int
-    seconds_emulation: float
-    seconds_forward: float
+    emulator_frames: int  #: of all games, resets included
+    seconds_emulation: float  #: wall-clock time in the emulator and its pictures
+    seconds_forward: float  #: wall-clock time in the choice of actions
 
 
 @dataclass(frozen=True)
 class PlayedEpisodes(PlayedSteps):
-    """A rollout of whole episodes.
+    """A rollout of whole episodes."""
 
-    Attributes:
-        episode_slices: slots (begin, end) of each episode, by rising number.
-    """
-
-    episode_slices: list[tuple[int, int]]
+    episode_slices: list[tuple[int, int]]  #: slots (begin, end) of each episode, by rising number
 
 
 class RolloutCollector(KeepsSnapshots):

@@ -108,47 +108,30 @@ class StepwiseAgent:
 
 @dataclass(frozen=True)
 class Job:
-    """Steps of one game that any worker can play.
+    """Steps of one game that any worker can play."""
 
-    Attributes:
-        game: its number.
-        stream: selects the actions' random numbers.
-        step: number of the first of them.
-        state: of the game.
-        lookback: tiles, tile counts, episode steps and actions of the slots that the first step
-            looks back at, and of its own; None: an episode has to begin.
-    """
-
-    game: int
-    stream: int
-    step: int
-    state: bytes
+    game: int  #: its number
+    stream: int  #: selects the actions' random numbers
+    step: int  #: number of the first of them
+    state: bytes  #: of the game
+    #: Tiles, tile counts, episode steps and actions of the slots that the first step looks back at,
+    #: and of its own; None: an episode has to begin.
     lookback: tuple[np.ndarray, ...] | None = None
 
 
 @dataclass(frozen=True)
 class PlayedJob:
-    """What a worker played.
+    """What a worker played."""
 
-    Attributes:
-        job: to go on with.
-        steps: how many were played.
-        over: whether the last one ended an episode.
-        tiles: uint16, of all slots one after the other.
-        arrays: those of ``SLOT_ARRAYS``: the slots before the first step, the steps, one more.
-        emulator_frames: emulated meanwhile, resets included.
-        seconds_emulation: in the emulator and its pictures.
-        seconds_forward: in the choice of actions.
-    """
-
-    job: Job
-    steps: int
-    over: bool
-    tiles: np.ndarray
+    job: Job  #: to go on with
+    steps: int  #: how many were played
+    over: bool  #: whether the last one ended an episode
+    tiles: np.ndarray  #: uint16, of all slots one after the other
+    #: Those of ``SLOT_ARRAYS``: the slots before the first step, the steps, one more.
     arrays: dict[str, np.ndarray]
-    emulator_frames: int
-    seconds_emulation: float
-    seconds_forward: float
+    emulator_frames: int  #: emulated meanwhile, resets included
+    seconds_emulation: float  #: in the emulator and its pictures
+    seconds_forward: float  #: in the choice of actions
 
 
 class StepwiseWorker:

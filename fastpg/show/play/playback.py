@@ -53,44 +53,27 @@ def policy_of_run(run: Path | None) -> tuple[Policy, Checkpoint]:
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision of the policy.
+    """One decision of the policy."""
 
-    Attributes:
-        step: agent step of the episode, from 0.
-        planes: (planes, 80, 80) int8: the network's input: views, or the difference of two.
-        probabilities: (actions,) float32.
-        action: the chosen action.
-        value: output of the value head; None without one.
-        past_actions: past actions in the network's input, the latest first.
-    """
-
-    step: int
+    step: int  #: agent step of the episode, from 0
+    #: (planes, 80, 80) int8: the network's input: views, or the difference of two.
     planes: np.ndarray
-    probabilities: np.ndarray
-    action: int
-    value: float | None
-    past_actions: tuple[int, ...] = ()
+    probabilities: np.ndarray  #: (actions,) float32
+    action: int  #: the chosen action
+    value: float | None  #: output of the value head; None without one
+    past_actions: tuple[int, ...] = ()  #: past actions in the network's input, the latest first
 
 
 @dataclass(frozen=True)
 class PlaybackFrame:
-    """One emulator frame of a playback.
+    """One emulator frame of a playback."""
 
-    Attributes:
-        picture: (210, 160, 3) uint8, RGB; overwritten by the next frame.
-        decision: the decision that led to this frame.
-        first: True for the first frame after the decision.
-        episode: number of the episode, from 0.
-        score: sum of the episode's rewards so far.
-        over: True for the last frame of the episode.
-    """
-
-    picture: np.ndarray
-    decision: Decision
-    first: bool
-    episode: int
-    score: float
-    over: bool
+    picture: np.ndarray  #: (210, 160, 3) uint8, RGB; overwritten by the next frame
+    decision: Decision  #: the decision that led to this frame
+    first: bool  #: True for the first frame after the decision
+    episode: int  #: number of the episode, from 0
+    score: float  #: sum of the episode's rewards so far
+    over: bool  #: True for the last frame of the episode
 
 
 class Playback:

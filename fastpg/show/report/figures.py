@@ -17,21 +17,13 @@ _DECISIONS = 4  # decisions whose saliency is shown
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot of the report.
+    """A plot of the report."""
 
-    Attributes:
-        name: name of its PNG file, without the suffix.
-        title: title of its section.
-        text: explanation below the title.
-        figure: figure of matplotlib.
-        drawn: True if it consists of lines and letters, False if of pixels.
-    """
-
-    name: str
-    title: str
-    text: str
-    figure: Any
-    drawn: bool = True
+    name: str  #: name of its PNG file, without the suffix
+    title: str  #: title of its section
+    text: str  #: explanation below the title
+    figure: Any  #: figure of matplotlib
+    drawn: bool = True  #: True if it consists of lines and letters, False if of pixels
 
     def section(self) -> Section:
         """Return the plot as a section of the page."""
