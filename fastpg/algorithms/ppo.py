@@ -33,7 +33,7 @@ _STATS = ("entropy", "kl", "clip_fraction", "value_loss")  # of an epoch, from t
 class PPOSettings:
     """Settings; meanings as in :class:`fastpg.config.TrainConfig`."""
 
-    steps: int
+    steps_per_update: int
     epochs: int
     minibatch: int
     learning_rate: float
@@ -80,7 +80,7 @@ class PPO:
 
     def play(self) -> Played:
         """Play T steps of all games."""
-        collector, steps = self.collector, self.settings.steps
+        collector, steps = self.collector, self.settings.steps_per_update
         collector.begin_round()
         took = collector.play_steps(steps)
         order = self.order.copy()
@@ -100,16 +100,15 @@ class PPO:
     def learn(self, played: Played) -> dict[str, float]:
         """Learn from the steps in some epochs; returns means over the samples of the last one."""
         settings, collector = self.settings, self.collector
-        samples = settings.steps * collector.games
-        advantages, returns = collector.advantages(
-            settings.steps, settings.gamma, settings.gae_lambda, settings.lost_point_weight
-        )
+        steps = settings.steps_per_update
+        weighting = settings.gamma, settings.gae_lambda, settings.lost_point_weight
+        advantages, returns = collector.advantages(steps, *weighting)
         objective, learning_rate = self._annealed()
         draws = np.random.SeedSequence([self.seed, ORDER, self.rounds])
         keys = draws.generate_state(settings.epochs * SHUFFLE_KEYS).reshape(settings.epochs, -1)
         for epoch_keys in keys:
             self.optimizer.reset_stats()
-            for chosen in collector.minibatches(settings.steps, settings.minibatch, epoch_keys):
+            for chosen in collector.minibatches(steps, settings.minibatch, epoch_keys):
                 batch = collector.buffer, chosen, advantages, returns
                 self.optimizer.adam_step(*batch, objective, learning_rate)
         if not self.optimizer.finite:
@@ -118,7 +117,7 @@ class PPO:
         self.agent_steps += played.agent_steps
         self.rounds += 1
         collector.end_round()
-        means = self.optimizer.stats() / samples
+        means = self.optimizer.stats() / (steps * collector.games)
         return dict(zip(_STATS, means.tolist(), strict=True))
 
     def _annealed(self) -> tuple[Objective, float]:

@@ -7,20 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fastpg.algorithms.ppo import PPOSettings
+from fastpg.algorithms.reinforce import ReinforceSettings
 from fastpg.envs.rules import Rules
 from fastpg.network.input_spec import InputSpec
-
-
-@dataclass(frozen=True)
-class ReinforceSettings:
-    """Settings of REINFORCE; meanings as in :class:`fastpg.config.TrainConfig`."""
-
-    episodes_per_batch: int
-    learning_rate: float
-    decay: float
-    gamma: float
-    cut_at_rewards: bool
-    standardize: str
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """From settings to a run: rules, emulator, backend and device, each decided and checked once."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Literal
 
 from fastpg.algorithms.ppo import PPOSettings
-from fastpg.algorithms.run_spec import ReinforceSettings, RunSpec
+from fastpg.algorithms.reinforce import ReinforceSettings
+from fastpg.algorithms.run_spec import RunSpec
 from fastpg.checkpoint import Checkpoint, CheckpointError
 from fastpg.cli.validate import check
 from fastpg.config import PPO_GAMES, ConfigError, TrainConfig, chosen_backend
@@ -12,6 +13,7 @@ from fastpg.emulator.roms import pong_rom
 from fastpg.envs.rules import Rules, training_rules
 from fastpg.kernels import BackendUnavailable
 from fastpg.network.input_spec import InputSpec
+from fastpg.rollouts.returns import ReturnEstimator
 from fastpg.system.cores import available_cores
 
 Emulator = Literal["native", "ale"]
@@ -143,30 +145,13 @@ def _require_gpu(option: str) -> None:
 
 
 def _reinforce_settings(config: TrainConfig) -> ReinforceSettings:
-    return ReinforceSettings(
-        episodes_per_batch=config.episodes_per_batch,
-        learning_rate=config.learning_rate,
-        decay=config.decay,
-        gamma=config.gamma,
-        cut_at_rewards=config.cut_at_rewards,
-        standardize=config.standardize,
-    )
+    estimator = ReturnEstimator(config.gamma, config.cut_at_rewards, config.standardize)
+    episodes = config.episodes_per_batch
+    return ReinforceSettings(episodes, config.learning_rate, config.decay, estimator)
 
 
 def _ppo_settings(config: TrainConfig) -> PPOSettings:
-    final = config.final_learning_rate
-    return PPOSettings(
-        steps=config.steps_per_update,
-        epochs=config.epochs,
-        minibatch=config.minibatch,
-        learning_rate=config.learning_rate,
-        final_learning_rate=config.learning_rate if final is None else final,
-        entropy=config.entropy,
-        anneal_steps=config.anneal_steps,
-        gamma=config.gamma,
-        gae_lambda=config.gae_lambda,
-        lost_point_weight=config.lost_point_weight,
-        clip=config.clip,
-        value_weight=config.value_weight,
-        max_grad_norm=config.max_grad_norm,
-    )
+    same_named = {field.name: getattr(config, field.name) for field in fields(PPOSettings)}
+    if config.final_learning_rate is None:
+        same_named["final_learning_rate"] = config.learning_rate
+    return PPOSettings(**same_named)

@@ -35,12 +35,17 @@ class StepwiseSetup:
     cell: int = 0
     mirrored: tuple[int, ...] | None = None
 
-    def network(self, value: bool) -> TileNetwork:
-        """A network of this shape, with a value head or without; its weights are 0."""
-        actions = len(self.action_table)
-        return TileNetwork(
-            self.hidden, self.input_spec, actions, self.outputs, value=value, cell=self.cell
-        )
+    def network_shape(self, value: bool) -> dict[str, Any]:
+        """Arguments of a network that plays this, with a value head or without."""
+        return {
+            "hidden": self.hidden,
+            "input_spec": self.input_spec,
+            "actions": len(self.action_table),
+            "outputs": self.outputs,
+            "value": value,
+            "cell": self.cell,
+            "mirrored": self.mirrored,
+        }
 
 
 class StepwiseAgent:
@@ -152,7 +157,7 @@ class StepwiseWorker:
         slots = self._lookback + steps + 1
         self._agent = StepwiseAgent(
             game_class(setup.emulator)(setup.rules),
-            setup.network(value=not whole),
+            TileNetwork(**setup.network_shape(value=not whole)),
             setup.action_table,
             find_background=setup.find_background,
             seed=setup.seed,
