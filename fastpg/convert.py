@@ -44,8 +44,7 @@ class ConvertConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line: the exit code, 0 done, 1 failed, 2 wrong settings, 130 interrupted."""
-    words = sys.argv[1:] if argv is None else argv
-    return guarded("fastpg.convert", lambda: _command(words))
+    return guarded("fastpg.convert", _command, argv)
 
 
 def _command(argv: Sequence[str]) -> None:

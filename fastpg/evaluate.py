@@ -15,6 +15,7 @@ from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
 from fastpg.cli.resolve import game_to_show
 from fastpg.cli.status_line import StatusLine
+from fastpg.cli.validate import check_seed
 from fastpg.config import ConfigError
 from fastpg.evaluation.episodes import evaluate
 from fastpg.evaluation.policy import load_pretrained
@@ -59,8 +60,7 @@ class EvaluateConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line: the exit code, 0 done, 1 failed, 2 wrong settings, 130 interrupted."""
-    words = sys.argv[1:] if argv is None else argv
-    return guarded("fastpg.evaluate", lambda: _command(words))
+    return guarded("fastpg.evaluate", _command, argv)
 
 
 def _command(argv: Sequence[str]) -> None:
@@ -100,8 +100,7 @@ def _command(argv: Sequence[str]) -> None:
 def _check(config: EvaluateConfig) -> None:
     if not 1 <= config.episodes <= _MAX_EPISODES:
         raise ConfigError(f"--episodes: expected 1 to {_MAX_EPISODES}, got {config.episodes}")
-    if not 0 <= config.seed < 1 << 32:
-        raise ConfigError(f"--seed: expected 0 to below 2**32, got {config.seed}")
+    check_seed(config.seed)
     if config.threads is not None and config.threads < 1:
         raise ConfigError(f"--threads: expected at least 1, got {config.threads}")
 

@@ -145,15 +145,15 @@ def test_blurred_keeps_the_sum_and_is_a_gaussian():
 
 def test_other_games_and_missing_runs_are_refused_in_a_line(back, tmp_path):
     policy, _ = policy_of_run(back)
-    with pytest.raises(ShowError, match=r"a policy of 3 actions, breakout needs 4"):
+    with pytest.raises(CheckpointError, match=r"a policy of 3 actions, breakout needs 4"):
         Playback(policy, rules("ALE/Breakout-v5"), "ale", False, 0)
     with pytest.raises(ShowError, match="no such run"):
         policy_of_run(tmp_path / "nothing")
-    with pytest.raises(ShowError, match="no checkpoint"):
+    with pytest.raises(CheckpointError, match="no checkpoint"):
         policy_of_run(tmp_path)
     state = {"config": {"input": "raw", "background": "frame"}}
     save(tmp_path, 1, {"w2": np.zeros((1, 2), np.float32)}, state)
-    with pytest.raises(ShowError, match="--input raw"):
+    with pytest.raises(CheckpointError, match="--input raw"):
         policy_of_run(tmp_path)
 
 
@@ -167,5 +167,5 @@ def test_without_a_run_the_pretrained_policy_plays(monkeypatch):
         raise CheckpointError("pong.safetensors: damaged")
 
     monkeypatch.setattr("fastpg.show.play.playback.load_pretrained", damaged)
-    with pytest.raises(ShowError, match="damaged"):
+    with pytest.raises(CheckpointError, match="damaged"):
         policy_of_run(None)

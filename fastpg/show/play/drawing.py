@@ -9,7 +9,7 @@ import numpy as np
 
 from fastpg.kernels.geometry import SCREEN, VIEW_SIDE
 from fastpg.show.play.font import text_mask
-from fastpg.show.play.playback import Decision, PlaybackFrame
+from fastpg.show.play.playback import Decision, Playback, PlaybackFrame
 
 Colour = tuple[int, int, int]
 
@@ -161,3 +161,9 @@ class Composer:
             box(self.canvas, left, y + height - tall, _COLUMN, tall, SHADED)
             box(self.canvas, left, y + height - tall - 3, _COLUMN, 3, PLUS)
         box(self.canvas, x, y + height // 2, _PANEL_WIDTH, 1, DIM)
+
+
+def composer_of(playback: Playback) -> Composer:
+    """Make the composer that draws a playback's frames."""
+    spec = playback.player.policy.network.input_spec
+    return Composer(playback.labels, plane_names(spec.views, spec.difference), playback.up)

@@ -2,14 +2,12 @@
 
 import tempfile
 from collections.abc import Collection, Sequence
-from itertools import islice
 from pathlib import Path
 
 import fastpg
 from fastpg.show import ShowError
-from fastpg.show.play.film import record
-from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback
-from fastpg.show.play.video import check_libraries, check_writable
+from fastpg.show.play.playback import Playback
+from fastpg.show.play.video import check_libraries, check_writable, record
 from fastpg.show.report import page, plots
 from fastpg.show.report.figures import Plot
 from fastpg.show.report.page import Section
@@ -94,10 +92,9 @@ def game_section(playback: Playback | None, seconds: float, name: str) -> Sectio
     """
     if playback is None or not seconds:
         return None
-    count = max(round(seconds * FRAMES_PER_SECOND), 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "game.mp4"
-        record(path, playback, islice(playback.episode(0), count))
+        record(path, playback, playback.frames(1, seconds))
         data = path.read_bytes()
     paddle = " The policy has the right paddle." if playback.up is not None else ""
     choice = "the most likely actions" if playback.player.greedy else "sampled actions"
