@@ -6,11 +6,12 @@ from typing import Literal
 from fastpg.algorithms.ppo import PPOSettings
 from fastpg.algorithms.reinforce import ReinforceSettings
 from fastpg.algorithms.run_spec import RunSpec
-from fastpg.checkpoint import Checkpoint, CheckpointError
+from fastpg.checkpoint import Checkpoint
 from fastpg.cli.validate import check
 from fastpg.config import PPO_GAMES, ConfigError, TrainConfig, chosen_backend
 from fastpg.emulator.roms import pong_rom
 from fastpg.envs.rules import Rules, training_rules
+from fastpg.evaluation.policy import saved_settings
 from fastpg.kernels import BackendUnavailable
 from fastpg.network.input_spec import InputSpec
 from fastpg.rollouts.returns import ReturnEstimator
@@ -118,21 +119,6 @@ def game_to_show(saved: Checkpoint, env: str | None, emulator: str) -> tuple[Rul
     config = saved_settings(saved) if env is None else TrainConfig(env=env)
     rules = resolve_rules(config)
     return rules, resolve_emulator(emulator, rules, config.env), config.env
-
-
-def saved_settings(saved: Checkpoint) -> TrainConfig:
-    """Return the settings of the run that wrote a checkpoint.
-
-    Raises:
-        CheckpointError: it was not written by training.
-        ConfigError: it has settings that this version does not know.
-    """
-    if "config" not in saved.state:
-        raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train")
-    try:
-        return TrainConfig.from_json(saved.state["config"])
-    except ConfigError as error:
-        raise ConfigError(f"{saved.path}: {error}") from None
 
 
 def _require_gpu(option: str) -> None:

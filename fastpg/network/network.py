@@ -5,6 +5,7 @@ the sum of the first layer's rows for each tile, so a forward pass adds a few su
 rows of all lit pixels.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,13 @@ from fastpg.network._network import Network
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.symmetry import mirror_rows, symmetrize
 
+WEIGHTS = ("w1", "w2", "value")  # tensors that a policy plays with; value: only if it has one
 _CELLS_SCALE = 0.4  # standard deviation of the cells' first weights, relative to the pixels'
+
+
+def weights_of(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the weights among the tensors of a checkpoint."""
+    return {name: tensors[name] for name in WEIGHTS if name in tensors}
 
 
 class TileNetwork:

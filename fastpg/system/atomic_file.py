@@ -60,7 +60,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
-    """Remove what killed processes left in a folder while they wrote files with such names.
+    """Remove the temporary folders of killed processes that were writing files with such names.
 
     Args:
         folder: where the files are.
@@ -69,10 +69,7 @@ def remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
     for path in folder.iterdir():
         found = _TEMPORARY.fullmatch(path.name)
         if found and names.fullmatch(found["name"]) and not _other_process_lives(int(found["pid"])):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:  # earlier versions wrote a temporary file
-                path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _other_process_lives(pid: int) -> bool:

@@ -14,6 +14,7 @@ from fastpg.algorithms.build import make_algorithm
 from fastpg.algorithms.run_spec import RunSpec
 from fastpg.checkpoint import Checkpoint, save
 from fastpg.config import ConfigError, TrainConfig
+from fastpg.network.network import weights_of
 from fastpg.training.interrupt import Interruptible
 from fastpg.training.metrics_file import MetricsFile, Row
 from fastpg.training.progress import Progress
@@ -108,8 +109,7 @@ class Trainer:
         if not self._consistent or self._saved_update == update:
             return
         tensors = self.algorithm.tensors()
-        weights = [tensors[name] for name in ("w1", "w2", "value") if name in tensors]
-        if not all(np.isfinite(tensor).all() for tensor in weights):
+        if not all(np.isfinite(weights).all() for weights in weights_of(tensors).values()):
             self._consistent = False
             raise Diverged(self._advice(update, "the weights are not finite"))
         to_save = self.state.to_save(self.config, tensors)

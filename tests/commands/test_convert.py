@@ -258,7 +258,7 @@ def test_weights_alone_cannot_be_resumed(run, tmp_path, capsys):
         (["words.npz", "a.npz"], "words.npz: expected arrays of numbers"),
         (["scalar.npz", "a.npz"], "scalar.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
         (["values.npz", "a.npz"], "values.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
-        (["partial.npz", "a.npz"], "partial.npz: is no checkpoint of fastpg.train: 'input'"),
+        (["partial.npz", "a.npz"], "partial.npz: config, update: config: has no background, input"),
         (
             ["misfit.npz", "a.npz"],
             "misfit.npz: weights do not fit their config: w1: expected (12800",
