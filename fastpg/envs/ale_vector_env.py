@@ -98,10 +98,7 @@ class AleVectorEnv(GameVectorEnv):
         copy: True returns a copy of the observations. False returns the environment's own buffer,
             which the next ``step`` or ``reset`` overwrites.
         backend: kernel backend for ``"pong80"``; None for the default.
-        **rule_overrides: ``frameskip``, ``repeat_action_probability``,
-            ``max_num_frames_per_episode``, ``full_action_space`` and ``noop_max`` of
-            :class:`~fastpg.envs.rules.Rules`. What is missing or None stays as the id registers
-            it; no id registers no-op starts.
+        **rule_overrides: see :class:`~fastpg.envs.rules.RuleOverrides`.
 
     Raises:
         ValueError: the id is unknown or a value is out of its range; the message names it.

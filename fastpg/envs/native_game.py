@@ -4,7 +4,6 @@ import json
 import zlib
 from functools import cache
 
-import numpy as np
 from ale_py import Action
 
 from fastpg.emulator import _emulator, roms
@@ -65,6 +64,9 @@ class NativeGame:
         self._console = Console()
         self._console.set_rules(*compiled_rules(rules))
         self._console.load(pong_cartridge(), 0)
+        #: Write what the game shows into an array, as the methods of ``AleGame`` do.
+        self.palette, self.rgb = self._console.palette, self._console.rgb
+        self.grayscale, self.ram = self._console.grayscale, self._console.ram
         self.emulator_actions = actions(rules)
         self._started = False
 
@@ -89,22 +91,6 @@ class NativeGame:
         return reward, console.terminated, console.truncated
 
     # ---- what it shows ----------------------------------------------------------------------
-
-    def palette(self, out: np.ndarray) -> None:
-        """Write the palette indices of the picture into ``out`` (210, 160) uint8, C-contiguous."""
-        self._console.palette(out)
-
-    def rgb(self, out: np.ndarray) -> None:
-        """Write the colours of the picture into ``out`` (210, 160, 3) uint8, C-contiguous."""
-        self._console.rgb(out)
-
-    def grayscale(self, out: np.ndarray) -> None:
-        """Write ALE's grey values of the picture into ``out`` (210, 160) uint8, C-contiguous."""
-        self._console.grayscale(out)
-
-    def ram(self, out: np.ndarray) -> None:
-        """Write the console's memory into ``out`` (128,) uint8."""
-        self._console.ram(out)
 
     @property
     def action_meanings(self) -> tuple[str, ...]:
@@ -152,8 +138,7 @@ class NativeGame:
         if not self._started:
             raise RuntimeError("state: expected reset() before the first state")
         body = self._console.snapshot()
-        head = {"format": _STATE_FORMAT, "game": self.rules.game, "checksum": zlib.crc32(body)}
-        return json.dumps(head).encode() + b"\n" + body
+        return self._state_head(body) + b"\n" + body
 
     def restore(self, state: bytes) -> None:
         """Restore a :meth:`state`, of this or another object; the rules stay this object's.
@@ -164,18 +149,13 @@ class NativeGame:
         """
         if not isinstance(state, bytes):
             raise TypeError(f"state: expected bytes, got {type(state).__name__}")
-        head, newline, body = state.partition(b"\n")
-        try:
-            values = json.loads(head)
-            right = bool(newline) and values["format"] == _STATE_FORMAT
-            right = right and values["game"] == self.rules.game
-            right = right and values["checksum"] == zlib.crc32(body)
-        except (ValueError, KeyError, TypeError):
-            right = False
-        if not right:
-            raise ValueError(
-                f"state: expected a state of {self.rules.game}, got another (or a damaged one, or "
-                f"not this emulator's {_STATE_FORMAT})"
-            )
+        head, _, body = state.partition(b"\n")
+        if head != self._state_head(body):
+            expected = f"what state() of {self.rules.game} gave ({_STATE_FORMAT})"
+            raise ValueError(f"state: expected {expected}, got other or damaged bytes")
         self._console.restore(body, True, True)
         self._started = True
+
+    def _state_head(self, body: bytes) -> bytes:
+        head = {"format": _STATE_FORMAT, "game": self.rules.game, "checksum": zlib.crc32(body)}
+        return json.dumps(head).encode()
