@@ -10,8 +10,15 @@ import tyro
 
 from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
-from fastpg.cli.policy_checkpoint import write_checkpoint
-from fastpg.cli.policy_files import NPZ, OURS, PICKLES, read_policy, write_article_pickle, write_npz
+from fastpg.cli.policy_files import (
+    NPZ,
+    OURS,
+    PICKLES,
+    read_policy,
+    write_article_pickle,
+    write_checkpoint,
+    write_npz,
+)
 from fastpg.config import ConfigError
 
 

@@ -21,10 +21,7 @@ class AleGame:
     numbers, for any number of episodes. The ROM is loaded on first use.
 
     Args:
-        rules: the rules to play under.
-
-    Attributes:
-        rules: the rules of the game.
+        rules: the rules to play under; an attribute.
 
     Raises:
         ValueError: ale-py has no ROM of that name.

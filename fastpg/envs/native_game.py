@@ -46,10 +46,9 @@ class NativeGame:
     """Pong under :class:`~fastpg.envs.rules.Rules`: the interface and the games of ``AleGame``.
 
     Args:
-        rules: the rules to play under.
+        rules: the rules to play under; an attribute.
 
     Attributes:
-        rules: the rules of the game.
         emulator_actions: ALE's number of each action.
 
     Raises:

@@ -32,13 +32,10 @@ class TileNetwork:
     wherever weights are used and in :meth:`tensors`. Learning about one pixel thus also changes its
     neighbours' weights.
 
+    ``hidden``, ``input_spec``, ``actions``, ``outputs`` and ``cell`` are attributes.
+
     Attributes:
         core: the compiled network.
-        hidden: H, number of hidden units.
-        input_spec: the network's input.
-        actions: number of actions.
-        outputs: number of logits.
-        cell: pixels along a cell's side; 0 for no cells.
         mirror_rows: (rows + heads,) int32 for mirrored units, see
             :func:`fastpg.network.symmetry.mirror_rows`; else None.
     """

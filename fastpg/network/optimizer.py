@@ -30,7 +30,6 @@ class Optimizer:
     sparse or lazy Adam: weights and moments of skipped rows do not change.
 
     Attributes:
-        network: the network that learns.
         core: the compiled learner.
         finite: whether all gradients so far were finite. After one that is not, no step is taken.
     """
@@ -45,7 +44,7 @@ class Optimizer:
         """Create an optimizer that has taken no step.
 
         Args:
-            network: the network that learns.
+            network: the network that learns; an attribute.
             pool: threads, which share the hidden units.
             moments: moving averages that :meth:`tensors` returns: ("square",) for RMSProp,
                 ("mean", "square") for Adam.

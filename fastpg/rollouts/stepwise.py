@@ -52,9 +52,6 @@ class StepwiseAgent:
     """One game and one network: looks at the game, chooses an action, takes it.
 
     Attributes:
-        game: the game, on any emulator.
-        network: chooses the actions.
-        buffer: holds what the network saw and did, by slots.
         screen: (210, 160) uint8: palette indices of the last picture.
         view: (6400,) uint8: its view.
     """
@@ -72,12 +69,12 @@ class StepwiseAgent:
         """Get ready.
 
         Args:
-            game: an ``AleGame`` or ``NativeGame``.
-            network: chooses the actions.
+            game: an ``AleGame`` or ``NativeGame``; an attribute.
+            network: chooses the actions; an attribute.
             actions: the game's action for each action of the network.
             find_background: as in ``Backend.preprocess``.
             seed: of the actions' random numbers.
-            buffer: to write to.
+            buffer: to write to what the network saw and did, by slots; an attribute.
         """
         self.game, self.network, self.actions = game, network, actions
         self.find_background, self.seed, self.buffer = find_background, seed, buffer

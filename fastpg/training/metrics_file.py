@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -43,21 +43,7 @@ class Row:
     value_loss: float | None = None  #: mean squared error of the values
 
 
-class Closing:
-    """Base of objects that are closed at the end of their ``with`` block."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the object."""
-        raise NotImplementedError
-
-
-class MetricsFile(Closing):
+class MetricsFile:
     """``metrics.jsonl``: one JSON object per line, appended and flushed row by row.
 
     NaN and infinity, which JSON does not have, are written as null.

@@ -17,7 +17,7 @@ from fastpg.config import ConfigError, TrainConfig
 from fastpg.network.network import weights_of
 from fastpg.training.interrupt import Interruptible
 from fastpg.training.metrics_file import MetricsFile, Row
-from fastpg.training.progress import Progress
+from fastpg.training.progress import Limits, Progress
 from fastpg.training.run_folder import METRICS
 from fastpg.training.run_state import RunState
 from fastpg.training.tensorboard import TensorBoard
@@ -162,8 +162,8 @@ class Trainer:
         self.tensorboard = None
         if self.config.track:
             self.tensorboard = TensorBoard(self.run_dir, saved.update if saved else None)
-        limits = {name: getattr(self.config, name) for name in ("episodes", "agent_steps")}
-        self.progress = Progress({**limits, "seconds": self.config.max_seconds})
+        limits = self.config.episodes, self.config.agent_steps, self.config.max_seconds
+        self.progress = Progress(Limits(*limits))
         self.progress.__enter__()
 
     def _count(self, played: Played, learned: Mapping[str, Any], seconds_learning: float) -> Row:

@@ -126,7 +126,7 @@ def test_fewer_bits_are_near(bits, hidden):
 
 
 def test_the_score_of_what_is_written_is_kept(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fastpg.cli.policy_checkpoint.resolve_rules", lambda config: SHORT)
+    monkeypatch.setattr("fastpg.cli.policy_files.resolve_rules", lambda config: SHORT)
     path = converted(run, tmp_path / "p.safetensors", "--bits", "4", "--evaluate", "2")
     saved = load(path)
     played = evaluate(saved, SHORT, emulator="native", episodes=2)

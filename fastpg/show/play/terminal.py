@@ -154,17 +154,14 @@ def shrunk(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 class Terminal:
-    """The terminal as a screen of cells. It is restored when the ``with`` block ends.
-
-    Attributes:
-        true_colour: True to send 24-bit colours, False for the nearest of 256.
-    """
+    """The terminal as a screen of cells. It is restored when the ``with`` block ends."""
 
     def __init__(self, true_colour: bool | None = None, out: TextIO | None = None):
         """Check the terminal.
 
         Args:
-            true_colour: see the attribute; None decides by the environment's variables.
+            true_colour: True to send 24-bit colours, False for the nearest of 256; None decides by
+                the environment's variables.
             out: the terminal; standard output if None.
 
         Raises:
