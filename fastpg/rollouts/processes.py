@@ -27,6 +27,8 @@ from fastpg.rollouts.stepwise import (
 # Steps of an episode that a worker plays before it hands the game over: long enough that handing
 # over (0.3 ms) does not show, short enough that all workers finish a batch at nearly the same time.
 _FRAGMENT_STEPS = 256
+# Look-back frames in the order of a job's, which has the tiles before them.
+_LOOKBACK = ("lookback_tile_counts", "lookback_episode_steps", "lookback_actions")
 
 
 class StepwiseCollector(HostCollector):
@@ -88,18 +90,16 @@ class StepwiseCollector(HostCollector):
     def lookback_frames(self) -> dict[str, np.ndarray]:
         """See :class:`fastpg.rollouts.base.RolloutCollector`."""
         tiles, *rest = zip(*(job.lookback for job in self._jobs if job.lookback), strict=True)
-        names = "tile_counts", "episode_steps", "actions"
-        frames = {f"lookback_{name}": np.stack(own) for name, own in zip(names, rest, strict=True)}
-        return {"lookback_tiles": np.concatenate(tiles)} | frames
+        frames = zip(_LOOKBACK, map(np.stack, rest), strict=True)
+        return {"lookback_tiles": np.concatenate(tiles), **dict(frames)}
 
     def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
         """See :class:`fastpg.rollouts.base.RolloutCollector`."""
-        names = "tile_counts", "episode_steps", "actions"
-        counts, episode_steps, actions = (frames[f"lookback_{name}"] for name in names)
-        ends = np.cumsum(counts.sum(axis=1, dtype=np.int64))
+        arrays = [frames[name] for name in _LOOKBACK]
+        ends = np.cumsum(arrays[0].sum(axis=1, dtype=np.int64))
         tiles = np.split(frames["lookback_tiles"], ends[:-1])
-        own = zip(tiles, counts, episode_steps, actions, strict=True)
-        self._jobs = [replace(job, lookback=of) for job, of in zip(self._jobs, own, strict=True)]
+        games = zip(self._jobs, zip(tiles, *arrays, strict=True), strict=True)
+        self._jobs = [replace(job, lookback=lookback) for job, lookback in games]
 
     def close(self) -> None:
         """End the workers."""
