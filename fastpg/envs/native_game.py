@@ -3,6 +3,7 @@
 import json
 import zlib
 from functools import cache
+from typing import Any
 
 from ale_py import Action
 
@@ -21,14 +22,14 @@ def frame_range(rules: Rules) -> tuple[int, int]:
     return frames if isinstance(frames, tuple) else (frames, frames + 1)
 
 
-def compiled_rules(rules: Rules) -> tuple[tuple[int, int], float, int, int]:
-    """Rules as the compiled ``set_rules`` takes them: frames, stickiness, frame limit, no-ops."""
-    return (
-        frame_range(rules),
-        rules.repeat_action_probability,
-        rules.max_num_frames_per_episode,
-        rules.noop_max,
-    )
+def compiled_rules(rules: Rules) -> dict[str, Any]:
+    """Rules as arguments of compiled code: frames, stickiness, frame limit, no-ops."""
+    return {
+        "frameskip": frame_range(rules),
+        "repeat": rules.repeat_action_probability,
+        "max_frames": rules.max_num_frames_per_episode,
+        "noop_max": rules.noop_max,
+    }
 
 
 def actions(rules: Rules) -> tuple[int, ...]:
@@ -61,7 +62,7 @@ class NativeGame:
             raise ValueError(f"game: expected pong, got {rules.game!r}; ale-py plays the others")
         self.rules = rules
         self._console = Console()
-        self._console.set_rules(*compiled_rules(rules))
+        self._console.set_rules(**compiled_rules(rules))
         self._console.load(pong_cartridge(), 0)
         #: Write what the game shows into an array, as the methods of ``AleGame`` do.
         self.palette, self.rgb = self._console.palette, self._console.rgb

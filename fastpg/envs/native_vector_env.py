@@ -87,7 +87,7 @@ class NativeVectorEnv(GameVectorEnv):
         self._recycled = _RecycledArrays(buffers.observations) if copy and not masked else None
         self._seeded = np.zeros(self.num_envs, np.bool_)
         self._games = Games(pong_cartridge(), self.num_envs, self.num_threads)
-        self._games.set_rules(*compiled_rules(self.rules))
+        self._games.set_rules(**compiled_rules(self.rules))
         self._games.connect(
             self.obs_type,
             self.autoreset_mode.value,

@@ -6,7 +6,7 @@ from time import perf_counter
 import numpy as np
 
 from fastpg.emulator.palette import PALETTE_RED
-from fastpg.envs.native_game import frame_range, pong_cartridge
+from fastpg.envs.native_game import compiled_rules, pong_cartridge
 from fastpg.envs.rules import Rules
 from fastpg.envs.seeds import seed_words
 from fastpg.kernels.geometry import VIEW_PIXELS
@@ -61,10 +61,7 @@ class NativeCollector(HostCollector):
             network.core,
             pool,
             games,
-            frameskip=frame_range(rules),
-            repeat=rules.repeat_action_probability,
-            max_frames=rules.max_num_frames_per_episode,
-            noop_max=rules.noop_max,
+            **compiled_rules(rules),
             red=PALETTE_RED,
             find_background=find_background,
             seed=seed,

@@ -35,13 +35,10 @@ class RunState:
         """
         for score in played.scores:
             self.scores.add(score)
-        for name, count in (
-            ("update", 1),
-            ("episodes", len(played.scores)),
-            ("agent_steps", played.agent_steps),
-            ("emulator_frames", played.emulator_frames),
-        ):
-            self.counters[name] += count
+        self.counters["update"] += 1
+        self.counters["episodes"] += len(played.scores)
+        self.counters["agent_steps"] += played.agent_steps
+        self.counters["emulator_frames"] += played.emulator_frames
         self.seconds["emulation"] += played.seconds_emulation
         self.seconds["forward"] += played.seconds_forward
         self.seconds["learning"] += seconds_learning

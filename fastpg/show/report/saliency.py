@@ -73,10 +73,6 @@ class Weights:
             hidden = hidden + self.w1[len(x) + age * self._actions + action]
         return np.maximum(hidden, 0)
 
-    def log_odds(self, decision: Decision) -> float:
-        """Return the log-odds of UP against DOWN."""
-        return float(self.active(decision) @ self.up_preference)
-
     def saliency(self, decision: Decision, pixels: np.ndarray | None = None) -> np.ndarray:
         """Return the saliency of all pixels, or of ``pixels``, as in :class:`SalientDecision`.
 
