@@ -70,7 +70,7 @@ def _command(argv: Sequence[str]) -> None:
     rules, emulator, env = game_to_show(saved, config.env, config.emulator)
     began = perf_counter()
     with StatusLine(delay=0.5, interval=0.1) as status:
-        played = evaluate(
+        evaluation = evaluate(
             saved,
             rules,
             emulator=emulator,
@@ -89,12 +89,12 @@ def _command(argv: Sequence[str]) -> None:
         "emulator": emulator,
         "seed": config.seed,
         "greedy": config.greedy,
-        **summary(played, rules),
+        **summary(evaluation, rules),
         "seconds": perf_counter() - began,
-        "scores": played.scores.tolist(),
-        "lengths": played.steps.tolist(),
+        "scores": evaluation.scores.tolist(),
+        "lengths": evaluation.steps.tolist(),
     }
-    print(json.dumps(result) if config.json else "\n".join(text_lines(result, played)))
+    print(json.dumps(result) if config.json else "\n".join(text_lines(result, evaluation)))
 
 
 def _check(config: EvaluateConfig) -> None:

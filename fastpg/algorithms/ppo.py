@@ -73,7 +73,7 @@ class PPO:
         games = range(collector.games)
         self.collector.seed([stream_seed(seed, GAMES, game) for game in games])
         self.collector.end_round()
-        self.order = StartOrderedScores(collector.games)
+        self.scores = StartOrderedScores(collector.games)
         self.agent_steps = self.rounds = 0
 
     # ---- playing ----------------------------------------------------------------------------
@@ -83,8 +83,8 @@ class PPO:
         collector, steps = self.collector, self.settings.steps_per_update
         collector.begin_round()
         took = collector.play_steps(steps)
-        order = self.order.copy()
-        finished = order.add(collector.rows("rewards", steps), collector.rows("dones", steps))
+        scores = self.scores.copy()
+        finished = scores.add(collector.rows("rewards", steps), collector.rows("dones", steps))
         return Played(
             steps * collector.games,
             took.emulator_frames,
@@ -92,7 +92,7 @@ class PPO:
             [length for _, length in finished],
             took.seconds_emulation,
             took.seconds_forward,
-            order,
+            scores,
         )
 
     # ---- learning ---------------------------------------------------------------------------
@@ -113,7 +113,7 @@ class PPO:
                 self.optimizer.adam_step(*batch, objective, learning_rate)
         if not self.optimizer.finite:
             raise Diverged("the gradient is not finite")
-        self.order = played.batch
+        self.scores = played.batch
         self.agent_steps += played.agent_steps
         self.rounds += 1
         collector.end_round()
@@ -137,14 +137,14 @@ class PPO:
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, moments, the games and what they look back at, running scores."""
         tensors = self.network.tensors() | self.optimizer.tensors()
-        tensors |= self.collector.round_tensors() | self.order.tensors()
+        tensors |= self.collector.round_tensors() | self.scores.tensors()
         return tensors | {"progress": np.array([self.agent_steps, self.rounds])}
 
     def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Restore the state that :meth:`tensors` returned."""
         self.network.load(dict(tensors))
         self.optimizer.load(dict(tensors))
-        self.order = StartOrderedScores.from_tensors(tensors)
+        self.scores = StartOrderedScores.from_tensors(tensors)
         self.agent_steps, self.rounds = (int(count) for count in tensors["progress"])
         self.collector.restore_round(tensors)
 

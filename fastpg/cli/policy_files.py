@@ -202,14 +202,14 @@ def _new_run(
 def _score(policy: PolicyFile, saved: Checkpoint, episodes: int) -> dict[str, Any]:
     """Evaluate a policy under the rules that it was trained on."""
     env, rules = policy.config.env, resolve_rules(policy.config)
-    played = evaluate(
+    evaluation = evaluate(
         saved,
         rules,
         emulator=resolve_emulator("auto", rules, env),
         episodes=episodes,
         threads=available_cores(),
     )
-    return {"env": env, "rules": asdict(rules), "seed": 0, **summary(played, rules)}
+    return {"env": env, "rules": asdict(rules), "seed": 0, **summary(evaluation, rules)}
 
 
 def write_npz(target: Path, policy: PolicyFile) -> list[str]:

@@ -109,7 +109,7 @@ class Player:
         self.agent.observe(self.slot, self.slot * VIEW_PIXELS, step)
         return self.agent.choose(self.slot, number, step, self.greedy)
 
-    def judgement(self) -> tuple[np.ndarray, float | None]:
+    def network_output(self) -> tuple[np.ndarray, float | None]:
         """The network's output for the frame of the last :meth:`choose`.
 
         Returns:
@@ -172,12 +172,12 @@ def evaluate(
     game = game_class(emulator)(rules)
     actions_of(policy_of(saved), rules, game.action_meanings)  # before any process starts
     play = _play_compiled if emulator == "native" else _play_stepwise
-    played: list[tuple[int, Episode]] = []
+    results: list[tuple[int, Episode]] = []
     for number, episode in play(saved, rules, episodes, seed, greedy, threads):
-        played.append((number, episode))
+        results.append((number, episode))
         if progress is not None:
-            progress(len(played))
-    columns = np.array([episode for _, episode in sorted(played)], np.float64).reshape(-1, 4).T
+            progress(len(results))
+    columns = np.array([episode for _, episode in sorted(results)], np.float64).reshape(-1, 4).T
     won, lost, steps, frames = columns
     return Evaluation(won, lost, steps.astype(np.int64), frames.astype(np.int64))
 
@@ -192,7 +192,7 @@ def _play_compiled(
     together = max(_GAMES, 4 * pool.threads)
     for first in range(0, episodes, together):
         numbers = range(first, min(first + together, episodes))
-        games = NativeCollector(
+        collector = NativeCollector(
             policy.network,
             pool,
             rules,
@@ -203,11 +203,11 @@ def _play_compiled(
             whole_episodes=True,
             greedy=greedy,
         )
-        games.seed([game_seed(seed, number) for number in numbers])
-        played = games.play_episodes(first, len(numbers))
-        frames = games.core.episode_frames()
-        for k, (begin, end) in enumerate(played.episode_slices):
-            rewards = games.buffer.rewards[begin:end].astype(np.float64)
+        collector.seed([game_seed(seed, number) for number in numbers])
+        rollout = collector.play_episodes(first, len(numbers))
+        frames = collector.core.episode_frames()
+        for k, (begin, end) in enumerate(rollout.episode_slices):
+            rewards = collector.buffer.rewards[begin:end].astype(np.float64)
             won, lost = rewards[rewards > 0].sum(), -rewards[rewards < 0].sum()
             yield first + k, Episode(won, lost, end - begin, frames[k])
 

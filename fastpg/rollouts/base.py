@@ -121,8 +121,8 @@ class RolloutCollector(KeepsSnapshots):
         super().load(tensors)
         self.played = "lookback_tiles" in tensors
         if self.played:
-            own = self.games, self.lookback, self.network.actions
-            self.set_lookback_frames(checked_lookback(tensors, *own))
+            sizes = self.games, self.lookback, self.network.actions
+            self.set_lookback_frames(checked_lookback(tensors, *sizes))
 
 
 class HostCollector(RolloutCollector):
@@ -132,7 +132,7 @@ class HostCollector(RolloutCollector):
         self, episode_slices: Sequence[tuple[int, int]]
     ) -> tuple[np.ndarray, np.ndarray, list[int]]:
         """See :class:`RolloutCollector`."""
-        samples = np.concatenate([np.arange(*own, dtype=np.int32) for own in episode_slices])
+        samples = np.concatenate([np.arange(*ends, dtype=np.int32) for ends in episode_slices])
         lengths = [end - begin for begin, end in episode_slices]
         return samples, self.buffer.rewards[samples], lengths
 

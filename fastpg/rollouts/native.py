@@ -16,7 +16,7 @@ from fastpg.rollouts._rollouts import Rollout
 from fastpg.rollouts.base import HostCollector, PlayedEpisodes, PlayedSteps
 from fastpg.rollouts.lookback import lookback_of
 
-_FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
+_FIRST_STEPS = 2048  # slots of an episode at first; a row that is full is made longer
 _TILES_A_STEP = 16  # four times what Pong shows
 
 
@@ -90,9 +90,9 @@ class NativeCollector(HostCollector):
         Raises:
             MemoryError: there cannot be more.
         """
-        steps, room = self.buffer.slots // self.games, self.buffer.tile_capacity
-        longer = min(2 * steps, MOST_SLOTS // self.games), min(2 * room, MOST_TILES)
-        if longer == (steps, room):
+        steps, tiles = self.buffer.slots // self.games, self.buffer.tile_capacity
+        longer = min(2 * steps, MOST_SLOTS // self.games), min(2 * tiles, MOST_TILES)
+        if longer == (steps, tiles):
             raise MemoryError(
                 f"{self.games} games at once, of {steps:,} steps and more: a buffer holds "
                 f"{MOST_SLOTS:,} steps and {MOST_TILES:,} tiles; play fewer "
@@ -125,7 +125,7 @@ class NativeCollector(HostCollector):
         """Play episodes ``first``, .. to their ends; they are shared out to the games in turn."""
         began, core, games = perf_counter(), self.core, self.games
         if core.buffer is None:
-            self.allocate(-(-episodes // games) * _FIRST_ROOM)
+            self.allocate(-(-episodes // games) * _FIRST_STEPS)
         frames = core.frames().sum()
         for game in range(games):
             core.plan(game, first + game, len(range(game, episodes, games)), games)
@@ -134,15 +134,15 @@ class NativeCollector(HostCollector):
             self.grow()
             choosing += core.play()
         took = self._took(began, frames, choosing)
-        return PlayedEpisodes(**vars(took), episode_slices=self._spans())
+        return PlayedEpisodes(**vars(took), episode_slices=self._episode_slices())
 
-    def _spans(self) -> list[tuple[int, int]]:
-        episode_slices = {}
+    def _episode_slices(self) -> list[tuple[int, int]]:
+        slices = {}
         for game, (begin, slot, _) in enumerate(self.core.rows()):
             ends = np.flatnonzero(self.buffer.dones[begin:slot]) + 1 + begin
             for k, (first, last) in enumerate(zip([begin, *ends[:-1]], ends, strict=True)):
-                episode_slices[game + k * self.games] = int(first), int(last)
-        return [episode_slices[number] for number in sorted(episode_slices)]
+                slices[game + k * self.games] = int(first), int(last)
+        return [slices[number] for number in sorted(slices)]
 
     def close(self) -> None:
         """Threads end with the pool."""
@@ -174,7 +174,7 @@ class NativeCollector(HostCollector):
         return lookback_of(self.buffer, np.array(last))
 
     def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
-        """See :class:`fastpg.rollouts.base.RolloutCollector`; the rows have room."""
+        """See :class:`fastpg.rollouts.base.RolloutCollector`; the rows are long enough."""
         counts = frames["lookback_tile_counts"]
         first = np.cumsum([0, *counts.sum(axis=1, dtype=np.int64)])
         for game in range(self.games):

@@ -54,9 +54,9 @@ class StepwiseCollector(HostCollector):
         self.network, self.games, self.workers = network, games, min(workers, games)
         self.lookback, self.steps = network.input_spec.lookback, steps
         self._weights = SharedArray((published_size(network),), "float32")
-        own = setup, self._weights, steps or _FRAGMENT_STEPS, steps is None
+        arguments = setup, self._weights, steps or _FRAGMENT_STEPS, steps is None
         self._pool = WorkerPool(
-            [partial(StepwiseWorker, *own)] * self.workers, inline=self.workers == 1
+            [partial(StepwiseWorker, *arguments)] * self.workers, inline=self.workers == 1
         )
         self._jobs: list[Job] = []  # the next of each game
         self._buffer = RolloutBuffer(1, 1)
@@ -112,7 +112,7 @@ class StepwiseCollector(HostCollector):
         if steps != self.steps:
             raise ValueError(f"steps: expected {self.steps}, as the workers play, got {steps}")
         publish_weights(self.network, self._weights.array)
-        parts = {played.job.game: played for played in self._run(list(self._jobs))}
+        parts = {part.job.game: part for part in self._run(list(self._jobs))}
         rows = [parts[game] for game in range(self.games)]
         self._write(rows, slice(None))
         self._jobs = [row.job for row in rows]
@@ -133,10 +133,10 @@ class StepwiseCollector(HostCollector):
         after = list(self._jobs)
         fragments: dict[int, list[PlayedJob]] = {number: [] for number in numbers}
         waiting = [_episode(after[game], plan.pop(0)) for game, plan in enumerate(plans) if plan]
-        for played in self._run(waiting):
-            job = played.job
-            fragments[job.stream].append(played)
-            if not played.over:
+        for part in self._run(waiting):
+            job = part.job
+            fragments[job.stream].append(part)
+            if not part.over:
                 waiting.append(job)
                 continue
             after[job.game] = job
@@ -164,20 +164,21 @@ class StepwiseCollector(HostCollector):
                 waiting.remove(job)
                 self._pool.submit(idle.pop(), "play", job)
                 running += 1
-            worker, played = self._pool.next_result()
+            worker, part = self._pool.next_result()
             idle.append(worker)
             running -= 1
-            yield played
+            yield part
 
-    def _write(self, parts: Sequence[PlayedJob], own: slice) -> None:
-        """Make a buffer of these slots of all parts."""
+    def _write(self, parts: Sequence[PlayedJob], kept: slice) -> None:
+        """Make the buffer, with these slots of each part."""
         tiles = []
         for part in parts:
             ends = np.cumsum([0, *part.arrays["tile_counts"]], dtype=np.int64)
-            tiles.append(part.tiles[ends[:-1][own][0] : ends[1:][own][-1]])
+            tiles.append(part.tiles[ends[:-1][kept][0] : ends[1:][kept][-1]])
         joined = np.concatenate(tiles)
         arrays = {
-            name: np.concatenate([part.arrays[name][own] for part in parts]) for name in SLOT_ARRAYS
+            name: np.concatenate([part.arrays[name][kept] for part in parts])
+            for name in SLOT_ARRAYS
         }
         buffer = self._buffer = RolloutBuffer(len(arrays["actions"]), max(len(joined), 1))
         buffer.tiles[: len(joined)] = joined

@@ -83,10 +83,10 @@ class KeepsSnapshots(ABC):
 
     def restore_round(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`round_tensors` returned; other tensors are ignored."""
-        own = {
+        kept = {
             name: tensor
             for name, tensor in tensors.items()
             if name.startswith(("game_", "lookback_"))
         }
-        self._kept, self._broken_off = TensorSnapshot(own), False
+        self._kept, self._broken_off = TensorSnapshot(kept), False
         self.rollback(self._kept)

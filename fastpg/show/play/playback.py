@@ -142,7 +142,7 @@ class Playback:
 
     def _decide(self, step: int, number: int) -> Decision:
         action = self.player.choose(step, number)
-        probabilities, value = self.player.judgement()
+        probabilities, value = self.player.network_output()
         self._views.append(self.player.view.reshape(VIEW_SIDE, VIEW_SIDE).astype(np.int8))
         input_spec, views = self.player.policy.network.input_spec, self._views
         planes = np.stack([views[max(-1 - age, -len(views))] for age in input_spec.views])

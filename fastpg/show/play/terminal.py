@@ -227,9 +227,9 @@ class Terminal:
     def _suspend(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-Z: restore the terminal, stop, and set it up again afterwards."""
         self._close()
-        own = signal.signal(number, signal.SIG_DFL)
+        handler = signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        signal.signal(number, own)
+        signal.signal(number, handler)
         self._open()
 
     def show(self, cells: Cells) -> None:

@@ -129,7 +129,7 @@ def learning_curves(groups: Sequence[Group], pong: bool) -> Any:
 def histogram(groups: Sequence[Group], pong: bool) -> Any | None:
     """Plot the scores of the last episodes, up to 100 of each run; None if no run has any."""
     scores = [np.concatenate([run.scores for run in group.runs]) for group in groups]
-    known = [own for own in scores if len(own)]
+    known = [group for group in scores if len(group)]
     if not known:
         return None
     pooled = np.concatenate(known)
@@ -137,15 +137,15 @@ def histogram(groups: Sequence[Group], pong: bool) -> Any | None:
     bins = np.arange(low - 0.5, high + 1) if high - low <= 60 else np.linspace(low, high, 41)
     figure = _figure(6.4, 3.1)
     plot = figure.subplots()
-    for number, own in enumerate(scores):
-        if len(own):
+    for number, values in enumerate(scores):
+        if len(values):
             colour, alpha = colour_of(number), 0.85 if len(known) == 1 else 0.55
-            plot.hist(own, bins, color=colour, alpha=alpha, edgecolor="white", linewidth=0.5)
-            plot.axvline(own.mean(), color=colour, lw=1.4, ls=(0, (4, 2)))
+            plot.hist(values, bins, color=colour, alpha=alpha, edgecolor="white", linewidth=0.5)
+            plot.axvline(values.mean(), color=colour, lw=1.4, ls=(0, (4, 2)))
             plot.annotate(
-                f" mean {own.mean():+.1f}", (own.mean(), 1 - 0.08 * number), color=colour,
+                f" mean {values.mean():+.1f}", (values.mean(), 1 - 0.08 * number), color=colour,
                 xycoords=("data", "axes fraction"), va="top", fontsize=8,
-                ha="right" if own.mean() > (low + high) / 2 else "left",
+                ha="right" if values.mean() > (low + high) / 2 else "left",
             )  # fmt: skip
     plot.margins(y=0.18)
     plot.set_xlabel("score of an episode")

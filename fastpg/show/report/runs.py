@@ -121,8 +121,8 @@ def grouped(runs: Sequence[Run], apart: Collection[str]) -> list[Group]:
         same = {name: value for name, value in run.config.items() if name not in apart}
         groups.setdefault(json.dumps(same, sort_keys=True), []).append(run)
     lists = list(groups.values())
-    names = differing([own[0].config for own in lists], apart)
-    return [Group(_label(own[0].config, names), own) for own in lists]
+    names = differing([same[0].config for same in lists], apart)
+    return [Group(_label(same[0].config, names), same) for same in lists]
 
 
 def differing(configs: Sequence[dict[str, Any]], apart: Collection[str]) -> list[str]:
