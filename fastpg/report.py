@@ -17,9 +17,9 @@ from fastpg.cli.validate import check_seed
 from fastpg.config import RESUMABLE, ConfigError
 from fastpg.show import ShowError
 from fastpg.show.play.playback import Playback, policy_of_run
-from fastpg.show.report.build import check_output, game_section, write_page
-from fastpg.show.report.figures import plots_of_policy, plots_of_runs, write_plots
-from fastpg.show.report.plots import check_plots
+from fastpg.show.report.matplotlib_plots import check_plots
+from fastpg.show.report.plot_sections import plots_of_policy, plots_of_runs, write_plots
+from fastpg.show.report.report_page import check_output, game_section, write_page
 from fastpg.show.report.runs import Run, grouped, read_run
 
 _APART = frozenset({*RESUMABLE, "seed"})  # settings that runs of one curve may differ in

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fastpg.show.play.playback import Playback
-from fastpg.show.report import page, plots
-from fastpg.show.report.page import Section
+from fastpg.show.report import html_elements as html
+from fastpg.show.report import matplotlib_plots as plots
+from fastpg.show.report.html_elements import Section
 from fastpg.show.report.runs import Group
 from fastpg.show.report.saliency import Weights, most_salient_decisions
 from fastpg.system.atomic_file import AtomicFile
@@ -29,9 +30,9 @@ class Plot:
         """Return the plot as a section of the page."""
         if self.drawn:
             narrow = self.name == "scores"
-            body = page.picture(plots.svg(self.figure), "svg+xml", self.title, narrow)
+            body = html.picture(plots.svg(self.figure), "svg+xml", self.title, narrow)
         else:
-            body = page.picture(plots.png(self.figure, 130), "png", self.title)
+            body = html.picture(plots.png(self.figure, 130), "png", self.title)
         return Section(self.title, self.text, body)
 
 

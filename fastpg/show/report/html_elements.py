@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file without scripts that fetches nothing."""
+"""HTML of a report: the page, figures, tables, pictures. No scripts; nothing is fetched."""
 
 import base64
 import html
