@@ -189,10 +189,9 @@ def load_article_weights(path: str | Path) -> tuple[Array, Array]:
     path = Path(path)
     try:
         return read_article_weights(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path}: {reason}") from error
 
 
 def save_article_weights(path: str | Path, w1: Array, w2: Array) -> None:

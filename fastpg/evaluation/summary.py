@@ -20,25 +20,21 @@ def summary(evaluation: Evaluation, rules: Rules) -> dict[str, Any]:
     """
     scores, frames = evaluation.scores, int(evaluation.frames.sum())
     minutes = frames / _FRAMES_PER_MINUTE
-    interval = confidence_interval(scores)
-    figures: dict[str, Any] = {
+    interval, pong = confidence_interval(scores), rules.game == "pong"
+    return {
         "episodes": len(scores),
         "mean_score": float(scores.mean()),
         "confidence": 0.95,
         "confidence_interval": None if interval is None else list(interval),
         "confidence_method": "Student's t",
-        "wins": None,
-        "losses": None,
-        "draws": None,
+        "wins": int((scores > 0).sum()) if pong else None,
+        "losses": int((scores < 0).sum()) if pong else None,
+        "draws": int((scores == 0).sum()) if pong else None,
         "points_won_per_minute": float(evaluation.won.sum()) / minutes if minutes else None,
         "points_lost_per_minute": float(evaluation.lost.sum()) / minutes if minutes else None,
         "agent_steps": int(evaluation.steps.sum()),
         "emulator_frames": frames,
     }
-    if rules.game == "pong":
-        counts = (scores > 0).sum(), (scores < 0).sum(), (scores == 0).sum()
-        figures |= dict(zip(("wins", "losses", "draws"), map(int, counts), strict=True))
-    return figures
 
 
 def text_lines(result: dict[str, Any], evaluation: Evaluation) -> list[str]:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from fastpg.training.metrics_file import MetricsFile, Row, read_metrics
 from fastpg.training.progress import Limits, Progress, time_left
-from fastpg.training.scores import ScoreWindow
+from fastpg.training.run_state import ScoreWindow
 from fastpg.training.tensorboard import TensorBoard
 
 ROW = Row(
