@@ -49,13 +49,9 @@ class PPOSettings:
 
 
 class PPO:
-    """Plays T steps of N games, then runs several epochs of Adam on minibatches.
+    """Plays T steps of N games, then runs several epochs of Adam on minibatches."""
 
-    Attributes:
-        MOMENTS: moments that its optimizer keeps.
-    """
-
-    MOMENTS = ("mean", "square")
+    MOMENTS = ("mean", "square")  #: moments that its optimizer keeps
 
     def __init__(
         self,

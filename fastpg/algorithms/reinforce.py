@@ -39,12 +39,9 @@ class Reinforce:
     that they will update, so short episodes are not favoured. Each game and each episode draws from
     a random stream of its own, and the batch is summed in the order of the episodes' numbers, so
     neither threads nor processes change a result.
-
-    Attributes:
-        MOMENTS: moments that its optimizer keeps.
     """
 
-    MOMENTS = ("square",)
+    MOMENTS = ("square",)  #: moments that its optimizer keeps
 
     def __init__(
         self,

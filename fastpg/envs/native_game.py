@@ -49,9 +49,6 @@ class NativeGame:
     Args:
         rules: the rules to play under; an attribute.
 
-    Attributes:
-        emulator_actions: ALE's number of each action.
-
     Raises:
         ValueError: the rules are of another game than Pong.
         RuntimeError: Pong's ROM is missing.
@@ -67,7 +64,7 @@ class NativeGame:
         #: Write what the game shows into an array, as the methods of ``AleGame`` do.
         self.palette, self.rgb = self._console.palette, self._console.rgb
         self.grayscale, self.ram = self._console.grayscale, self._console.ram
-        self.emulator_actions = actions(rules)
+        self.emulator_actions = actions(rules)  #: ALE's number of each action
         self._started = False
 
     # ---- playing ----------------------------------------------------------------------------

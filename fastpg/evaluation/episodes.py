@@ -55,11 +55,7 @@ class Evaluation:
 
 
 class Player:
-    """Plays episodes with a policy, one after the other, on one game.
-
-    Attributes:
-        view: (6400,) uint8: the view that the last action was chosen for.
-    """
+    """Plays episodes with a policy, one after the other, on one game."""
 
     def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool, seed: int = 0):
         """Get ready.
@@ -86,7 +82,8 @@ class Player:
             seed=seed,
             buffer=self.buffer,
         )
-        self.slot, self.view = 0, self.agent.view
+        self.slot = 0
+        self.view = self.agent.view  #: (6400,) uint8: the view that the last action was chosen for
 
     def begin(self, number: int) -> None:
         """Begin the episode of a number."""

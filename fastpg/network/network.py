@@ -33,11 +33,6 @@ class TileNetwork:
     neighbours' weights.
 
     ``hidden``, ``input_spec``, ``actions``, ``outputs`` and ``cell`` are attributes.
-
-    Attributes:
-        core: the compiled network.
-        mirror_rows: (rows + heads,) int32 for mirrored units, see
-            :func:`fastpg.network.symmetry.mirror_rows`; else None.
     """
 
     def __init__(
@@ -67,12 +62,15 @@ class TileNetwork:
         """
         self.hidden, self.input_spec, self.outputs, self.cell = hidden, input_spec, outputs, cell
         self.actions = actions
+        #: (rows + heads,) int32 with mirrored units, see
+        #: :func:`fastpg.network.symmetry.mirror_rows`; else None.
         self.mirror_rows: np.ndarray | None = None
         if mirrored is not None:
             if hidden % 2:
                 raise ValueError(f"hidden: expected pairs of units, got {hidden}")
             shape = input_spec.planes, input_spec.past_actions, actions, outputs, value, cell
             self.mirror_rows = mirror_rows(*shape, mirrored)
+        #: The compiled network.
         self.core = Network(
             hidden,
             input_spec.views,

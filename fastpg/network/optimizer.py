@@ -28,10 +28,6 @@ class Optimizer:
     A step skips the rows of the first layer whose pixels were dark in all samples. For RMSProp that
     is exact: a row's decay is made up for when the row is next updated. For Adam it is known as
     sparse or lazy Adam: weights and moments of skipped rows do not change.
-
-    Attributes:
-        core: the compiled learner.
-        finite: whether all gradients so far were finite. After one that is not, no step is taken.
     """
 
     def __init__(
@@ -53,6 +49,7 @@ class Optimizer:
         """
         self.network, self.moments = network, moments
         self.core = Learner(network.core, pool, samples_at_once, network.mirror_rows)
+        #: Whether all gradients so far were finite. After one that is not, no step is taken.
         self.finite = True
         self.reset_stats()
 

@@ -39,16 +39,11 @@ class RolloutCollector(KeepsSnapshots):
 
     With :meth:`play_steps`, each game has a row of the buffer: first the slots that its first step
     looks back at, then a slot a step, then the slot of the frame after the last step.
-
-    Attributes:
-        network: chooses the actions.
-        lookback: slots before a row's first step.
-        played: True once steps have been played, so that there are frames to look back at.
     """
 
-    network: Any
-    lookback: int
-    played: bool = False
+    network: Any  #: chooses the actions
+    lookback: int  #: slots before a row's first step
+    played: bool = False  #: whether steps have been played, so there are frames to look back at
 
     @property
     @abstractmethod

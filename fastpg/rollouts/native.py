@@ -21,11 +21,7 @@ _TILES_A_STEP = 16  # four times what Pong shows
 
 
 class NativeCollector(HostCollector):
-    """Games of Pong that a network plays in compiled code, on a pool of threads.
-
-    Attributes:
-        core: the compiled rollout.
-    """
+    """Games of Pong that a network plays in compiled code, on a pool of threads."""
 
     def __init__(
         self,
@@ -56,6 +52,7 @@ class NativeCollector(HostCollector):
         """
         self.network, self.games = network, games
         self.lookback = network.input_spec.lookback
+        #: The compiled rollout.
         self.core = Rollout(
             pong_cartridge(),
             network.core,

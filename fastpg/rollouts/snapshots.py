@@ -31,12 +31,9 @@ class KeepsSnapshots(ABC):
 
     A round is one call of play and the update that follows it. If either is broken off, the next
     :meth:`begin_round` restores the state that the last :meth:`end_round` kept.
-
-    Attributes:
-        games: number of games N.
     """
 
-    games: int
+    games: int  #: number of games N
     _kept: Snapshot
     _broken_off = False
 

@@ -49,12 +49,7 @@ class StepwiseSetup:
 
 
 class StepwiseAgent:
-    """One game and one network: looks at the game, chooses an action, takes it.
-
-    Attributes:
-        screen: (210, 160) uint8: palette indices of the last picture.
-        view: (6400,) uint8: its view.
-    """
+    """One game and one network: looks at the game, chooses an action, takes it."""
 
     def __init__(
         self,
@@ -81,7 +76,8 @@ class StepwiseAgent:
         self._preprocess = get_backend("cython").loops.preprocess_palette
         self._frame = np.zeros((1, *SCREEN), np.uint8)
         self._view = np.zeros((1, VIEW_PIXELS), np.uint8)
-        self.screen, self.view = self._frame[0], self._view[0]
+        self.screen = self._frame[0]  #: (210, 160) uint8: palette indices of the last picture
+        self.view = self._view[0]  #: (6400,) uint8: its view
 
     def observe(self, slot: int, tile: int, episode_step: int) -> int:
         """Write the game's picture to a slot.

@@ -17,16 +17,13 @@ class AtomicFile:
 
     The new bytes and the folder are flushed to the disk. If the block raises, the old file stays as
     it was and nothing else is left behind.
-
-    Attributes:
-        path: the file to replace.
-        temporary: the path to write to. It has the same name, in a temporary folder beside the
-            file, because some writers put temporary files of their own beside their output.
     """
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path = path  #: the file to replace
         self._folder = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+        #: The path to write to. It has the same name, in a temporary folder beside the file:
+        #: some writers put temporary files of their own beside their output.
         self.temporary = self._folder / path.name
 
     def __enter__(self) -> Self:

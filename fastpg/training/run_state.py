@@ -56,18 +56,13 @@ class ScoreWindow:
 
 
 class RunState:
-    """Counters, seconds and scores of a run, from its first update on.
-
-    Attributes:
-        counters: updates, episodes, agent steps and emulator frames so far.
-        seconds: in total, and the shares of emulation, forward passes and learning.
-        scores: of the last 100 episodes.
-    """
+    """Counters, seconds and scores of a run, from its first update on."""
 
     def __init__(self) -> None:
         self.counters = {"update": 0, "episodes": 0, "agent_steps": 0, "emulator_frames": 0}
+        #: In total, and the shares of emulation, forward passes and learning.
         self.seconds = {"total": 0.0, "emulation": 0.0, "forward": 0.0, "learning": 0.0}
-        self.scores = ScoreWindow()
+        self.scores = ScoreWindow()  #: of the last 100 episodes
 
     def count(self, played: Played, seconds_learning: float, seconds_total: float) -> None:
         """Add one update: its round, and the seconds of learning from it.

@@ -65,11 +65,7 @@ def plane_names(views: tuple[int, ...], difference: bool) -> list[str]:
 
 
 class Composer:
-    """Draws the frames of one playback.
-
-    Attributes:
-        canvas: (SIZE[0], SIZE[1], 3) uint8: the picture, overwritten by each :meth:`draw`.
-    """
+    """Draws the frames of one playback."""
 
     def __init__(self, labels: list[str], names: list[str], up: int | None):
         """Prepare an empty canvas.
@@ -81,6 +77,7 @@ class Composer:
         """
         self.labels, self.names, self.up = labels, names, up
         self._blank = np.full((*SIZE, 3), BACKGROUND, np.uint8)
+        #: (SIZE[0], SIZE[1], 3) uint8: the picture, overwritten by each :meth:`draw`.
         self.canvas = self._blank.copy()
         self._drawn: Decision | None = None
         self._history: deque[float] = deque(maxlen=_HISTORY)

@@ -64,13 +64,7 @@ class PlaybackFrame:
 
 
 class Playback:
-    """Plays episodes and yields every emulator frame.
-
-    Attributes:
-        player: plays the episodes.
-        labels: label of each action of the network.
-        scores: score of each episode that has been played to its end.
-    """
+    """Plays episodes and yields every emulator frame."""
 
     def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool, seed: int):
         """Make the games.
@@ -85,15 +79,16 @@ class Playback:
         Raises:
             CheckpointError: the policy has not as many actions as the game.
         """
-        self.player = Player(policy, rules, emulator, greedy, seed)
+        self.player = Player(policy, rules, emulator, greedy, seed)  #: plays the episodes
         meanings, pong = self.player.game.action_meanings, rules.game == "pong"
+        #: Label of each action of the network.
         self.labels = [
             _PONG_LABELS.get(meanings[action], meanings[action]) if pong else meanings[action]
             for action in self.player.actions
         ]
         self.replay = game_class(emulator)(replace(rules, frameskip=1, noop_max=0))
         self.replay.reset(seed=0)  # a game must be reset before it can restore states
-        self.scores: list[float] = []
+        self.scores: list[float] = []  #: of each episode that has been played to its end
         self._picture = np.zeros((*SCREEN, 3), np.uint8)
         input_spec = policy.network.input_spec
         self._views: deque[np.ndarray] = deque(maxlen=input_spec.lookback + 1)

@@ -28,18 +28,12 @@ _LEVELS = np.array([0, 95, 135, 175, 215, 255])
 
 
 class Cells:
-    """A page of characters with their colours.
-
-    Attributes:
-        letters: (rows, columns) str.
-        ink: (rows, columns, 3) uint8: colours of the foreground.
-        paper: (rows, columns, 3) uint8: colours of the background.
-    """
+    """A page of (rows, columns) characters, with their colours (rows, columns, 3) uint8."""
 
     def __init__(self, rows: int, columns: int, paper: Colour):
         self.letters = np.full((rows, columns), " ")
-        self.ink = np.zeros((rows, columns, 3), np.uint8)
-        self.paper = np.full((rows, columns, 3), paper, np.uint8)
+        self.ink = np.zeros((rows, columns, 3), np.uint8)  #: colours of the foreground
+        self.paper = np.full((rows, columns, 3), paper, np.uint8)  #: colours of the background
 
     def picture(self, y: int, x: int, pixels: np.ndarray) -> None:
         """Draw pixels (2 n, columns, 3) uint8 with their upper left corner in cell (y, x)."""
