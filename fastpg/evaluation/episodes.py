@@ -218,17 +218,9 @@ def _play_stepwise(
     if not processes:
         return
     with WorkerPool([factory] * processes, inline=processes == 1) as pool:
-        numbers, running = iter(range(episodes)), {}
-        for worker in range(processes):
-            running[worker] = next(numbers)
-            pool.submit(worker, "play", running[worker])
-        while running:
-            worker, episode = pool.next_result()
-            yield running.pop(worker), episode
-            number = next(numbers, None)
-            if number is not None:
-                running[worker] = number
-                pool.submit(worker, "play", number)
+        numbers = iter([(number,) for number in range(episodes)])
+        for (number,), episode in pool.results("play", lambda: next(numbers, None)):
+            yield number, episode
 
 
 def _ale_player(saved: Checkpoint, rules: Rules, greedy: bool, seed: int) -> Player:

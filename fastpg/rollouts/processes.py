@@ -157,17 +157,15 @@ class StepwiseCollector(HostCollector):
         This way all episodes finish at about the same time, and no worker idles for long. The
         caller may append to ``waiting`` between two results.
         """
-        idle, running = list(range(len(self._pool))), 0
-        while waiting or running:
-            while idle and waiting:
-                job = min(waiting, key=lambda job: (job.step, job.stream))
-                waiting.remove(job)
-                self._pool.submit(idle.pop(), "play", job)
-                running += 1
-            worker, part = self._pool.next_result()
-            idle.append(worker)
-            running -= 1
-            yield part
+
+        def next_job() -> tuple[Job] | None:
+            if not waiting:
+                return None
+            job = min(waiting, key=lambda job: (job.step, job.stream))
+            waiting.remove(job)
+            return (job,)
+
+        return (part for _, part in self._pool.results("play", next_job))
 
     def _write(self, parts: Sequence[PlayedJob], kept: slice) -> None:
         """Make the buffer, with these slots of each part."""
