@@ -31,7 +31,7 @@ SOURCES = {
 # A change of any of these recompiles every extension.
 DEPENDS = [
     str(path.relative_to(HERE))
-    for pattern in ("csrc/**/*.h", "csrc/**/*.pxi", "csrc/translate/*.py", "fastpg/**/*.pxd")
+    for pattern in ("csrc/**/*.h", "csrc/**/*.px[di]", "csrc/translate/*.py", "fastpg/**/*.pxd")
     for path in sorted(HERE.glob(pattern))
 ]
 QUIET = [] if sys.platform == "win32" else ["-Wno-unused-label", "-Wno-unused-function"]
@@ -104,6 +104,7 @@ class BuildWithSources(build_py):
 
 
 setup(
-    ext_modules=cythonize(EXTENSIONS, include_path=["."]),
+    # c_emulator.pxd and c_network.pxd declare what the headers beside them define
+    ext_modules=cythonize(EXTENSIONS, include_path=[".", "csrc/envs", "csrc/network"]),
     cmdclass={"build_ext": BuildWithRom, "build_py": BuildWithSources},
 )

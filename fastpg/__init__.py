@@ -20,17 +20,12 @@ except PackageNotFoundError:  # a source tree that is not installed
 
 register_when_imported()
 
-_PUBLIC = {
-    "checkpoint": "fastpg.checkpoint",
-    "emulator": "fastpg.emulator",
-    "envs": "fastpg.envs",
-    "kernels": "fastpg.kernels",
-}
+_PUBLIC = ("checkpoint", "emulator", "envs", "kernels")
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        return import_module(_PUBLIC[name])
+        return import_module(f"fastpg.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -20,13 +20,13 @@ def register() -> None:
     """Register our ids, each with the rules of ale-py's id."""
     import gymnasium
 
-    for own, of_ale in ALE_IDS.items():
-        if own not in gymnasium.registry:
+    for our_id, ale_id in ALE_IDS.items():
+        if our_id not in gymnasium.registry:
             gymnasium.register(
-                own,
+                our_id,
                 entry_point="fastpg.envs.native_env:NativeEnv",
                 vector_entry_point="fastpg.envs.native_vector_env:NativeVectorEnv",
-                kwargs={"env_id": of_ale},
+                kwargs={"env_id": ale_id},
             )
 
 

@@ -46,19 +46,12 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The contents of one checkpoint file.
+    """The contents of one checkpoint file."""
 
-    Attributes:
-        update: number of updates done when it was saved.
-        tensors: the named arrays, writable, C order, native byte order.
-        state: from JSON, so tuples have become lists and keys strings.
-        path: the file that was read.
-    """
-
-    update: int
-    tensors: dict[str, Array]
-    state: dict[str, Any]
-    path: Path
+    update: int  #: number of updates done when it was saved
+    tensors: dict[str, Array]  #: the named arrays, writable, C order, native byte order
+    state: dict[str, Any]  #: from JSON, so tuples have become lists and keys strings
+    path: Path  #: the file that was read
 
 
 def checkpoints(run_dir: str | Path) -> list[Path]:
@@ -196,10 +189,9 @@ def load_article_weights(path: str | Path) -> tuple[Array, Array]:
     path = Path(path)
     try:
         return read_article_weights(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path}: {reason}") from error
 
 
 def save_article_weights(path: str | Path, w1: Array, w2: Array) -> None:

@@ -1,7 +1,8 @@
 """The settings of a training run: the options of the command line, saved with every checkpoint.
 
 This module imports the standard library only. Code below the commands takes plain arguments or a
-:class:`fastpg.algorithms.run_spec.RunSpec`, never these settings.
+:class:`fastpg.algorithms.run_spec.RunSpec`; only what saves these settings or reads saved ones
+knows them.
 """
 
 from dataclasses import asdict, dataclass, fields, replace
@@ -247,14 +248,15 @@ class TrainConfig:
         """Parse what :meth:`to_json` returned.
 
         Raises:
-            ConfigError: an unknown setting.
+            ConfigError: an unknown setting, or none that says what the network sees.
         """
-        # runs older than these two settings had no other choice
-        values = {"emulator": "ale", "backend": "cython", **values}
         known = {field.name for field in fields(TrainConfig)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"config: {', '.join(unknown)} unknown to this version of fastpg")
+        missing = sorted({"input", "background"} - set(values))
+        if missing:
+            raise ConfigError(f"config: has no {', '.join(missing)}")
         typed: dict[str, Any] = {k: Path(v) for k, v in values.items() if k in _PATHS and v}
         if "views" in values:
             typed["views"] = tuple(values["views"])

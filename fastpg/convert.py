@@ -10,8 +10,15 @@ import tyro
 
 from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
-from fastpg.cli.policy_checkpoint import write_checkpoint
-from fastpg.cli.policy_files import NPZ, OURS, PICKLES, read_policy, write_article_pickle, write_npz
+from fastpg.cli.policy_files import (
+    NPZ,
+    OURS,
+    PICKLES,
+    read_policy,
+    write_article_pickle,
+    write_checkpoint,
+    write_npz,
+)
 from fastpg.config import ConfigError
 
 
@@ -45,8 +52,7 @@ class ConvertConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line: the exit code, 0 done, 1 failed, 2 wrong settings, 130 interrupted."""
-    words = sys.argv[1:] if argv is None else argv
-    return guarded("fastpg.convert", lambda: _command(words))
+    return guarded("fastpg.convert", _command, argv)
 
 
 def _command(argv: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
 from fastpg.cli.resolve import game_to_show
 from fastpg.cli.status_line import StatusLine
+from fastpg.cli.validate import check_seed
 from fastpg.config import ConfigError
 from fastpg.evaluation.episodes import evaluate
 from fastpg.evaluation.policy import load_pretrained
@@ -59,8 +60,7 @@ class EvaluateConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line: the exit code, 0 done, 1 failed, 2 wrong settings, 130 interrupted."""
-    words = sys.argv[1:] if argv is None else argv
-    return guarded("fastpg.evaluate", lambda: _command(words))
+    return guarded("fastpg.evaluate", _command, argv)
 
 
 def _command(argv: Sequence[str]) -> None:
@@ -70,7 +70,7 @@ def _command(argv: Sequence[str]) -> None:
     rules, emulator, env = game_to_show(saved, config.env, config.emulator)
     began = perf_counter()
     with StatusLine(delay=0.5, interval=0.1) as status:
-        played = evaluate(
+        evaluation = evaluate(
             saved,
             rules,
             emulator=emulator,
@@ -89,19 +89,18 @@ def _command(argv: Sequence[str]) -> None:
         "emulator": emulator,
         "seed": config.seed,
         "greedy": config.greedy,
-        **summary(played, rules),
+        **summary(evaluation, rules),
         "seconds": perf_counter() - began,
-        "scores": played.scores.tolist(),
-        "lengths": played.steps.tolist(),
+        "scores": evaluation.scores.tolist(),
+        "lengths": evaluation.steps.tolist(),
     }
-    print(json.dumps(result) if config.json else "\n".join(text_lines(result, played)))
+    print(json.dumps(result) if config.json else "\n".join(text_lines(result, evaluation)))
 
 
 def _check(config: EvaluateConfig) -> None:
     if not 1 <= config.episodes <= _MAX_EPISODES:
         raise ConfigError(f"--episodes: expected 1 to {_MAX_EPISODES}, got {config.episodes}")
-    if not 0 <= config.seed < 1 << 32:
-        raise ConfigError(f"--seed: expected 0 to below 2**32, got {config.seed}")
+    check_seed(config.seed)
     if config.threads is not None and config.threads < 1:
         raise ConfigError(f"--threads: expected at least 1, got {config.threads}")
 

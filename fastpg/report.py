@@ -8,16 +8,18 @@ from typing import Annotated, Literal
 
 import tyro
 
+from fastpg.checkpoint import CheckpointError
 from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
 from fastpg.cli.resolve import game_to_show
 from fastpg.cli.status_line import StatusLine
+from fastpg.cli.validate import check_seed
 from fastpg.config import RESUMABLE, ConfigError
 from fastpg.show import ShowError
 from fastpg.show.play.playback import Playback, policy_of_run
-from fastpg.show.report.build import check_output, game_section, write_page
-from fastpg.show.report.figures import plots_of_policy, plots_of_runs, write_plots
-from fastpg.show.report.plots import check_plots
+from fastpg.show.report.matplotlib_plots import check_plots
+from fastpg.show.report.plot_sections import plots_of_policy, plots_of_runs, write_plots
+from fastpg.show.report.report_page import check_output, game_section, write_page
 from fastpg.show.report.runs import Run, grouped, read_run
 
 _APART = frozenset({*RESUMABLE, "seed"})  # settings that runs of one curve may differ in
@@ -29,9 +31,7 @@ class ReportConfig:
 
     Runs that differ only in the seed share a curve. A band shows their range.
 
-    The run with the best score gives the weights and the game.
-
-    The page works offline.
+    The run with the best score gives the weights and the game. The page works offline.
     """
 
     runs: Annotated[
@@ -65,8 +65,7 @@ class ReportConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line: the exit code, 0 done, 1 failed, 2 wrong settings, 130 interrupted."""
-    words = sys.argv[1:] if argv is None else argv
-    return guarded("fastpg.report", lambda: _command(words))
+    return guarded("fastpg.report", _command, argv)
 
 
 def _command(argv: Sequence[str]) -> None:
@@ -87,7 +86,7 @@ def _command(argv: Sequence[str]) -> None:
             learned = plots_of_policy(playback, name)
             drawn += learned
             note = None if learned else "weights and saliency are drawn of UP and DOWN, in Pong"
-        except ShowError as error:
+        except (ShowError, CheckpointError) as error:
             note = str(error)
             print(f"fastpg.report: without a game, weights and saliency: {note}", file=sys.stderr)
         if config.png is not None:
@@ -114,8 +113,7 @@ def _check(config: ReportConfig) -> None:
         )
     if not 0 <= config.video_seconds <= 600:
         raise ConfigError(f"--video-seconds: expected 0 to 600, got {config.video_seconds:g}")
-    if not 0 <= config.seed < 1 << 32:
-        raise ConfigError(f"--seed: expected 0 to below 2**32, got {config.seed}")
+    check_seed(config.seed)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
 from fastpg.cli.resolve import game_to_show
 from fastpg.cli.status_line import StatusLine
+from fastpg.cli.validate import check_seed
 from fastpg.config import ConfigError
-from fastpg.show.play.film import composer_of, frames_of, record
+from fastpg.show.play.drawing import composer_of
 from fastpg.show.play.live import TerminalView, Window, play_live
 from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback, policy_of_run
 from fastpg.show.play.terminal import Terminal
-from fastpg.show.play.video import check_video
+from fastpg.show.play.video import check_video, record
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,7 @@ class WatchConfig:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line: the exit code, 0 done, 1 failed, 2 wrong settings, 130 interrupted."""
-    words = sys.argv[1:] if argv is None else argv
-    return guarded("fastpg.watch", lambda: _command(words))
+    return guarded("fastpg.watch", _command, argv)
 
 
 def _command(argv: Sequence[str]) -> None:
@@ -77,8 +77,7 @@ def _command(argv: Sequence[str]) -> None:
     if config.video is not None:
         _write(config, config.video, playback)
         return
-    scores: list[str] = []
-    frames = frames_of(playback, config.episodes, config.seconds, scores)
+    frames = playback.frames(config.episodes, config.seconds)
     title = f"{config.run or 'pretrained policy'}, {env}"
     if config.window:
         with Window(composer_of(playback), f"fastpg: {title}") as window:
@@ -88,7 +87,11 @@ def _command(argv: Sequence[str]) -> None:
         with Terminal(true_colour) as terminal:
             view = TerminalView(terminal, playback.labels, playback.up)
             play_live(frames, view.show, terminal.key)
-    print(f"{title}: {', '.join(scores) if scores else 'no game was played to its end'}")
+    print(f"{title}: {_scores(playback) or 'no game was played to its end'}")
+
+
+def _scores(playback: Playback) -> str:
+    return ", ".join(f"{score:+.0f}" for score in playback.scores)
 
 
 def _check(config: WatchConfig) -> None:
@@ -98,19 +101,17 @@ def _check(config: WatchConfig) -> None:
         raise ConfigError(f"--episodes: expected at least 1, got {config.episodes}")
     if config.seconds is not None and not 0 < config.seconds < 1e9:
         raise ConfigError(f"--seconds: expected above 0, got {config.seconds:g}")
-    if not 0 <= config.seed < 1 << 32:
-        raise ConfigError(f"--seed: expected 0 to below 2**32, got {config.seed}")
+    check_seed(config.seed)
     if config.video is not None:
         check_video(config.video)
 
 
 def _write(config: WatchConfig, path: Path, playback: Playback) -> None:
-    scores: list[str] = []
     episodes = 1 if config.episodes is None and config.seconds is None else config.episodes
-    frames = frames_of(playback, episodes, config.seconds, scores)
     with StatusLine() as status:
+        frames = playback.frames(episodes, config.seconds)
         count = record(path, playback, frames, status.show)
-    ended = f", games ended {', '.join(scores)}" if scores else ""
+    ended = f", games ended {_scores(playback)}" if playback.scores else ""
     size = path.stat().st_size / 1e6
     print(f"{path}: {count / FRAMES_PER_SECOND:.1f} seconds, {size:.1f} MB{ended}")
 

@@ -16,7 +16,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastpg.emulator.c_emulator cimport (
+from c_emulator cimport (
     A2600_LAYOUT_VERSION, A26_GYM_LAYOUT_VERSION, A26_RAM_BYTES, A26_ROM_BYTES, A26_SCREEN_BYTES,
     FASTPG_MOST_THREADS, a2600_t, a26_env_t, a26_env_valid, a26_game_t, a26_gym_reset, a26_gym_step,
     a26_gym_t, a26_make_post_reset_state, a26_mt_seed, a26_over, a26_power_on, a26_reset_onto,

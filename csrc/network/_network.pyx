@@ -17,11 +17,11 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from fastpg.emulator.c_emulator cimport (
+from c_emulator cimport (
     FASTPG_MOST_THREADS, fastpg_pool_close, fastpg_pool_open, fastpg_pool_run, fastpg_pool_t,
     fastpg_task_t,
 )
-from fastpg.network.c_network cimport (
+from c_network cimport (
     A26_VIEW_PIXELS, A26_VIEW_SIDE, FASTPG_LIST_SAMPLES, FASTPG_LOSS_SAMPLES, FASTPG_MOST_OUTPUTS,
     FASTPG_MOST_VIEWS, FASTPG_SHUFFLE_KEYS, FASTPG_TILES, FASTPG_UNITS, atomic_version_t,
     fastpg_adam_task, fastpg_backward_task, fastpg_batch_t, fastpg_choose, fastpg_clear_frame_sums,

@@ -12,11 +12,11 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from fastpg.emulator.c_emulator cimport (
+from c_emulator cimport (
     a26_env_valid, a26_gym_reset, a26_gym_t, a26_seed_t, a26_sticky_threshold,
 )
 from fastpg.emulator._emulator cimport Cartridge, seed_of
-from fastpg.network.c_network cimport (
+from c_network cimport (
     A26_SCREEN_BYTES, A26_VIEW_PIXELS, FASTPG_TILES, atomic_flag_clear, fastpg_clear_frame_sums,
     fastpg_frame_sums_t, fastpg_game_t, fastpg_rollout_t, fastpg_rollout_task,
     fastpg_shift_lookback, fastpg_value_task,

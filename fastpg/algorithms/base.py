@@ -1,12 +1,20 @@
-"""Interfaces of a learning algorithm and of its parts."""
+"""The interface of a learning algorithm, and the seeds of its parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from fastpg.network.optimizer import Objective
+from fastpg.network.network import TileNetwork
+from fastpg.network.optimizer import Optimizer
+
+if TYPE_CHECKING:  # they import the compiler for GPUs
+    from fastpg.cuda import DeviceNetwork, DeviceOptimizer
+
+# Both have a twin on a GPU, with the same methods.
+PolicyNetwork: TypeAlias = "TileNetwork | DeviceNetwork"
+PolicyOptimizer: TypeAlias = "Optimizer | DeviceOptimizer"
 
 # Streams of a run's seed: weights, games and the order of minibatches draw from different ones.
 WEIGHTS, GAMES, ORDER = 0, 1, 2
@@ -23,25 +31,15 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True)
 class Played:
-    """One round of playing.
+    """One round of playing."""
 
-    Attributes:
-        agent_steps: actions taken.
-        emulator_frames: frames emulated meanwhile.
-        scores: of the episodes counted in this round.
-        lengths: of the same episodes, in agent steps.
-        seconds_emulation: wall-clock time in the emulator and its pictures.
-        seconds_forward: wall-clock time in the choice of actions.
-        batch: what the algorithm learns from.
-    """
-
-    agent_steps: int
-    emulator_frames: int
-    scores: list[float]
-    lengths: list[int]
-    seconds_emulation: float
-    seconds_forward: float
-    batch: Any = field(repr=False)
+    agent_steps: int  #: actions taken
+    emulator_frames: int  #: frames emulated meanwhile
+    scores: list[float]  #: of the episodes counted in this round
+    lengths: list[int]  #: of the same episodes, in agent steps
+    seconds_emulation: float  #: wall-clock time in the emulator and its pictures
+    seconds_forward: float  #: wall-clock time in the choice of actions
+    batch: Any = field(repr=False)  #: what the algorithm learns from
 
 
 class Algorithm(Protocol):
@@ -68,55 +66,3 @@ class Algorithm(Protocol):
 
     def close(self) -> None:
         """End worker processes and threads."""
-
-
-# ---- twins on the CPU and on a GPU --------------------------------------------------------------
-
-
-class PolicyNetwork(Protocol):
-    """:class:`fastpg.network.network.TileNetwork` or ``fastpg.cuda.DeviceNetwork``."""
-
-    def initialize(self, seed: int, pixels: float | None, policy: float | None) -> None:
-        """Draw the weights."""
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """The weights, on the host."""
-
-    def load(self, tensors: dict[str, Any]) -> None:
-        """Restore what :meth:`tensors` returned."""
-
-
-class PolicyOptimizer(Protocol):
-    """:class:`fastpg.network.optimizer.Optimizer` or ``fastpg.cuda.DeviceOptimizer``."""
-
-    @property
-    def finite(self) -> bool:
-        """Whether every gradient so far was finite."""
-
-    def reset_stats(self) -> None:
-        """Start the statistics anew."""
-
-    def stats(self) -> np.ndarray:
-        """Sums over the samples since :meth:`reset_stats`."""
-
-    def adam_step(
-        self,
-        buffer: Any,
-        samples: Any,
-        advantages: Any,
-        returns: Any,
-        objective: Objective,
-        learning_rate: float,
-    ) -> None:
-        """One step of Adam."""
-
-    def rmsprop_step(
-        self, buffer: Any, samples: Any, weights: Any, learning_rate: float, decay: float
-    ) -> None:
-        """One step of RMSProp."""
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """All moments, on the host."""
-
-    def load(self, tensors: dict[str, np.ndarray]) -> None:
-        """Restore what :meth:`tensors` returned."""

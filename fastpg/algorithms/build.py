@@ -4,9 +4,9 @@ from typing import Any
 
 from fastpg.algorithms.base import Algorithm, PolicyNetwork, PolicyOptimizer
 from fastpg.algorithms.ppo import PPO, PPOSettings
-from fastpg.algorithms.reinforce import Reinforce
+from fastpg.algorithms.reinforce import Reinforce, ReinforceSettings
 from fastpg.algorithms.reinforce_kernels import ReinforceKernels
-from fastpg.algorithms.run_spec import ReinforceSettings, RunSpec
+from fastpg.algorithms.run_spec import RunSpec
 from fastpg.emulator._emulator import MOST_THREADS
 from fastpg.envs import AleVectorEnv, NativeVectorEnv, game_class
 from fastpg.kernels import get_backend
@@ -17,45 +17,51 @@ from fastpg.rollouts.actions import action_table, mirrored_actions
 from fastpg.rollouts.base import RolloutCollector
 from fastpg.rollouts.native import NativeCollector
 from fastpg.rollouts.processes import StepwiseCollector
-from fastpg.rollouts.returns import ReturnEstimator
 from fastpg.rollouts.stepwise import StepwiseSetup
 
 
 def make_algorithm(spec: RunSpec) -> Algorithm:
     """Build the algorithm of a run, with its games, network and optimizer."""
-    if isinstance(spec.learning, PPOSettings):
-        return _make_ppo(spec, spec.learning)
+    settings = spec.learning
+    if isinstance(settings, PPOSettings):
+        parts = _parts(spec, PPO.MOMENTS, settings.steps_per_update)
+        return PPO(settings, *parts, seed=spec.seed)
     if spec.backend == "tiles":
-        return _make_reinforce(spec, spec.learning)
-    return _make_reinforce_kernels(spec, spec.learning)
+        parts = _parts(spec, Reinforce.MOMENTS, steps=None)
+        return Reinforce(settings, *parts, seed=spec.seed)
+    return _make_reinforce_kernels(spec, settings)
 
 
-def _make_reinforce(spec: RunSpec, settings: ReinforceSettings) -> Reinforce:
-    setup, games = _stepwise_setup(spec), spec.games
-    threads = min(spec.threads, games)
-    network: PolicyNetwork
-    collector: RolloutCollector
-    optimizer: PolicyOptimizer
+def _parts(
+    spec: RunSpec, moments: tuple[str, ...], steps: int | None
+) -> tuple[PolicyNetwork, RolloutCollector, PolicyOptimizer]:
+    """Build network, collector and optimizer, on the CPU or on a GPU.
+
+    Args:
+        spec: of the run.
+        moments: that the optimizer keeps.
+        steps: of each game in a rollout; None: whole episodes.
+    """
+    setup, games, whole = _stepwise_setup(spec), spec.games, steps is None
+    shape = setup.network_shape(value=not whole)
     if spec.device == "cuda":
-        network, collector, optimizer = _on_gpu(setup, games, Reinforce.MOMENTS, steps=None)
-    else:
-        tiles, pool = _network(setup, value=False), Pool(min(threads, MOST_THREADS))
-        if spec.emulator == "native":
-            compiled = _compiled(setup, games, whole_episodes=True)
-            collector = NativeCollector(tiles, pool, **compiled)
-        else:
-            collector = StepwiseCollector(tiles, setup, games, threads)
-        network, optimizer = tiles, Optimizer(tiles, pool, Reinforce.MOMENTS)
-    return Reinforce(
-        _estimator(settings),
-        network,
-        collector,
-        optimizer,
-        learning_rate=settings.learning_rate,
-        decay=settings.decay,
-        episodes_per_batch=settings.episodes_per_batch,
-        seed=spec.seed,
-    )
+        from fastpg.cuda import DeviceCollector, DeviceNetwork, DeviceOptimizer
+
+        on_gpu = DeviceNetwork(**shape)
+        optimizer = DeviceOptimizer(on_gpu, moments)
+        players = DeviceCollector(on_gpu, **_compiled(setup, games, whole))
+        if steps is not None:
+            players.allocate(players.lookback + steps + 1)
+        return on_gpu, players, optimizer
+    threads = min(spec.threads, games) if whole else spec.threads
+    network, pool = TileNetwork(**shape), Pool(min(threads, MOST_THREADS))
+    if spec.emulator == "ale":
+        stepwise = StepwiseCollector(network, setup, games, threads, steps)
+        return network, stepwise, Optimizer(network, pool, moments)
+    native = NativeCollector(network, pool, **_compiled(setup, games, whole))
+    if steps is not None:
+        native.allocate(native.lookback + steps + 1)
+    return network, native, Optimizer(network, pool, moments)
 
 
 def _make_reinforce_kernels(spec: RunSpec, settings: ReinforceSettings) -> ReinforceKernels:
@@ -68,7 +74,7 @@ def _make_reinforce_kernels(spec: RunSpec, settings: ReinforceSettings) -> Reinf
     return ReinforceKernels(
         envs,
         kernels,
-        _estimator(settings),
+        settings.estimator,
         actions=setup.action_table,
         outputs=setup.outputs,
         hidden=spec.hidden,
@@ -78,27 +84,6 @@ def _make_reinforce_kernels(spec: RunSpec, settings: ReinforceSettings) -> Reinf
         decay=settings.decay,
         seed=spec.seed,
     )
-
-
-def _make_ppo(spec: RunSpec, settings: PPOSettings) -> PPO:
-    setup, games = _stepwise_setup(spec), spec.games
-    if spec.device == "cuda":
-        parts = _on_gpu(setup, games, PPO.MOMENTS, settings.steps)
-        return PPO(settings, *parts, seed=spec.seed)
-    network, pool = _network(setup, value=True), Pool(min(spec.threads, MOST_THREADS))
-    collector: RolloutCollector
-    if spec.emulator == "native":
-        compiled = _compiled(setup, games, whole_episodes=False)
-        collector = native = NativeCollector(network, pool, **compiled)
-        native.allocate(native.lookback + settings.steps + 1)
-    else:
-        collector = StepwiseCollector(network, setup, games, spec.threads, settings.steps)
-    optimizer = Optimizer(network, pool, PPO.MOMENTS)
-    return PPO(settings, network, collector, optimizer, seed=spec.seed)
-
-
-def _estimator(settings: ReinforceSettings) -> ReturnEstimator:
-    return ReturnEstimator(settings.gamma, settings.cut_at_rewards, settings.standardize)
 
 
 def _stepwise_setup(spec: RunSpec) -> StepwiseSetup:
@@ -118,23 +103,8 @@ def _stepwise_setup(spec: RunSpec) -> StepwiseSetup:
     )
 
 
-def _network(setup: StepwiseSetup, value: bool) -> TileNetwork:
-    return TileNetwork(**_shape(setup, value))
-
-
-def _shape(setup: StepwiseSetup, value: bool) -> dict[str, Any]:
-    return {
-        "hidden": setup.hidden,
-        "input_spec": setup.input_spec,
-        "actions": len(setup.action_table),
-        "outputs": setup.outputs,
-        "value": value,
-        "cell": setup.cell,
-        "mirrored": setup.mirrored,
-    }
-
-
 def _compiled(setup: StepwiseSetup, games: int, whole_episodes: bool) -> dict[str, Any]:
+    """Arguments of a collector that plays in compiled code."""
     emulator_actions = game_class("native")(setup.rules).emulator_actions
     return {
         "rules": setup.rules,
@@ -144,18 +114,3 @@ def _compiled(setup: StepwiseSetup, games: int, whole_episodes: bool) -> dict[st
         "find_background": setup.find_background,
         "whole_episodes": whole_episodes,
     }
-
-
-def _on_gpu(
-    setup: StepwiseSetup, games: int, moments: tuple[str, ...], steps: int | None
-) -> tuple[PolicyNetwork, Any, PolicyOptimizer]:
-    """Build everything on the GPU: games of ``steps`` steps, or of whole episodes if None."""
-    from fastpg.cuda import DeviceCollector, DeviceNetwork, DeviceOptimizer
-
-    whole = steps is None
-    network = DeviceNetwork(**_shape(setup, value=not whole))
-    optimizer = DeviceOptimizer(network, moments)
-    players = DeviceCollector(network, **_compiled(setup, games, whole))
-    if steps is not None:
-        players.allocate(players.lookback + steps + 1)
-    return network, players, optimizer

@@ -33,7 +33,7 @@ _STATS = ("entropy", "kl", "clip_fraction", "value_loss")  # of an epoch, from t
 class PPOSettings:
     """Settings; meanings as in :class:`fastpg.config.TrainConfig`."""
 
-    steps: int
+    steps_per_update: int
     epochs: int
     minibatch: int
     learning_rate: float
@@ -49,13 +49,9 @@ class PPOSettings:
 
 
 class PPO:
-    """Plays T steps of N games, then runs several epochs of Adam on minibatches.
+    """Plays T steps of N games, then runs several epochs of Adam on minibatches."""
 
-    Attributes:
-        MOMENTS: moments that its optimizer keeps.
-    """
-
-    MOMENTS = ("mean", "square")
+    MOMENTS = ("mean", "square")  #: moments that its optimizer keeps
 
     def __init__(
         self,
@@ -73,18 +69,18 @@ class PPO:
         games = range(collector.games)
         self.collector.seed([stream_seed(seed, GAMES, game) for game in games])
         self.collector.end_round()
-        self.order = StartOrderedScores(collector.games)
+        self.scores = StartOrderedScores(collector.games)
         self.agent_steps = self.rounds = 0
 
     # ---- playing ----------------------------------------------------------------------------
 
     def play(self) -> Played:
         """Play T steps of all games."""
-        collector, steps = self.collector, self.settings.steps
+        collector, steps = self.collector, self.settings.steps_per_update
         collector.begin_round()
         took = collector.play_steps(steps)
-        order = self.order.copy()
-        finished = order.add(collector.rows("rewards", steps), collector.rows("dones", steps))
+        scores = self.scores.copy()
+        finished = scores.add(collector.rows("rewards", steps), collector.rows("dones", steps))
         return Played(
             steps * collector.games,
             took.emulator_frames,
@@ -92,7 +88,7 @@ class PPO:
             [length for _, length in finished],
             took.seconds_emulation,
             took.seconds_forward,
-            order,
+            scores,
         )
 
     # ---- learning ---------------------------------------------------------------------------
@@ -100,25 +96,24 @@ class PPO:
     def learn(self, played: Played) -> dict[str, float]:
         """Learn from the steps in some epochs; returns means over the samples of the last one."""
         settings, collector = self.settings, self.collector
-        samples = settings.steps * collector.games
-        advantages, returns = collector.advantages(
-            settings.steps, settings.gamma, settings.gae_lambda, settings.lost_point_weight
-        )
+        steps = settings.steps_per_update
+        weighting = settings.gamma, settings.gae_lambda, settings.lost_point_weight
+        advantages, returns = collector.advantages(steps, *weighting)
         objective, learning_rate = self._annealed()
         draws = np.random.SeedSequence([self.seed, ORDER, self.rounds])
         keys = draws.generate_state(settings.epochs * SHUFFLE_KEYS).reshape(settings.epochs, -1)
         for epoch_keys in keys:
             self.optimizer.reset_stats()
-            for chosen in collector.minibatches(settings.steps, settings.minibatch, epoch_keys):
+            for chosen in collector.minibatches(steps, settings.minibatch, epoch_keys):
                 batch = collector.buffer, chosen, advantages, returns
                 self.optimizer.adam_step(*batch, objective, learning_rate)
         if not self.optimizer.finite:
             raise Diverged("the gradient is not finite")
-        self.order = played.batch
+        self.scores = played.batch
         self.agent_steps += played.agent_steps
         self.rounds += 1
         collector.end_round()
-        means = self.optimizer.stats() / samples
+        means = self.optimizer.stats() / (steps * collector.games)
         return dict(zip(_STATS, means.tolist(), strict=True))
 
     def _annealed(self) -> tuple[Objective, float]:
@@ -138,14 +133,14 @@ class PPO:
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, moments, the games and what they look back at, running scores."""
         tensors = self.network.tensors() | self.optimizer.tensors()
-        tensors |= self.collector.round_tensors() | self.order.tensors()
+        tensors |= self.collector.round_tensors() | self.scores.tensors()
         return tensors | {"progress": np.array([self.agent_steps, self.rounds])}
 
     def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Restore the state that :meth:`tensors` returned."""
         self.network.load(dict(tensors))
         self.optimizer.load(dict(tensors))
-        self.order = StartOrderedScores.from_tensors(tensors)
+        self.scores = StartOrderedScores.from_tensors(tensors)
         self.agent_steps, self.rounds = (int(count) for count in tensors["progress"])
         self.collector.restore_round(tensors)
 

@@ -5,6 +5,7 @@ Plays and learns with the compiled network on tiles, on the CPU or on a GPU.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +22,16 @@ from fastpg.rollouts.base import RolloutCollector
 from fastpg.rollouts.returns import ReturnEstimator
 
 
+@dataclass(frozen=True)
+class ReinforceSettings:
+    """Settings; meanings as in :class:`fastpg.config.TrainConfig`."""
+
+    episodes_per_batch: int
+    learning_rate: float
+    decay: float
+    estimator: ReturnEstimator  #: how rewards become advantages
+
+
 class Reinforce:
     """Whole episodes, then one step of RMSProp along sum_t A_t grad log pi(a_t | x_t).
 
@@ -28,28 +39,21 @@ class Reinforce:
     that they will update, so short episodes are not favoured. Each game and each episode draws from
     a random stream of its own, and the batch is summed in the order of the episodes' numbers, so
     neither threads nor processes change a result.
-
-    Attributes:
-        MOMENTS: moments that its optimizer keeps.
     """
 
-    MOMENTS = ("square",)
+    MOMENTS = ("square",)  #: moments that its optimizer keeps
 
     def __init__(
         self,
-        estimator: ReturnEstimator,
+        settings: ReinforceSettings,
         network: PolicyNetwork,
         collector: RolloutCollector,
         optimizer: PolicyOptimizer,
         *,
-        learning_rate: float,
-        decay: float,
-        episodes_per_batch: int,
         seed: int,
     ):
         """Draw the weights, and seed the games."""
-        self.estimator, self.learning_rate, self.decay = estimator, learning_rate, decay
-        self.episodes_per_batch = episodes_per_batch
+        self.settings = settings
         self.network, self.collector, self.optimizer = network, collector, optimizer
         self.network.initialize(stream_seed(seed, WEIGHTS), None, None)
         games = range(collector.games)
@@ -61,7 +65,7 @@ class Reinforce:
         """Play the next batch of episodes to their ends."""
         collector = self.collector
         collector.begin_round()
-        played = collector.play_episodes(self._episodes, self.episodes_per_batch)
+        played = collector.play_episodes(self._episodes, self.settings.episodes_per_batch)
         samples, rewards, lengths = collector.transitions(played.episode_slices)
         scores = np.add.reduceat(rewards, np.cumsum([0, *lengths[:-1]]), dtype=np.float64)
         return Played(
@@ -77,15 +81,15 @@ class Reinforce:
     def learn(self, played: Played) -> dict[str, float]:
         """Take one step uphill."""
         samples, rewards, lengths = played.batch
-        collector, optimizer = self.collector, self.optimizer
-        advantages = collector.episode_advantages(self.estimator, samples, rewards, lengths)
-        step = self.learning_rate, self.decay
+        settings, collector, optimizer = self.settings, self.collector, self.optimizer
+        advantages = collector.episode_advantages(settings.estimator, samples, rewards, lengths)
+        batch = collector.buffer, samples, advantages
         optimizer.reset_stats()
-        optimizer.rmsprop_step(collector.buffer, samples, advantages, *step)
+        optimizer.rmsprop_step(*batch, settings.learning_rate, settings.decay)
         if not optimizer.finite:
             raise Diverged("the gradient is not finite")
         collector.end_round()
-        self._episodes += self.episodes_per_batch
+        self._episodes += settings.episodes_per_batch
         return {"entropy": float(optimizer.stats()[0]) / len(rewards)}
 
     def tensors(self) -> dict[str, np.ndarray]:

@@ -7,58 +7,30 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fastpg.algorithms.ppo import PPOSettings
+from fastpg.algorithms.reinforce import ReinforceSettings
 from fastpg.envs.rules import Rules
 from fastpg.network.input_spec import InputSpec
 
 
 @dataclass(frozen=True)
-class ReinforceSettings:
-    """Settings of REINFORCE; meanings as in :class:`fastpg.config.TrainConfig`."""
-
-    episodes_per_batch: int
-    learning_rate: float
-    decay: float
-    gamma: float
-    cut_at_rewards: bool
-    standardize: str
-
-
-@dataclass(frozen=True)
 class RunSpec:
-    """A run whose settings are valid and complete.
+    """A run whose settings are valid and complete."""
 
-    Attributes:
-        env: ale-py's name of the rules.
-        rules: of the game, with all overrides.
-        emulator: what emulates it.
-        backend: what computes.
-        device: where everything runs.
-        seed: of the weights, the games and the actions.
-        games: played in parallel.
-        threads: at most; worker processes with ale-py.
-        input: the network's input. ``"raw"``: whole frames, for which ``input_spec`` is unused.
-        input_spec: views and past actions in the network's input.
-        find_background: whether each frame's most frequent colour counts as empty.
-        allow_noop: whether the policy may choose to do nothing.
-        hidden: units.
-        cells: side of the cells in pixels; 0 without cells.
-        mirror: whether hidden units are mirrored in pairs.
-        learning: settings of the algorithm, whose type says which one.
-    """
-
-    env: str
-    rules: Rules
-    emulator: Literal["native", "ale"]
-    backend: Literal["tiles", "cython", "numba", "reference", "cuda"]
-    device: Literal["cpu", "cuda"]
-    seed: int
-    games: int
-    threads: int
+    env: str  #: ale-py's name of the rules
+    rules: Rules  #: of the game, with all overrides
+    emulator: Literal["native", "ale"]  #: what emulates it
+    backend: Literal["tiles", "cython", "numba", "reference", "cuda"]  #: what computes
+    device: Literal["cpu", "cuda"]  #: where everything runs
+    seed: int  #: of the weights, the games and the actions
+    games: int  #: played in parallel
+    threads: int  #: at most; worker processes with ale-py
+    #: The network's input. ``"raw"``: whole frames, for which ``input_spec`` is unused.
     input: Literal["difference", "stack", "raw"]
-    input_spec: InputSpec
-    find_background: bool
-    allow_noop: bool
-    hidden: int
-    cells: int
-    mirror: bool
+    input_spec: InputSpec  #: views and past actions in the network's input
+    find_background: bool  #: whether each frame's most frequent colour counts as empty
+    allow_noop: bool  #: whether the policy may choose to do nothing
+    hidden: int  #: units
+    cells: int  #: side of the cells in pixels; 0 without cells
+    mirror: bool  #: whether hidden units are mirrored in pairs
+    #: Settings of the algorithm, whose type says which one.
     learning: ReinforceSettings | PPOSettings

@@ -18,7 +18,7 @@ class StartOrderedScores:
         self.step = 0
         self.starts = np.zeros(games, np.int64)  # of the running episodes
         self.scores = np.zeros(games, np.float64)  # so far
-        self._waiting: list[tuple[int, int, int, float]] = []  # begin, game, length, score
+        self._waiting: list[tuple[int, int, int, float]] = []  # start, game, length, score
 
     def copy(self) -> "StartOrderedScores":
         """Return an independent copy."""
@@ -38,10 +38,10 @@ class StartOrderedScores:
         before = np.zeros(len(self.starts))
         for t, game in np.argwhere(dones):
             score = self.scores[game] + sums[t, game] - before[game]
-            begin = int(self.starts[game])
-            length = self.step + int(t) + 1 - begin
-            heapq.heappush(self._waiting, (begin, int(game), length, float(score)))
-            self.starts[game], self.scores[game] = begin + length, 0.0
+            start = int(self.starts[game])
+            length = self.step + int(t) + 1 - start
+            heapq.heappush(self._waiting, (start, int(game), length, float(score)))
+            self.starts[game], self.scores[game] = start + length, 0.0
             before[game] = sums[t, game]
         if len(rewards):
             self.scores += sums[-1] - before
@@ -68,12 +68,12 @@ class StartOrderedScores:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> "StartOrderedScores":
         """The inverse of :meth:`tensors`."""
-        order = cls(len(tensors["episode_begins"]))
-        order.step = int(tensors["episode_step"][0])
-        order.starts = tensors["episode_begins"].copy()
-        order.scores = tensors["episode_scores"].copy()
-        order._waiting = [
-            (int(begin), int(game), int(length), float(score))
-            for begin, game, length, score in tensors["episode_waiting"]
+        tracker = cls(len(tensors["episode_begins"]))
+        tracker.step = int(tensors["episode_step"][0])
+        tracker.starts = tensors["episode_begins"].copy()
+        tracker.scores = tensors["episode_scores"].copy()
+        tracker._waiting = [
+            (int(start), int(game), int(length), float(score))
+            for start, game, length, score in tensors["episode_waiting"]
         ]
-        return order
+        return tracker

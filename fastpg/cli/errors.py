@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fastpg.checkpoint import CheckpointError
 from fastpg.config import ConfigError
@@ -13,18 +13,19 @@ from fastpg.show import ShowError
 DONE, FAILED, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 130
 
 
-def guarded(name: str, command: Callable[[], None]) -> int:
+def guarded(name: str, command: Callable[[Sequence[str]], None], argv: Sequence[str] | None) -> int:
     """Run a command that keeps no state on disk, and print its error on one line.
 
     Args:
         name: printed before the error.
-        command: does the work.
+        command: takes the words of the command line, and does the work.
+        argv: the words; those of this process if None.
 
     Returns:
         The exit code.
     """
     try:
-        command()
+        command(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
         return DONE
     except (ConfigError, CheckpointError, ShowError, BackendUnavailable) as error:

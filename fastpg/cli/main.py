@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] in ("--version", "-V"):
         from fastpg.cli.errors import guarded
 
-        return guarded("fastpg", lambda: print("\n".join(_version())))
+        return guarded("fastpg", lambda _: print("\n".join(_version())), [])
     if words[0] not in COMMANDS:
         near = get_close_matches(words[0], [*COMMANDS, "--version", "--help"], 1)
         hint = f"; near is {near[0]}" if near else ""

@@ -61,11 +61,11 @@ def _explained(kind: type[Any]) -> Any:
     texts = field_docstrings(kind)
     named = [
         (
-            own.name,
-            Annotated[own.type, tyro.conf.arg(help=texts[own.name])],
-            field(default=own.default, default_factory=own.default_factory),
+            setting.name,
+            Annotated[setting.type, tyro.conf.arg(help=texts[setting.name])],
+            field(default=setting.default, default_factory=setting.default_factory),
         )
-        for own in fields(kind)
+        for setting in fields(kind)
     ]
     explained = make_dataclass(kind.__name__, named, frozen=True)
     explained.__doc__ = kind.__doc__

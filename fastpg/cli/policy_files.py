@@ -1,50 +1,51 @@
-"""Reads and writes a policy's weights: our checkpoints, NumPy's .npz and the article's save.p."""
+"""Reads and writes policies: as our checkpoints, as NumPy's .npz, as the article's save.p."""
 
 import io
 import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastpg.algorithms.build import make_algorithm
 from fastpg.checkpoint import (
     Checkpoint,
     CheckpointError,
     load,
     load_article_weights,
     save_article_weights,
+    save_file,
     write,
 )
-from fastpg.cli.resolve import saved_settings
+from fastpg.cli.resolve import resolve, resolve_emulator, resolve_rules, settings_to_save
+from fastpg.cli.train_options import training_command
 from fastpg.config import ConfigError, TrainConfig, preset
-from fastpg.evaluation.policy import policy_of
+from fastpg.evaluation.episodes import evaluate
+from fastpg.evaluation.policy import policy_of, saved_settings
+from fastpg.evaluation.summary import summary
 from fastpg.kernels.geometry import VIEW_PIXELS
+from fastpg.network.network import weights_of
+from fastpg.network.quantize import pack, unpack
+from fastpg.system.cores import available_cores
+from fastpg.training.run_state import RunState
 
 PICKLES, NPZ, OURS = (".p", ".pkl", ".pickle"), ".npz", ".safetensors"
-_WEIGHTS = ("w1", "w2", "value")
 
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """A policy as a file holds it.
+    """A policy as a file holds it."""
 
-    Attributes:
-        tensors: w1 (D, H), w2 (A, H) and, if there is a value head, value (1, H); float32.
-        config: settings of its run, without those of the machine that trained it.
-        counters: of its run; empty if unknown.
-        update: number of updates done.
-        left_out: parts of its file that are not weights.
-    """
-
+    #: w1 (D, H), w2 (A, H) and, if there is a value head, value (1, H); float32.
     tensors: dict[str, np.ndarray]
-    config: TrainConfig
-    counters: dict[str, int]
-    update: int
-    left_out: list[str]
+    config: TrainConfig  #: settings of its run, without those of the machine that trained it
+    counters: dict[str, int]  #: of its run; empty if unknown
+    update: int  #: number of updates done
+    left_out: list[str]  #: parts of its file that are not weights
 
 
 # ---- reading ------------------------------------------------------------------------------------
@@ -64,7 +65,7 @@ def read_policy(path: Path) -> PolicyFile:
     settings = saved_settings(saved)
     if not {"w1", "w2"} <= set(saved.tensors):
         raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train")
-    tensors = {name: saved.tensors[name] for name in _WEIGHTS if name in saved.tensors}
+    tensors = weights_of(saved.tensors)
     more = len(saved.tensors) > len(tensors)
     left_out = ["what only --resume needs: moments, games and scores"] if more else []
     settings = replace(settings, run_dir=None, resume=None, threads=None, device="cpu")
@@ -116,7 +117,8 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _npz_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     try:
-        tensors = {n: np.array(arrays[n], np.float32, order="C") for n in _WEIGHTS if n in arrays}
+        weights = weights_of(arrays).items()
+        tensors = {name: np.array(array, np.float32, order="C") for name, array in weights}
     except ValueError as error:
         raise CheckpointError(f"{path}: expected arrays of numbers: {error}") from None
     if not all(np.isfinite(array).all() for array in tensors.values()):
@@ -130,6 +132,84 @@ def _npz_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, np.n
 
 
 # ---- writing ------------------------------------------------------------------------------------
+
+
+def write_checkpoint(
+    target: Path, policy: PolicyFile, *, source: Path, bits: int, episodes: int, resumable: bool
+) -> list[str]:
+    """Write a policy as a checkpoint file.
+
+    Args:
+        target: the file.
+        policy: the weights and the settings of their training.
+        source: the policy's file, for errors.
+        bits: per weight of the first layer.
+        episodes: to play with the policy as it is written, to keep their score in the file.
+        resumable: add what a run of these weights needs that has learned nothing yet.
+
+    Returns:
+        Lines about what the file leaves out, and about the score.
+
+    Raises:
+        ConfigError: it cannot be made resumable.
+        CheckpointError: it cannot be written, or cannot play.
+    """
+    first = pack(policy.tensors["w1"], bits)
+    rest = {name: array for name, array in policy.tensors.items() if name != "w1"}
+    update, lines = policy.update, left_out_lines(policy.left_out)
+    state: dict[str, Any] = {
+        "config": policy.config.to_json(),
+        "counters": policy.counters,
+        "weights_only": True,
+    }
+    if update:
+        state["trained_by"] = training_command(policy.config)
+    if resumable:
+        del state["weights_only"]
+        update = 0
+        rest, run_state = _new_run(policy, unpack(first | rest), source)
+        state |= run_state
+    if episodes:
+        tensors = unpack(first | rest)
+        state["evaluation"] = _score(policy, Checkpoint(update, tensors, state, source), episodes)
+        low, high = state["evaluation"]["confidence_interval"] or (None, None)
+        spread = f" ({low:+.2f} to {high:+.2f})" if low is not None else ""
+        lines.append(f"mean score {state['evaluation']['mean_score']:+.2f}{spread}")
+    save_file(target, update, first | rest, state)
+    return lines
+
+
+def _new_run(
+    policy: PolicyFile, weights: Mapping[str, np.ndarray], source: Path
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors except w1, and the state, of a new run that has these weights."""
+    spec = resolve(policy.config)
+    if spec.backend != "tiles":
+        raise ConfigError(f"--resumable: needs weights of --backend tiles, got {spec.backend}")
+    algorithm: Any = make_algorithm(spec)
+    try:
+        algorithm.network.load(weights)
+        config = settings_to_save(policy.config, spec)
+        tensors, state = RunState().to_save(config, algorithm.tensors())
+    except ValueError as error:
+        raise ConfigError(f"--resumable: {source}: {error}") from None
+    finally:
+        algorithm.close()
+    del tensors["w1"]
+    return tensors, state
+
+
+def _score(policy: PolicyFile, saved: Checkpoint, episodes: int) -> dict[str, Any]:
+    """Evaluate a policy under the rules that it was trained on."""
+    env, rules = policy.config.env, resolve_rules(policy.config)
+    evaluation = evaluate(
+        saved,
+        rules,
+        emulator=resolve_emulator("auto", rules, env),
+        episodes=episodes,
+        threads=available_cores(),
+    )
+    return {"env": env, "rules": asdict(rules), "seed": 0, **summary(evaluation, rules)}
 
 
 def write_npz(target: Path, policy: PolicyFile) -> list[str]:

@@ -1,17 +1,20 @@
 """From settings to a run: rules, emulator, backend and device, each decided and checked once."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Literal
 
 from fastpg.algorithms.ppo import PPOSettings
-from fastpg.algorithms.run_spec import ReinforceSettings, RunSpec
-from fastpg.checkpoint import Checkpoint, CheckpointError
+from fastpg.algorithms.reinforce import ReinforceSettings
+from fastpg.algorithms.run_spec import RunSpec
+from fastpg.checkpoint import Checkpoint
 from fastpg.cli.validate import check
 from fastpg.config import PPO_GAMES, ConfigError, TrainConfig, chosen_backend
 from fastpg.emulator.roms import pong_rom
 from fastpg.envs.rules import Rules, training_rules
+from fastpg.evaluation.policy import saved_settings
 from fastpg.kernels import BackendUnavailable
 from fastpg.network.input_spec import InputSpec
+from fastpg.rollouts.returns import ReturnEstimator
 from fastpg.system.cores import available_cores
 
 Emulator = Literal["native", "ale"]
@@ -118,21 +121,6 @@ def game_to_show(saved: Checkpoint, env: str | None, emulator: str) -> tuple[Rul
     return rules, resolve_emulator(emulator, rules, config.env), config.env
 
 
-def saved_settings(saved: Checkpoint) -> TrainConfig:
-    """Return the settings of the run that wrote a checkpoint.
-
-    Raises:
-        CheckpointError: it was not written by training.
-        ConfigError: it has settings that this version does not know.
-    """
-    if "config" not in saved.state:
-        raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train")
-    try:
-        return TrainConfig.from_json(saved.state["config"])
-    except ConfigError as error:
-        raise ConfigError(f"{saved.path}: {error}") from None
-
-
 def _require_gpu(option: str) -> None:
     try:
         from fastpg.cuda.functions import current_capability
@@ -143,30 +131,13 @@ def _require_gpu(option: str) -> None:
 
 
 def _reinforce_settings(config: TrainConfig) -> ReinforceSettings:
-    return ReinforceSettings(
-        episodes_per_batch=config.episodes_per_batch,
-        learning_rate=config.learning_rate,
-        decay=config.decay,
-        gamma=config.gamma,
-        cut_at_rewards=config.cut_at_rewards,
-        standardize=config.standardize,
-    )
+    estimator = ReturnEstimator(config.gamma, config.cut_at_rewards, config.standardize)
+    episodes = config.episodes_per_batch
+    return ReinforceSettings(episodes, config.learning_rate, config.decay, estimator)
 
 
 def _ppo_settings(config: TrainConfig) -> PPOSettings:
-    final = config.final_learning_rate
-    return PPOSettings(
-        steps=config.steps_per_update,
-        epochs=config.epochs,
-        minibatch=config.minibatch,
-        learning_rate=config.learning_rate,
-        final_learning_rate=config.learning_rate if final is None else final,
-        entropy=config.entropy,
-        anneal_steps=config.anneal_steps,
-        gamma=config.gamma,
-        gae_lambda=config.gae_lambda,
-        lost_point_weight=config.lost_point_weight,
-        clip=config.clip,
-        value_weight=config.value_weight,
-        max_grad_norm=config.max_grad_norm,
-    )
+    same_named = {field.name: getattr(config, field.name) for field in fields(PPOSettings)}
+    if config.final_learning_rate is None:
+        same_named["final_learning_rate"] = config.learning_rate
+    return PPOSettings(**same_named)

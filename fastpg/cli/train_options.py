@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.cli.options import parse
-from fastpg.cli.resolve import saved_settings
 from fastpg.cli.validate import check_resumed
 from fastpg.config import RESUMABLE, ConfigError, TrainConfig, option, preset
+from fastpg.evaluation.policy import saved_settings
 
 _LIMITS = {"episodes", "agent_steps", "max_seconds", "stop_at_score"}
 

@@ -11,7 +11,7 @@ _MAX_VIEW_AGE = 32  # agent steps; the rollout buffer keeps no earlier views
 _LOWEST = {
     1: "hidden episodes_per_batch checkpoint_every keep_checkpoints episodes agent_steps num_envs "
     "threads frameskip steps_per_update epochs minibatch",
-    0: "noop_max seed anneal_steps",
+    0: "noop_max anneal_steps",
 }
 _RANGES = {
     (0.0, 1.0): "gamma decay repeat_action_probability gae_lambda",
@@ -41,8 +41,7 @@ def check(config: TrainConfig) -> None:
             value = getattr(config, name)
             if value is not None and not least <= value <= most:  # also refuses NaN
                 raise ConfigError(f"{option(name)}: expected {least:g} to {most:g}, got {value}")
-    if config.seed >= 1 << 32:
-        raise ConfigError(f"--seed: expected below 2**32, got {config.seed}")
+    check_seed(config.seed)
     _check_network(config)
     if config.algorithm == "ppo":
         _check_ppo(config)
@@ -51,6 +50,12 @@ def check(config: TrainConfig) -> None:
     if config.device == "cuda":
         _check_cuda(config)
     _check_backend(config)
+
+
+def check_seed(seed: int) -> None:
+    """Raise ConfigError unless a seed has 32 bits."""
+    if not 0 <= seed < 1 << 32:
+        raise ConfigError(f"--seed: expected 0 to below 2**32, got {seed}")
 
 
 def _check_network(config: TrainConfig) -> None:

@@ -1,6 +1,6 @@
 """The part of fastpg.emulator._emulator that other extension modules use."""
 
-from fastpg.emulator.c_emulator cimport a2600_t, a26_cartridge_t, a26_env_t, a26_seed_t
+from c_emulator cimport a2600_t, a26_cartridge_t, a26_env_t, a26_seed_t
 
 cdef a26_seed_t seed_of(object words) except *
 

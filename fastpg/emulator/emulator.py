@@ -114,6 +114,13 @@ def load_cartridge(path: str | PathLike[str]) -> tuple[Cartridge, RomInfo, bytes
     return cartridge, info, key
 
 
+def _check_int(name: str, value: Any, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected an int, got {value!r}")
+    if not least <= value <= most:
+        raise ValueError(f"{name}: expected an int of {least} to {most}, got {value}")
+
+
 class Emulator(Console):
     """A drop-in replacement for the part of ``ale_py.ALEInterface`` that agents use.
 
@@ -151,12 +158,8 @@ class Emulator(Console):
             TypeError: ``value`` is no int.
             ValueError: there is no such key, or ``value`` is out of its range.
         """
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{key}: expected an int, got {value!r}")
         least = {"frame_skip": 1, "max_num_frames_per_episode": 0}.get(key, -(2**31))
-        most = _MOST_SKIP if key == "frame_skip" else 2**31 - 1
-        if not least <= value <= most:
-            raise ValueError(f"{key}: expected an int of {least} to {most}, got {value}")
+        _check_int(key, value, least, _MOST_SKIP if key == "frame_skip" else 2**31 - 1)
         self._set(int, key, value)
 
     def setFloat(self, key: str, value: float) -> None:
@@ -312,13 +315,8 @@ class Emulator(Console):
             ValueError: an argument is out of its range.
         """
         self._loaded()
-        for name, number in (("index", index), ("value", value)):
-            if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-                raise TypeError(f"{name}: expected an int, got {number!r}")
-        if not 0 <= index < RAM_SIZE:
-            raise ValueError(f"index: expected 0 to {RAM_SIZE - 1}, got {index}")
-        if not 0 <= value <= 255:
-            raise ValueError(f"value: expected 0 to 255, got {value}")
+        _check_int("index", index, 0, RAM_SIZE - 1)
+        _check_int("value", value, 0, 255)
         self.poke(index, value)
 
     def _read(self, write: Any, shape: tuple[int, ...], buffer: np.ndarray | None) -> Any:

@@ -12,31 +12,20 @@ SIZES = (2048, 4096)
 
 @dataclass(frozen=True)
 class RomInfo:
-    """What the emulator must know of a ROM besides its bytes.
+    """What the emulator must know of a ROM besides its bytes."""
 
-    Attributes:
-        name: name of the game in ``ale_py.roms``.
-        sha256: SHA-256 of the ROM, in hexadecimal.
-        paddles: True for two paddles, False for two joysticks.
-        paddles_swapped: True if the first player has the second paddle.
-        reset_frames: frames for which the reset switch is held to start a game.
-        scored: True if reward and end of a game are known (csrc/games/pong_reward_and_end.h).
-        draws_all_lines: True if every frame draws all lines of the screen.
-        constant_reset: True if a reset always leads to the same state.
-        translated: True if the ROM's code is translated to C when the package is built.
-        actions: ALE's numbers of the actions that the game uses.
-    """
-
-    name: str
-    sha256: str
-    paddles: bool = False
-    paddles_swapped: bool = False
-    reset_frames: int = 12
+    name: str  #: name of the game in ``ale_py.roms``
+    sha256: str  #: SHA-256 of the ROM, in hexadecimal
+    paddles: bool = False  #: True for two paddles, False for two joysticks
+    paddles_swapped: bool = False  #: True if the first player has the second paddle
+    reset_frames: int = 12  #: frames for which the reset switch is held to start a game
+    #: True if reward and end of a game are known (csrc/games/pong_reward_and_end.h).
     scored: bool = False
-    draws_all_lines: bool = False
-    constant_reset: bool = False
+    draws_all_lines: bool = False  #: True if every frame draws all lines of the screen
+    constant_reset: bool = False  #: True if a reset always leads to the same state
+    #: True if the ROM's code is translated to C when the package is built.
     translated: bool = False
-    actions: tuple[int, ...] = tuple(range(18))
+    actions: tuple[int, ...] = tuple(range(18))  #: ALE's numbers of the actions that the game uses
 
 
 PONG = RomInfo(

@@ -21,10 +21,7 @@ class AleGame:
     numbers, for any number of episodes. The ROM is loaded on first use.
 
     Args:
-        rules: the rules to play under.
-
-    Attributes:
-        rules: the rules of the game.
+        rules: the rules to play under; an attribute.
 
     Raises:
         ValueError: ale-py has no ROM of that name.
@@ -217,16 +214,18 @@ class AleGame:
         Raises:
             ValueError: ``state`` is no such state, damaged, or of another game.
         """
-        head, newline, emulator = state.partition(b"\n")
+        head, _, emulator = state.partition(b"\n")
         try:
             values = json.loads(head)
-            game = values["game"] if newline and values["format"] == _STATE_FORMAT else None
-            whole = len(emulator) == values["emulator_bytes"]
+            game, whole = values["game"], values["emulator_bytes"] == len(emulator)
+            right = whole and values["format"] == _STATE_FORMAT
         except (ValueError, KeyError, TypeError):
-            game, whole = None, False
-        if game != self.rules.game or not whole:
-            got = "the state of no game" if game is None else f"that of {game}"
-            raise ValueError(f"state: expected a state of {self.rules.game}, got {got}")
+            right = False
+        expected = f"state: expected what state() of {self.rules.game} gave"
+        if not right:
+            raise ValueError(f"{expected}, got other or damaged bytes")
+        if game != self.rules.game:
+            raise ValueError(f"{expected}, got that of {game}")
         self._loaded().restoreState(ALEState(emulator))
         assert self._random is not None
         self._random.bit_generator.state = values["random"]

@@ -98,10 +98,7 @@ class AleVectorEnv(GameVectorEnv):
         copy: True returns a copy of the observations. False returns the environment's own buffer,
             which the next ``step`` or ``reset`` overwrites.
         backend: kernel backend for ``"pong80"``; None for the default.
-        **rule_overrides: ``frameskip``, ``repeat_action_probability``,
-            ``max_num_frames_per_episode``, ``full_action_space`` and ``noop_max`` of
-            :class:`~fastpg.envs.rules.Rules`. What is missing or None stays as the id registers
-            it; no id registers no-op starts.
+        **rule_overrides: see :class:`~fastpg.envs.rules.RuleOverrides`.
 
     Raises:
         ValueError: the id is unknown or a value is out of its range; the message names it.
@@ -124,14 +121,19 @@ class AleVectorEnv(GameVectorEnv):
             env_id, num_envs, num_threads, autoreset_mode, obs_type, OBSERVATIONS, **rule_overrides
         )
         self._copy = copy
-        self._views = _ViewMaker(num_envs, backend) if obs_type == "pong80" else None
+        self._views: np.ndarray | None = None
+        if obs_type == "pong80":  # views are made here, so workers need not load a backend
+            from fastpg.kernels import DEFAULT_BACKEND, get_backend
+
+            self._views = np.zeros((num_envs, VIEW_PIXELS), np.uint8)
+            self._preprocess = get_backend(backend or DEFAULT_BACKEND).preprocess_palette
         self._start_workers(min(num_threads or available_cores(), num_envs))
         self._set_spaces()
 
     def _start_workers(self, workers: int) -> None:
         # workers write palette screens; the parent makes the views of all games at once
-        writer = "palette" if self._views else self.obs_type
-        shape = SCREEN if self._views else self._shape
+        views = self._views is not None
+        writer, shape = ("palette", SCREEN) if views else (self.obs_type, self._shape)
         shared = Buffers.allocate(self.num_envs, shape, SharedArray)
         self._buffers = _arrays(shared)
         mode = self.autoreset_mode.value
@@ -152,39 +154,17 @@ class AleVectorEnv(GameVectorEnv):
         self._make_views()
 
     def _make_views(self) -> None:
-        if self._views:
-            self._views.update(self._buffers.observations)
+        if self._views is not None:
+            self._preprocess(self._buffers.observations, PALETTE_RED, views=self._views)
 
     def _observations(self) -> np.ndarray:
-        array = self._views.array if self._views else self._buffers.observations
+        array = self._buffers.observations if self._views is None else self._views
         return array.copy() if self._copy else array
 
     def _final_observations(self, ended: np.ndarray) -> np.ndarray:
         pictures = super()._final_observations(ended)
-        return self._views.of(pictures) if self._views else pictures
+        return pictures if self._views is None else self._preprocess(pictures, PALETTE_RED)
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the workers."""
         self._pool.close()
-
-
-class _ViewMaker:
-    """Makes the 80x80 views of all games in the parent, so workers need not load a backend.
-
-    Attributes:
-        array: (N, 6400) uint8: the newest views.
-    """
-
-    def __init__(self, games: int, backend: str | None):
-        from fastpg.kernels import DEFAULT_BACKEND, get_backend
-
-        self._kernels = get_backend(backend or DEFAULT_BACKEND)
-        self.array = np.zeros((games, VIEW_PIXELS), np.uint8)
-
-    def update(self, screens: np.ndarray) -> None:
-        """Set :attr:`array` to the views of (N, 210, 160) palette screens."""
-        self._kernels.preprocess_palette(screens, PALETTE_RED, views=self.array)
-
-    def of(self, screens: np.ndarray) -> np.ndarray:
-        """Return the views (K, 6400) of (K, 210, 160) palette screens."""
-        return self._kernels.preprocess_palette(screens, PALETTE_RED)

@@ -24,9 +24,7 @@ class NativeEnv(gymnasium.Env[np.ndarray, int]):
         obs_type: the observation, uint8: ``"rgb"`` (210, 160, 3), ``"grayscale"`` (210, 160),
             ``"palette"`` (210, 160) indices of ``PALETTE_RGB`` or ``"ram"`` (128,).
         render_mode: ``"rgb_array"`` or None.
-        **rule_overrides: ``frameskip``, ``repeat_action_probability``,
-            ``max_num_frames_per_episode``, ``full_action_space`` and ``noop_max`` of
-            :class:`~fastpg.envs.rules.Rules`. What is missing or None stays as the id registers it.
+        **rule_overrides: see :class:`~fastpg.envs.rules.RuleOverrides`.
 
     Raises:
         ValueError: the id is of another game or a value is out of its range; the message names it.

@@ -3,8 +3,8 @@
 import json
 import zlib
 from functools import cache
+from typing import Any
 
-import numpy as np
 from ale_py import Action
 
 from fastpg.emulator import _emulator, roms
@@ -22,14 +22,14 @@ def frame_range(rules: Rules) -> tuple[int, int]:
     return frames if isinstance(frames, tuple) else (frames, frames + 1)
 
 
-def compiled_rules(rules: Rules) -> tuple[tuple[int, int], float, int, int]:
-    """Rules as the compiled ``set_rules`` takes them: frames, stickiness, frame limit, no-ops."""
-    return (
-        frame_range(rules),
-        rules.repeat_action_probability,
-        rules.max_num_frames_per_episode,
-        rules.noop_max,
-    )
+def compiled_rules(rules: Rules) -> dict[str, Any]:
+    """Rules as arguments of compiled code: frames, stickiness, frame limit, no-ops."""
+    return {
+        "frameskip": frame_range(rules),
+        "repeat": rules.repeat_action_probability,
+        "max_frames": rules.max_num_frames_per_episode,
+        "noop_max": rules.noop_max,
+    }
 
 
 def actions(rules: Rules) -> tuple[int, ...]:
@@ -47,11 +47,7 @@ class NativeGame:
     """Pong under :class:`~fastpg.envs.rules.Rules`: the interface and the games of ``AleGame``.
 
     Args:
-        rules: the rules to play under.
-
-    Attributes:
-        rules: the rules of the game.
-        emulator_actions: ALE's number of each action.
+        rules: the rules to play under; an attribute.
 
     Raises:
         ValueError: the rules are of another game than Pong.
@@ -63,9 +59,12 @@ class NativeGame:
             raise ValueError(f"game: expected pong, got {rules.game!r}; ale-py plays the others")
         self.rules = rules
         self._console = Console()
-        self._console.set_rules(*compiled_rules(rules))
+        self._console.set_rules(**compiled_rules(rules))
         self._console.load(pong_cartridge(), 0)
-        self.emulator_actions = actions(rules)
+        #: Write what the game shows into an array, as the methods of ``AleGame`` do.
+        self.palette, self.rgb = self._console.palette, self._console.rgb
+        self.grayscale, self.ram = self._console.grayscale, self._console.ram
+        self.emulator_actions = actions(rules)  #: ALE's number of each action
         self._started = False
 
     # ---- playing ----------------------------------------------------------------------------
@@ -89,22 +88,6 @@ class NativeGame:
         return reward, console.terminated, console.truncated
 
     # ---- what it shows ----------------------------------------------------------------------
-
-    def palette(self, out: np.ndarray) -> None:
-        """Write the palette indices of the picture into ``out`` (210, 160) uint8, C-contiguous."""
-        self._console.palette(out)
-
-    def rgb(self, out: np.ndarray) -> None:
-        """Write the colours of the picture into ``out`` (210, 160, 3) uint8, C-contiguous."""
-        self._console.rgb(out)
-
-    def grayscale(self, out: np.ndarray) -> None:
-        """Write ALE's grey values of the picture into ``out`` (210, 160) uint8, C-contiguous."""
-        self._console.grayscale(out)
-
-    def ram(self, out: np.ndarray) -> None:
-        """Write the console's memory into ``out`` (128,) uint8."""
-        self._console.ram(out)
 
     @property
     def action_meanings(self) -> tuple[str, ...]:
@@ -152,8 +135,7 @@ class NativeGame:
         if not self._started:
             raise RuntimeError("state: expected reset() before the first state")
         body = self._console.snapshot()
-        head = {"format": _STATE_FORMAT, "game": self.rules.game, "checksum": zlib.crc32(body)}
-        return json.dumps(head).encode() + b"\n" + body
+        return self._state_head(body) + b"\n" + body
 
     def restore(self, state: bytes) -> None:
         """Restore a :meth:`state`, of this or another object; the rules stay this object's.
@@ -164,18 +146,13 @@ class NativeGame:
         """
         if not isinstance(state, bytes):
             raise TypeError(f"state: expected bytes, got {type(state).__name__}")
-        head, newline, body = state.partition(b"\n")
-        try:
-            values = json.loads(head)
-            right = bool(newline) and values["format"] == _STATE_FORMAT
-            right = right and values["game"] == self.rules.game
-            right = right and values["checksum"] == zlib.crc32(body)
-        except (ValueError, KeyError, TypeError):
-            right = False
-        if not right:
-            raise ValueError(
-                f"state: expected a state of {self.rules.game}, got another (or a damaged one, or "
-                f"not this emulator's {_STATE_FORMAT})"
-            )
+        head, _, body = state.partition(b"\n")
+        if head != self._state_head(body):
+            expected = f"what state() of {self.rules.game} gave ({_STATE_FORMAT})"
+            raise ValueError(f"state: expected {expected}, got other or damaged bytes")
         self._console.restore(body, True, True)
         self._started = True
+
+    def _state_head(self, body: bytes) -> bytes:
+        head = {"format": _STATE_FORMAT, "game": self.rules.game, "checksum": zlib.crc32(body)}
+        return json.dumps(head).encode()

@@ -41,10 +41,7 @@ class NativeVectorEnv(GameVectorEnv):
             returns the environment's own buffer, which the next ``step`` or ``reset`` overwrites.
             With True, a masked reset copies the other games' rows from the last observation, with
             whatever the caller wrote into them, unless autoreset is disabled.
-        **rule_overrides: ``frameskip``, ``repeat_action_probability``,
-            ``max_num_frames_per_episode``, ``full_action_space`` and ``noop_max`` of
-            :class:`~fastpg.envs.rules.Rules`. What is missing or None stays as the id registers
-            it; no id registers no-op starts.
+        **rule_overrides: see :class:`~fastpg.envs.rules.RuleOverrides`.
 
     Raises:
         ValueError: the id is of another game or a value is out of its range; the message names it.
@@ -90,7 +87,7 @@ class NativeVectorEnv(GameVectorEnv):
         self._recycled = _RecycledArrays(buffers.observations) if copy and not masked else None
         self._seeded = np.zeros(self.num_envs, np.bool_)
         self._games = Games(pong_cartridge(), self.num_envs, self.num_threads)
-        self._games.set_rules(*compiled_rules(self.rules))
+        self._games.set_rules(**compiled_rules(self.rules))
         self._games.connect(
             self.obs_type,
             self.autoreset_mode.value,

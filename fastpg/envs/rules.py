@@ -24,26 +24,20 @@ _NO_FRAMESKIP = {"frameskip": 4, "noop_max": 30}  # what training_rules adds to 
 
 @dataclass(frozen=True)
 class Rules:
-    """How a game is played. Equal rules, seeds and actions give equal games.
+    """How a game is played. Equal rules, seeds and actions give equal games."""
 
-    Attributes:
-        game: name of the ROM in ale-py, such as ``"pong"``.
-        frameskip: emulator frames per agent step, or a half-open range (low, high) from which each
-            step draws its number.
-        repeat_action_probability: probability, in each emulator frame, of repeating the previous
-            frame's action instead of taking the agent's (sticky actions). 0 to 1.
-        max_num_frames_per_episode: emulator frames after which an episode is truncated; 0 for no
-            limit.
-        full_action_space: all 18 actions instead of the game's minimal set.
-        noop_max: no-op start: after a reset the game runs for 1 to ``noop_max`` emulator frames
-            without action; the number is drawn. 0 for none.
-    """
-
-    game: str
+    game: str  #: name of the ROM in ale-py, such as ``"pong"``
+    #: Emulator frames per agent step, or a half-open range (low, high) from which each step draws
+    #: its number.
     frameskip: int | tuple[int, int] = 4
+    #: Probability, in each emulator frame, of repeating the previous frame's action instead of
+    #: taking the agent's (sticky actions). 0 to 1.
     repeat_action_probability: float = 0.25
+    #: Emulator frames after which an episode is truncated; 0 for no limit.
     max_num_frames_per_episode: int = 108_000
-    full_action_space: bool = False
+    full_action_space: bool = False  #: all 18 actions instead of the game's minimal set
+    #: No-op start: after a reset the game runs for 1 to ``noop_max`` emulator frames without
+    #: action; the number is drawn. 0 for none.
     noop_max: int = 0
 
     def __post_init__(self) -> None:
@@ -75,7 +69,10 @@ class Rules:
 
 
 class RuleOverrides(TypedDict, total=False):
-    """Values that replace the rules of an id, by their names in :class:`Rules`; None keeps one."""
+    """Values that replace those of an id, by their names in :class:`Rules`.
+
+    What is missing or None stays as the id registers it; no id registers no-op starts.
+    """
 
     frameskip: int | tuple[int, int] | None
     repeat_action_probability: float | None
@@ -84,40 +81,23 @@ class RuleOverrides(TypedDict, total=False):
     noop_max: int | None
 
 
-def rules(
-    env_id: str,
-    *,
-    frameskip: int | tuple[int, int] | None = None,
-    repeat_action_probability: float | None = None,
-    max_num_frames_per_episode: int | None = None,
-    full_action_space: bool | None = None,
-    noop_max: int | None = None,
-) -> Rules:
+def rules(env_id: str, **overrides: Unpack[RuleOverrides]) -> Rules:
     """Return the rules that ale-py registers for a Gymnasium id, with overrides.
 
     Args:
         env_id: any Atari id of ale-py: ``"Pong-v0"``, ``"PongNoFrameskip-v4"``, ``"ALE/Pong-v5"``;
             or our own id for the same game, such as ``"fastpg/Pong-v5"``.
-        frameskip: see :class:`Rules`; None keeps the registered value, here and below.
-        repeat_action_probability: see :class:`Rules`.
-        max_num_frames_per_episode: see :class:`Rules`.
-        full_action_space: see :class:`Rules`.
-        noop_max: see :class:`Rules`; no id registers any.
+        **overrides: see :class:`RuleOverrides`.
 
     Raises:
+        TypeError: an override has another name.
         ValueError: ale-py registers no such id (the message names similar ones), or a value is out
             of its range.
     """
-    values = dict(_registered(env_id))
-    given = {
-        "frameskip": frameskip,
-        "repeat_action_probability": repeat_action_probability,
-        "max_num_frames_per_episode": max_num_frames_per_episode,
-        "full_action_space": full_action_space,
-        "noop_max": noop_max,
-    }
-    values.update({name: value for name, value in given.items() if value is not None})
-    return Rules(**values)
+    for name in overrides.keys() - RuleOverrides.__annotations__.keys():
+        raise TypeError(f"rules() got an unexpected keyword argument {name!r}")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return Rules(**_registered(env_id) | given)
 
 
 def training_rules(env_id: str, **overrides: Unpack[RuleOverrides]) -> Rules:

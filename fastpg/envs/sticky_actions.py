@@ -13,9 +13,6 @@ class StickyActions:
     Draws exactly as ALE does. An MT19937 generator, seeded with the emulator's seed, gives two raw
     32-bit words a frame, one per player. If the first is below ``float32(probability) * 2**32``,
     the frame repeats the held action. A reset of the game leaves the generator alone.
-
-    Attributes:
-        held: action of the frame before; None until the first one is taken.
     """
 
     _BLOCK = 512  # words drawn at a time
@@ -31,7 +28,7 @@ class StickyActions:
         self._generator = np.random.MT19937()
         np.random.RandomState(self._generator).seed(seed & 0xFFFFFFFF)  # std::mt19937's seeding
         self._draw_block()
-        self.held: Any = None
+        self.held: Any = None  #: action of the frame before; None until the first one is taken
 
     def __call__(self, action: Any) -> Any:
         """Return the action of the next frame, given the agent's."""

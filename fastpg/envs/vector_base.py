@@ -195,13 +195,13 @@ class GameVectorEnv(VectorEnv):
         buffers.actions[:] = self._checked_actions(actions)
         if not self._all_started:
             missing = np.flatnonzero(~self._started).tolist()
-            raise error.ResetNeeded(f"step: expected reset() first, which games {missing} lack")
+            raise error.ResetNeeded(f"step: expected reset() first, games {missing} had none")
         if self.autoreset_mode is AutoresetMode.DISABLED:
             over = np.flatnonzero(buffers.terminations | buffers.truncations).tolist()
             if over:
                 raise AssertionError(
-                    f'step: the episodes of games {over} are over, reset(options={{"reset_mask"'
-                    ": ...}) expected (autoreset is disabled)"
+                    'step: expected reset(options={"reset_mask": ..}) after an episode (autoreset '
+                    f"is disabled), got games {over} whose episodes are over"
                 )
         self._step_games()
         terminations, truncations = buffers.terminations.copy(), buffers.truncations.copy()

@@ -220,6 +220,33 @@ class WorkerPool:
         worker = running[self._interruptible(connection.wait, list(running))[0]]
         return worker, self._result(worker, *self._receive_one(worker))
 
+    def results(
+        self, method: str, next_args: Callable[[], tuple | None]
+    ) -> Iterator[tuple[tuple, Any]]:
+        """Call a method again and again, each time on a worker that is idle.
+
+        Args:
+            method: name of the method.
+            next_args: returns the arguments of the next call, or None if there are none now. It is
+                asked whenever a worker is idle, also after the caller has taken a result.
+
+        Yields:
+            The arguments and the result of each call, as the calls end, until none runs any more.
+
+        Raises:
+            WorkerError: as in :meth:`collect`.
+        """
+        idle, running = list(range(len(self))), {}
+        while True:
+            while idle and (args := next_args()) is not None:
+                running[idle[-1]] = args
+                self.submit(idle.pop(), method, *args)
+            if not running:
+                return
+            worker, result = self.next_result()
+            idle.append(worker)
+            yield running.pop(worker), result
+
     def close(self) -> None:
         """End the workers without waiting for calls that still run. May be called again."""
         busy = any(member.busy for member in self._workers.members)

@@ -31,19 +31,12 @@ _GAMES = 32  # games per call at least; more would delay Ctrl-C by more than a s
 
 
 class Episode(NamedTuple):
-    """The result of one episode.
+    """The result of one episode."""
 
-    Attributes:
-        won: sum of its positive rewards: in Pong, points of the policy.
-        lost: sum of its negative rewards, as a positive number: points of the opponent.
-        steps: agent steps.
-        frames: emulator frames, without those of the reset.
-    """
-
-    won: float
-    lost: float
-    steps: int
-    frames: int
+    won: float  #: sum of its positive rewards: in Pong, points of the policy
+    lost: float  #: sum of its negative rewards, as a positive number: points of the opponent
+    steps: int  #: agent steps
+    frames: int  #: emulator frames, without those of the reset
 
 
 @dataclass(frozen=True)
@@ -62,11 +55,7 @@ class Evaluation:
 
 
 class Player:
-    """Plays episodes with a policy, one after the other, on one game.
-
-    Attributes:
-        view: (6400,) uint8: the view that the last action was chosen for.
-    """
+    """Plays episodes with a policy, one after the other, on one game."""
 
     def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool, seed: int = 0):
         """Get ready.
@@ -93,7 +82,8 @@ class Player:
             seed=seed,
             buffer=self.buffer,
         )
-        self.slot, self.view = 0, self.agent.view
+        self.slot = 0
+        self.view = self.agent.view  #: (6400,) uint8: the view that the last action was chosen for
 
     def begin(self, number: int) -> None:
         """Begin the episode of a number."""
@@ -116,7 +106,7 @@ class Player:
         self.agent.observe(self.slot, self.slot * VIEW_PIXELS, step)
         return self.agent.choose(self.slot, number, step, self.greedy)
 
-    def judgement(self) -> tuple[np.ndarray, float | None]:
+    def network_output(self) -> tuple[np.ndarray, float | None]:
         """The network's output for the frame of the last :meth:`choose`.
 
         Returns:
@@ -179,12 +169,12 @@ def evaluate(
     game = game_class(emulator)(rules)
     actions_of(policy_of(saved), rules, game.action_meanings)  # before any process starts
     play = _play_compiled if emulator == "native" else _play_stepwise
-    played: list[tuple[int, Episode]] = []
+    results: list[tuple[int, Episode]] = []
     for number, episode in play(saved, rules, episodes, seed, greedy, threads):
-        played.append((number, episode))
+        results.append((number, episode))
         if progress is not None:
-            progress(len(played))
-    columns = np.array([episode for _, episode in sorted(played)], np.float64).reshape(-1, 4).T
+            progress(len(results))
+    columns = np.array([episode for _, episode in sorted(results)], np.float64).reshape(-1, 4).T
     won, lost, steps, frames = columns
     return Evaluation(won, lost, steps.astype(np.int64), frames.astype(np.int64))
 
@@ -199,7 +189,7 @@ def _play_compiled(
     together = max(_GAMES, 4 * pool.threads)
     for first in range(0, episodes, together):
         numbers = range(first, min(first + together, episodes))
-        games = NativeCollector(
+        collector = NativeCollector(
             policy.network,
             pool,
             rules,
@@ -210,11 +200,11 @@ def _play_compiled(
             whole_episodes=True,
             greedy=greedy,
         )
-        games.seed([game_seed(seed, number) for number in numbers])
-        played = games.play_episodes(first, len(numbers))
-        frames = games.core.episode_frames()
-        for k, (begin, end) in enumerate(played.episode_slices):
-            rewards = games.buffer.rewards[begin:end].astype(np.float64)
+        collector.seed([game_seed(seed, number) for number in numbers])
+        rollout = collector.play_episodes(first, len(numbers))
+        frames = collector.core.episode_frames()
+        for k, (begin, end) in enumerate(rollout.episode_slices):
+            rewards = collector.buffer.rewards[begin:end].astype(np.float64)
             won, lost = rewards[rewards > 0].sum(), -rewards[rewards < 0].sum()
             yield first + k, Episode(won, lost, end - begin, frames[k])
 
@@ -228,17 +218,9 @@ def _play_stepwise(
     if not processes:
         return
     with WorkerPool([factory] * processes, inline=processes == 1) as pool:
-        numbers, running = iter(range(episodes)), {}
-        for worker in range(processes):
-            running[worker] = next(numbers)
-            pool.submit(worker, "play", running[worker])
-        while running:
-            worker, episode = pool.next_result()
-            yield running.pop(worker), episode
-            number = next(numbers, None)
-            if number is not None:
-                running[worker] = number
-                pool.submit(worker, "play", number)
+        numbers = iter([(number,) for number in range(episodes)])
+        for (number,), episode in pool.results("play", lambda: next(numbers, None)):
+            yield number, episode
 
 
 def _ale_player(saved: Checkpoint, rules: Rules, greedy: bool, seed: int) -> Player:

@@ -6,12 +6,11 @@ from importlib import resources
 from pathlib import Path
 
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
+from fastpg.config import ConfigError, TrainConfig
 from fastpg.envs.rules import Rules
 from fastpg.network.input_spec import InputSpec
-from fastpg.network.network import TileNetwork
+from fastpg.network.network import TileNetwork, weights_of
 from fastpg.rollouts.actions import action_table
-
-_WEIGHTS = ("w1", "w2", "value")
 
 
 def load_pretrained() -> Checkpoint:
@@ -42,33 +41,42 @@ def load_policy(path: str | Path) -> Policy:
 
     Raises:
         CheckpointError: it cannot be read, or holds no policy that sees sparse views.
+        ConfigError: its settings are not those of this version.
     """
     return policy_of(load(path))
 
 
+def saved_settings(saved: Checkpoint) -> TrainConfig:
+    """Return the settings of the run that wrote a checkpoint.
+
+    Raises:
+        CheckpointError: it was not written by training.
+        ConfigError: it has settings that this version does not know, or lacks some.
+    """
+    if "config" not in saved.state:
+        raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train")
+    try:
+        return TrainConfig.from_json(saved.state["config"])
+    except ConfigError as error:
+        raise ConfigError(f"{saved.path}: {error}") from None
+
+
 def policy_of(saved: Checkpoint) -> Policy:
     """The policy of a checkpoint; see :func:`load_policy`."""
-    try:
-        config, tensors = saved.state["config"], saved.tensors
-        outputs, hidden = tensors["w2"].shape
-        seen, background = config["input"], config["background"]
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train: {error}") from None
-    if seen == "raw":
+    settings, tensors = saved_settings(saved), saved.tensors
+    if settings.input == "raw":
         raise CheckpointError(
             f"{saved.path}: sees whole pictures (--input raw), which only training plays; "
             "expected a policy that sees views"
         )
-    views = tuple(config.get("views", (0, 1)))
-    input_spec = InputSpec(views, seen == "difference", config.get("past_actions", 0))
+    seen = InputSpec(settings.views, settings.input == "difference", settings.past_actions)
     try:
-        network = TileNetwork(
-            hidden, input_spec, max(outputs, 2), outputs, value="value" in tensors
-        )
+        outputs, hidden = tensors["w2"].shape
+        network = TileNetwork(hidden, seen, max(outputs, 2), outputs, value="value" in tensors)
         network.load(tensors)
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{saved.path}: weights do not fit their config: {error}") from None
-    return Policy(network, background == "frame", saved.update, str(saved.path))
+    return Policy(network, settings.background == "frame", saved.update, str(saved.path))
 
 
 def actions_of(policy: Policy, rules: Rules, meanings: Sequence[str]) -> tuple[int, ...]:
@@ -89,5 +97,4 @@ def actions_of(policy: Policy, rules: Rules, meanings: Sequence[str]) -> tuple[i
 
 def weights_alone(saved: Checkpoint) -> Checkpoint:
     """Return the checkpoint without moments and games, to send to worker processes."""
-    weights = {name: saved.tensors[name] for name in _WEIGHTS if name in saved.tensors}
-    return Checkpoint(saved.update, weights, saved.state, saved.path)
+    return Checkpoint(saved.update, weights_of(saved.tensors), saved.state, saved.path)

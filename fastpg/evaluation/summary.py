@@ -11,42 +11,38 @@ from fastpg.evaluation.statistics import confidence_interval, histogram
 _FRAMES_PER_MINUTE = 60 * 60  # the console draws 60 frames a second
 
 
-def summary(played: Evaluation, rules: Rules) -> dict[str, Any]:
+def summary(evaluation: Evaluation, rules: Rules) -> dict[str, Any]:
     """Compute the figures that ``fastpg.evaluate --json`` prints.
 
     Args:
-        played: at least one episode.
+        evaluation: at least one episode.
         rules: of the game. Wins, losses and draws are None in games other than Pong.
     """
-    scores, frames = played.scores, int(played.frames.sum())
+    scores, frames = evaluation.scores, int(evaluation.frames.sum())
     minutes = frames / _FRAMES_PER_MINUTE
-    interval = confidence_interval(scores)
-    figures: dict[str, Any] = {
+    interval, pong = confidence_interval(scores), rules.game == "pong"
+    return {
         "episodes": len(scores),
         "mean_score": float(scores.mean()),
         "confidence": 0.95,
         "confidence_interval": None if interval is None else list(interval),
         "confidence_method": "Student's t",
-        "wins": None,
-        "losses": None,
-        "draws": None,
-        "points_won_per_minute": float(played.won.sum()) / minutes if minutes else None,
-        "points_lost_per_minute": float(played.lost.sum()) / minutes if minutes else None,
-        "agent_steps": int(played.steps.sum()),
+        "wins": int((scores > 0).sum()) if pong else None,
+        "losses": int((scores < 0).sum()) if pong else None,
+        "draws": int((scores == 0).sum()) if pong else None,
+        "points_won_per_minute": float(evaluation.won.sum()) / minutes if minutes else None,
+        "points_lost_per_minute": float(evaluation.lost.sum()) / minutes if minutes else None,
+        "agent_steps": int(evaluation.steps.sum()),
         "emulator_frames": frames,
     }
-    if rules.game == "pong":
-        counts = (scores > 0).sum(), (scores < 0).sum(), (scores == 0).sum()
-        figures |= dict(zip(("wins", "losses", "draws"), map(int, counts), strict=True))
-    return figures
 
 
-def text_lines(result: dict[str, Any], played: Evaluation) -> list[str]:
+def text_lines(result: dict[str, Any], evaluation: Evaluation) -> list[str]:
     """Format the result of ``fastpg.evaluate`` in lines of at most 80 characters.
 
     Args:
         result: what ``--json`` prints.
-        played: the episodes.
+        evaluation: the episodes.
     """
     policy = "fastpg's pretrained policy" if result["run"] is None else result["checkpoint"]
     count, frames = result["episodes"], result["emulator_frames"]
@@ -70,11 +66,11 @@ def text_lines(result: dict[str, Any], played: Evaluation) -> list[str]:
         won, lost = result["points_won_per_minute"], result["points_lost_per_minute"]
         lines.append(f"points        {won:.2f} won, {lost:.2f} lost a minute of game time")
     lines += [
-        f"an episode    {np.mean(played.steps):,.0f} agent steps, "
+        f"an episode    {np.mean(evaluation.steps):,.0f} agent steps, "
         f"{frames / count / _FRAMES_PER_MINUTE:.1f} minutes of game time",
         f"took          {result['seconds']:.1f} s, "
         f"{frames / max(result['seconds'], 1e-9):,.0f} emulator frames/s",
         "",
-        *histogram(played.scores),
+        *histogram(evaluation.scores),
     ]
     return lines

@@ -2,8 +2,8 @@
 
 from libc.stdint cimport int64_t
 
-from fastpg.emulator.c_emulator cimport fastpg_pool_t, fastpg_task_t
-from fastpg.network.c_network cimport fastpg_frame_sums_t, fastpg_network_t, fastpg_buffer_t
+from c_emulator cimport fastpg_pool_t, fastpg_task_t
+from c_network cimport fastpg_frame_sums_t, fastpg_network_t, fastpg_buffer_t
 
 cdef fastpg_frame_sums_t *allocate_frame_sums(int64_t count) except NULL
 

@@ -20,10 +20,7 @@ Array = np.ndarray
 
 
 def read_article_weights(data: bytes) -> tuple[Array, Array]:
-    """Read the weights from the bytes of a ``save.p``.
-
-    Returns:
-        (w1, w2): w1 (6400, H) float32, one row per pixel; w2 (1, H) float32.
+    """Read the weights, as :func:`fastpg.checkpoint.load_article_weights` returns them.
 
     Raises:
         ValueError: not such a pickle, or it names something else; one line.
@@ -52,11 +49,7 @@ def read_article_weights(data: bytes) -> tuple[Array, Array]:
 
 
 def article_pickle(w1: Array, w2: Array) -> bytes:
-    """Write weights as the bytes of a ``save.p``, for the article's script under Python 2 or 3.
-
-    Args:
-        w1: (6400, H) floats.
-        w2: (1, H) floats: the article's network has one output.
+    """Return the bytes that :func:`fastpg.checkpoint.save_article_weights` writes.
 
     Raises:
         ValueError: other shapes.

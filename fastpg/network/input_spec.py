@@ -5,18 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The network's input at a step.
+    """The network's input at a step."""
 
-    Attributes:
-        views: age of each view in agent steps; the first is 0. Before the episode's start, its
-            first view is used.
-        difference: whether the input is the difference of two views instead of both.
-        past_actions: how many of the latest actions it sees, each one-hot.
-    """
-
+    #: Age of each view in agent steps; the first is 0. Before the episode's start, its first view
+    #: is used.
     views: tuple[int, ...] = (0, 1)
-    difference: bool = False
-    past_actions: int = 0
+    difference: bool = False  #: whether the input is the difference of two views instead of both
+    past_actions: int = 0  #: how many of the latest actions it sees, each one-hot
 
     @property
     def planes(self) -> int:

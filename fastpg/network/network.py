@@ -5,6 +5,7 @@ the sum of the first layer's rows for each tile, so a forward pass adds a few su
 rows of all lit pixels.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,13 @@ from fastpg.network._network import Network
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.symmetry import mirror_rows, symmetrize
 
+WEIGHTS = ("w1", "w2", "value")  # tensors that a policy plays with; value: only if it has one
 _CELLS_SCALE = 0.4  # standard deviation of the cells' first weights, relative to the pixels'
+
+
+def weights_of(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the weights among the tensors of a checkpoint."""
+    return {name: tensors[name] for name in WEIGHTS if name in tensors}
 
 
 class TileNetwork:
@@ -25,15 +32,7 @@ class TileNetwork:
     wherever weights are used and in :meth:`tensors`. Learning about one pixel thus also changes its
     neighbours' weights.
 
-    Attributes:
-        core: the compiled network.
-        hidden: H, number of hidden units.
-        input_spec: the network's input.
-        actions: number of actions.
-        outputs: number of logits.
-        cell: pixels along a cell's side; 0 for no cells.
-        mirror_rows: (rows + heads,) int32 for mirrored units, see
-            :func:`fastpg.network.symmetry.mirror_rows`; else None.
+    ``hidden``, ``input_spec``, ``actions``, ``outputs`` and ``cell`` are attributes.
     """
 
     def __init__(
@@ -63,12 +62,15 @@ class TileNetwork:
         """
         self.hidden, self.input_spec, self.outputs, self.cell = hidden, input_spec, outputs, cell
         self.actions = actions
+        #: (rows + heads,) int32 with mirrored units, see
+        #: :func:`fastpg.network.symmetry.mirror_rows`; else None.
         self.mirror_rows: np.ndarray | None = None
         if mirrored is not None:
             if hidden % 2:
                 raise ValueError(f"hidden: expected pairs of units, got {hidden}")
             shape = input_spec.planes, input_spec.past_actions, actions, outputs, value, cell
             self.mirror_rows = mirror_rows(*shape, mirrored)
+        #: The compiled network.
         self.core = Network(
             hidden,
             input_spec.views,

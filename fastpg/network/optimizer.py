@@ -13,19 +13,13 @@ STATS = ("entropy", "divergence", "clipped", "value_error")  # sums that come wi
 
 
 class Objective(NamedTuple):
-    """PPO's objective: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2.
+    """PPO's objective: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2."""
 
-    Attributes:
-        clip: largest distance of the ratio of probabilities from 1; inf for no clipping.
-        entropy: weight of the policy's entropy H.
-        value: weight of the value loss, the squared error of V.
-        max_grad_norm: a longer gradient is scaled down to this norm.
-    """
-
+    #: Largest distance of the ratio of probabilities from 1; inf for no clipping.
     clip: float = math.inf
-    entropy: float = 0.0
-    value: float = 0.0
-    max_grad_norm: float = math.inf
+    entropy: float = 0.0  #: weight of the policy's entropy H
+    value: float = 0.0  #: weight of the value loss, the squared error of V
+    max_grad_norm: float = math.inf  #: a longer gradient is scaled down to this norm
 
 
 class Optimizer:
@@ -34,11 +28,6 @@ class Optimizer:
     A step skips the rows of the first layer whose pixels were dark in all samples. For RMSProp that
     is exact: a row's decay is made up for when the row is next updated. For Adam it is known as
     sparse or lazy Adam: weights and moments of skipped rows do not change.
-
-    Attributes:
-        network: the network that learns.
-        core: the compiled learner.
-        finite: whether all gradients so far were finite. After one that is not, no step is taken.
     """
 
     def __init__(
@@ -51,7 +40,7 @@ class Optimizer:
         """Create an optimizer that has taken no step.
 
         Args:
-            network: the network that learns.
+            network: the network that learns; an attribute.
             pool: threads, which share the hidden units.
             moments: moving averages that :meth:`tensors` returns: ("square",) for RMSProp,
                 ("mean", "square") for Adam.
@@ -60,6 +49,7 @@ class Optimizer:
         """
         self.network, self.moments = network, moments
         self.core = Learner(network.core, pool, samples_at_once, network.mirror_rows)
+        #: Whether all gradients so far were finite. After one that is not, no step is taken.
         self.finite = True
         self.reset_stats()
 

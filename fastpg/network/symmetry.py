@@ -39,8 +39,8 @@ def mirror_rows(
     Raises:
         ValueError: ``mirrored`` is no pairing of the actions, or the cells do not divide a view.
     """
-    own = list(range(actions))
-    if sorted(mirrored) != own or [mirrored[action] for action in mirrored] != own:
+    all_actions = list(range(actions))
+    if sorted(mirrored) != all_actions or [mirrored[k] for k in mirrored] != all_actions:
         raise ValueError(f"mirrored: expected {actions} actions in pairs, got {mirrored}")
     if outputs == 1 and mirrored != (1, 0):
         raise ValueError(f"mirrored: expected (1, 0) with one output, got {mirrored}")

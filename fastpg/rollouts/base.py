@@ -20,28 +20,18 @@ from fastpg.rollouts.snapshots import KeepsSnapshots
 
 @dataclass(frozen=True)
 class PlayedSteps:
-    """The cost of a rollout: frames and seconds.
+    """The cost of a rollout: frames and seconds."""
 
-    Attributes:
-        emulator_frames: of all games, resets included.
-        seconds_emulation: wall-clock time in the emulator and its pictures.
-        seconds_forward: wall-clock time in the choice of actions.
-    """
-
-    emulator_frames: int
-    seconds_emulation: float
-    seconds_forward: float
+    emulator_frames: int  #: of all games, resets included
+    seconds_emulation: float  #: wall-clock time in the emulator and its pictures
+    seconds_forward: float  #: wall-clock time in the choice of actions
 
 
 @dataclass(frozen=True)
 class PlayedEpisodes(PlayedSteps):
-    """A rollout of whole episodes.
+    """A rollout of whole episodes."""
 
-    Attributes:
-        episode_slices: slots (begin, end) of each episode, by rising number.
-    """
-
-    episode_slices: list[tuple[int, int]]
+    episode_slices: list[tuple[int, int]]  #: slots (begin, end) of each episode, by rising number
 
 
 class RolloutCollector(KeepsSnapshots):
@@ -49,16 +39,11 @@ class RolloutCollector(KeepsSnapshots):
 
     With :meth:`play_steps`, each game has a row of the buffer: first the slots that its first step
     looks back at, then a slot a step, then the slot of the frame after the last step.
-
-    Attributes:
-        network: chooses the actions.
-        lookback: slots before a row's first step.
-        played: True once steps have been played, so that there are frames to look back at.
     """
 
-    network: Any
-    lookback: int
-    played: bool = False
+    network: Any  #: chooses the actions
+    lookback: int  #: slots before a row's first step
+    played: bool = False  #: whether steps have been played, so there are frames to look back at
 
     @property
     @abstractmethod
@@ -131,8 +116,8 @@ class RolloutCollector(KeepsSnapshots):
         super().load(tensors)
         self.played = "lookback_tiles" in tensors
         if self.played:
-            own = self.games, self.lookback, self.network.actions
-            self.set_lookback_frames(checked_lookback(tensors, *own))
+            sizes = self.games, self.lookback, self.network.actions
+            self.set_lookback_frames(checked_lookback(tensors, *sizes))
 
 
 class HostCollector(RolloutCollector):
@@ -142,7 +127,7 @@ class HostCollector(RolloutCollector):
         self, episode_slices: Sequence[tuple[int, int]]
     ) -> tuple[np.ndarray, np.ndarray, list[int]]:
         """See :class:`RolloutCollector`."""
-        samples = np.concatenate([np.arange(*own, dtype=np.int32) for own in episode_slices])
+        samples = np.concatenate([np.arange(*ends, dtype=np.int32) for ends in episode_slices])
         lengths = [end - begin for begin, end in episode_slices]
         return samples, self.buffer.rewards[samples], lengths
 

@@ -6,7 +6,7 @@ from time import perf_counter
 import numpy as np
 
 from fastpg.emulator.palette import PALETTE_RED
-from fastpg.envs.native_game import frame_range, pong_cartridge
+from fastpg.envs.native_game import compiled_rules, pong_cartridge
 from fastpg.envs.rules import Rules
 from fastpg.envs.seeds import seed_words
 from fastpg.kernels.geometry import VIEW_PIXELS
@@ -16,16 +16,12 @@ from fastpg.rollouts._rollouts import Rollout
 from fastpg.rollouts.base import HostCollector, PlayedEpisodes, PlayedSteps
 from fastpg.rollouts.lookback import lookback_of
 
-_FIRST_ROOM = 2048  # steps an episode; a row that is full is made longer
+_FIRST_STEPS = 2048  # slots of an episode at first; a row that is full is made longer
 _TILES_A_STEP = 16  # four times what Pong shows
 
 
 class NativeCollector(HostCollector):
-    """Games of Pong that a network plays in compiled code, on a pool of threads.
-
-    Attributes:
-        core: the compiled rollout.
-    """
+    """Games of Pong that a network plays in compiled code, on a pool of threads."""
 
     def __init__(
         self,
@@ -56,15 +52,13 @@ class NativeCollector(HostCollector):
         """
         self.network, self.games = network, games
         self.lookback = network.input_spec.lookback
+        #: The compiled rollout.
         self.core = Rollout(
             pong_cartridge(),
             network.core,
             pool,
             games,
-            frameskip=frame_range(rules),
-            repeat=rules.repeat_action_probability,
-            max_frames=rules.max_num_frames_per_episode,
-            noop_max=rules.noop_max,
+            **compiled_rules(rules),
             red=PALETTE_RED,
             find_background=find_background,
             seed=seed,
@@ -93,9 +87,9 @@ class NativeCollector(HostCollector):
         Raises:
             MemoryError: there cannot be more.
         """
-        steps, room = self.buffer.slots // self.games, self.buffer.tile_capacity
-        longer = min(2 * steps, MOST_SLOTS // self.games), min(2 * room, MOST_TILES)
-        if longer == (steps, room):
+        steps, tiles = self.buffer.slots // self.games, self.buffer.tile_capacity
+        longer = min(2 * steps, MOST_SLOTS // self.games), min(2 * tiles, MOST_TILES)
+        if longer == (steps, tiles):
             raise MemoryError(
                 f"{self.games} games at once, of {steps:,} steps and more: a buffer holds "
                 f"{MOST_SLOTS:,} steps and {MOST_TILES:,} tiles; play fewer "
@@ -128,7 +122,7 @@ class NativeCollector(HostCollector):
         """Play episodes ``first``, .. to their ends; they are shared out to the games in turn."""
         began, core, games = perf_counter(), self.core, self.games
         if core.buffer is None:
-            self.allocate(-(-episodes // games) * _FIRST_ROOM)
+            self.allocate(-(-episodes // games) * _FIRST_STEPS)
         frames = core.frames().sum()
         for game in range(games):
             core.plan(game, first + game, len(range(game, episodes, games)), games)
@@ -137,15 +131,15 @@ class NativeCollector(HostCollector):
             self.grow()
             choosing += core.play()
         took = self._took(began, frames, choosing)
-        return PlayedEpisodes(**vars(took), episode_slices=self._spans())
+        return PlayedEpisodes(**vars(took), episode_slices=self._episode_slices())
 
-    def _spans(self) -> list[tuple[int, int]]:
-        episode_slices = {}
+    def _episode_slices(self) -> list[tuple[int, int]]:
+        slices = {}
         for game, (begin, slot, _) in enumerate(self.core.rows()):
             ends = np.flatnonzero(self.buffer.dones[begin:slot]) + 1 + begin
             for k, (first, last) in enumerate(zip([begin, *ends[:-1]], ends, strict=True)):
-                episode_slices[game + k * self.games] = int(first), int(last)
-        return [episode_slices[number] for number in sorted(episode_slices)]
+                slices[game + k * self.games] = int(first), int(last)
+        return [slices[number] for number in sorted(slices)]
 
     def close(self) -> None:
         """Threads end with the pool."""
@@ -177,7 +171,7 @@ class NativeCollector(HostCollector):
         return lookback_of(self.buffer, np.array(last))
 
     def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
-        """See :class:`fastpg.rollouts.base.RolloutCollector`; the rows have room."""
+        """See :class:`fastpg.rollouts.base.RolloutCollector`; the rows are long enough."""
         counts = frames["lookback_tile_counts"]
         first = np.cumsum([0, *counts.sum(axis=1, dtype=np.int64)])
         for game in range(self.games):

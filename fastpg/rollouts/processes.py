@@ -27,6 +27,8 @@ from fastpg.rollouts.stepwise import (
 # Steps of an episode that a worker plays before it hands the game over: long enough that handing
 # over (0.3 ms) does not show, short enough that all workers finish a batch at nearly the same time.
 _FRAGMENT_STEPS = 256
+# Look-back frames in the order of a job's, which has the tiles before them.
+_LOOKBACK = ("lookback_tile_counts", "lookback_episode_steps", "lookback_actions")
 
 
 class StepwiseCollector(HostCollector):
@@ -52,9 +54,9 @@ class StepwiseCollector(HostCollector):
         self.network, self.games, self.workers = network, games, min(workers, games)
         self.lookback, self.steps = network.input_spec.lookback, steps
         self._weights = SharedArray((published_size(network),), "float32")
-        own = setup, self._weights, steps or _FRAGMENT_STEPS, steps is None
+        arguments = setup, self._weights, steps or _FRAGMENT_STEPS, steps is None
         self._pool = WorkerPool(
-            [partial(StepwiseWorker, *own)] * self.workers, inline=self.workers == 1
+            [partial(StepwiseWorker, *arguments)] * self.workers, inline=self.workers == 1
         )
         self._jobs: list[Job] = []  # the next of each game
         self._buffer = RolloutBuffer(1, 1)
@@ -88,18 +90,16 @@ class StepwiseCollector(HostCollector):
     def lookback_frames(self) -> dict[str, np.ndarray]:
         """See :class:`fastpg.rollouts.base.RolloutCollector`."""
         tiles, *rest = zip(*(job.lookback for job in self._jobs if job.lookback), strict=True)
-        names = "tile_counts", "episode_steps", "actions"
-        frames = {f"lookback_{name}": np.stack(own) for name, own in zip(names, rest, strict=True)}
-        return {"lookback_tiles": np.concatenate(tiles)} | frames
+        frames = zip(_LOOKBACK, map(np.stack, rest), strict=True)
+        return {"lookback_tiles": np.concatenate(tiles), **dict(frames)}
 
     def set_lookback_frames(self, frames: Mapping[str, np.ndarray]) -> None:
         """See :class:`fastpg.rollouts.base.RolloutCollector`."""
-        names = "tile_counts", "episode_steps", "actions"
-        counts, episode_steps, actions = (frames[f"lookback_{name}"] for name in names)
-        ends = np.cumsum(counts.sum(axis=1, dtype=np.int64))
+        arrays = [frames[name] for name in _LOOKBACK]
+        ends = np.cumsum(arrays[0].sum(axis=1, dtype=np.int64))
         tiles = np.split(frames["lookback_tiles"], ends[:-1])
-        own = zip(tiles, counts, episode_steps, actions, strict=True)
-        self._jobs = [replace(job, lookback=of) for job, of in zip(self._jobs, own, strict=True)]
+        games = zip(self._jobs, zip(tiles, *arrays, strict=True), strict=True)
+        self._jobs = [replace(job, lookback=lookback) for job, lookback in games]
 
     def close(self) -> None:
         """End the workers."""
@@ -112,7 +112,7 @@ class StepwiseCollector(HostCollector):
         if steps != self.steps:
             raise ValueError(f"steps: expected {self.steps}, as the workers play, got {steps}")
         publish_weights(self.network, self._weights.array)
-        parts = {played.job.game: played for played in self._run(list(self._jobs))}
+        parts = {part.job.game: part for part in self._run(list(self._jobs))}
         rows = [parts[game] for game in range(self.games)]
         self._write(rows, slice(None))
         self._jobs = [row.job for row in rows]
@@ -133,10 +133,10 @@ class StepwiseCollector(HostCollector):
         after = list(self._jobs)
         fragments: dict[int, list[PlayedJob]] = {number: [] for number in numbers}
         waiting = [_episode(after[game], plan.pop(0)) for game, plan in enumerate(plans) if plan]
-        for played in self._run(waiting):
-            job = played.job
-            fragments[job.stream].append(played)
-            if not played.over:
+        for part in self._run(waiting):
+            job = part.job
+            fragments[job.stream].append(part)
+            if not part.over:
                 waiting.append(job)
                 continue
             after[job.game] = job
@@ -157,27 +157,26 @@ class StepwiseCollector(HostCollector):
         This way all episodes finish at about the same time, and no worker idles for long. The
         caller may append to ``waiting`` between two results.
         """
-        idle, running = list(range(len(self._pool))), 0
-        while waiting or running:
-            while idle and waiting:
-                job = min(waiting, key=lambda job: (job.step, job.stream))
-                waiting.remove(job)
-                self._pool.submit(idle.pop(), "play", job)
-                running += 1
-            worker, played = self._pool.next_result()
-            idle.append(worker)
-            running -= 1
-            yield played
 
-    def _write(self, parts: Sequence[PlayedJob], own: slice) -> None:
-        """Make a buffer of these slots of all parts."""
+        def next_job() -> tuple[Job] | None:
+            if not waiting:
+                return None
+            job = min(waiting, key=lambda job: (job.step, job.stream))
+            waiting.remove(job)
+            return (job,)
+
+        return (part for _, part in self._pool.results("play", next_job))
+
+    def _write(self, parts: Sequence[PlayedJob], kept: slice) -> None:
+        """Make the buffer, with these slots of each part."""
         tiles = []
         for part in parts:
             ends = np.cumsum([0, *part.arrays["tile_counts"]], dtype=np.int64)
-            tiles.append(part.tiles[ends[:-1][own][0] : ends[1:][own][-1]])
+            tiles.append(part.tiles[ends[:-1][kept][0] : ends[1:][kept][-1]])
         joined = np.concatenate(tiles)
         arrays = {
-            name: np.concatenate([part.arrays[name][own] for part in parts]) for name in SLOT_ARRAYS
+            name: np.concatenate([part.arrays[name][kept] for part in parts])
+            for name in SLOT_ARRAYS
         }
         buffer = self._buffer = RolloutBuffer(len(arrays["actions"]), max(len(joined), 1))
         buffer.tiles[: len(joined)] = joined

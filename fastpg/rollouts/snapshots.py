@@ -31,12 +31,9 @@ class KeepsSnapshots(ABC):
 
     A round is one call of play and the update that follows it. If either is broken off, the next
     :meth:`begin_round` restores the state that the last :meth:`end_round` kept.
-
-    Attributes:
-        games: number of games N.
     """
 
-    games: int
+    games: int  #: number of games N
     _kept: Snapshot
     _broken_off = False
 
@@ -83,10 +80,10 @@ class KeepsSnapshots(ABC):
 
     def restore_round(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`round_tensors` returned; other tensors are ignored."""
-        own = {
+        kept = {
             name: tensor
             for name, tensor in tensors.items()
             if name.startswith(("game_", "lookback_"))
         }
-        self._kept, self._broken_off = TensorSnapshot(own), False
+        self._kept, self._broken_off = TensorSnapshot(kept), False
         self.rollback(self._kept)

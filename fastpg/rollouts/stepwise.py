@@ -35,24 +35,21 @@ class StepwiseSetup:
     cell: int = 0
     mirrored: tuple[int, ...] | None = None
 
-    def network(self, value: bool) -> TileNetwork:
-        """A network of this shape, with a value head or without; its weights are 0."""
-        actions = len(self.action_table)
-        return TileNetwork(
-            self.hidden, self.input_spec, actions, self.outputs, value=value, cell=self.cell
-        )
+    def network_shape(self, value: bool) -> dict[str, Any]:
+        """Arguments of a network that plays this, with a value head or without."""
+        return {
+            "hidden": self.hidden,
+            "input_spec": self.input_spec,
+            "actions": len(self.action_table),
+            "outputs": self.outputs,
+            "value": value,
+            "cell": self.cell,
+            "mirrored": self.mirrored,
+        }
 
 
 class StepwiseAgent:
-    """One game and one network: looks at the game, chooses an action, takes it.
-
-    Attributes:
-        game: the game, on any emulator.
-        network: chooses the actions.
-        buffer: holds what the network saw and did, by slots.
-        screen: (210, 160) uint8: palette indices of the last picture.
-        view: (6400,) uint8: its view.
-    """
+    """One game and one network: looks at the game, chooses an action, takes it."""
 
     def __init__(
         self,
@@ -67,19 +64,20 @@ class StepwiseAgent:
         """Get ready.
 
         Args:
-            game: an ``AleGame`` or ``NativeGame``.
-            network: chooses the actions.
+            game: an ``AleGame`` or ``NativeGame``; an attribute.
+            network: chooses the actions; an attribute.
             actions: the game's action for each action of the network.
             find_background: as in ``Backend.preprocess``.
             seed: of the actions' random numbers.
-            buffer: to write to.
+            buffer: to write to what the network saw and did, by slots; an attribute.
         """
         self.game, self.network, self.actions = game, network, actions
         self.find_background, self.seed, self.buffer = find_background, seed, buffer
         self._preprocess = get_backend("cython").loops.preprocess_palette
         self._frame = np.zeros((1, *SCREEN), np.uint8)
         self._view = np.zeros((1, VIEW_PIXELS), np.uint8)
-        self.screen, self.view = self._frame[0], self._view[0]
+        self.screen = self._frame[0]  #: (210, 160) uint8: palette indices of the last picture
+        self.view = self._view[0]  #: (6400,) uint8: its view
 
     def observe(self, slot: int, tile: int, episode_step: int) -> int:
         """Write the game's picture to a slot.
@@ -108,47 +106,30 @@ class StepwiseAgent:
 
 @dataclass(frozen=True)
 class Job:
-    """Steps of one game that any worker can play.
+    """Steps of one game that any worker can play."""
 
-    Attributes:
-        game: its number.
-        stream: selects the actions' random numbers.
-        step: number of the first of them.
-        state: of the game.
-        lookback: tiles, tile counts, episode steps and actions of the slots that the first step
-            looks back at, and of its own; None: an episode has to begin.
-    """
-
-    game: int
-    stream: int
-    step: int
-    state: bytes
+    game: int  #: its number
+    stream: int  #: selects the actions' random numbers
+    step: int  #: number of the first of them
+    state: bytes  #: of the game
+    #: Tiles, tile counts, episode steps and actions of the slots that the first step looks back at,
+    #: and of its own; None: an episode has to begin.
     lookback: tuple[np.ndarray, ...] | None = None
 
 
 @dataclass(frozen=True)
 class PlayedJob:
-    """What a worker played.
+    """What a worker played."""
 
-    Attributes:
-        job: to go on with.
-        steps: how many were played.
-        over: whether the last one ended an episode.
-        tiles: uint16, of all slots one after the other.
-        arrays: those of ``SLOT_ARRAYS``: the slots before the first step, the steps, one more.
-        emulator_frames: emulated meanwhile, resets included.
-        seconds_emulation: in the emulator and its pictures.
-        seconds_forward: in the choice of actions.
-    """
-
-    job: Job
-    steps: int
-    over: bool
-    tiles: np.ndarray
+    job: Job  #: to go on with
+    steps: int  #: how many were played
+    over: bool  #: whether the last one ended an episode
+    tiles: np.ndarray  #: uint16, of all slots one after the other
+    #: Those of ``SLOT_ARRAYS``: the slots before the first step, the steps, one more.
     arrays: dict[str, np.ndarray]
-    emulator_frames: int
-    seconds_emulation: float
-    seconds_forward: float
+    emulator_frames: int  #: emulated meanwhile, resets included
+    seconds_emulation: float  #: in the emulator and its pictures
+    seconds_forward: float  #: in the choice of actions
 
 
 class StepwiseWorker:
@@ -169,7 +150,7 @@ class StepwiseWorker:
         slots = self._lookback + steps + 1
         self._agent = StepwiseAgent(
             game_class(setup.emulator)(setup.rules),
-            setup.network(value=not whole),
+            TileNetwork(**setup.network_shape(value=not whole)),
             setup.action_table,
             find_background=setup.find_background,
             seed=setup.seed,

@@ -17,16 +17,13 @@ class AtomicFile:
 
     The new bytes and the folder are flushed to the disk. If the block raises, the old file stays as
     it was and nothing else is left behind.
-
-    Attributes:
-        path: the file to replace.
-        temporary: the path to write to. It has the same name, in a temporary folder beside the
-            file, because some writers put temporary files of their own beside their output.
     """
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path = path  #: the file to replace
         self._folder = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+        #: The path to write to. It has the same name, in a temporary folder beside the file:
+        #: some writers put temporary files of their own beside their output.
         self.temporary = self._folder / path.name
 
     def __enter__(self) -> Self:
@@ -60,7 +57,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
-    """Remove what killed processes left in a folder while they wrote files with such names.
+    """Remove the temporary folders of killed processes that were writing files with such names.
 
     Args:
         folder: where the files are.
@@ -69,10 +66,7 @@ def remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
     for path in folder.iterdir():
         found = _TEMPORARY.fullmatch(path.name)
         if found and names.fullmatch(found["name"]) and not _other_process_lives(int(found["pid"])):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:  # earlier versions wrote a temporary file
-                path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _other_process_lives(pid: int) -> bool:

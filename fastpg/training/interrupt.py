@@ -12,13 +12,10 @@ class Interruptible:
     """Delays signals to stop, except while :meth:`run` runs a function that may be dropped.
 
     A second signal is not delayed: it raises KeyboardInterrupt wherever the program is.
-
-    Attributes:
-        requested: whether a signal has arrived.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = False  #: whether a signal has arrived
         self._may_drop = False
         self._before: dict[int, object] = {}
 

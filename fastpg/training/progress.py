@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 from rich.console import Console, ConsoleOptions
@@ -29,13 +29,13 @@ class Progress:
     file, a pipe, a dumb terminal), it prints a heading and lines of less than 80 columns without
     control characters: the first row, at most one row every ``every`` seconds, and the last row.
 
-        with Progress({"episodes": 50_000}) as progress:
+        with Progress(Limits(episodes=50_000)) as progress:
             progress.show(row)
     """
 
     def __init__(
         self,
-        limits: Limits | Mapping[str, float | None],
+        limits: Limits,
         console: Console | None = None,
         every: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
@@ -43,13 +43,12 @@ class Progress:
         """Prepare the display, which starts with the ``with`` block.
 
         Args:
-            limits: of the run: a :class:`Limits`, or its fields as a mapping.
+            limits: of the run.
             console: to write to; standard output if None.
             every: seconds between plain lines.
             clock: returns seconds, from any start.
         """
-        self.limits = limits if isinstance(limits, Limits) else Limits(**limits)
-        self.console = console or Console()
+        self.limits, self.console = limits, console or Console()
         terminal = self.console.is_terminal and not self.console.is_dumb_terminal
         self._live = Live(console=self.console, auto_refresh=False) if terminal else None
         self._pause = 0.1 if terminal else every

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fastpg.system.extras import missing_extra
-from fastpg.training.metrics_file import Closing, Row, plain
+from fastpg.training.metrics_file import Row, plain
 
 
-class TensorBoard(Closing):
+class TensorBoard:
     """Writes event files in the run's folder: a scalar ``fastpg/NAME`` per figure and update."""
 
     def __init__(self, run_dir: str | Path, last_update: int | None = None):

@@ -14,9 +14,10 @@ from fastpg.algorithms.build import make_algorithm
 from fastpg.algorithms.run_spec import RunSpec
 from fastpg.checkpoint import Checkpoint, save
 from fastpg.config import ConfigError, TrainConfig
+from fastpg.network.network import weights_of
 from fastpg.training.interrupt import Interruptible
 from fastpg.training.metrics_file import MetricsFile, Row
-from fastpg.training.progress import Progress
+from fastpg.training.progress import Limits, Progress
 from fastpg.training.run_folder import METRICS
 from fastpg.training.run_state import RunState
 from fastpg.training.tensorboard import TensorBoard
@@ -108,8 +109,7 @@ class Trainer:
         if not self._consistent or self._saved_update == update:
             return
         tensors = self.algorithm.tensors()
-        weights = [tensors[name] for name in ("w1", "w2", "value") if name in tensors]
-        if not all(np.isfinite(tensor).all() for tensor in weights):
+        if not all(np.isfinite(weights).all() for weights in weights_of(tensors).values()):
             self._consistent = False
             raise Diverged(self._advice(update, "the weights are not finite"))
         to_save = self.state.to_save(self.config, tensors)
@@ -162,8 +162,8 @@ class Trainer:
         self.tensorboard = None
         if self.config.track:
             self.tensorboard = TensorBoard(self.run_dir, saved.update if saved else None)
-        limits = {name: getattr(self.config, name) for name in ("episodes", "agent_steps")}
-        self.progress = Progress({**limits, "seconds": self.config.max_seconds})
+        limits = self.config.episodes, self.config.agent_steps, self.config.max_seconds
+        self.progress = Progress(Limits(*limits))
         self.progress.__enter__()
 
     def _count(self, played: Played, learned: Mapping[str, Any], seconds_learning: float) -> Row:

@@ -126,7 +126,7 @@ def test_fewer_bits_are_near(bits, hidden):
 
 
 def test_the_score_of_what_is_written_is_kept(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fastpg.cli.policy_checkpoint.resolve_rules", lambda config: SHORT)
+    monkeypatch.setattr("fastpg.cli.policy_files.resolve_rules", lambda config: SHORT)
     path = converted(run, tmp_path / "p.safetensors", "--bits", "4", "--evaluate", "2")
     saved = load(path)
     played = evaluate(saved, SHORT, emulator="native", episodes=2)
@@ -258,7 +258,7 @@ def test_weights_alone_cannot_be_resumed(run, tmp_path, capsys):
         (["words.npz", "a.npz"], "words.npz: expected arrays of numbers"),
         (["scalar.npz", "a.npz"], "scalar.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
         (["values.npz", "a.npz"], "values.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
-        (["partial.npz", "a.npz"], "partial.npz: is no checkpoint of fastpg.train: 'input'"),
+        (["partial.npz", "a.npz"], "partial.npz: config, update: config: has no background, input"),
         (
             ["misfit.npz", "a.npz"],
             "misfit.npz: weights do not fit their config: w1: expected (12800",

@@ -21,6 +21,11 @@ RANDOM_SKIP = rules("Pong-v0", max_num_frames_per_episode=700)
 IDLE_START = rules("PongNoFrameskip-v4", frameskip=4, noop_max=30, max_num_frames_per_episode=700)
 
 
+def log_odds(weights, decision):
+    """The log-odds of UP against DOWN."""
+    return float(weights.active(decision) @ weights.up_preference)
+
+
 @pytest.fixture(scope="module")
 def back(tmp_path_factory):
     return small_run(tmp_path_factory.mktemp("back") / "run", LOOKS_BACK)
@@ -78,7 +83,7 @@ def test_planes_and_past_actions_are_what_the_network_saw(run, request):
     seen = set()
     for frame in playback.episode(0):
         p = frame.decision.probabilities.astype(np.float64)
-        odds = weights.log_odds(frame.decision)
+        odds = log_odds(weights, frame.decision)
         assert np.log(p[up] / p[down]) == pytest.approx(odds, abs=2e-5)
         seen.add(round(odds, 4))
     assert len(seen) > 50
@@ -104,7 +109,7 @@ def test_lit_pixels_add_up_to_the_log_odds(article):
         decision = salient.frame.decision
         assert (decision.planes != 0).any()
         added = float((decision.planes * salient.saliency).sum())
-        assert added == pytest.approx(weights.log_odds(decision), abs=1e-5)
+        assert added == pytest.approx(log_odds(weights, decision), abs=1e-5)
         # one more lit pixel adds its saliency as long as the same units are active
         on = weights.active(decision) > 0
         y, x = np.argwhere(decision.planes[0] == 0)[2000]
@@ -112,7 +117,7 @@ def test_lit_pixels_add_up_to_the_log_odds(article):
         more[0, y, x] = 1
         lit = replace(decision, planes=more)
         if ((weights.active(lit) > 0) == on).all():
-            gained = weights.log_odds(lit) - weights.log_odds(decision)
+            gained = log_odds(weights, lit) - log_odds(weights, decision)
             assert gained == pytest.approx(salient.saliency[0, y, x], abs=1e-5)
 
 
@@ -145,15 +150,15 @@ def test_blurred_keeps_the_sum_and_is_a_gaussian():
 
 def test_other_games_and_missing_runs_are_refused_in_a_line(back, tmp_path):
     policy, _ = policy_of_run(back)
-    with pytest.raises(ShowError, match=r"a policy of 3 actions, breakout needs 4"):
+    with pytest.raises(CheckpointError, match=r"a policy of 3 actions, breakout needs 4"):
         Playback(policy, rules("ALE/Breakout-v5"), "ale", False, 0)
     with pytest.raises(ShowError, match="no such run"):
         policy_of_run(tmp_path / "nothing")
-    with pytest.raises(ShowError, match="no checkpoint"):
+    with pytest.raises(CheckpointError, match="no checkpoint"):
         policy_of_run(tmp_path)
     state = {"config": {"input": "raw", "background": "frame"}}
     save(tmp_path, 1, {"w2": np.zeros((1, 2), np.float32)}, state)
-    with pytest.raises(ShowError, match="--input raw"):
+    with pytest.raises(CheckpointError, match="--input raw"):
         policy_of_run(tmp_path)
 
 
@@ -167,5 +172,5 @@ def test_without_a_run_the_pretrained_policy_plays(monkeypatch):
         raise CheckpointError("pong.safetensors: damaged")
 
     monkeypatch.setattr("fastpg.show.play.playback.load_pretrained", damaged)
-    with pytest.raises(ShowError, match="damaged"):
+    with pytest.raises(CheckpointError, match="damaged"):
         policy_of_run(None)

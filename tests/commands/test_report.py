@@ -14,7 +14,7 @@ import pytest
 from fastpg.checkpoint import checkpoints, load
 from fastpg.report import main
 from fastpg.show import ShowError
-from fastpg.show.report import page
+from fastpg.show.report import html_elements
 from fastpg.show.report.runs import Group, Run, grouped, read_run
 from fastpg.training.metrics_file import read_metrics
 from tests.support.browser import AVAILABLE, Browser
@@ -215,7 +215,7 @@ def test_in_a_browser(report):
 @pytest.mark.skipif(not AVAILABLE, reason="needs chromium and chromedriver")
 def test_a_long_title_stays_in_the_header(tmp_path):
     title = "fast, PongNoFrameskip-v4, learning_rate 0.001, hidden 256, cells 5, " * 3
-    (tmp_path / "a.html").write_text(page.page(title, "2 runs", "", [], ""))
+    (tmp_path / "a.html").write_text(html_elements.page(title, "2 runs", "", [], ""))
     with Browser(width=500) as browser:
         browser.open(tmp_path / "a.html")
         below = browser.run(

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from fastpg.envs.rules import rules
-from fastpg.show.play.drawing import BACKGROUND, CHOSEN, DIM, SIZE, Composer
-from fastpg.show.play.film import composer_of
+from fastpg.show.play.drawing import BACKGROUND, CHOSEN, DIM, SIZE, Composer, composer_of
 from fastpg.show.play.font import text_mask
 from fastpg.show.play.playback import Playback, policy_of_run
 from fastpg.show.play.video import save_video

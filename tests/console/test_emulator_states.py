@@ -67,9 +67,9 @@ def test_memory_can_be_set():
         rewards = ours.act(action), theirs.act(action)
         assert compare(ours, theirs, k % 3 == 0, rewards) == ""
     for at, value in ((-1, 0), (128, 0)):
-        with pytest.raises(ValueError, match=f"index: expected 0 to 127, got {at}"):
+        with pytest.raises(ValueError, match=f"index: expected an int of 0 to 127, got {at}"):
             ours.setRAM(at, value)
-    with pytest.raises(ValueError, match="value: expected 0 to 255, got 256"):
+    with pytest.raises(ValueError, match="value: expected an int of 0 to 255, got 256"):
         ours.setRAM(0, 256)
 
 

@@ -178,6 +178,21 @@ def test_results_of_single_calls_come_as_they_are_ready(pool):
         pool.next_result()
 
 
+@pytest.mark.parametrize("inline", [False, True])
+def test_calls_go_to_idle_workers_until_none_is_left(pool, inline):
+    if inline:
+        pool = WorkerPool([partial(Host, 100)], inline=True)
+    waiting = [(0,), (1,)]
+    done = []
+    for (x,), result in pool.results("add", lambda: waiting.pop() if waiting else None):
+        done.append(result - x)
+        if len(done) == 2:
+            waiting.extend([(2,), (3,), (4,)])
+    assert len(done) == 5
+    assert set(done) <= {100, 200}
+    assert list(pool.results("add", lambda: None)) == []
+
+
 def test_single_calls_inline():
     with WorkerPool([partial(Host, 3)], inline=True) as here:
         here.submit(0, "add", 4)

@@ -99,7 +99,7 @@ def test_who_reads_config():
         for path in MODULES
         if "fastpg.config" in imported(path)
     }
-    assert readers <= {"cli", "training", *COMMANDS}
+    assert readers <= {"cli", "training", "evaluation", *COMMANDS}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

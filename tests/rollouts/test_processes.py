@@ -7,6 +7,7 @@ from fastpg.envs import game_class
 from fastpg.envs.rules import rules
 from fastpg.network._network import Pool
 from fastpg.network.input_spec import InputSpec
+from fastpg.network.network import TileNetwork
 from fastpg.rollouts import processes
 from fastpg.rollouts.actions import action_table
 from fastpg.rollouts.native import NativeCollector
@@ -26,14 +27,14 @@ def make_setup(emulator, input_spec):
 
 def stepwise(emulator, input_spec, workers, games, steps=None):
     setup = make_setup(emulator, input_spec)
-    network = setup.network(value=steps is not None)
+    network = TileNetwork(**setup.network_shape(value=steps is not None))
     network.initialize(3, None, None)
     return StepwiseCollector(network, setup, games, workers, steps)
 
 
 def native(input_spec, games, steps=None):
     setup = make_setup("native", input_spec)
-    network = setup.network(value=steps is not None)
+    network = TileNetwork(**setup.network_shape(value=steps is not None))
     network.initialize(3, None, None)
     numbers = game_class("native")(SHORT).emulator_actions
     collector = NativeCollector(

@@ -232,13 +232,12 @@ def test_dead_temporary_files_are_removed_and_nothing_else(tmp_path):
     folder = save(tmp_path, 1, {}, {}).parent
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    dead = [f".00000002.safetensors.tmp-{pid}" for pid in (ended.pid, os.getpid(), 10**30)]
+    dead = [f".0000000{k}.safetensors.tmp-{ended.pid}" for k in (2, 4)]
+    dead += [f".00000002.safetensors.tmp-{pid}" for pid in (os.getpid(), 10**30)]
     alive = [f".00000002.safetensors.tmp-{os.getppid()}", ".x.tmp-1", "00000002.safetensors.tmp"]
     for name in dead + alive:
-        (folder / name).write_bytes(b"half")
-    half = folder / f".00000004.safetensors.tmp-{ended.pid}"
-    half.mkdir()
-    (half / "00000004.safetensors").write_bytes(b"half")
+        (folder / name).mkdir()
+        (folder / name / "half").write_bytes(b"half")
     save(tmp_path, 3, {}, {})
     left = {path.name for path in folder.iterdir()}
     assert left == {"00000001.safetensors", "00000003.safetensors", *alive}

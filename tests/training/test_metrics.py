@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections import deque
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from fastpg.training.metrics_file import MetricsFile, Row, read_metrics
 from fastpg.training.progress import Limits, Progress, time_left
-from fastpg.training.scores import ScoreWindow
+from fastpg.training.run_state import ScoreWindow
 from fastpg.training.tensorboard import TensorBoard
 
 ROW = Row(
@@ -81,7 +82,7 @@ def test_bad_windows():
 
 def test_rows_are_on_the_disk_at_once(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    with MetricsFile(path) as metrics:
+    with closing(MetricsFile(path)) as metrics:
         for n in (1, 2, 3):
             metrics.write(row(n))
             assert read_metrics(path) == [asdict(row(m)) for m in range(1, n + 1)]
@@ -98,7 +99,7 @@ def test_numbers_of_numpy_and_numbers_that_json_lacks(tmp_path):
         mean_score_100=np.float32(0.5),
         agent_steps_per_second=float("inf"),
     )
-    with MetricsFile(tmp_path / "m.jsonl") as metrics:
+    with closing(MetricsFile(tmp_path / "m.jsonl")) as metrics:
         metrics.write(odd)
     (read,) = read_metrics(tmp_path / "m.jsonl")
     assert (read["update"], read["mean_score_100"]) == (4, 0.5)
@@ -107,7 +108,7 @@ def test_numbers_of_numpy_and_numbers_that_json_lacks(tmp_path):
 
 def test_any_torn_end_is_dropped(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    with MetricsFile(path) as metrics:
+    with closing(MetricsFile(path)) as metrics:
         metrics.write(row(1))
         metrics.write(row(2))
     data = path.read_bytes()
@@ -135,12 +136,12 @@ def test_a_bad_line_in_the_middle_is_an_error(tmp_path):
 @pytest.mark.parametrize("last", [0, 2, 9])
 def test_resume(tmp_path, end, last):
     path = tmp_path / "metrics.jsonl"
-    with MetricsFile(path) as metrics:
+    with closing(MetricsFile(path)) as metrics:
         for n in (1, 2, 3):
             metrics.write(row(n))
     kept = path.read_bytes().splitlines(keepends=True)[:last]
     path.write_bytes(path.read_bytes() + end.encode())
-    with MetricsFile.resume(path, last) as metrics:
+    with closing(MetricsFile.resume(path, last)) as metrics:
         metrics.write(row(last + 1))
     updates = [one["update"] for one in read_metrics(path)]
     whole = [5] if end.endswith("}") and last >= 5 else []
@@ -151,7 +152,7 @@ def test_resume(tmp_path, end, last):
 
 
 def test_resume_begins_a_missing_file(tmp_path):
-    with MetricsFile.resume(tmp_path / "metrics.jsonl", 7) as metrics:
+    with closing(MetricsFile.resume(tmp_path / "metrics.jsonl", 7)) as metrics:
         metrics.write(row(8))
     assert [one["update"] for one in read_metrics(tmp_path / "metrics.jsonl")] == [8]
     with pytest.raises(FileNotFoundError):
@@ -159,6 +160,9 @@ def test_resume_begins_a_missing_file(tmp_path):
 
 
 # ---- the display --------------------------------------------------------------------------------
+
+
+NO_LIMITS = Limits()
 
 
 class Clock:
@@ -169,12 +173,12 @@ class Clock:
         return self.now
 
 
-def shown(rows, limits=None, step=2.0, **console):
+def shown(rows, limits=NO_LIMITS, step=2.0, **console):
     """Return what the display writes for these rows, one every ``step`` seconds."""
     out, clock = io.StringIO(), Clock()
     # the size and kind of the terminal must not depend on the machine's environment
     settings = {"width": 80, "height": 24, "_environ": {}, **console}
-    progress = Progress(limits or {}, Console(file=out, **settings), every=5.0, clock=clock)
+    progress = Progress(limits, Console(file=out, **settings), every=5.0, clock=clock)
     with progress:
         for one in rows:
             progress.show(one)
@@ -183,7 +187,7 @@ def shown(rows, limits=None, step=2.0, **console):
 
 
 def test_plain_lines():
-    text = shown([row(n) for n in range(1, 10)], {"episodes": 1000})
+    text = shown([row(n) for n in range(1, 10)], Limits(episodes=1000))
     # rows at 0, 2, 4, .. seconds are drawn at 0, 6, 12, and the last one at the end
     assert text == (
         "elapsed    left  episodes score100 steps/s frames/s   emu   fwd learn other\n"
@@ -226,7 +230,7 @@ def test_a_dumb_terminal_gets_plain_lines():
 @pytest.mark.parametrize("width", [200, 80, 40, 12, 1])
 def test_a_terminal_of_any_width(width):
     rows = [row(n) for n in range(1, 20)]
-    text = shown(rows, {"episodes": 50_000}, force_terminal=True, width=width)
+    text = shown(rows, Limits(episodes=50_000), force_terminal=True, width=width)
     assert "\x1b[?25l" in text  # the cursor is hidden
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # and shown again
     if width >= 40:
@@ -301,7 +305,7 @@ def events(run_dir):
 
 def test_tensorboard_events(tmp_path):
     pytest.importorskip("tensorboardX")
-    with TensorBoard(tmp_path, last_update=1) as board:
+    with closing(TensorBoard(tmp_path, last_update=1)) as board:
         board.write(row(2))
         board.write(replace(row(3), mean_score_100=-3.5))
     found = {(step, tag): value for step, tag, value in events(tmp_path)}

@@ -295,7 +295,7 @@ def test_other_settings_train(tmp_path, arguments):
         (["--preset", "quick"], "--preset: expected one of"),
         (["--resume", "nowhere"], "nowhere"),
         (["--run-dir", "a-file/run"], "cannot be written"),
-        (["--seed", "-1"], "--seed: expected at least 0"),
+        (["--seed", "-1"], "--seed: expected 0 to below 2"),
         (["--max-seconds", "inf"], "--max-seconds: expected"),
         (["--hidden", "100000000000"], "--hidden: expected at most"),
         (["--backend", "magic"], "--backend"),

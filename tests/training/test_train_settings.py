@@ -19,7 +19,7 @@ from fastpg.cli.validate import check
 from fastpg.config import PRESETS, RESUMABLE, ConfigError, TrainConfig, preset
 from fastpg.train import main
 from fastpg.training.metrics_file import read_metrics
-from fastpg.training.scores import ScoreWindow
+from fastpg.training.run_state import ScoreWindow
 from tests.training.test_train import run
 
 

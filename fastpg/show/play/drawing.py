@@ -9,7 +9,7 @@ import numpy as np
 
 from fastpg.kernels.geometry import SCREEN, VIEW_SIDE
 from fastpg.show.play.font import text_mask
-from fastpg.show.play.playback import Decision, PlaybackFrame
+from fastpg.show.play.playback import Decision, Playback, PlaybackFrame
 
 Colour = tuple[int, int, int]
 
@@ -65,11 +65,7 @@ def plane_names(views: tuple[int, ...], difference: bool) -> list[str]:
 
 
 class Composer:
-    """Draws the frames of one playback.
-
-    Attributes:
-        canvas: (SIZE[0], SIZE[1], 3) uint8: the picture, overwritten by each :meth:`draw`.
-    """
+    """Draws the frames of one playback."""
 
     def __init__(self, labels: list[str], names: list[str], up: int | None):
         """Prepare an empty canvas.
@@ -81,6 +77,7 @@ class Composer:
         """
         self.labels, self.names, self.up = labels, names, up
         self._blank = np.full((*SIZE, 3), BACKGROUND, np.uint8)
+        #: (SIZE[0], SIZE[1], 3) uint8: the picture, overwritten by each :meth:`draw`.
         self.canvas = self._blank.copy()
         self._drawn: Decision | None = None
         self._history: deque[float] = deque(maxlen=_HISTORY)
@@ -161,3 +158,9 @@ class Composer:
             box(self.canvas, left, y + height - tall, _COLUMN, tall, SHADED)
             box(self.canvas, left, y + height - tall - 3, _COLUMN, 3, PLUS)
         box(self.canvas, x, y + height // 2, _PANEL_WIDTH, 1, DIM)
+
+
+def composer_of(playback: Playback) -> Composer:
+    """Make the composer that draws a playback's frames."""
+    spec = playback.player.policy.network.input_spec
+    return Composer(playback.labels, plane_names(spec.views, spec.difference), playback.up)

@@ -31,6 +31,7 @@ _PANEL_FROM = 44  # columns from which a terminal shows the panel
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LATE = 0.25  # seconds of delay after which the clock starts again: the machine was asleep
 _QUIT = ("q", "Q", "\x03", "\x04")
+_INSTEAD = "leave --window out to watch in the terminal, or give --video FILE.mp4"
 _ESCAPE = "\x1b"  # Escape only if it comes alone: arrow keys send it as a prefix
 
 
@@ -182,10 +183,7 @@ class Window:
             ShowError: there is no display, or pygame is not installed.
         """
         if not _may_have_display():
-            raise ShowError(
-                "--window: there is no display here; leave --window out to watch in the "
-                "terminal, or give --video FILE.mp4"
-            )
+            raise ShowError(f"--window: there is no display here; {_INSTEAD}")
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         try:
             with warnings.catch_warnings():  # older versions of pygame warn about what they import
@@ -206,10 +204,8 @@ class Window:
                 self._screen = game.display.set_mode(size, game.SCALED | game.RESIZABLE)
         except game.error as error:
             game.quit()
-            raise ShowError(
-                f"--window: no window can be opened ({error}); leave --window out to watch in "
-                "the terminal, or give --video FILE.mp4"
-            ) from None
+            reason = f"no window can be opened ({error})"
+            raise ShowError(f"--window: {reason}; {_INSTEAD}") from None
         game.display.set_caption(self._title)
         return self
 

@@ -8,11 +8,12 @@ are the same, because the state holds everything that the rules draw within a st
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, count, islice
 from pathlib import Path
 
 import numpy as np
 
-from fastpg.checkpoint import Checkpoint, CheckpointError, load
+from fastpg.checkpoint import Checkpoint, load
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.evaluation.episodes import Player
@@ -24,82 +25,46 @@ FRAMES_PER_SECOND = 60
 _PONG_LABELS = {"RIGHT": "UP", "LEFT": "DOWN", "NOOP": "STAY"}
 
 
-def saved_run(run: Path | None) -> Checkpoint:
-    """Load the newest checkpoint of a run, a checkpoint file, or if None the pretrained policy.
+def policy_of_run(run: Path | None) -> tuple[Policy, Checkpoint]:
+    """Load the policy of a run or a checkpoint file, or the pretrained one, and its checkpoint.
 
     Raises:
-        ShowError: the run is missing, cannot be read, or has no checkpoint.
+        ShowError: there is no such run.
+        CheckpointError: it cannot be read, or its policy does not take sparse views.
     """
     if run is not None and not run.exists():
         raise ShowError(f"{run}: no such run; python -m fastpg.train makes and names one")
-    try:
-        return load_pretrained() if run is None else load(run)
-    except CheckpointError as error:
-        raise ShowError(str(error)) from None
-
-
-def policy_of_run(run: Path | None) -> tuple[Policy, Checkpoint]:
-    """Load the policy of a run, or the pretrained one if None, and return its checkpoint too.
-
-    Raises:
-        ShowError: the run cannot be read, or its policy does not take sparse views.
-    """
-    saved = saved_run(run)
-    try:
-        return policy_of(saved), saved
-    except CheckpointError as error:
-        raise ShowError(str(error)) from None
+    saved = load_pretrained() if run is None else load(run)
+    return policy_of(saved), saved
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision of the policy.
+    """One decision of the policy."""
 
-    Attributes:
-        step: agent step of the episode, from 0.
-        planes: (planes, 80, 80) int8: the network's input: views, or the difference of two.
-        probabilities: (actions,) float32.
-        action: the chosen action.
-        value: output of the value head; None without one.
-        past_actions: past actions in the network's input, the latest first.
-    """
-
-    step: int
+    step: int  #: agent step of the episode, from 0
+    #: (planes, 80, 80) int8: the network's input: views, or the difference of two.
     planes: np.ndarray
-    probabilities: np.ndarray
-    action: int
-    value: float | None
-    past_actions: tuple[int, ...] = ()
+    probabilities: np.ndarray  #: (actions,) float32
+    action: int  #: the chosen action
+    value: float | None  #: output of the value head; None without one
+    past_actions: tuple[int, ...] = ()  #: past actions in the network's input, the latest first
 
 
 @dataclass(frozen=True)
 class PlaybackFrame:
-    """One emulator frame of a playback.
+    """One emulator frame of a playback."""
 
-    Attributes:
-        picture: (210, 160, 3) uint8, RGB; overwritten by the next frame.
-        decision: the decision that led to this frame.
-        first: True for the first frame after the decision.
-        episode: number of the episode, from 0.
-        score: sum of the episode's rewards so far.
-        over: True for the last frame of the episode.
-    """
-
-    picture: np.ndarray
-    decision: Decision
-    first: bool
-    episode: int
-    score: float
-    over: bool
+    picture: np.ndarray  #: (210, 160, 3) uint8, RGB; overwritten by the next frame
+    decision: Decision  #: the decision that led to this frame
+    first: bool  #: True for the first frame after the decision
+    episode: int  #: number of the episode, from 0
+    score: float  #: sum of the episode's rewards so far
+    over: bool  #: True for the last frame of the episode
 
 
 class Playback:
-    """Plays episodes and yields every emulator frame.
-
-    Attributes:
-        player: plays the episodes.
-        labels: label of each action of the network.
-    """
+    """Plays episodes and yields every emulator frame."""
 
     def __init__(self, policy: Policy, rules: Rules, emulator: str, greedy: bool, seed: int):
         """Make the games.
@@ -112,19 +77,18 @@ class Playback:
             seed: seed of games and actions; the episodes are those that ``evaluate`` scores.
 
         Raises:
-            ShowError: the policy has not as many actions as the game.
+            CheckpointError: the policy has not as many actions as the game.
         """
-        try:
-            self.player = Player(policy, rules, emulator, greedy, seed)
-        except CheckpointError as error:
-            raise ShowError(str(error)) from None
+        self.player = Player(policy, rules, emulator, greedy, seed)  #: plays the episodes
         meanings, pong = self.player.game.action_meanings, rules.game == "pong"
+        #: Label of each action of the network.
         self.labels = [
             _PONG_LABELS.get(meanings[action], meanings[action]) if pong else meanings[action]
             for action in self.player.actions
         ]
         self.replay = game_class(emulator)(replace(rules, frameskip=1, noop_max=0))
         self.replay.reset(seed=0)  # a game must be reset before it can restore states
+        self.scores: list[float] = []  #: of each episode that has been played to its end
         self._picture = np.zeros((*SCREEN, 3), np.uint8)
         input_spec = policy.network.input_spec
         self._views: deque[np.ndarray] = deque(maxlen=input_spec.lookback + 1)
@@ -135,12 +99,18 @@ class Playback:
         """Index of the action UP; None if the game has no action of that name."""
         return self.labels.index("UP") if "UP" in self.labels else None
 
-    def frames(self, episodes: int | None = None) -> Iterator[PlaybackFrame]:
-        """Yield all frames of so many episodes, without end if None."""
-        number = 0
-        while episodes is None or number < episodes:
-            yield from self.episode(number)
-            number += 1
+    def frames(
+        self, episodes: int | None = None, seconds: float | None = None
+    ) -> Iterator[PlaybackFrame]:
+        """Yield all frames until a limit is reached, at least one.
+
+        Args:
+            episodes: number of episodes; None for no limit.
+            seconds: seconds of game time; None for no limit.
+        """
+        numbers = count() if episodes is None else range(episodes)
+        limit = None if seconds is None else max(round(seconds * FRAMES_PER_SECOND), 1)
+        yield from islice(chain.from_iterable(map(self.episode, numbers)), limit)
 
     def episode(self, number: int) -> Iterator[PlaybackFrame]:
         """Yield all frames of one episode."""
@@ -154,18 +124,20 @@ class Playback:
             state, frames_before = game.state(), game.episode_frame_number
             action = player.actions[decision.action]
             _, terminated, truncated = game.step(action)
-            count, over = game.episode_frame_number - frames_before, terminated or truncated
+            shown, over = game.episode_frame_number - frames_before, terminated or truncated
             self.replay.restore(state)
-            for k in range(count):
+            for k in range(shown):
                 score += self.replay.step(action)[0]
                 self.replay.rgb(self._picture)
-                last = over and k == count - 1
+                last = over and k == shown - 1
+                if last:
+                    self.scores.append(score)
                 yield PlaybackFrame(self._picture, decision, k == 0, number, score, last)
             step += 1
 
     def _decide(self, step: int, number: int) -> Decision:
         action = self.player.choose(step, number)
-        probabilities, value = self.player.judgement()
+        probabilities, value = self.player.network_output()
         self._views.append(self.player.view.reshape(VIEW_SIDE, VIEW_SIDE).astype(np.int8))
         input_spec, views = self.player.policy.network.input_spec, self._views
         planes = np.stack([views[max(-1 - age, -len(views))] for age in input_spec.views])

@@ -28,18 +28,12 @@ _LEVELS = np.array([0, 95, 135, 175, 215, 255])
 
 
 class Cells:
-    """A page of characters with their colours.
-
-    Attributes:
-        letters: (rows, columns) str.
-        ink: (rows, columns, 3) uint8: colours of the foreground.
-        paper: (rows, columns, 3) uint8: colours of the background.
-    """
+    """A page of (rows, columns) characters, with their colours (rows, columns, 3) uint8."""
 
     def __init__(self, rows: int, columns: int, paper: Colour):
         self.letters = np.full((rows, columns), " ")
-        self.ink = np.zeros((rows, columns, 3), np.uint8)
-        self.paper = np.full((rows, columns, 3), paper, np.uint8)
+        self.ink = np.zeros((rows, columns, 3), np.uint8)  #: colours of the foreground
+        self.paper = np.full((rows, columns, 3), paper, np.uint8)  #: colours of the background
 
     def picture(self, y: int, x: int, pixels: np.ndarray) -> None:
         """Draw pixels (2 n, columns, 3) uint8 with their upper left corner in cell (y, x)."""
@@ -154,17 +148,14 @@ def shrunk(picture: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 class Terminal:
-    """The terminal as a screen of cells. It is restored when the ``with`` block ends.
-
-    Attributes:
-        true_colour: True to send 24-bit colours, False for the nearest of 256.
-    """
+    """The terminal as a screen of cells. It is restored when the ``with`` block ends."""
 
     def __init__(self, true_colour: bool | None = None, out: TextIO | None = None):
         """Check the terminal.
 
         Args:
-            true_colour: see the attribute; None decides by the environment's variables.
+            true_colour: True to send 24-bit colours, False for the nearest of 256; None decides by
+                the environment's variables.
             out: the terminal; standard output if None.
 
         Raises:
@@ -230,9 +221,9 @@ class Terminal:
     def _suspend(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-Z: restore the terminal, stop, and set it up again afterwards."""
         self._close()
-        own = signal.signal(number, signal.SIG_DFL)
+        handler = signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        signal.signal(number, own)
+        signal.signal(number, handler)
         self._open()
 
     def show(self, cells: Cells) -> None:

@@ -1,14 +1,16 @@
 """Video files, complete or not written at all: ``.mp4`` at 60 pictures a second, ``.gif`` at 20."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from fastpg.show import ShowError
-from fastpg.show.play.playback import FRAMES_PER_SECOND
+from fastpg.show.play.drawing import composer_of
+from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback, PlaybackFrame
 from fastpg.system.atomic_file import AtomicFile
 from fastpg.system.extras import missing_extra
 
@@ -57,6 +59,34 @@ def check_writable(path: Path, option: str) -> None:
         reason = f"the folder {path.parent} cannot be written; give another name"
     if reason:
         raise ShowError(f"{option} {path}: {reason}")
+
+
+def record(
+    path: Path,
+    playback: Playback,
+    frames: Iterator[PlaybackFrame],
+    progress: Callable[[str], None] | None = None,
+) -> int:
+    """Write frames of a playback as a video, and return their number.
+
+    Args:
+        path: file to write; see :func:`save_video`.
+        playback: the playback.
+        frames: frames of the playback.
+        progress: called with a line of text once per second of the video.
+    """
+    composer, count = composer_of(playback), 0
+
+    def pictures() -> Iterator[Callable[[], np.ndarray]]:
+        nonlocal count
+        for frame in frames:
+            yield partial(composer.draw, frame)
+            count += 1
+            if progress is not None and count % FRAMES_PER_SECOND == 0:
+                progress(f"video: {count // FRAMES_PER_SECOND} s, score {frame.score:+.0f}")
+
+    save_video(path, pictures())
+    return count
 
 
 def save_video(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None:

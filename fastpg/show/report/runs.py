@@ -22,18 +22,12 @@ _POINTS = 300  # points at which a band is evaluated
 
 @dataclass(frozen=True)
 class Run:
-    """One run.
+    """One run."""
 
-    Attributes:
-        path: folder of the run.
-        config: settings by name.
-        rows: rows of metrics, one an update, at least one.
-        scores: (n,) float32: scores of the last episodes, at most 100; empty without a checkpoint.
-    """
-
-    path: Path
-    config: dict[str, Any]
-    rows: list[dict[str, Any]]
+    path: Path  #: folder of the run
+    config: dict[str, Any]  #: settings by name
+    rows: list[dict[str, Any]]  #: rows of metrics, one an update, at least one
+    #: (n,) float32: scores of the last episodes, at most 100; empty without a checkpoint.
     scores: np.ndarray
 
     @property
@@ -68,15 +62,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs with equal settings but different seeds.
+    """Runs with equal settings but different seeds."""
 
-    Attributes:
-        label: short name that no other group has.
-        runs: at least one run, in the order of the command line.
-    """
-
-    label: str
-    runs: list[Run]
+    label: str  #: short name that no other group has
+    runs: list[Run]  #: at least one run, in the order of the command line
 
     def band(self, axis: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
         """Return positions on an axis and the lowest, median and highest score of the runs there.
@@ -132,8 +121,8 @@ def grouped(runs: Sequence[Run], apart: Collection[str]) -> list[Group]:
         same = {name: value for name, value in run.config.items() if name not in apart}
         groups.setdefault(json.dumps(same, sort_keys=True), []).append(run)
     lists = list(groups.values())
-    names = differing([own[0].config for own in lists], apart)
-    return [Group(_label(own[0].config, names), own) for own in lists]
+    names = differing([same[0].config for same in lists], apart)
+    return [Group(_label(same[0].config, names), same) for same in lists]
 
 
 def differing(configs: Sequence[dict[str, Any]], apart: Collection[str]) -> list[str]:

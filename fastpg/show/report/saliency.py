@@ -19,31 +19,23 @@ _DECISIONS = 2000  # decisions of an episode to search: about a game, or the sta
 
 @dataclass(frozen=True)
 class Unit:
-    """A hidden unit.
+    """A hidden unit."""
 
-    Attributes:
-        number: index of the unit.
-        planes: (planes, 80, 80) float32: weight of each pixel; above 0 excites, below 0 inhibits.
-        up_preference: weight to UP minus weight to DOWN: what an active unit votes for.
-    """
-
-    number: int
+    number: int  #: index of the unit
+    #: (planes, 80, 80) float32: weight of each pixel; above 0 excites, below 0 inhibits.
     planes: np.ndarray
-    up_preference: float
+    up_preference: float  #: weight to UP minus weight to DOWN: what an active unit votes for
 
 
 @dataclass(frozen=True)
 class SalientDecision:
-    """A decision and the saliency of its input.
+    """A decision and the saliency of its input."""
 
-    Attributes:
-        frame: frame of the decision; its picture is the one that the policy decided on.
-        saliency: (planes, 80, 80) float32: gradient of the log-odds of UP against DOWN by each
-            input pixel. The network is linear as long as the same units are active, so the log-odds
-            are the sum over the lit pixels.
-    """
-
+    #: Frame of the decision; its picture is the one that the policy decided on.
     frame: PlaybackFrame
+    #: (planes, 80, 80) float32: gradient of the log-odds of UP against DOWN by each input pixel.
+    #: The network is linear as long as the same units are active, so the log-odds are the sum over
+    #: the lit pixels.
     saliency: np.ndarray
 
 
@@ -80,10 +72,6 @@ class Weights:
         for age, action in enumerate(decision.past_actions):
             hidden = hidden + self.w1[len(x) + age * self._actions + action]
         return np.maximum(hidden, 0)
-
-    def log_odds(self, decision: Decision) -> float:
-        """Return the log-odds of UP against DOWN."""
-        return float(self.active(decision) @ self.up_preference)
 
     def saliency(self, decision: Decision, pixels: np.ndarray | None = None) -> np.ndarray:
         """Return the saliency of all pixels, or of ``pixels``, as in :class:`SalientDecision`.

@@ -15,7 +15,7 @@ from fastpg.system.extras import install_extra
 
 COLOURS = ("#c8641e", "#3f7fc4", "#4f9a4f", "#8e5bb5", "#b8952c", "#c2507a", "#4aa3a3", "#7a6a60")
 INK, DIM, GRID = "#2c2622", "#85796f", "#e9e3dc"
-_WEIGHT_COLOURS = ("#2f6fc0", "#fbf9f6", "#d9651a")  # below 0, 0, above 0
+_WEIGHT_COLOURS = ("#2f6fc0", "#fbf9f6", "#d9651a")  # below 0, at 0, above 0
 _PIXEL_COLOURS = ("#0a3fd0", "#2b2622", "#d83a00")  # more saturated, for single pixels
 RANDOM_SCORE = -20.3  # mean score of random actions in Pong
 _NAMES = {"episodes": "episodes", "agent_steps": "agent steps", "seconds": "wall time (s)"}
@@ -129,7 +129,7 @@ def learning_curves(groups: Sequence[Group], pong: bool) -> Any:
 def histogram(groups: Sequence[Group], pong: bool) -> Any | None:
     """Plot the scores of the last episodes, up to 100 of each run; None if no run has any."""
     scores = [np.concatenate([run.scores for run in group.runs]) for group in groups]
-    known = [own for own in scores if len(own)]
+    known = [group for group in scores if len(group)]
     if not known:
         return None
     pooled = np.concatenate(known)
@@ -137,15 +137,15 @@ def histogram(groups: Sequence[Group], pong: bool) -> Any | None:
     bins = np.arange(low - 0.5, high + 1) if high - low <= 60 else np.linspace(low, high, 41)
     figure = _figure(6.4, 3.1)
     plot = figure.subplots()
-    for number, own in enumerate(scores):
-        if len(own):
+    for number, values in enumerate(scores):
+        if len(values):
             colour, alpha = colour_of(number), 0.85 if len(known) == 1 else 0.55
-            plot.hist(own, bins, color=colour, alpha=alpha, edgecolor="white", linewidth=0.5)
-            plot.axvline(own.mean(), color=colour, lw=1.4, ls=(0, (4, 2)))
+            plot.hist(values, bins, color=colour, alpha=alpha, edgecolor="white", linewidth=0.5)
+            plot.axvline(values.mean(), color=colour, lw=1.4, ls=(0, (4, 2)))
             plot.annotate(
-                f" mean {own.mean():+.1f}", (own.mean(), 1 - 0.08 * number), color=colour,
+                f" mean {values.mean():+.1f}", (values.mean(), 1 - 0.08 * number), color=colour,
                 xycoords=("data", "axes fraction"), va="top", fontsize=8,
-                ha="right" if own.mean() > (low + high) / 2 else "left",
+                ha="right" if values.mean() > (low + high) / 2 else "left",
             )  # fmt: skip
     plot.margins(y=0.18)
     plot.set_xlabel("score of an episode")
@@ -224,10 +224,14 @@ def _legend(figure: Any, groups: Sequence[Group]) -> None:
 # ---- what was learned ---------------------------------------------------------------------------
 
 
-def _colour_map(colours: tuple[str, str, str]) -> Any:
+def _show_weights(
+    plot: Any, picture: np.ndarray, colours: tuple[str, str, str], most: float, **settings: Any
+) -> None:
+    """Draw values from -most to most in colours for below 0, 0 and above 0."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("fastpg", colours)
+    colour_map = LinearSegmentedColormap.from_list("fastpg", colours)
+    plot.imshow(picture, cmap=colour_map, vmin=-most, vmax=most, **settings)
 
 
 def units_shown(planes: int) -> tuple[int, int]:
@@ -249,18 +253,9 @@ def weights_grid(units: Sequence[Unit]) -> Any:
         views = [image for plane in unit.planes for image in (blurred(plane, 1.0), gap)][:-1]
         picture = np.concatenate(views, 1)
         most = max(float(np.nanquantile(np.abs(picture), 0.998)), 1e-9)
-        plot.imshow(
-            picture,
-            cmap=_colour_map(_WEIGHT_COLOURS),
-            vmin=-most,
-            vmax=most,
-            interpolation="nearest",
-        )
-        plot.set_title(
-            f"{'UP' if unit.up_preference > 0 else 'DOWN'} {abs(unit.up_preference):.2f}",
-            fontsize=7,
-            pad=2,
-        )
+        _show_weights(plot, picture, _WEIGHT_COLOURS, most, interpolation="nearest")
+        favoured = "UP" if unit.up_preference > 0 else "DOWN"
+        plot.set_title(f"{favoured} {abs(unit.up_preference):.2f}", fontsize=7, pad=2)
     return figure
 
 
@@ -287,20 +282,12 @@ def _show_saliency(plot: Any, salient: SalientDecision, extent: tuple[int, ...])
     """Draw the lit pixels, coloured by their saliency, over the smoothed saliency, paler."""
     smooth = blurred(salient.saliency[0], OBJECT_SIGMA)
     most = max(float(np.quantile(np.abs(smooth), 0.998)), 1e-9)
-    plot.imshow(
-        smooth, cmap=_colour_map(_WEIGHT_COLOURS), vmin=-2.2 * most, vmax=2.2 * most, extent=extent,
-        interpolation="bilinear",
-    )  # fmt: skip
+    _show_weights(
+        plot, smooth, _WEIGHT_COLOURS, 2.2 * most, extent=extent, interpolation="bilinear"
+    )
     planes = salient.frame.decision.planes
     added = (planes * salient.saliency).sum(0)
     lit = np.ma.masked_array(added, ~(planes != 0).any(0))
     # One ball pixel can outweigh a paddle; on a scale set by it, all other pixels would look grey.
     most = max(float(np.quantile(np.abs(lit.compressed()), 0.8)) if lit.count() else 0.0, 1e-9)
-    plot.imshow(
-        lit,
-        cmap=_colour_map(_PIXEL_COLOURS),
-        vmin=-most,
-        vmax=most,
-        extent=extent,
-        interpolation="nearest",
-    )
+    _show_weights(plot, lit, _PIXEL_COLOURS, most, extent=extent, interpolation="nearest")

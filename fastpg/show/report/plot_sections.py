@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fastpg.show.play.playback import Playback
-from fastpg.show.report import page, plots
-from fastpg.show.report.page import Section
+from fastpg.show.report import html_elements as html
+from fastpg.show.report import matplotlib_plots as plots
+from fastpg.show.report.html_elements import Section
 from fastpg.show.report.runs import Group
 from fastpg.show.report.saliency import Weights, most_salient_decisions
 from fastpg.system.atomic_file import AtomicFile
@@ -17,29 +18,21 @@ _DECISIONS = 4  # decisions whose saliency is shown
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot of the report.
+    """A plot of the report."""
 
-    Attributes:
-        name: name of its PNG file, without the suffix.
-        title: title of its section.
-        text: explanation below the title.
-        figure: figure of matplotlib.
-        drawn: True if it consists of lines and letters, False if of pixels.
-    """
-
-    name: str
-    title: str
-    text: str
-    figure: Any
-    drawn: bool = True
+    name: str  #: name of its PNG file, without the suffix
+    title: str  #: title of its section
+    text: str  #: explanation below the title
+    figure: Any  #: figure of matplotlib
+    drawn: bool = True  #: True if it consists of lines and letters, False if of pixels
 
     def section(self) -> Section:
         """Return the plot as a section of the page."""
         if self.drawn:
             narrow = self.name == "scores"
-            body = page.picture(plots.svg(self.figure), "svg+xml", self.title, narrow)
+            body = html.picture(plots.svg(self.figure), "svg+xml", self.title, narrow)
         else:
-            body = page.picture(plots.png(self.figure, 130), "png", self.title)
+            body = html.picture(plots.png(self.figure, 130), "png", self.title)
         return Section(self.title, self.text, body)
 
 

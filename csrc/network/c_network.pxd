@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastpg.emulator.c_emulator cimport (
+from c_emulator cimport (
     a26_cartridge_t, a26_env_t, a26_gym_t, a26_rules_t, a26_seed_t,
 )
 

@@ -2,17 +2,16 @@
 
 import tempfile
 from collections.abc import Collection, Sequence
-from itertools import islice
 from pathlib import Path
 
 import fastpg
 from fastpg.show import ShowError
-from fastpg.show.play.film import record
-from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback
-from fastpg.show.play.video import check_libraries, check_writable
-from fastpg.show.report import page, plots
-from fastpg.show.report.figures import Plot
-from fastpg.show.report.page import Section
+from fastpg.show.play.playback import Playback
+from fastpg.show.play.video import check_libraries, check_writable, record
+from fastpg.show.report import html_elements as html
+from fastpg.show.report import matplotlib_plots as plots
+from fastpg.show.report.html_elements import Section
+from fastpg.show.report.plot_sections import Plot
 from fastpg.show.report.runs import Group, Run, differing
 from fastpg.system.atomic_file import AtomicFile
 from fastpg.system.extras import missing_extra
@@ -78,7 +77,7 @@ def write_page(
     title = groups[0].label if len(groups) == 1 else f"{len(groups)} settings compared"
     subtitle = f"fastpg, policy gradients on Atari from pixels · {count} run{'s'[: count != 1]}"
     foot = f"made by fastpg {fastpg.__version__}, python -m fastpg.report"
-    text = page.page(title, subtitle, _lead(best), sections, foot)
+    text = html.page(title, subtitle, _lead(best), sections, foot)
     with AtomicFile(output) as file:
         file.temporary.write_text(text, encoding="utf-8")
     return f"{output}: {output.stat().st_size / 1e6:.1f} MB, open it in a browser"
@@ -94,10 +93,9 @@ def game_section(playback: Playback | None, seconds: float, name: str) -> Sectio
     """
     if playback is None or not seconds:
         return None
-    count = max(round(seconds * FRAMES_PER_SECOND), 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "game.mp4"
-        record(path, playback, islice(playback.episode(0), count))
+        record(path, playback, playback.frames(1, seconds))
         data = path.read_bytes()
     paddle = " The policy has the right paddle." if playback.up is not None else ""
     choice = "the most likely actions" if playback.player.greedy else "sampled actions"
@@ -106,7 +104,7 @@ def game_section(playback: Playback | None, seconds: float, name: str) -> Sectio
         "network's input, orange where it adds and blue where it subtracts, and the probability "
         "of each action; the chosen action is green."
     )
-    return Section("A game", text, page.video(data))
+    return Section("A game", text, html.video(data))
 
 
 def _lead(best: Run) -> str:
@@ -114,7 +112,7 @@ def _lead(best: Run) -> str:
     _, scores = best.curve("episodes")
     score = f"{scores[-1]:+.1f}" if len(scores) else "-"
     named = "mean of an update's episodes" if best.short else "mean of the last 100 episodes"
-    return page.cards(
+    return html.cards(
         [
             (named, score),
             ("episodes", f"{last['episodes']:,}"),
@@ -148,7 +146,7 @@ def _table(groups: Sequence[Group]) -> Section:
     text = (
         "At the end of each run. The figures at the top are those of the run with the best score."
     )
-    return Section("Runs", text, page.table(head, rows, keys))
+    return Section("Runs", text, html.table(head, rows, keys))
 
 
 def _settings(groups: Sequence[Group], apart: Collection[str]) -> Section:
@@ -160,7 +158,7 @@ def _settings(groups: Sequence[Group], apart: Collection[str]) -> Section:
     text = "From config.json of the first run of each curve."
     if other:
         text += " The settings in which the curves differ are highlighted."
-    return Section("Settings", text, page.settings(head, rows, other))
+    return Section("Settings", text, html.settings(head, rows, other))
 
 
 def _time(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file without scripts that fetches nothing."""
+"""HTML of a report: the page, figures, tables, pictures. No scripts; nothing is fetched."""
 
 import base64
 import html
@@ -55,17 +55,11 @@ footer { color: var(--dim); font-size: 13px; text-align: center; padding: 8px 0 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page.
+    """A section of the page."""
 
-    Attributes:
-        title: heading, plain text.
-        text: paragraph below it, plain text.
-        body: HTML.
-    """
-
-    title: str
-    text: str
-    body: str
+    title: str  #: heading, plain text
+    text: str  #: paragraph below it, plain text
+    body: str  #: HTML
 
 
 def escaped(text: object) -> str:
