@@ -15,9 +15,8 @@ from fastpg.envs.native_game import actions as actions_of
 from fastpg.envs.native_game import frame_range, pong_cartridge
 from fastpg.envs.rules import Rules
 from fastpg.envs.seeds import seed_words
-from fastpg.kernels._cuda import kernels as table_kernels
 from fastpg.kernels._cuda.arrays import adopted, as_stream, stream_number, stream_of_arrays
-from fastpg.kernels._cuda.jit import SCAN_THREADS, WARP, cuda, require_device
+from fastpg.kernels._cuda.jit import WARP, cuda, require_device
 
 TERMINATED, TRUNCATED = 1, 2  # bits of `dones`
 
@@ -232,44 +231,6 @@ class DevicePong:
             self._empty(shape, np.uint8),
             self._empty((*shape, self._view_bytes(views)), np.uint8),
         )
-
-    # ---- inputs of the network ----------------------------------------------------------------
-
-    def difference(
-        self, current: Any, previous: Any, indices: Any, signs: Any, offsets: Any
-    ) -> None:
-        """Write sparse difference frames, as the op ``frame_difference`` does for pixels.
-
-        Args:
-            current: (B, 800) uint8 on the GPU, bits of views as in :class:`StepResults`.
-            previous: likewise; None for views without lit pixels.
-            indices: (capacity,) uint16 on the GPU: pixels, row after row, ascending.
-            signs: (capacity,) int8: +1 where only ``current`` is lit, -1 where only ``previous``
-                is.
-            offsets: (B + 1,) int64: start of each row. The last is the capacity that all rows
-                need; pixels beyond the arrays' capacity are not written.
-        """
-        rows = current.shape[0]
-        if previous is None:
-            previous = self._empty((rows, 0), np.uint8)
-        empty = self._empty((0,), np.uint8)
-        kernel = self._kernels
-        self._launch(kernel.count_differences, rows, current, previous, empty, offsets)
-        table_kernels.sum_up[1, SCAN_THREADS, self.stream](offsets)
-        self._launch(kernel.write_differences, rows, current, previous, offsets, indices, signs)
-
-    def tiles(self, views: Any, tiles: Any, offsets: Any) -> None:
-        """Write the tiles of views (csrc/network/tiles.h), equal to those of the CPU's rollouts.
-
-        Args:
-            views: (B, 800) uint8 on the GPU, as in :class:`StepResults`.
-            tiles: (capacity,) uint16 on the GPU, view after view.
-            offsets: (B + 1,) int64, as in :meth:`difference`.
-        """
-        rows, kernel = views.shape[0], self._kernels
-        self._launch(kernel.count_tiles, rows, views, self._empty((0,), np.uint8), offsets)
-        table_kernels.sum_up[1, SCAN_THREADS, self.stream](offsets)
-        self._launch(kernel.write_tiles, rows, views, offsets, tiles)
 
     # ---- snapshots --------------------------------------------------------------------------
 
