@@ -172,11 +172,3 @@ def to_probabilities(heads, outputs):
         total += math.exp(np.float64(heads[a]) - highest)
     for a in range(outputs):
         heads[a] = np.float32(math.exp(np.float64(heads[a]) - highest) / total)
-
-
-@device
-def probability_of(action, probabilities, outputs):
-    """Probability of an action."""
-    if outputs > 1:
-        return probabilities[action]
-    return probabilities[0] if action else np.float32(1) - probabilities[0]

@@ -9,16 +9,10 @@ import math
 
 import numpy as np
 
-from fastpg.cuda.forward import (
-    action_row,
-    probability_of,
-    tile_height,
-    tile_width,
-    to_probabilities,
-    view_slot,
-)
-from fastpg.kernels._cuda.jit import counted, cuda, device, index, times32, times64
-from fastpg.kernels._numba.scalar import ZERO, log_or_zero, ppo_weight
+from fastpg.cuda.forward import action_row, tile_height, tile_width, to_probabilities, view_slot
+from fastpg.kernels._cuda.jit import counted, cuda, device, index, times32
+from fastpg.kernels._numba.scalar import ZERO, ppo_weight
+from fastpg.kernels.cuda_device import logit_derivatives, probability_of
 from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
 
@@ -56,41 +50,12 @@ def loss_derivatives(net, buffer, slot, advantages, returns, objective, heads, s
     probability = np.float64(probability_of(action, heads, outputs))
     ratio = probability / np.float64(buffer.action_probs[slot])
     weight = ppo_weight(ratio, advantage, clip)
-    if outputs == 1:
-        entropy = _sigmoid_derivative(heads, action, weight, entropy_weight)
-    else:
-        entropy = _softmax_derivatives(heads, outputs, action, weight, entropy_weight)
-    statistics[ENTROPY] += entropy
+    statistics[ENTROPY] += logit_derivatives(heads, outputs, action, weight, entropy_weight, heads)
     if ratio > 0.0:
         statistics[DIVERGENCE] += ratio - 1.0 - math.log(ratio)
     if weight == 0.0 and advantage != 0.0 and ratio > 0.0:
         statistics[CLIPPED] += 1.0
     statistics[VALUE_ERROR] += error * error
-
-
-@device
-def _sigmoid_derivative(heads, action, weight, entropy_weight):
-    """Replace the probability of action 1 by the logit's derivative; returns the entropy."""
-    p = np.float64(heads[0])
-    log_p, log_q = log_or_zero(p), log_or_zero(1.0 - p)
-    of_entropy = -p * (1.0 - p) * (log_p - log_q)
-    heads[0] = times64(weight, np.float64(action) - p) + times64(entropy_weight, of_entropy)
-    return -(times64(p, log_p) + times64(1.0 - p, log_q))
-
-
-@device
-def _softmax_derivatives(heads, outputs, action, weight, entropy_weight):
-    """Replace the probabilities by the logits' derivatives; returns the entropy."""
-    negentropy = 0.0
-    for a in range(outputs):
-        p = np.float64(heads[a])
-        negentropy += times64(p, log_or_zero(p))
-    for a in range(outputs):
-        p = np.float64(heads[a])
-        of_entropy = -p * (log_or_zero(p) - negentropy)
-        taken = 1.0 if action == a else 0.0
-        heads[a] = times64(weight, taken - p) + times64(entropy_weight, of_entropy)
-    return -negentropy
 
 
 # ---- fixed point ----------------------------------------------------------------------------

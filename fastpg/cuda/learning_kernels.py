@@ -14,6 +14,7 @@ from fastpg.cuda.network_kernels import THREADS, cells_per_side
 from fastpg.kernels._cuda.blocks import sum_over_block
 from fastpg.kernels._cuda.jit import counted, cuda, device, index, kernel, times32, times64
 from fastpg.kernels._numba.scalar import rmsprop_weight
+from fastpg.kernels.cuda_device import moving_average
 from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
 
@@ -271,7 +272,7 @@ def adam_step(weights, gradient, means, squares, totals, rates, scale, keep1, ke
                 at = index(row), index(h)
                 slope = _to_float(gradient, row, h, scale) * factor
                 gradient.sums[at] = 0
-                mean = times32(keep1, means[at]) + times32(take1, slope)
+                mean = moving_average(means[at], keep1, slope, take1)
                 square = _mean_square(keep2, squares[at], take2, slope)
                 means[at], squares[at] = mean, square
                 weights[at] = rmsprop_weight(weights[at], square, mean, rate, epsilon)

@@ -12,13 +12,15 @@ import numpy as np
 
 from fastpg.cuda import compiler
 from fastpg.cuda.buffer import TOO_MANY_TILES
-from fastpg.cuda.forward import MAX_HEADS, forward, probability_of, to_probabilities
+from fastpg.cuda.forward import MAX_HEADS, forward, to_probabilities
 from fastpg.cuda.functions import load, pointer
-from fastpg.cuda.sampling import MIN_PROBABILITY, sample_action
 from fastpg.kernels._cuda.jit import cuda, cuda_module, device
+from fastpg.kernels._numba.scalar import philox_uniform
+from fastpg.kernels.cuda_device import probability_of, sample_action
 
 MAX_GAMES_PER_BLOCK, THREADS_PER_BLOCK = 32, 128
 MAX_EPISODE_STEPS = 255  # the buffer counts no further
+MIN_PROBABILITY = np.finfo(np.float32).tiny  # stored at least: PPO's ratio divides by it
 
 
 class GameArrays(NamedTuple):
@@ -60,7 +62,8 @@ def choose_action(arrays, net, buffer, seed, n, slot, heads):
     if net.w2.shape[0] > net.outputs:
         buffer.values[slot] = heads[net.outputs]
     to_probabilities(heads, net.outputs)
-    action = sample_action(heads, net.outputs, seed, arrays.streams[n], arrays.steps[n])
+    uniform = philox_uniform(arrays.streams[n], arrays.steps[n], seed)
+    action = sample_action(heads, net.outputs, uniform)
     arrays.steps[n] += np.uint64(1)
     probability = probability_of(action, heads, net.outputs)
     buffer.action_probs[slot] = MIN_PROBABILITY if probability < MIN_PROBABILITY else probability

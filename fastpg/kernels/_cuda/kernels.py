@@ -60,22 +60,11 @@ def ppo_gradient(
     d_logits,
     d_values,
 ):
+    inputs = probabilities, values, actions, old_probabilities, advantages, returns
+    weights = clip, entropy_weight, value_weight
     i = cuda.grid(1)
     while i < values.shape[0]:
-        threads.ppo_gradient(
-            i,
-            probabilities,
-            values,
-            actions,
-            old_probabilities,
-            advantages,
-            returns,
-            clip,
-            entropy_weight,
-            value_weight,
-            d_logits,
-            d_values,
-        )
+        threads.ppo_gradient(i, *inputs, *weights, d_logits, d_values)
         i += cuda.gridsize(1)
 
 
