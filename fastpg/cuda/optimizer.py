@@ -20,48 +20,31 @@ _BETAS, _ADAM_EPSILON, _RMSPROP_EPSILON = (0.9, 0.999), 1e-7, 1e-5  # as on the 
 
 
 class Gradient(NamedTuple):
-    """A minibatch's gradient, as kernels take it. Its R rows are those of the network's weights.
+    """A minibatch's gradient, as kernels take it. Its R rows are those of the network's weights."""
 
-    Attributes:
-        sums: (R, H) int64, fixed point; all 0 between steps.
-        cover: (R,) int32, tiles that begin at a pixel's row minus tiles that end above it; all 0
-            between steps.
-        touched: (R,) uint8, whether a row was lit in the last minibatch; always 1 for heads.
-        status: (1,) int32, nonzero once a derivative was not finite, or too large.
-    """
-
-    sums: Any
+    sums: Any  #: (R, H) int64, fixed point; all 0 between steps.
+    #: (R,) int32, tiles that begin at a pixel's row minus tiles that end above it; all 0 between
+    #: steps.
     cover: Any
-    touched: Any
-    status: Any
+    touched: Any  #: (R,) uint8, whether a row was lit in the last minibatch; always 1 for heads.
+    status: Any  #: (1,) int32, nonzero once a derivative was not finite, or too large.
 
 
 class Blocks(NamedTuple):
-    """Memory of each block that computes gradients.
+    """Memory of each block that computes gradients."""
 
-    Attributes:
-        hidden: (BLOCKS, H) float32, hidden units of the block's sample.
-        heads: (BLOCKS, heads) float32, the sample's heads, then the derivatives by them.
-        statistics: (BLOCKS, 4) float64, sums over the block's samples.
-    """
-
-    hidden: Any
-    heads: Any
-    statistics: Any
+    hidden: Any  #: (BLOCKS, H) float32, hidden units of the block's sample.
+    heads: Any  #: (BLOCKS, heads) float32, the sample's heads, then the derivatives by them.
+    statistics: Any  #: (BLOCKS, 4) float64, sums over the block's samples.
 
 
 class Moments(NamedTuple):
-    """The optimizer's state.
+    """The optimizer's state."""
 
-    Attributes:
-        mean: (R, H) float32, Adam's first moment.
-        square: (R, H) float32, second moment.
-        updated: (rows,) uint32, without heads: RMSProp's update after which a row's ``square`` was
-            last computed.
-    """
-
-    mean: Any
-    square: Any
+    mean: Any  #: (R, H) float32, Adam's first moment.
+    square: Any  #: (R, H) float32, second moment.
+    #: (rows,) uint32, without heads: RMSProp's update after which a row's ``square`` was last
+    #: computed.
     updated: Any
 
 

@@ -24,30 +24,19 @@ MIN_PROBABILITY = np.finfo(np.float32).tiny  # stored at least: PPO's ratio divi
 
 
 class GameArrays(NamedTuple):
-    """The games as the kernel takes them, N of each.
+    """The games as the kernel takes them, N of each."""
 
-    Attributes:
-        games: (N, SNAPSHOT_BYTES) uint8, their states.
-        shared: (bytes,) uint8, data that all games share.
-        scratch: (N, SCRATCH_BYTES) uint8.
-        views: (N, 800) uint8.
-        streams: (N,) uint64, key of the random numbers of a game's actions; when whole episodes are
-            played, the episode's number.
-        steps: (N,) uint64, key of the next action's random number.
-        needs_reset: (N,) uint8, 1 if the next episode has to be started.
-        episodes_left: (N,) int64, number of episodes left to play, if whole episodes are played.
-        hidden: (blocks, H) float32, hidden units of the game in progress.
-    """
-
-    games: Any
-    shared: Any
-    scratch: Any
-    views: Any
+    games: Any  #: (N, SNAPSHOT_BYTES) uint8, their states.
+    shared: Any  #: (bytes,) uint8, data that all games share.
+    scratch: Any  #: (N, SCRATCH_BYTES) uint8.
+    views: Any  #: (N, 800) uint8.
+    #: (N,) uint64, key of the random numbers of a game's actions; when whole episodes are played,
+    #: the episode's number.
     streams: Any
-    steps: Any
-    needs_reset: Any
-    episodes_left: Any
-    hidden: Any
+    steps: Any  #: (N,) uint64, key of the next action's random number.
+    needs_reset: Any  #: (N,) uint8, 1 if the next episode has to be started.
+    episodes_left: Any  #: (N,) int64, episodes left to play, if whole episodes are played.
+    hidden: Any  #: (blocks, H) float32, hidden units of the game in progress.
 
 
 @device

@@ -12,17 +12,11 @@ _LOW = np.uint64(0xFFFFFFFF)
 
 
 class Minibatch(NamedTuple):
-    """A slice of a shuffled array of samples.
+    """A slice of a shuffled array of samples."""
 
-    Attributes:
-        order: int32 on the GPU, slots of a buffer: all samples of an epoch.
-        first: index of the minibatch's first sample.
-        size: number of samples.
-    """
-
-    order: Any
-    first: int
-    size: int
+    order: Any  #: int32 on the GPU, slots of a buffer: all samples of an epoch.
+    first: int  #: index of the minibatch's first sample.
+    size: int  #: number of samples.
 
 
 @device
