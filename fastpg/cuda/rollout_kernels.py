@@ -13,7 +13,7 @@ import numpy as np
 from fastpg.cuda import compiler
 from fastpg.cuda.buffer import TOO_MANY_TILES
 from fastpg.cuda.forward import MAX_HEADS, forward, to_probabilities
-from fastpg.cuda.functions import load, pointer
+from fastpg.cuda.functions import Functions, load, pointer
 from fastpg.kernels._cuda.jit import cuda, cuda_module, device
 from fastpg.kernels._numba.scalar import philox_uniform
 from fastpg.kernels.cuda_device import probability_of, sample_action
@@ -76,19 +76,60 @@ def end_episode(arrays, whole_episodes, n):
     return is_playing(arrays, whole_episodes, n)
 
 
-@device
-def write_frame(buffer, slot, tile_count, episode_steps):
-    """Store what describes a slot's frame, besides its tiles."""
-    if tile_count > buffer.tiles.shape[1]:
-        cuda.atomic.max(buffer.status, TOO_MANY_TILES, 1)
-        tile_count = buffer.tiles.shape[1]
-    buffer.tile_counts[slot] = tile_count
-    buffer.episode_steps[slot] = episode_steps
-
-
 def limits() -> dict[str, int]:
     """Compiler options of the kernel: the emulator's register limit."""
     return {"max_registers": compiler.MAX_REGISTERS}
+
+
+def game_functions(emulator: Functions) -> tuple[Any, Any, Any]:
+    """Return device functions for one game: start an episode, play a step, store its frame."""
+    begin, step, tiles_of = emulator.begin, emulator.step, emulator.tiles
+
+    @device
+    def start_episode(arrays, whole_episodes, n):
+        """Start the next episode of game n."""
+        begin(
+            pointer(arrays.games),
+            pointer(arrays.shared),
+            pointer(arrays.views[:0]),
+            pointer(arrays.scratch),
+            pointer(arrays.views),
+            np.int32(n),
+        )
+        arrays.needs_reset[n] = 0
+        if whole_episodes:
+            arrays.steps[n] = 0
+
+    @device
+    def play_step(arrays, buffer, row, n):
+        """Play game n's action of the row of slots from ``row``; returns whether that ended it."""
+        done = step(
+            pointer(arrays.games),
+            pointer(arrays.shared),
+            pointer(buffer.actions[row:]),
+            pointer(arrays.scratch),
+            pointer(buffer.rewards[row:]),
+            pointer(buffer.dones[row:]),
+            pointer(arrays.views),
+            np.int32(n),
+        )
+        if done:
+            buffer.dones[row + n] = 1
+        return done
+
+    @device
+    def store_frame(arrays, buffer, slot, n, episode_steps):
+        """Store the frame that game n shows in a slot."""
+        capacity = buffer.tiles.shape[1]
+        view, tiles = pointer(arrays.views[n]), pointer(buffer.tiles[slot])
+        tile_count = tiles_of(view, tiles, np.int32(capacity))
+        if tile_count > capacity:
+            cuda.atomic.max(buffer.status, TOO_MANY_TILES, 1)
+            tile_count = capacity
+        buffer.tile_counts[slot] = tile_count
+        buffer.episode_steps[slot] = episode_steps
+
+    return start_episode, play_step, store_frame
 
 
 @cache
@@ -98,8 +139,7 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
     Raises:
         BackendUnavailable: as :func:`fastpg.cuda.functions.load`.
     """
-    emulator = load(capability)
-    begin_game, step_game, tiles_of = emulator.begin, emulator.step, emulator.tiles
+    start_episode, play_step, store_frame = game_functions(load(capability))
 
     @cuda_module.jit(**limits())
     def rollout(
@@ -130,37 +170,14 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
                     begins = arrays.needs_reset[n] != 0
                 else:
                     choose_action(arrays, net, buffer, seed, n, row + n, heads[own])
-                    done = step_game(
-                        pointer(arrays.games),
-                        pointer(arrays.shared),
-                        pointer(buffer.actions[row:]),
-                        pointer(arrays.scratch),
-                        pointer(buffer.rewards[row:]),
-                        pointer(buffer.dones[row:]),
-                        pointer(arrays.views),
-                        np.int32(n),
-                    )
-                    if done:
-                        buffer.dones[row + n] = 1
+                    if play_step(arrays, buffer, row, n):
                         begins = end_episode(arrays, whole_episodes, n)
                     else:
                         has_frame, episode_steps = True, next_episode_step(buffer, row + n)
                 if begins:
-                    begin_game(
-                        pointer(arrays.games),
-                        pointer(arrays.shared),
-                        pointer(arrays.views[:0]),
-                        pointer(arrays.scratch),
-                        pointer(arrays.views),
-                        np.int32(n),
-                    )
-                    arrays.needs_reset[n] = 0
-                    if whole_episodes:
-                        arrays.steps[n] = 0
+                    start_episode(arrays, whole_episodes, n)
                 if begins or has_frame:
-                    slot, capacity = row + games + n, np.int32(buffer.tiles.shape[1])
-                    view, tiles = pointer(arrays.views[n]), pointer(buffer.tiles[slot])
-                    write_frame(buffer, slot, tiles_of(view, tiles, capacity), episode_steps)
+                    store_frame(arrays, buffer, row + games + n, n, episode_steps)
             cuda.syncthreads()
         if bootstrap_values:
             row = np.int64(first + steps) * games
