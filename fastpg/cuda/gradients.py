@@ -15,9 +15,10 @@ from fastpg.kernels._numba.scalar import ZERO, ppo_weight
 from fastpg.kernels.cuda_device import logit_derivatives, probability_of
 from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
+from fastpg.network.optimizer import STATS
 
 MAX_DERIVATIVE = np.float32(1024)  # of one sample; a larger one means that learning has diverged
-ENTROPY, DIVERGENCE, CLIPPED, VALUE_ERROR = range(4)  # indices into a sample's statistics
+ENTROPY, KL, CLIP_FRACTION, VALUE_LOSS = range(len(STATS))  # indices into a sample's statistics
 
 
 # ---- the loss, by one thread ----------------------------------------------------------------
@@ -52,10 +53,10 @@ def loss_derivatives(net, buffer, slot, advantages, returns, objective, heads, s
     weight = ppo_weight(ratio, advantage, clip)
     statistics[ENTROPY] += logit_derivatives(heads, outputs, action, weight, entropy_weight, heads)
     if ratio > 0.0:
-        statistics[DIVERGENCE] += ratio - 1.0 - math.log(ratio)
+        statistics[KL] += ratio - 1.0 - math.log(ratio)
     if weight == 0.0 and advantage != 0.0 and ratio > 0.0:
-        statistics[CLIPPED] += 1.0
-    statistics[VALUE_ERROR] += error * error
+        statistics[CLIP_FRACTION] += 1.0
+    statistics[VALUE_LOSS] += error * error
 
 
 # ---- fixed point ----------------------------------------------------------------------------

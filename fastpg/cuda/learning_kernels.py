@@ -17,9 +17,11 @@ from fastpg.kernels._numba.scalar import rmsprop_weight
 from fastpg.kernels.cuda_device import moving_average
 from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
+from fastpg.network.optimizer import STATS
 
-STATISTICS = 4  # statistics per sample (indices in gradients.py)
-NORM, FACTOR = 4, 5  # indices behind them in `totals`: the gradient's norm, and its clip factor
+STATISTICS = len(STATS)  # per sample
+# Indices behind them in `totals`: the gradient's norm, and its clip factor.
+NORM, FACTOR = STATISTICS, STATISTICS + 1
 FIRST, UPDATES = 0, 1  # indices into `progress`: the minibatch's first sample, updates so far
 IN_FLIGHT = 8  # rows that a thread loads at once
 
