@@ -192,7 +192,7 @@ class DevicePong:
 
         Raises:
             RuntimeError: before the first :meth:`reset`.
-            ValueError: wrong shapes, or views of an object that was made without.
+            ValueError: wrong shapes, or views of games that were made with ``views=False``.
             TypeError: another dtype.
         """
         if self._unseeded:
@@ -201,7 +201,8 @@ class DevicePong:
         if out is None:
             out = self._allocate_results(actions.shape[0], views)
         elif out.rewards.shape != actions.shape or (out.views.size > 0) != views:
-            raise ValueError(f"out: expected results of {actions.shape[0]} steps, views: {views}")
+            expected, got = (actions.shape, views), (out.rewards.shape, out.views.size > 0)
+            raise ValueError(f"out: expected (T, N) and views as {expected}, got {got}")
         arguments = self._games, self._shared, actions, self._scratch, *out
         threads = self._games_per_block
         self._launch(self._kernels.play, self.num_envs, *arguments, threads=threads)
@@ -224,7 +225,7 @@ class DevicePong:
 
     def _allocate_results(self, steps: int, views: bool) -> StepResults:
         if views and not self._scratch.shape[1]:
-            raise ValueError("views: this object was made without")
+            raise ValueError("views: expected False, as views=False made these games, got True")
         shape = steps, self.num_envs
         return StepResults(
             self._empty(shape, np.float32),
@@ -244,7 +245,7 @@ class DevicePong:
         """Restore states that :meth:`states` returned; the rules stay those of this object.
 
         Raises:
-            ValueError: another shape, or values that no game can have.
+            ValueError: another shape, or values out of range.
         """
         states = np.array(states, np.uint8, order="C")
         if states.shape != (self.num_envs, SNAPSHOT_BYTES):
@@ -253,7 +254,7 @@ class DevicePong:
         rules = self.rules
         sticky, max_frames = rules.repeat_action_probability, rules.max_num_frames_per_episode
         if not put_under_rules(states, sticky, max_frames):
-            raise ValueError("states: expected those of games, got values that no game has")
+            raise ValueError("states: expected what states() returned, got values out of range")
         self._games.copy_to_device(states, stream=self.stream)
         self.stream.synchronize()
         self._unseeded = False
