@@ -70,12 +70,7 @@ class DeviceOptimizer:
     """
 
     def __init__(self, network: DeviceNetwork, moments: tuple[str, ...]):
-        """Allocate moments of 0.
-
-        Args:
-            network: the network to train.
-            moments: names in checkpoints: ("square",) for RMSProp, ("mean", "square") for Adam.
-        """
+        """Allocate moments of 0; arguments as :class:`fastpg.network.optimizer.Optimizer`."""
         self.network, self.moments, self.updates = network, moments, 0
         self._typed: dict[Any, Any] = {}
         self._graphs = GraphCache()
@@ -137,16 +132,7 @@ class DeviceOptimizer:
         objective: Objective,
         learning_rate: float,
     ) -> None:
-        """Take one step of Adam along the gradient of the samples' mean objective.
-
-        Args:
-            buffer: the rollout buffer.
-            samples: slots of it.
-            advantages: float32 on the GPU, of all slots.
-            returns: float32 on the GPU, of all slots.
-            objective: PPO's objective.
-            learning_rate: the step size.
-        """
+        """See :meth:`fastpg.network.optimizer.Optimizer.adam_step`; arrays are on the GPU."""
         if self._known_progress != (samples.first, self.updates):
             progress = samples.first, self.updates
             self._launch(kernels.set_progress, self._progress, *progress, blocks=1)
@@ -173,15 +159,7 @@ class DeviceOptimizer:
     def rmsprop_step(
         self, buffer: DeviceBuffer, samples: Any, weights: Any, learning_rate: float, decay: float
     ) -> None:
-        """Take one step of RMSProp along sum_t w_t grad log pi.
-
-        Args:
-            buffer: the rollout buffer.
-            samples: int32 on the GPU, slots of it.
-            weights: w, float32 on the GPU, of all slots.
-            learning_rate: the step size.
-            decay: of the mean square.
-        """
+        """See :meth:`fastpg.network.optimizer.Optimizer.rmsprop_step`; arrays are on the GPU."""
         batch = samples, self._start, samples.shape[0], weights, weights
         scale = self._compute_gradient(buffer.slots, *batch, Objective(), 1.0)
         self.updates += 1
@@ -203,18 +181,10 @@ class DeviceOptimizer:
         weight: float,
         stream: Any = DEFAULT_STREAM,
     ) -> float:
-        """Compute the samples' gradient; returns the factor from its integers to its values.
+        """Compute the gradient of ``size`` samples, each multiplied by ``weight``.
 
-        Args:
-            slots: of the buffer.
-            order: samples, on the GPU.
-            progress: index of the first sample in it, on the GPU.
-            size: number of samples.
-            advantages: as :meth:`adam_step`.
-            returns: as :meth:`adam_step`.
-            objective: as :meth:`adam_step`.
-            weight: of each sample.
-            stream: of the launches.
+        ``progress`` is on the GPU: the index of the first sample in ``order``. Returns the factor
+        from the gradient's integers to its values.
         """
         network, gradient, blocks = self.network, self._gradient, self._blocks
         mirrored = network.mirror_rows is not None

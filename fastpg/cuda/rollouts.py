@@ -64,17 +64,9 @@ class DeviceCollector(RolloutCollector):
         find_background: bool = True,
         whole_episodes: bool = False,
     ):
-        """Allocate the games; call :meth:`seed` or :meth:`restore` before the first step.
+        """Allocate the games; arguments as :class:`fastpg.rollouts.native.NativeCollector`.
 
-        Args:
-            network: chooses the actions.
-            rules: of the game.
-            games: N.
-            actions: the emulator's number of each action of the network.
-            seed: of the actions' random numbers.
-            find_background: as ``preprocess``.
-            whole_episodes: play whole episodes by number, each with random numbers of its own,
-                instead of a number of steps.
+        Call :meth:`seed` or :meth:`restore` before the first step.
 
         Raises:
             BackendUnavailable: no GPU, driver or compiler; the message has the cure.
@@ -339,7 +331,7 @@ class DeviceCollector(RolloutCollector):
         """Restore :meth:`states` of this class or of the CPU's collector.
 
         Raises:
-            ValueError: another layout, or values that no game can have.
+            ValueError: another layout, or values out of range.
         """
         arrays = from_states(states)
         self.pong.restore(arrays.pop("games"))
