@@ -9,12 +9,11 @@ import math
 
 import numpy as np
 
-from fastpg.cuda.forward import action_row, tile_height, tile_width, to_probabilities, view_slot
+from fastpg.cuda.forward import action_row, tile_rows, to_probabilities, view_slot
 from fastpg.kernels._cuda.jit import counted, cuda, device, index, times32
 from fastpg.kernels._numba.scalar import ZERO, ppo_weight
 from fastpg.kernels.cuda_device import logit_derivatives, probability_of
 from fastpg.kernels.geometry import VIEW_SIDE
-from fastpg.network._network import TILE_PIXELS
 from fastpg.network.optimizer import STATS
 
 MAX_DERIVATIVE = np.float32(1024)  # of one sample; a larger one means that learning has diverged
@@ -28,17 +27,9 @@ ENTROPY, KL, CLIP_FRACTION, VALUE_LOSS = range(len(STATS))  # indices into a sam
 def loss_derivatives(net, buffer, slot, advantages, returns, objective, heads, statistics):
     """Replace a slot's heads by the derivatives of the objective with respect to them.
 
-    The formulas are those of csrc/kernels/ppo_losses.h.
-
-    Args:
-        net: the network.
-        buffer: the rollout buffer.
-        slot: the sample.
-        advantages: float32, of all slots.
-        returns: float32, of all slots.
-        objective: clip, entropy weight, value weight, float64.
-        heads: (heads,) float32, read and written.
-        statistics: (4,) float64, added to.
+    The formulas are those of csrc/kernels/ppo_losses.h. ``advantages`` and ``returns`` are float32
+    of all slots, ``objective`` is clip, entropy weight and value weight as float64. The sample's
+    ``STATS`` are added to ``statistics``, (4,) float64.
     """
     clip, entropy_weight, value_weight = objective
     outputs, action = net.outputs, np.int64(buffer.actions[slot])
@@ -124,13 +115,11 @@ def _add_first_layer(net, buffer, slot, h, amount, gradient):
 def _add_frame(buffer, plane, frame, h, amount, gradient):
     k, count = 0, np.int64(buffer.tile_counts[index(frame)])
     while k < count:
-        tile = np.int64(buffer.tiles[index(frame), index(k)])
-        y, height = tile % VIEW_SIDE, tile_height(tile)
-        row = counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
-        last = row + (tile_width(tile) - 1) * VIEW_SIDE
+        row, last, height = tile_rows(buffer.tiles[index(frame), index(k)], plane)
+        ends_above = row % VIEW_SIDE + height < VIEW_SIDE  # the view's lower edge
         while row <= last:
             cuda.atomic.add(gradient.sums, (row, h), amount)
-            if y + height < VIEW_SIDE:
+            if ends_above:
                 cuda.atomic.add(gradient.sums, (row + height, h), -amount)
             row += VIEW_SIDE
         k += 1
@@ -147,12 +136,11 @@ def _count_tiles(net, buffer, slot, gradient):
         plane = 0 if net.difference else k
         i = cuda.threadIdx.x
         while i < np.int64(buffer.tile_counts[frame]):
-            tile = np.int64(buffer.tiles[frame, i])
-            y, height = tile % VIEW_SIDE, tile_height(tile)
-            row = plane * TILE_PIXELS + tile % TILE_PIXELS
-            for _ in range(tile_width(tile)):
+            row, last, height = tile_rows(buffer.tiles[frame, i], plane)
+            ends_above = row % VIEW_SIDE + height < VIEW_SIDE
+            while row <= last:
                 cuda.atomic.add(gradient.cover, row, 1)
-                if y + height < VIEW_SIDE:
+                if ends_above:
                     cuda.atomic.add(gradient.cover, row + height, -1)
                 row += VIEW_SIDE
             i += cuda.blockDim.x
