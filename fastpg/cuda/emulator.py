@@ -137,10 +137,10 @@ class DevicePong:
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         return cuda.device_array(shape, dtype, stream=stream_of_arrays(self.stream))
 
-    def _launch(self, kernel: Any, items: int, *arguments: Any, threads: int = WARP) -> None:
-        """Launch one thread per item; a GPU refuses empty grids."""
-        if items:
-            kernel[-(-items // threads), threads, self.stream](*arguments)
+    def _launch(self, kernel: Any, *arguments: Any) -> None:
+        """Launch one thread per game."""
+        threads = self._games_per_block
+        kernel[-(-self.num_envs // threads), threads, self.stream](*arguments)
 
     # ---- playing ----------------------------------------------------------------------------
 
@@ -161,8 +161,7 @@ class DevicePong:
         seeds = self._seeds(seed)
         first = self._empty((self.num_envs, self._view_bytes(views)), np.uint8)
         arguments = self._games, self._shared, self._upload(seeds), self._scratch, first
-        threads = self._games_per_block
-        self._launch(self._kernels.begin, self.num_envs, *arguments, threads=threads)
+        self._launch(self._kernels.begin, *arguments)
         self._unseeded = False
         return first
 
@@ -204,8 +203,7 @@ class DevicePong:
             expected, got = (actions.shape, views), (out.rewards.shape, out.views.size > 0)
             raise ValueError(f"out: expected (T, N) and views as {expected}, got {got}")
         arguments = self._games, self._shared, actions, self._scratch, *out
-        threads = self._games_per_block
-        self._launch(self._kernels.play, self.num_envs, *arguments, threads=threads)
+        self._launch(self._kernels.play, *arguments)
         return out
 
     def _adopted_actions(self, actions: Any) -> Any:

@@ -27,30 +27,16 @@ def kernels(capability: tuple[int, int]) -> SimpleNamespace:
     def begin(games, shared, seeds, scratch, views):
         n = cuda.grid(1)
         if n < games.shape[0]:
-            begin_game(
-                pointer(games),
-                pointer(shared),
-                pointer(seeds),
-                pointer(scratch),
-                pointer(views),
-                np.int32(n),
-            )
+            arrays = pointer(games), pointer(shared), pointer(seeds), pointer(scratch)
+            begin_game(*arrays, pointer(views), np.int32(n))
 
     @cuda_module.jit
     def play(games, shared, actions, scratch, rewards, dones, views):
         n = cuda.grid(1)
         if n < games.shape[0]:
-            play_game(
-                pointer(games),
-                pointer(shared),
-                pointer(actions),
-                pointer(scratch),
-                pointer(rewards),
-                pointer(dones),
-                pointer(views),
-                np.int32(n),
-                np.int32(games.shape[0]),
-                np.int32(actions.shape[0]),
-            )
+            arrays = pointer(games), pointer(shared), pointer(actions), pointer(scratch)
+            results = pointer(rewards), pointer(dones), pointer(views)
+            sizes = np.int32(games.shape[0]), np.int32(actions.shape[0])
+            play_game(*arrays, *results, np.int32(n), *sizes)
 
     return SimpleNamespace(begin=begin, play=play)

@@ -105,11 +105,8 @@ def load(capability: tuple[int, int] | None = None) -> Functions:
 @cache
 def _load(capability: tuple[int, int]) -> Functions:
     code = cuda_module.Cubin(cubin_for(capability), name="fastpg_device.cubin")
-    return Functions(*(_declared(name, code) for name in Functions._fields))
-
-
-def _declared(name: str, code: Any) -> Any:
-    """Declare a function that kernels are linked with."""
-    addresses, integers = ARGUMENTS[name]
-    signature = types.int32(*[types.voidptr] * addresses, *[types.int32] * integers)
-    return cuda_module.declare_device(f"fastpg_{name}", signature, link=[code])
+    declared = {}
+    for name, (addresses, integers) in ARGUMENTS.items():
+        signature = types.int32(*[types.voidptr] * addresses, *[types.int32] * integers)
+        declared[name] = cuda_module.declare_device(f"fastpg_{name}", signature, link=[code])
+    return Functions(**declared)

@@ -76,11 +76,6 @@ def end_episode(arrays, whole_episodes, n):
     return is_playing(arrays, whole_episodes, n)
 
 
-def limits() -> dict[str, int]:
-    """Compiler options of the kernel: the emulator's register limit."""
-    return {"max_registers": compiler.MAX_REGISTERS}
-
-
 def game_functions(emulator: Functions) -> tuple[Any, Any, Any]:
     """Return device functions for one game: start an episode, play a step, store its frame."""
     begin, step, tiles_of = emulator.begin, emulator.step, emulator.tiles
@@ -88,31 +83,20 @@ def game_functions(emulator: Functions) -> tuple[Any, Any, Any]:
     @device
     def start_episode(arrays, whole_episodes, n):
         """Start the next episode of game n."""
-        begin(
-            pointer(arrays.games),
-            pointer(arrays.shared),
-            pointer(arrays.views[:0]),
-            pointer(arrays.scratch),
-            pointer(arrays.views),
-            np.int32(n),
-        )
+        seeds = pointer(arrays.views[:0])  # none: the random generators go on
+        own = pointer(arrays.games), pointer(arrays.shared), seeds, pointer(arrays.scratch)
+        begin(*own, pointer(arrays.views), np.int32(n))
         arrays.needs_reset[n] = 0
         if whole_episodes:
             arrays.steps[n] = 0
 
     @device
     def play_step(arrays, buffer, row, n):
-        """Play game n's action of the row of slots from ``row``; returns whether that ended it."""
-        done = step(
-            pointer(arrays.games),
-            pointer(arrays.shared),
-            pointer(buffer.actions[row:]),
-            pointer(arrays.scratch),
-            pointer(buffer.rewards[row:]),
-            pointer(buffer.dones[row:]),
-            pointer(arrays.views),
-            np.int32(n),
-        )
+        """Play game n's action in its slot, ``row + n``; returns whether the episode ended."""
+        actions = pointer(buffer.actions[row:])
+        own = pointer(arrays.games), pointer(arrays.shared), actions, pointer(arrays.scratch)
+        results = pointer(buffer.rewards[row:]), pointer(buffer.dones[row:]), pointer(arrays.views)
+        done = step(*own, *results, np.int32(n))
         if done:
             buffer.dones[row + n] = 1
         return done
@@ -141,7 +125,7 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
     """
     start_episode, play_step, store_frame = game_functions(load(capability))
 
-    @cuda_module.jit(**limits())
+    @cuda_module.jit(max_registers=compiler.MAX_REGISTERS)
     def rollout(
         arrays, net, buffer, seed, whole_episodes, per_block, first, steps, bootstrap_values
     ):
