@@ -101,8 +101,7 @@ if SIMULATED:
 
     multiply32 = multiply64 = operator.mul
     # Python threads and their barriers are slow.
-    THREADS = RETURNS_THREADS = SEGMENT_THREADS = SCAN_THREADS = 8
-    WARP = 8
+    THREADS = RETURNS_THREADS = SEGMENT_THREADS = SCAN_THREADS = WARP = 8
     PRODUCT_THREADS, PRODUCT_DEPTH = 2, 4
 else:
     from numba.cuda import libdevice
