@@ -23,9 +23,9 @@ from fastpg.cli.resolve import saved_settings
 from fastpg.config import ConfigError, TrainConfig, preset
 from fastpg.evaluation.policy import policy_of
 from fastpg.kernels.geometry import VIEW_PIXELS
+from fastpg.network.network import WEIGHT_NAMES
 
 PICKLES, NPZ, OURS = (".p", ".pkl", ".pickle"), ".npz", ".safetensors"
-_WEIGHTS = ("w1", "w2", "value")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_policy(path: Path) -> PolicyFile:
     settings = saved_settings(saved)
     if not {"w1", "w2"} <= set(saved.tensors):
         raise CheckpointError(f"{saved.path}: is no checkpoint of fastpg.train")
-    tensors = {name: saved.tensors[name] for name in _WEIGHTS if name in saved.tensors}
+    tensors = {name: saved.tensors[name] for name in WEIGHT_NAMES if name in saved.tensors}
     more = len(saved.tensors) > len(tensors)
     left_out = ["what only --resume needs: moments, games and scores"] if more else []
     settings = replace(settings, run_dir=None, resume=None, threads=None, device="cpu")
@@ -116,7 +116,9 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _npz_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     try:
-        tensors = {n: np.array(arrays[n], np.float32, order="C") for n in _WEIGHTS if n in arrays}
+        tensors = {
+            n: np.array(arrays[n], np.float32, order="C") for n in WEIGHT_NAMES if n in arrays
+        }
     except ValueError as error:
         raise CheckpointError(f"{path}: expected arrays of numbers: {error}") from None
     if not all(np.isfinite(array).all() for array in tensors.values()):

@@ -8,10 +8,8 @@ from pathlib import Path
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.envs.rules import Rules
 from fastpg.network.input_spec import InputSpec
-from fastpg.network.network import TileNetwork
+from fastpg.network.network import WEIGHT_NAMES, TileNetwork
 from fastpg.rollouts.actions import action_table
-
-_WEIGHTS = ("w1", "w2", "value")
 
 
 def load_pretrained() -> Checkpoint:
@@ -89,5 +87,5 @@ def actions_of(policy: Policy, rules: Rules, meanings: Sequence[str]) -> tuple[i
 
 def weights_alone(saved: Checkpoint) -> Checkpoint:
     """Return the checkpoint without moments and games, to send to worker processes."""
-    weights = {name: saved.tensors[name] for name in _WEIGHTS if name in saved.tensors}
+    weights = {name: saved.tensors[name] for name in WEIGHT_NAMES if name in saved.tensors}
     return Checkpoint(saved.update, weights, saved.state, saved.path)

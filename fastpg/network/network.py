@@ -14,6 +14,8 @@ from fastpg.network._network import Network
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.symmetry import mirror_rows, symmetrize
 
+#: Tensors that a policy plays with; ``value`` only if there is a value head.
+WEIGHT_NAMES = ("w1", "w2", "value")
 _CELLS_SCALE = 0.4  # standard deviation of the cells' first weights, relative to the pixels'
 
 

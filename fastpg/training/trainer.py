@@ -14,6 +14,7 @@ from fastpg.algorithms.build import make_algorithm
 from fastpg.algorithms.run_spec import RunSpec
 from fastpg.checkpoint import Checkpoint, save
 from fastpg.config import ConfigError, TrainConfig
+from fastpg.network.network import WEIGHT_NAMES
 from fastpg.training.interrupt import Interruptible
 from fastpg.training.metrics_file import MetricsFile, Row
 from fastpg.training.progress import Progress
@@ -108,7 +109,7 @@ class Trainer:
         if not self._consistent or self._saved_update == update:
             return
         tensors = self.algorithm.tensors()
-        weights = [tensors[name] for name in ("w1", "w2", "value") if name in tensors]
+        weights = [tensors[name] for name in WEIGHT_NAMES if name in tensors]
         if not all(np.isfinite(tensor).all() for tensor in weights):
             self._consistent = False
             raise Diverged(self._advice(update, "the weights are not finite"))
