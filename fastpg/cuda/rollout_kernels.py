@@ -46,6 +46,14 @@ def is_playing(arrays, whole_episodes, n):
 
 
 @device
+def compute_heads(arrays, net, buffer, whole_episodes, row, base, heads):
+    """Write the heads of games ``base``, ``base + 1``, .. for their frames in a row of slots."""
+    for k in range(heads.shape[0]):
+        if is_playing(arrays, whole_episodes, base + k):
+            forward(net, buffer, row + base + k, arrays.hidden[cuda.blockIdx.x], heads[k])
+
+
+@device
 def choose_action(arrays, net, buffer, seed, n, slot, heads):
     """Sample game n's action; store it, its probability and the value."""
     if net.w2.shape[0] > net.outputs:
@@ -140,19 +148,16 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
         here = min(per_block, games - base)
         # Threads that step a game are spread over the warps, where they seldom wait for each other.
         spread = cuda.blockDim.x // per_block
-        own, hidden = cuda.threadIdx.x // spread, arrays.hidden[cuda.blockIdx.x]
+        own = cuda.threadIdx.x // spread
         has_game = cuda.threadIdx.x % spread == 0 and own < here
         n = base + own
         for t in range(-1, steps):
             row = np.int64(first + t) * games
-            for k in range(here):
-                if t >= 0 and is_playing(arrays, whole_episodes, base + k):
-                    forward(net, buffer, row + base + k, hidden, heads[k])
+            if t >= 0:
+                compute_heads(arrays, net, buffer, whole_episodes, row, base, heads[:here])
             if has_game and is_playing(arrays, whole_episodes, n):
-                begins, has_frame, episode_steps = False, False, 0
-                if t < 0:
-                    begins = arrays.needs_reset[n] != 0
-                else:
+                begins, has_frame, episode_steps = t < 0 and arrays.needs_reset[n] != 0, False, 0
+                if t >= 0:
                     choose_action(arrays, net, buffer, seed, n, row + n, heads[own])
                     if play_step(arrays, buffer, row, n):
                         begins = end_episode(arrays, whole_episodes, n)
@@ -165,8 +170,7 @@ def rollout_kernel(capability: tuple[int, int]) -> Any:
             cuda.syncthreads()
         if bootstrap_values:
             row = np.int64(first + steps) * games
-            for k in range(here):
-                forward(net, buffer, row + base + k, hidden, heads[k])
+            compute_heads(arrays, net, buffer, whole_episodes, row, base, heads[:here])
             if has_game:
                 buffer.values[row + n] = heads[own, net.outputs]
 
