@@ -13,7 +13,7 @@ TOO_MANY_TILES = 0  # index into `status`: nonzero once a view had more than the
 class Slots(NamedTuple):
     """The arrays of a buffer, as kernels take them. Slot ``t * games + n`` is step t of game n."""
 
-    #: (slots, max tiles) uint16, tiles of the frame before the action, as csrc/network/tiles.h.
+    #: (slots, max tiles) uint16, tiles (csrc/network/tiles.h) of the frame before the action.
     tiles: Any
     tile_counts: Any  #: (slots,) uint16, number of tiles.
     episode_steps: Any  #: (slots,) uint8, earlier frames of the same episode, at most 255.

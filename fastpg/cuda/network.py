@@ -106,9 +106,8 @@ class DeviceNetwork:
     def _upload(self) -> None:
         """Copy the host's weights to the GPU."""
         core = self.host.core
-        self.weights.copy_to_device(
-            self.inside(self.host.rows_outside(core.w1), self.host.heads_outside(core.w2))
-        )
+        rows, heads = self.host.rows_outside(core.w1), self.host.heads_outside(core.w2)
+        self.weights.copy_to_device(self.inside(rows, heads))
         self.changed(cuda.to_device(np.ones(self.rows, np.uint8)))
 
     def changed(self, rows: Any, stream: Any = DEFAULT_STREAM) -> None:
