@@ -12,7 +12,7 @@ import re
 import statistics
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -190,6 +190,59 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
+Section = tuple[str, object, Callable[[], list[str]]]  # title, falsy to skip it, its lines
+
+
+def sections(
+    cuda, arguments: argparse.Namespace, name: str, rate: float, plot: Path
+) -> Iterator[Section]:
+    """Yield the report's sections in order. ``rate``: of a copy within memory, bytes/s."""
+    steps, seconds, seeds = arguments.steps, arguments.seconds, arguments.seeds
+    curves: dict[str, list[tuple[int, float]]] = {}
+
+    def emulated() -> list[str]:
+        table, found = emulation_table(cuda, arguments.environments, steps, seconds)
+        curves.update(found)
+        return table
+
+    def trained() -> list[str]:
+        table, rates = training_table(arguments.training, seconds, "cuda")
+        for algorithm, points in rates.items():
+            curves[f"training, {algorithm}"] = [(size, SKIP * rate) for size, rate in points]
+        return table
+
+    yield f"Emulation, {steps} steps per launch", arguments.environments, emulated
+    yield "Training", arguments.training, trained
+    yield "Scaling", curves, lambda: draw(curves, name, plot)
+    yield "From scratch to an evaluation of +18", seeds, lambda: score_lines(18, seeds, "cuda")
+    yield "First difference from the CPU's run", seeds, lambda: divergence_lines(seeds, "cuda")
+    kernels = lambda: kernel_table(cuda, arguments.sizes, seconds, rate)  # noqa: E731
+    yield "Kernels", arguments.sizes, kernels
+
+
+def write_report(out: Path, lines: list[str], measurements: Iterable[Section]) -> bool:
+    """Measure, write and print the report that begins with ``lines``; returns whether all worked.
+
+    It is written after each section, because the machine may go away.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    succeeded = True
+    for title, wanted, measured in measurements:
+        if not wanted:
+            continue
+        lines += [f"## {title}", ""]
+        try:
+            lines += [*measured(), ""]
+        except Exception as error:  # go on with the other sections
+            traceback.print_exc()
+            lines += [f"Failed: {error_cell(error)}", ""]
+            succeeded = False
+        out.write_text("\n".join(lines))
+    print("\n".join(lines))
+    print(f"written to {os.path.relpath(out)}", file=sys.stderr)
+    return succeeded
+
+
 def main() -> None:
     """Measure, print and write the report."""
     arguments = parsed()
@@ -206,46 +259,10 @@ def main() -> None:
     launch_shape.FIXED = arguments.games_per_block
     name, lines = about(cuda)
     out = arguments.out or RESULTS / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".md")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    steps, seconds, seeds = arguments.steps, arguments.seconds, arguments.seeds
-    rate = memory_rate(cuda, arguments.copy, seconds)
+    rate = memory_rate(cuda, arguments.copy, arguments.seconds)
     lines += [f"Copy within memory: {rate / 1e9:,.0f} GB/s read and written.", ""]
-    curves: dict[str, list[tuple[int, float]]] = {}
-
-    def emulated() -> list[str]:
-        table, found = emulation_table(cuda, arguments.environments, steps, seconds)
-        curves.update(found)
-        return table
-
-    def trained() -> list[str]:
-        table, rates = training_table(arguments.training, seconds, "cuda")
-        for algorithm, points in rates.items():
-            curves[f"training, {algorithm}"] = [(size, SKIP * rate) for size, rate in points]
-        return table
-
-    sections: list[tuple[str, object, Callable[[], list[str]]]] = [
-        (f"Emulation, {steps} steps per launch", arguments.environments, emulated),
-        ("Training", arguments.training, trained),
-        ("Scaling", curves, lambda: draw(curves, name, out.with_suffix(".png"))),
-        ("From scratch to an evaluation of +18", seeds, lambda: score_lines(18, seeds, "cuda")),
-        ("First difference from the CPU's run", seeds, lambda: divergence_lines(seeds, "cuda")),
-        ("Kernels", arguments.sizes, lambda: kernel_table(cuda, arguments.sizes, seconds, rate)),
-    ]
-    failed = False
-    for title, wanted, measured in sections:
-        if not wanted:
-            continue
-        lines += [f"## {title}", ""]
-        try:
-            lines += [*measured(), ""]
-        except Exception as error:  # go on with the other sections
-            traceback.print_exc()
-            lines += [f"Failed: {error_cell(error)}", ""]
-            failed = True
-        out.write_text("\n".join(lines))  # after each section: the machine may go away
-    print("\n".join(lines))
-    print(f"written to {os.path.relpath(out)}", file=sys.stderr)
-    sys.exit(failed)
+    measurements = sections(cuda, arguments, name, rate, out.with_suffix(".png"))
+    sys.exit(not write_report(out, lines, measurements))
 
 
 if __name__ == "__main__":

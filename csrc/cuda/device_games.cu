@@ -36,12 +36,6 @@ __device__ int fastpg_step(int32_t *result, a26_gym_t *games, const fastpg_share
     return 0;
 }
 
-__device__ int fastpg_difference(int32_t *result, const uint16_t *current, const uint16_t *previous,
-                                 uint16_t *indices, int8_t *signs, int32_t capacity) {
-    *result = fastpg_device_difference(current, previous, indices, signs, capacity);
-    return 0;
-}
-
 __device__ int fastpg_tiles(int32_t *result, const uint16_t *view, uint16_t *tiles,
                             int32_t capacity) {
     *result = fastpg_device_tiles(view, tiles, capacity);

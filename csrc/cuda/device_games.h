@@ -1,11 +1,10 @@
 /* Games on a GPU: what one thread does with one game, and with one view. Plain C, which the CPU's
  * compiler takes too; the tests call the same functions there.
  *
- *   fastpg_device_begin(..)       start an episode
- *   fastpg_device_play(..)        play steps, through the ends of episodes
- *   fastpg_device_step(..)        play one step, and stop at an end
- *   fastpg_device_difference(..)  the pixels in which two views differ
- *   fastpg_device_tiles(..)       a view's tiles
+ *   fastpg_device_begin(..)  start an episode
+ *   fastpg_device_play(..)   play steps, through the ends of episodes
+ *   fastpg_device_step(..)   play one step, and stop at an end
+ *   fastpg_device_tiles(..)  a view's tiles
  *
  * The functions are those of the environments (envs/vector_env.h), so the games are equal to the
  * last bit. No pointer outlives a call: states, and what games share, travel between CPU and GPU as
@@ -142,26 +141,6 @@ A26_SLOW int32_t fastpg_device_step(a26_gym_t *games, const fastpg_shared_t *sha
     if (!ends[n])
         fastpg_device_write_view(shared, &picture, views + (int64_t)n * FASTPG_DEVICE_WORDS);
     return ends[n];
-}
-
-/* The pixels in which two views differ, ascending: +1 where only `current` is lit, -1 where only
- * `previous` is, which may be 0: all dark. Equal to a row of the op frame_difference. Writes at
- * most `capacity`; returns how many there are. */
-A26_SLOW int32_t fastpg_device_difference(const uint16_t *current, const uint16_t *previous,
-                                          uint16_t *indices, int8_t *signs, int32_t capacity) {
-    int32_t count = 0;
-    for (uint32_t k = 0; k < FASTPG_DEVICE_WORDS; k++) {
-        uint32_t changed = current[k] ^ (previous ? previous[k] : 0u);
-        for (; changed; changed &= changed - 1) {
-            const uint32_t bit = a26_lowest_bit(changed);
-            if (count < capacity) {
-                indices[count] = (uint16_t)(16 * k + bit);
-                signs[count] = current[k] >> bit & 1 ? 1 : -1;
-            }
-            count++;
-        }
-    }
-    return count;
 }
 
 /* A view's tiles (network/tiles.h). Writes at most `capacity`; returns how many there are. */

@@ -21,12 +21,11 @@ from fastpg.algorithms.base import (
 )
 from fastpg.algorithms.score_tracker import StartOrderedScores
 from fastpg.network._network import SHUFFLE_KEYS
-from fastpg.network.optimizer import Objective
+from fastpg.network.optimizer import STATS, Objective
 from fastpg.rollouts.base import RolloutCollector
 
 # Standard deviations of the first weights: small ones, so that policies begin all but uniform.
 _PIXEL_SCALE, _POLICY_SCALE = 0.05, 0.01
-_STATS = ("entropy", "kl", "clip_fraction", "value_loss")  # of an epoch, from the optimizer
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class PPO:
         self.rounds += 1
         collector.end_round()
         means = self.optimizer.stats() / (steps * collector.games)
-        return dict(zip(_STATS, means.tolist(), strict=True))
+        return dict(zip(STATS, means.tolist(), strict=True))
 
     def _annealed(self) -> tuple[Objective, float]:
         """Return the current objective and learning rate.

@@ -11,32 +11,19 @@ TOO_MANY_TILES = 0  # index into `status`: nonzero once a view had more than the
 
 
 class Slots(NamedTuple):
-    """The arrays of a buffer, as kernels take them. Slot ``t * games + n`` is step t of game n.
+    """The arrays of a buffer, as kernels take them. Slot ``t * games + n`` is step t of game n."""
 
-    Attributes:
-        tiles: (slots, max tiles) uint16, tiles of the frame before the action, encoded as in
-            csrc/network/tiles.h.
-        tile_counts: (slots,) uint16, number of tiles.
-        episode_steps: (slots,) uint8, earlier frames of the same episode, at most 255.
-        actions: (slots,) uint8.
-        dones: (slots,) uint8, 1 if the action ended the episode.
-        rewards: (slots,) float32, of the action.
-        action_probs: (slots,) float32, probability of the action, at least FLT_MIN.
-        values: (slots,) float32, value of the frame, if the network has a value head.
-        status: (1,) int32, error flags: see ``TOO_MANY_TILES``.
-        games: N.
-    """
-
+    #: (slots, max tiles) uint16, tiles (csrc/network/tiles.h) of the frame before the action.
     tiles: Any
-    tile_counts: Any
-    episode_steps: Any
-    actions: Any
-    dones: Any
-    rewards: Any
-    action_probs: Any
-    values: Any
-    status: Any
-    games: int
+    tile_counts: Any  #: (slots,) uint16, number of tiles.
+    episode_steps: Any  #: (slots,) uint8, earlier frames of the same episode, at most 255.
+    actions: Any  #: (slots,) uint8.
+    dones: Any  #: (slots,) uint8, 1 if the action ended the episode.
+    rewards: Any  #: (slots,) float32, of the action.
+    action_probs: Any  #: (slots,) float32, probability of the action, at least FLT_MIN.
+    values: Any  #: (slots,) float32, value of the frame, if the network has a value head.
+    status: Any  #: (1,) int32, error flags: see ``TOO_MANY_TILES``.
+    games: int  #: N.
 
 
 DTYPES = {

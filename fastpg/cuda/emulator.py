@@ -15,9 +15,8 @@ from fastpg.envs.native_game import actions as actions_of
 from fastpg.envs.native_game import frame_range, pong_cartridge
 from fastpg.envs.rules import Rules
 from fastpg.envs.seeds import seed_words
-from fastpg.kernels._cuda import kernels as table_kernels
 from fastpg.kernels._cuda.arrays import adopted, as_stream, stream_number, stream_of_arrays
-from fastpg.kernels._cuda.jit import SCAN_THREADS, WARP, cuda, require_device
+from fastpg.kernels._cuda.jit import WARP, cuda, require_device
 
 TERMINATED, TRUNCATED = 1, 2  # bits of `dones`
 
@@ -138,10 +137,10 @@ class DevicePong:
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         return cuda.device_array(shape, dtype, stream=stream_of_arrays(self.stream))
 
-    def _launch(self, kernel: Any, items: int, *arguments: Any, threads: int = WARP) -> None:
-        """Launch one thread per item; a GPU refuses empty grids."""
-        if items:
-            kernel[-(-items // threads), threads, self.stream](*arguments)
+    def _launch(self, kernel: Any, *arguments: Any) -> None:
+        """Launch one thread per game."""
+        threads = self._games_per_block
+        kernel[-(-self.num_envs // threads), threads, self.stream](*arguments)
 
     # ---- playing ----------------------------------------------------------------------------
 
@@ -162,8 +161,7 @@ class DevicePong:
         seeds = self._seeds(seed)
         first = self._empty((self.num_envs, self._view_bytes(views)), np.uint8)
         arguments = self._games, self._shared, self._upload(seeds), self._scratch, first
-        threads = self._games_per_block
-        self._launch(self._kernels.begin, self.num_envs, *arguments, threads=threads)
+        self._launch(self._kernels.begin, *arguments)
         self._unseeded = False
         return first
 
@@ -193,7 +191,7 @@ class DevicePong:
 
         Raises:
             RuntimeError: before the first :meth:`reset`.
-            ValueError: wrong shapes, or views of an object that was made without.
+            ValueError: wrong shapes, or views of games that were made with ``views=False``.
             TypeError: another dtype.
         """
         if self._unseeded:
@@ -202,10 +200,10 @@ class DevicePong:
         if out is None:
             out = self._allocate_results(actions.shape[0], views)
         elif out.rewards.shape != actions.shape or (out.views.size > 0) != views:
-            raise ValueError(f"out: expected results of {actions.shape[0]} steps, views: {views}")
+            expected, got = (actions.shape, views), (out.rewards.shape, out.views.size > 0)
+            raise ValueError(f"out: expected (T, N) and views as {expected}, got {got}")
         arguments = self._games, self._shared, actions, self._scratch, *out
-        threads = self._games_per_block
-        self._launch(self._kernels.play, self.num_envs, *arguments, threads=threads)
+        self._launch(self._kernels.play, *arguments)
         return out
 
     def _adopted_actions(self, actions: Any) -> Any:
@@ -225,51 +223,13 @@ class DevicePong:
 
     def _allocate_results(self, steps: int, views: bool) -> StepResults:
         if views and not self._scratch.shape[1]:
-            raise ValueError("views: this object was made without")
+            raise ValueError("views: expected False, as views=False made these games, got True")
         shape = steps, self.num_envs
         return StepResults(
             self._empty(shape, np.float32),
             self._empty(shape, np.uint8),
             self._empty((*shape, self._view_bytes(views)), np.uint8),
         )
-
-    # ---- inputs of the network ----------------------------------------------------------------
-
-    def difference(
-        self, current: Any, previous: Any, indices: Any, signs: Any, offsets: Any
-    ) -> None:
-        """Write sparse difference frames, as the op ``frame_difference`` does for pixels.
-
-        Args:
-            current: (B, 800) uint8 on the GPU, bits of views as in :class:`StepResults`.
-            previous: likewise; None for views without lit pixels.
-            indices: (capacity,) uint16 on the GPU: pixels, row after row, ascending.
-            signs: (capacity,) int8: +1 where only ``current`` is lit, -1 where only ``previous``
-                is.
-            offsets: (B + 1,) int64: start of each row. The last is the capacity that all rows
-                need; pixels beyond the arrays' capacity are not written.
-        """
-        rows = current.shape[0]
-        if previous is None:
-            previous = self._empty((rows, 0), np.uint8)
-        empty = self._empty((0,), np.uint8)
-        kernel = self._kernels
-        self._launch(kernel.count_differences, rows, current, previous, empty, offsets)
-        table_kernels.sum_up[1, SCAN_THREADS, self.stream](offsets)
-        self._launch(kernel.write_differences, rows, current, previous, offsets, indices, signs)
-
-    def tiles(self, views: Any, tiles: Any, offsets: Any) -> None:
-        """Write the tiles of views (csrc/network/tiles.h), equal to those of the CPU's rollouts.
-
-        Args:
-            views: (B, 800) uint8 on the GPU, as in :class:`StepResults`.
-            tiles: (capacity,) uint16 on the GPU, view after view.
-            offsets: (B + 1,) int64, as in :meth:`difference`.
-        """
-        rows, kernel = views.shape[0], self._kernels
-        self._launch(kernel.count_tiles, rows, views, self._empty((0,), np.uint8), offsets)
-        table_kernels.sum_up[1, SCAN_THREADS, self.stream](offsets)
-        self._launch(kernel.write_tiles, rows, views, offsets, tiles)
 
     # ---- snapshots --------------------------------------------------------------------------
 
@@ -283,7 +243,7 @@ class DevicePong:
         """Restore states that :meth:`states` returned; the rules stay those of this object.
 
         Raises:
-            ValueError: another shape, or values that no game can have.
+            ValueError: another shape, or values out of range.
         """
         states = np.array(states, np.uint8, order="C")
         if states.shape != (self.num_envs, SNAPSHOT_BYTES):
@@ -292,7 +252,7 @@ class DevicePong:
         rules = self.rules
         sticky, max_frames = rules.repeat_action_probability, rules.max_num_frames_per_episode
         if not put_under_rules(states, sticky, max_frames):
-            raise ValueError("states: expected those of games, got values that no game has")
+            raise ValueError("states: expected what states() returned, got values out of range")
         self._games.copy_to_device(states, stream=self.stream)
         self.stream.synchronize()
         self._unseeded = False

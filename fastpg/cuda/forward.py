@@ -41,15 +41,16 @@ def action_row(net, buffer, slot, k):
 
 
 @device
-def tile_height(tile):
-    """Rows of a tile."""
-    return np.int64(1) << tile // TILE_PIXELS % TILE_HEIGHTS
+def tile_rows(tile, plane):
+    """Rows of weights of a tile's pixels in a plane: (first, last, height).
 
-
-@device
-def tile_width(tile):
-    """Columns of a tile."""
-    return np.int64(2) if tile >= TILE_HEIGHTS * TILE_PIXELS else np.int64(1)
+    ``first`` and ``last`` are the top pixels of its first and its last column.
+    """
+    tile = np.int64(tile)
+    height = np.int64(1) << tile // TILE_PIXELS % TILE_HEIGHTS
+    first = counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
+    columns = np.int64(2) if tile >= TILE_HEIGHTS * TILE_PIXELS else np.int64(1)
+    return first, first + (columns - 1) * VIEW_SIDE, height
 
 
 # ---- hidden units ---------------------------------------------------------------------------
@@ -86,9 +87,7 @@ def frame_sums(net, buffer, plane, frame, unit, other):
     total, total_other = ZERO, ZERO
     k, count = 0, np.int64(buffer.tile_counts[index(frame)])
     while k < count:
-        tile = np.int64(buffer.tiles[index(frame), index(k)])
-        height, first = tile_height(tile), counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
-        last = first + (tile_width(tile) - 1) * VIEW_SIDE
+        first, last, height = tile_rows(buffer.tiles[index(frame), index(k)], plane)
         while first <= last:
             total, total_other = column_sums(net.w1, first, height, unit, other, total, total_other)
             first += VIEW_SIDE
@@ -172,11 +171,3 @@ def to_probabilities(heads, outputs):
         total += math.exp(np.float64(heads[a]) - highest)
     for a in range(outputs):
         heads[a] = np.float32(math.exp(np.float64(heads[a]) - highest) / total)
-
-
-@device
-def probability_of(action, probabilities, outputs):
-    """Probability of an action."""
-    if outputs > 1:
-        return probabilities[action]
-    return probabilities[0] if action else np.float32(1) - probabilities[0]

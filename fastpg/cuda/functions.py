@@ -39,7 +39,7 @@ from llvmlite import ir
 from fastpg.kernels._cuda.jit import intrinsic
 
 # Number of addresses, then of 32-bit integers, that each function takes. All return int32.
-ARGUMENTS = {"begin": (5, 1), "play": (7, 3), "step": (7, 1), "difference": (4, 1), "tiles": (2, 1)}
+ARGUMENTS = {"begin": (5, 1), "play": (7, 3), "step": (7, 1), "tiles": (2, 1)}
 
 
 class Functions(NamedTuple):
@@ -52,15 +52,12 @@ class Functions(NamedTuple):
         step: (games, shared, actions, scratch, rewards, dones, views, n): play one step of game n,
             with arrays of one step. An episode that ends is not followed by the next. Returns
             how the episode ended, or 0.
-        difference: (current, previous, indices, signs, capacity): returns the number of pixels in
-            which two views differ.
         tiles: (view, tiles, capacity): returns the number of tiles of a view.
     """
 
     begin: Any
     play: Any
     step: Any
-    difference: Any
     tiles: Any
 
 
@@ -108,11 +105,8 @@ def load(capability: tuple[int, int] | None = None) -> Functions:
 @cache
 def _load(capability: tuple[int, int]) -> Functions:
     code = cuda_module.Cubin(cubin_for(capability), name="fastpg_device.cubin")
-    return Functions(*(_declared(name, code) for name in Functions._fields))
-
-
-def _declared(name: str, code: Any) -> Any:
-    """Declare a function that kernels are linked with."""
-    addresses, integers = ARGUMENTS[name]
-    signature = types.int32(*[types.voidptr] * addresses, *[types.int32] * integers)
-    return cuda_module.declare_device(f"fastpg_{name}", signature, link=[code])
+    declared = {}
+    for name, (addresses, integers) in ARGUMENTS.items():
+        signature = types.int32(*[types.voidptr] * addresses, *[types.int32] * integers)
+        declared[name] = cuda_module.declare_device(f"fastpg_{name}", signature, link=[code])
+    return Functions(**declared)

@@ -9,21 +9,15 @@ import math
 
 import numpy as np
 
-from fastpg.cuda.forward import (
-    action_row,
-    probability_of,
-    tile_height,
-    tile_width,
-    to_probabilities,
-    view_slot,
-)
-from fastpg.kernels._cuda.jit import counted, cuda, device, index, times32, times64
-from fastpg.kernels._numba.scalar import ZERO, log_or_zero, ppo_weight
+from fastpg.cuda.forward import action_row, tile_rows, to_probabilities, view_slot
+from fastpg.kernels._cuda.jit import counted, cuda, device, index, times32
+from fastpg.kernels._numba.scalar import ZERO, ppo_weight
+from fastpg.kernels.cuda_device import logit_derivatives, probability_of
 from fastpg.kernels.geometry import VIEW_SIDE
-from fastpg.network._network import TILE_PIXELS
+from fastpg.network.optimizer import STATS
 
 MAX_DERIVATIVE = np.float32(1024)  # of one sample; a larger one means that learning has diverged
-ENTROPY, DIVERGENCE, CLIPPED, VALUE_ERROR = range(4)  # indices into a sample's statistics
+ENTROPY, KL, CLIP_FRACTION, VALUE_LOSS = range(len(STATS))  # indices into a sample's statistics
 
 
 # ---- the loss, by one thread ----------------------------------------------------------------
@@ -33,17 +27,9 @@ ENTROPY, DIVERGENCE, CLIPPED, VALUE_ERROR = range(4)  # indices into a sample's 
 def loss_derivatives(net, buffer, slot, advantages, returns, objective, heads, statistics):
     """Replace a slot's heads by the derivatives of the objective with respect to them.
 
-    The formulas are those of csrc/kernels/ppo_losses.h.
-
-    Args:
-        net: the network.
-        buffer: the rollout buffer.
-        slot: the sample.
-        advantages: float32, of all slots.
-        returns: float32, of all slots.
-        objective: clip, entropy weight, value weight, float64.
-        heads: (heads,) float32, read and written.
-        statistics: (4,) float64, added to.
+    The formulas are those of csrc/kernels/ppo_losses.h. ``advantages`` and ``returns`` are float32
+    of all slots, ``objective`` is clip, entropy weight and value weight as float64. The sample's
+    ``STATS`` are added to ``statistics``, (4,) float64.
     """
     clip, entropy_weight, value_weight = objective
     outputs, action = net.outputs, np.int64(buffer.actions[slot])
@@ -56,41 +42,12 @@ def loss_derivatives(net, buffer, slot, advantages, returns, objective, heads, s
     probability = np.float64(probability_of(action, heads, outputs))
     ratio = probability / np.float64(buffer.action_probs[slot])
     weight = ppo_weight(ratio, advantage, clip)
-    if outputs == 1:
-        entropy = _sigmoid_derivative(heads, action, weight, entropy_weight)
-    else:
-        entropy = _softmax_derivatives(heads, outputs, action, weight, entropy_weight)
-    statistics[ENTROPY] += entropy
+    statistics[ENTROPY] += logit_derivatives(heads, outputs, action, weight, entropy_weight, heads)
     if ratio > 0.0:
-        statistics[DIVERGENCE] += ratio - 1.0 - math.log(ratio)
+        statistics[KL] += ratio - 1.0 - math.log(ratio)
     if weight == 0.0 and advantage != 0.0 and ratio > 0.0:
-        statistics[CLIPPED] += 1.0
-    statistics[VALUE_ERROR] += error * error
-
-
-@device
-def _sigmoid_derivative(heads, action, weight, entropy_weight):
-    """Replace the probability of action 1 by the logit's derivative; returns the entropy."""
-    p = np.float64(heads[0])
-    log_p, log_q = log_or_zero(p), log_or_zero(1.0 - p)
-    of_entropy = -p * (1.0 - p) * (log_p - log_q)
-    heads[0] = times64(weight, np.float64(action) - p) + times64(entropy_weight, of_entropy)
-    return -(times64(p, log_p) + times64(1.0 - p, log_q))
-
-
-@device
-def _softmax_derivatives(heads, outputs, action, weight, entropy_weight):
-    """Replace the probabilities by the logits' derivatives; returns the entropy."""
-    negentropy = 0.0
-    for a in range(outputs):
-        p = np.float64(heads[a])
-        negentropy += times64(p, log_or_zero(p))
-    for a in range(outputs):
-        p = np.float64(heads[a])
-        of_entropy = -p * (log_or_zero(p) - negentropy)
-        taken = 1.0 if action == a else 0.0
-        heads[a] = times64(weight, taken - p) + times64(entropy_weight, of_entropy)
-    return -negentropy
+        statistics[CLIP_FRACTION] += 1.0
+    statistics[VALUE_LOSS] += error * error
 
 
 # ---- fixed point ----------------------------------------------------------------------------
@@ -158,13 +115,11 @@ def _add_first_layer(net, buffer, slot, h, amount, gradient):
 def _add_frame(buffer, plane, frame, h, amount, gradient):
     k, count = 0, np.int64(buffer.tile_counts[index(frame)])
     while k < count:
-        tile = np.int64(buffer.tiles[index(frame), index(k)])
-        y, height = tile % VIEW_SIDE, tile_height(tile)
-        row = counted(plane * TILE_PIXELS + tile % TILE_PIXELS)
-        last = row + (tile_width(tile) - 1) * VIEW_SIDE
+        row, last, height = tile_rows(buffer.tiles[index(frame), index(k)], plane)
+        ends_above = row % VIEW_SIDE + height < VIEW_SIDE  # the view's lower edge
         while row <= last:
             cuda.atomic.add(gradient.sums, (row, h), amount)
-            if y + height < VIEW_SIDE:
+            if ends_above:
                 cuda.atomic.add(gradient.sums, (row + height, h), -amount)
             row += VIEW_SIDE
         k += 1
@@ -181,12 +136,11 @@ def _count_tiles(net, buffer, slot, gradient):
         plane = 0 if net.difference else k
         i = cuda.threadIdx.x
         while i < np.int64(buffer.tile_counts[frame]):
-            tile = np.int64(buffer.tiles[frame, i])
-            y, height = tile % VIEW_SIDE, tile_height(tile)
-            row = plane * TILE_PIXELS + tile % TILE_PIXELS
-            for _ in range(tile_width(tile)):
+            row, last, height = tile_rows(buffer.tiles[frame, i], plane)
+            ends_above = row % VIEW_SIDE + height < VIEW_SIDE
+            while row <= last:
                 cuda.atomic.add(gradient.cover, row, 1)
-                if y + height < VIEW_SIDE:
+                if ends_above:
                     cuda.atomic.add(gradient.cover, row + height, -1)
                 row += VIEW_SIDE
             i += cuda.blockDim.x

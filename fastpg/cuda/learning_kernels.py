@@ -14,11 +14,14 @@ from fastpg.cuda.network_kernels import THREADS, cells_per_side
 from fastpg.kernels._cuda.blocks import sum_over_block
 from fastpg.kernels._cuda.jit import counted, cuda, device, index, kernel, times32, times64
 from fastpg.kernels._numba.scalar import rmsprop_weight
+from fastpg.kernels.cuda_device import moving_average
 from fastpg.kernels.geometry import VIEW_SIDE
 from fastpg.network._network import TILE_PIXELS
+from fastpg.network.optimizer import STATS
 
-STATISTICS = 4  # statistics per sample (indices in gradients.py)
-NORM, FACTOR = 4, 5  # indices behind them in `totals`: the gradient's norm, and its clip factor
+STATISTICS = len(STATS)  # per sample
+# Indices behind them in `totals`: the gradient's norm, and its clip factor.
+NORM, FACTOR = STATISTICS, STATISTICS + 1
 FIRST, UPDATES = 0, 1  # indices into `progress`: the minibatch's first sample, updates so far
 IN_FLIGHT = 8  # rows that a thread loads at once
 
@@ -271,7 +274,7 @@ def adam_step(weights, gradient, means, squares, totals, rates, scale, keep1, ke
                 at = index(row), index(h)
                 slope = _to_float(gradient, row, h, scale) * factor
                 gradient.sums[at] = 0
-                mean = times32(keep1, means[at]) + times32(take1, slope)
+                mean = moving_average(means[at], keep1, slope, take1)
                 square = _mean_square(keep2, squares[at], take2, slope)
                 means[at], squares[at] = mean, square
                 weights[at] = rmsprop_weight(weights[at], square, mean, rate, epsilon)

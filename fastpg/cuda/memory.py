@@ -44,14 +44,35 @@ _ROW_BYTES = 13  # per row of weights: cover, touched, updated, mirror row
 
 
 def bytes_needed(environments: int, steps: int = 1, views: bool = True, fixed: int = 0) -> int:
-    """Bytes of GPU memory for a number of environments and steps per launch."""
+    """Bytes of GPU memory for a number of environments and steps per launch.
+
+    Args:
+        environments: N.
+        steps: per launch.
+        views: whether views are made.
+        fixed: see :func:`fixed_bytes`.
+    """
     each = SNAPSHOT_BYTES + SEED_BYTES + steps * (STEP_BYTES + VIEW_BYTES * views)
     return fixed + environments * (each + SCRATCH_BYTES * views)
 
 
 def max_environments(free: int, steps: int = 1, views: bool = True, fixed: int = 0) -> int:
-    """Number of environments that fit into ``free`` bytes."""
-    return max(0, (free - fixed) // bytes_needed(1, steps, views))
+    """Number of environments that fit into ``free`` bytes; the rest as :func:`bytes_needed`."""
+    return _highest(free, bytes_needed(1, steps, views), fixed)
+
+
+def _highest(free: int, each: int, fixed: int) -> int:
+    return max(0, (free - fixed) // each)
+
+
+def _require_fits(demand: str, count: int, free: int, each: int, fixed: int) -> None:
+    """Raise MemoryError unless ``count`` items of ``each`` bytes fit besides the fixed ones."""
+    needed = fixed + count * each
+    if needed > free:
+        raise MemoryError(
+            f"{demand} need {needed / 2**30:.1f} GiB of the GPU's memory, {free / 2**30:.1f} GiB "
+            f"are free; {_highest(free, each, fixed):,} fit"
+        )
 
 
 def fixed_bytes(device: Any) -> int:
@@ -63,26 +84,13 @@ def fixed_bytes(device: Any) -> int:
 def require_environments_fit(
     environments: int, free: int, steps: int = 1, views: bool = True, fixed: int = 0
 ) -> None:
-    """Raise unless the environments fit.
-
-    Args:
-        environments: N.
-        free: unused bytes of the GPU's memory.
-        steps: per launch.
-        views: whether views are made.
-        fixed: see :func:`fixed_bytes`.
+    """Raise unless the environments fit into ``free`` bytes; the rest as :func:`bytes_needed`.
 
     Raises:
         MemoryError: they do not fit; the message has the largest number that does.
     """
-    needed = bytes_needed(environments, steps, views, fixed)
-    if needed > free:
-        highest = max_environments(free, steps, views, fixed)
-        raise MemoryError(
-            f"num_envs: {environments:,} environments with {steps} steps a launch need "
-            f"{needed / 2**30:.1f} GiB of the GPU's memory, {free / 2**30:.1f} GiB are free; "
-            f"{highest:,} fit"
-        )
+    demand = f"num_envs: {environments:,} environments with {steps} steps a launch"
+    _require_fits(demand, environments, free, bytes_needed(1, steps, views), fixed)
 
 
 # ---- training --------------------------------------------------------------------------------
@@ -105,6 +113,21 @@ def training_bytes(
     return fixed + environments * each
 
 
+def require_training_fits(
+    environments: int, free: int, slots: int, lookback: int, hidden: int, fixed: int = 0
+) -> None:
+    """Raise unless the environments and the rollout buffer fit into ``free`` bytes.
+
+    The other arguments are those of :func:`training_bytes`; ``fixed`` without what is allocated.
+
+    Raises:
+        MemoryError: they do not fit; the message has the largest number that does.
+    """
+    demand = f"num_envs: {environments:,} environments with {slots:,} stored steps each"
+    each = training_bytes(1, slots, lookback, hidden)
+    _require_fits(demand, environments, free, each, fixed)
+
+
 def learner_bytes(rows: int, inputs: int, heads: int, hidden: int, cell: int) -> int:
     """Bytes of GPU memory for a network and its optimizer.
 
@@ -123,51 +146,12 @@ def learner_bytes(rows: int, inputs: int, heads: int, hidden: int, cell: int) ->
 def require_learner_fits(
     free: int, rows: int, inputs: int, heads: int, hidden: int, cell: int
 ) -> None:
-    """Raise unless a network and its optimizer fit.
-
-    Args:
-        free: unused bytes of the GPU's memory.
-        rows: as :func:`learner_bytes`.
-        inputs: as :func:`learner_bytes`.
-        heads: as :func:`learner_bytes`.
-        hidden: as :func:`learner_bytes`.
-        cell: as :func:`learner_bytes`.
+    """Raise unless the network and optimizer of :func:`learner_bytes` fit into ``free`` bytes.
 
     Raises:
         MemoryError: they do not fit; the message has the largest number of hidden units that does.
     """
-    needed = learner_bytes(rows, inputs, heads, hidden, cell)
-    if needed > free:
-        constant = _ROW_BYTES * (rows + heads)
-        per_unit = learner_bytes(rows, inputs, heads, 1, cell) - constant
-        highest = max(0, (free - constant) // per_unit)
-        raise MemoryError(
-            f"hidden: {hidden:,} hidden units, with their optimizer, need {needed / 2**30:.1f} GiB "
-            f"of the GPU's memory, {free / 2**30:.1f} GiB are free; {highest:,} fit"
-        )
-
-
-def require_training_fits(
-    environments: int, free: int, slots: int, lookback: int, hidden: int, fixed: int = 0
-) -> None:
-    """Raise unless the environments and the rollout buffer of a training run fit.
-
-    Args:
-        environments: N.
-        free: unused bytes of the GPU's memory.
-        slots: as :func:`training_bytes`.
-        lookback: as :func:`training_bytes`.
-        hidden: as :func:`training_bytes`.
-        fixed: bytes of the fixed part that are not allocated yet.
-
-    Raises:
-        MemoryError: they do not fit; the message has the largest number that does.
-    """
-    needed = training_bytes(environments, slots, lookback, hidden, fixed)
-    if needed > free:
-        highest = max(0, (free - fixed) // training_bytes(1, slots, lookback, hidden))
-        raise MemoryError(
-            f"num_envs: {environments:,} environments with {slots:,} stored steps each need "
-            f"{needed / 2**30:.1f} GiB of the GPU's memory, {free / 2**30:.1f} GiB are free; "
-            f"{highest:,} fit"
-        )
+    demand = f"hidden: {hidden:,} hidden units, with their optimizer,"
+    fixed = learner_bytes(rows, inputs, heads, 0, cell)
+    each = learner_bytes(rows, inputs, heads, 1, cell) - fixed
+    _require_fits(demand, hidden, free, each, fixed)

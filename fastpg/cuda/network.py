@@ -15,33 +15,23 @@ from fastpg.network.network import TileNetwork
 
 
 class Layers(NamedTuple):
-    """A network's weights and input spec, as kernels take them.
+    """A network's weights and input spec, as kernels take them."""
 
-    Attributes:
-        w1: (inputs, H) float32, first layer: the sum of each row's own part and its cell's part.
-            Rows are ordered as in csrc/network/tile_network.h, pixels column by column.
-        w2: (heads, H) float32: logits, then the value if there is one.
-        parts: (rows, H) float32, the learned parts of ``w1``: each row's own, then those of cells.
-            Without cells it is ``w1`` itself.
-        lags: (views,) int32, age of each view in agent steps.
-        difference: True: the input is the difference of two views; False: the views side by side.
-        past_actions: number of past actions in the input.
-        actions: number of actions.
-        outputs: number of logits: 1 for two actions.
-        action_rows: first row of the past actions.
-        cell: side of a cell in pixels, 0 without cells.
-    """
-
+    #: (inputs, H) float32, first layer: the sum of each row's own part and its cell's part.
+    #: Rows are ordered as in csrc/network/tile_network.h, pixels column by column.
     w1: Any
-    w2: Any
+    w2: Any  #: (heads, H) float32: logits, then the value if there is one.
+    #: (rows, H) float32, the learned parts of ``w1``: each row's own, then those of cells. Without
+    #: cells it is ``w1`` itself.
     parts: Any
-    lags: Any
+    lags: Any  #: (views,) int32, age of each view in agent steps.
+    #: True: the input is the difference of two views; False: the views side by side.
     difference: bool
-    past_actions: int
-    actions: int
-    outputs: int
-    action_rows: int
-    cell: int
+    past_actions: int  #: number of past actions in the input.
+    actions: int  #: number of actions.
+    outputs: int  #: number of logits: 1 for two actions.
+    action_rows: int  #: first row of the past actions.
+    cell: int  #: side of a cell in pixels, 0 without cells.
 
 
 class DeviceNetwork:
@@ -116,9 +106,8 @@ class DeviceNetwork:
     def _upload(self) -> None:
         """Copy the host's weights to the GPU."""
         core = self.host.core
-        self.weights.copy_to_device(
-            self.inside(self.host.rows_outside(core.w1), self.host.heads_outside(core.w2))
-        )
+        rows, heads = self.host.rows_outside(core.w1), self.host.heads_outside(core.w2)
+        self.weights.copy_to_device(self.inside(rows, heads))
         self.changed(cuda.to_device(np.ones(self.rows, np.uint8)))
 
     def changed(self, rows: Any, stream: Any = DEFAULT_STREAM) -> None:

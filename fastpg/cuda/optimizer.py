@@ -20,48 +20,31 @@ _BETAS, _ADAM_EPSILON, _RMSPROP_EPSILON = (0.9, 0.999), 1e-7, 1e-5  # as on the 
 
 
 class Gradient(NamedTuple):
-    """A minibatch's gradient, as kernels take it. Its R rows are those of the network's weights.
+    """A minibatch's gradient, as kernels take it. Its R rows are those of the network's weights."""
 
-    Attributes:
-        sums: (R, H) int64, fixed point; all 0 between steps.
-        cover: (R,) int32, tiles that begin at a pixel's row minus tiles that end above it; all 0
-            between steps.
-        touched: (R,) uint8, whether a row was lit in the last minibatch; always 1 for heads.
-        status: (1,) int32, nonzero once a derivative was not finite, or too large.
-    """
-
-    sums: Any
+    sums: Any  #: (R, H) int64, fixed point; all 0 between steps.
+    #: (R,) int32, tiles that begin at a pixel's row minus tiles that end above it; all 0 between
+    #: steps.
     cover: Any
-    touched: Any
-    status: Any
+    touched: Any  #: (R,) uint8, whether a row was lit in the last minibatch; always 1 for heads.
+    status: Any  #: (1,) int32, nonzero once a derivative was not finite, or too large.
 
 
 class Blocks(NamedTuple):
-    """Memory of each block that computes gradients.
+    """Memory of each block that computes gradients."""
 
-    Attributes:
-        hidden: (BLOCKS, H) float32, hidden units of the block's sample.
-        heads: (BLOCKS, heads) float32, the sample's heads, then the derivatives by them.
-        statistics: (BLOCKS, 4) float64, sums over the block's samples.
-    """
-
-    hidden: Any
-    heads: Any
-    statistics: Any
+    hidden: Any  #: (BLOCKS, H) float32, hidden units of the block's sample.
+    heads: Any  #: (BLOCKS, heads) float32, the sample's heads, then the derivatives by them.
+    statistics: Any  #: (BLOCKS, 4) float64, sums over the block's samples.
 
 
 class Moments(NamedTuple):
-    """The optimizer's state.
+    """The optimizer's state."""
 
-    Attributes:
-        mean: (R, H) float32, Adam's first moment.
-        square: (R, H) float32, second moment.
-        updated: (rows,) uint32, without heads: RMSProp's update after which a row's ``square`` was
-            last computed.
-    """
-
-    mean: Any
-    square: Any
+    mean: Any  #: (R, H) float32, Adam's first moment.
+    square: Any  #: (R, H) float32, second moment.
+    #: (rows,) uint32, without heads: RMSProp's update after which a row's ``square`` was last
+    #: computed.
     updated: Any
 
 
@@ -87,12 +70,7 @@ class DeviceOptimizer:
     """
 
     def __init__(self, network: DeviceNetwork, moments: tuple[str, ...]):
-        """Allocate moments of 0.
-
-        Args:
-            network: the network to train.
-            moments: names in checkpoints: ("square",) for RMSProp, ("mean", "square") for Adam.
-        """
+        """Allocate moments of 0; arguments as :class:`fastpg.network.optimizer.Optimizer`."""
         self.network, self.moments, self.updates = network, moments, 0
         self._typed: dict[Any, Any] = {}
         self._graphs = GraphCache()
@@ -154,16 +132,7 @@ class DeviceOptimizer:
         objective: Objective,
         learning_rate: float,
     ) -> None:
-        """Take one step of Adam along the gradient of the samples' mean objective.
-
-        Args:
-            buffer: the rollout buffer.
-            samples: slots of it.
-            advantages: float32 on the GPU, of all slots.
-            returns: float32 on the GPU, of all slots.
-            objective: PPO's objective.
-            learning_rate: the step size.
-        """
+        """See :meth:`fastpg.network.optimizer.Optimizer.adam_step`; arrays are on the GPU."""
         if self._known_progress != (samples.first, self.updates):
             progress = samples.first, self.updates
             self._launch(kernels.set_progress, self._progress, *progress, blocks=1)
@@ -190,15 +159,7 @@ class DeviceOptimizer:
     def rmsprop_step(
         self, buffer: DeviceBuffer, samples: Any, weights: Any, learning_rate: float, decay: float
     ) -> None:
-        """Take one step of RMSProp along sum_t w_t grad log pi.
-
-        Args:
-            buffer: the rollout buffer.
-            samples: int32 on the GPU, slots of it.
-            weights: w, float32 on the GPU, of all slots.
-            learning_rate: the step size.
-            decay: of the mean square.
-        """
+        """See :meth:`fastpg.network.optimizer.Optimizer.rmsprop_step`; arrays are on the GPU."""
         batch = samples, self._start, samples.shape[0], weights, weights
         scale = self._compute_gradient(buffer.slots, *batch, Objective(), 1.0)
         self.updates += 1
@@ -220,18 +181,10 @@ class DeviceOptimizer:
         weight: float,
         stream: Any = DEFAULT_STREAM,
     ) -> float:
-        """Compute the samples' gradient; returns the factor from its integers to its values.
+        """Compute the gradient of ``size`` samples, each multiplied by ``weight``.
 
-        Args:
-            slots: of the buffer.
-            order: samples, on the GPU.
-            progress: index of the first sample in it, on the GPU.
-            size: number of samples.
-            advantages: as :meth:`adam_step`.
-            returns: as :meth:`adam_step`.
-            objective: as :meth:`adam_step`.
-            weight: of each sample.
-            stream: of the launches.
+        ``progress`` is on the GPU: the index of the first sample in ``order``. Returns the factor
+        from the gradient's integers to its values.
         """
         network, gradient, blocks = self.network, self._gradient, self._blocks
         mirrored = network.mirror_rows is not None

@@ -19,7 +19,7 @@ from fastpg.cuda.rollout_kernels import (
     GameArrays,
     rollout_kernel,
 )
-from fastpg.cuda.shuffle import Minibatch, shuffled_samples
+from fastpg.cuda.shuffle import Minibatch, shuffle_samples
 from fastpg.cuda.snapshots import (
     LOOKBACK,
     DeviceSnapshot,
@@ -64,17 +64,9 @@ class DeviceCollector(RolloutCollector):
         find_background: bool = True,
         whole_episodes: bool = False,
     ):
-        """Allocate the games; call :meth:`seed` or :meth:`restore` before the first step.
+        """Allocate the games; arguments as :class:`fastpg.rollouts.native.NativeCollector`.
 
-        Args:
-            network: chooses the actions.
-            rules: of the game.
-            games: N.
-            actions: the emulator's number of each action of the network.
-            seed: of the actions' random numbers.
-            find_background: as ``preprocess``.
-            whole_episodes: play whole episodes by number, each with random numbers of its own,
-                instead of a number of steps.
+        Call :meth:`seed` or :meth:`restore` before the first step.
 
         Raises:
             BackendUnavailable: no GPU, driver or compiler; the message has the cure.
@@ -155,17 +147,10 @@ class DeviceCollector(RolloutCollector):
 
     def _play(self, first: int, steps: int, bootstrap_values: bool) -> None:
         """Play steps into the buffer's rows from ``first``, in one launch."""
-        self._rollout[self._blocks, THREADS_PER_BLOCK](
-            self._arrays,
-            self.network.layers,
-            self.buffer.slots,
-            self._seed,
-            self._whole_episodes,
-            self._per_block,
-            first,
-            steps,
-            bootstrap_values,
-        )
+        arrays = self._arrays, self.network.layers, self.buffer.slots
+        settings = self._seed, self._whole_episodes, self._per_block
+        launch = self._rollout[self._blocks, THREADS_PER_BLOCK]
+        launch(*arrays, *settings, first, steps, bootstrap_values)
 
     def _frames(self) -> int:
         """Emulator frames that all games have run so far."""
@@ -300,7 +285,7 @@ class DeviceCollector(RolloutCollector):
         count = steps * self.games
         if self._order is None or self._order.shape[0] != count:
             self._order = cuda.device_array((count,), np.int32)
-        shuffled_samples(self.games, steps, self.lookback, keys, self._order)
+        shuffle_samples(self.games, steps, self.lookback, keys, self._order)
         for first in range(0, count, size):
             yield Minibatch(self._order, first, min(size, count - first))
 
@@ -339,7 +324,7 @@ class DeviceCollector(RolloutCollector):
         """Restore :meth:`states` of this class or of the CPU's collector.
 
         Raises:
-            ValueError: another layout, or values that no game can have.
+            ValueError: another layout, or values out of range.
         """
         arrays = from_states(states)
         self.pong.restore(arrays.pop("games"))

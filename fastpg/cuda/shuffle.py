@@ -12,17 +12,11 @@ _LOW = np.uint64(0xFFFFFFFF)
 
 
 class Minibatch(NamedTuple):
-    """A slice of a shuffled array of samples.
+    """A slice of a shuffled array of samples."""
 
-    Attributes:
-        order: int32 on the GPU, slots of a buffer: all samples of an epoch.
-        first: index of the minibatch's first sample.
-        size: number of samples.
-    """
-
-    order: Any
-    first: int
-    size: int
+    order: Any  #: int32 on the GPU, slots of a buffer: all samples of an epoch.
+    first: int  #: index of the minibatch's first sample.
+    size: int  #: number of samples.
 
 
 @device
@@ -66,22 +60,17 @@ def shuffle(keys, games, steps, lookback, samples):
         samples[i] = (lookback + number % steps) * games + number // steps
 
 
-def shuffled_samples(
-    games: int, steps: int, lookback: int, keys: np.ndarray, out: Any = None
-) -> Any:
-    """Return all samples of a rollout in shuffled order: that of the CPU's minibatches.
+def shuffle_samples(games: int, steps: int, lookback: int, keys: np.ndarray, samples: Any) -> None:
+    """Write all samples of a rollout in shuffled order: that of the CPU's minibatches.
 
     Args:
         games: N.
         steps: T, steps of each game.
         lookback: look-back rows of the buffer before them.
         keys: (SHUFFLE_KEYS,) uint32.
-        out: (N * T,) int32 on the GPU, written and returned; a new array if None.
-
-    Returns:
-        (N * T,) int32 on the GPU, slots of a :class:`fastpg.cuda.buffer.DeviceBuffer`. Element i is
-        the sample that ``RolloutCollector.minibatches`` of the CPU has at i before it sorts
-        each minibatch.
+        samples: (N * T,) int32 on the GPU, written: slots of a
+            :class:`fastpg.cuda.buffer.DeviceBuffer`. Element i is the sample that
+            ``RolloutCollector.minibatches`` of the CPU has at i before it sorts each minibatch.
 
     Raises:
         ValueError: keys of another shape or dtype, or more slots than int32 can number.
@@ -90,7 +79,5 @@ def shuffled_samples(
         raise ValueError(f"keys: expected ({SHUFFLE_KEYS},) uint32, got {keys.shape} {keys.dtype}")
     if not 0 < games * (lookback + steps) < 2**31:
         raise ValueError(f"games, steps: expected 1 to 2**31 - 1 slots, got {games}, {steps}")
-    samples = cuda.device_array((games * steps,), np.int32) if out is None else out
     # Keys are passed by value: a copy to the GPU would wait until it is idle.
     shuffle[BLOCKS, THREADS](tuple(keys), games, steps, lookback, samples)
-    return samples

@@ -17,15 +17,10 @@ LOOKBACK = ("tiles", "tile_counts", "episode_steps", "actions")
 
 @dataclass(frozen=True)
 class DeviceSnapshot:
-    """A snapshot on the GPU: the games, and the buffer's rows that their next steps look back at.
+    """A snapshot on the GPU: the games, and the rows that their next steps look back at."""
 
-    Attributes:
-        games: games, streams, steps and needs_reset, by name.
-        frames: rows of the buffer, by name; None before the first step.
-    """
-
-    games: dict[str, Any]
-    frames: dict[str, Any] | None
+    games: dict[str, Any]  #: games, streams, steps and needs_reset, by name.
+    frames: dict[str, Any] | None  #: arrays of these rows, by name; None before the first step.
 
     def tensors(self) -> dict[str, np.ndarray]:
         """See :class:`fastpg.rollouts.snapshots.Snapshot`: copies on the host."""

@@ -339,15 +339,11 @@ class CudaBackend(Backend):
         return self._host(adopted(array, self._number))
 
     def _check_arrays(self, op, inputs, outputs, empty=None, **sizes):
-        taken = [
-            described(declared.name, array, self._number)
-            for declared, array in zip(op.inputs, inputs, strict=True)
-        ]
+        number = self._number
+        taken = [described(own.name, a, number) for own, a in zip(op.inputs, inputs, strict=True)]
         given = [
-            described(declared.name, array, self._number)
-            if array is not None or op.in_place
-            else None
-            for declared, array in zip(op.outputs, outputs, strict=True)
+            None if array is None and not op.in_place else described(own.name, array, number)
+            for own, array in zip(op.outputs, outputs, strict=True)
         ]
         results = checks.check_arrays(op, taken, given, empty or self._empty, **sizes)
         return [

@@ -14,7 +14,8 @@ an environment, sample or element, the op's arguments. Ops that need a whole blo
             cuda_device.counter_uniforms(n, streams, steps, seed, uniforms)
             cuda_device.sample_actions(n, probabilities, uniforms, actions)
 
-A slice such as ``views[n]`` is no copy, so the functions work on slices too.
+A slice such as ``views[n]`` is no copy, so the functions work on slices too. Functions with other
+names than the ops' are formulas that kernels of :mod:`fastpg.cuda` use, too.
 """
 
 import numpy as np
@@ -108,33 +109,56 @@ def ppo_gradient(
 ):
     """Sample b of :meth:`fastpg.kernels.ops.Backend.ppo_gradient`."""
     outputs, action = probabilities.shape[1], actions[b]
-    chosen = probabilities[b, action if outputs > 1 else 0]
-    if outputs == 1 and action == 0:
-        chosen = np.float32(1) - chosen
-    ratio = np.float64(chosen) / np.float64(old_probabilities[b])
+    probability = np.float64(probability_of(action, probabilities[b], outputs))
+    ratio = probability / np.float64(old_probabilities[b])
     weight = ppo_weight(ratio, np.float64(advantages[b]), clip)
     error = np.float64(values[b]) - np.float64(returns[b])
     d_values[b] = -2.0 * value_weight * error
-    if outputs == 1:
-        p = np.float64(probabilities[b, 0])
-        entropy = -p * (1.0 - p) * (log_or_zero(p) - log_or_zero(1.0 - p))
-        taken = np.float64(action)
-        d_logits[b, 0] = times64(weight, taken - p) + times64(entropy_weight, entropy)
-        return
-    negentropy = 0.0
-    for a in range(outputs):
-        p = np.float64(probabilities[b, a])
-        negentropy += times64(p, log_or_zero(p))
-    for a in range(outputs):
-        p = np.float64(probabilities[b, a])
-        entropy = -p * (log_or_zero(p) - negentropy)
-        taken = np.float64(1 if action == a else 0)
-        d_logits[b, a] = times64(weight, taken - p) + times64(entropy_weight, entropy)
+    logit_derivatives(probabilities[b], outputs, action, weight, entropy_weight, d_logits[b])
 
 
 @device
-def _mean(mean, keep, value, take):
-    """Moving average keep * mean + take * value, unfused; ``mean_square`` might be fused."""
+def probability_of(action, probabilities, outputs):
+    """Probability of an action; a single output is action 1's."""
+    if outputs > 1:
+        return probabilities[action]
+    return probabilities[0] if action else np.float32(1) - probabilities[0]
+
+
+@device
+def logit_derivatives(probabilities, outputs, action, weight, entropy_weight, derivatives):
+    """Write the derivatives of PPO's objective by a sample's logits; returns the entropy.
+
+    Args:
+        probabilities: (outputs,) float32, or longer.
+        outputs: number of logits; a single one is action 1's.
+        action: the sample's action.
+        weight: of log pi(action) in the objective, float64.
+        entropy_weight: float64.
+        derivatives: float32, written like ``probabilities``; may be the same array.
+    """
+    if outputs == 1:
+        p = np.float64(probabilities[0])
+        log_p, log_q = log_or_zero(p), log_or_zero(1.0 - p)
+        of_entropy = -p * (1.0 - p) * (log_p - log_q)
+        taken = np.float64(action)
+        derivatives[0] = times64(weight, taken - p) + times64(entropy_weight, of_entropy)
+        return -(times64(p, log_p) + times64(1.0 - p, log_q))
+    negentropy = 0.0
+    for a in range(outputs):
+        p = np.float64(probabilities[a])
+        negentropy += times64(p, log_or_zero(p))
+    for a in range(outputs):
+        p = np.float64(probabilities[a])
+        of_entropy = -p * (log_or_zero(p) - negentropy)
+        taken = np.float64(1 if action == a else 0)
+        derivatives[a] = times64(weight, taken - p) + times64(entropy_weight, of_entropy)
+    return -negentropy
+
+
+@device
+def moving_average(mean, keep, value, take):
+    """``keep * mean + take * value``, float32, not fused."""
     return times32(keep, mean) + times32(take, value)
 
 
@@ -146,7 +170,7 @@ def rmsprop_update(i, gradient, rate, keep, take, epsilon, weights, cache):
     """
     i = index(i)
     slope = gradient[i]
-    square = _mean(cache[i], keep, slope * slope, take)
+    square = moving_average(cache[i], keep, slope * slope, take)
     cache[i] = square
     weights[i] = rmsprop_weight(weights[i], square, slope, rate, epsilon)
 
@@ -162,8 +186,8 @@ def adam_update(
     """
     i = index(i)
     slope = gradient[i]
-    first = _mean(mean[i], keep1, slope, take1)
-    second = _mean(square[i], keep2, slope * slope, take2)
+    first = moving_average(mean[i], keep1, slope, take1)
+    second = moving_average(square[i], keep2, slope * slope, take2)
     mean[i], square[i] = first, second
     weights[i] = rmsprop_weight(weights[i], scale * second, first, rate, epsilon)
 
@@ -178,12 +202,16 @@ def counter_uniforms(n, streams, steps, seed, uniforms):
 @device
 def sample_actions(n, probabilities, uniforms, actions):
     """Action n of :meth:`fastpg.kernels.ops.Backend.sample_actions`."""
-    outputs, uniform = probabilities.shape[1], uniforms[n]
+    actions[n] = sample_action(probabilities[n], probabilities.shape[1], uniforms[n])
+
+
+@device
+def sample_action(probabilities, outputs, uniform):
+    """Action that a uniform random number selects; a single output is action 1's probability."""
     if outputs == 1:
-        actions[n] = uniform < probabilities[n, 0]
-        return
+        return 1 if uniform < probabilities[0] else 0
     cumulative, action = ZERO, 0
     for a in range(outputs - 1):
-        cumulative += probabilities[n, a]
+        cumulative += probabilities[a]
         action += uniform >= cumulative
-    actions[n] = action
+    return action

@@ -15,7 +15,8 @@ from fastpg.network._network import Network
 from fastpg.network.input_spec import InputSpec
 from fastpg.network.symmetry import mirror_rows, symmetrize
 
-WEIGHTS = ("w1", "w2", "value")  # tensors that a policy plays with; value: only if it has one
+#: Tensors that a policy plays with; ``value`` only if there is a value head.
+WEIGHTS = ("w1", "w2", "value")
 _CELLS_SCALE = 0.4  # standard deviation of the cells' first weights, relative to the pixels'
 
 

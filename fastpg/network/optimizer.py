@@ -9,7 +9,8 @@ from fastpg.network._network import Learner, Pool, RolloutBuffer
 from fastpg.network.network import TileNetwork
 
 SAMPLES_AT_ONCE = 512  # their hidden units, 128 KB per block, fit a core's cache
-STATS = ("entropy", "divergence", "clipped", "value_error")  # sums that come with gradients
+# Sums over samples that come with gradients. Their means are the metrics of the same names.
+STATS = ("entropy", "kl", "clip_fraction", "value_loss")
 
 
 class Objective(NamedTuple):

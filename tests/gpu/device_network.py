@@ -6,7 +6,7 @@ import pytest
 from fastpg.cuda.forward import forward
 from fastpg.cuda.network import DeviceNetwork
 from fastpg.cuda.network_kernels import BLOCKS, THREADS
-from fastpg.cuda.shuffle import shuffled_samples
+from fastpg.cuda.shuffle import shuffle_samples
 from fastpg.kernels._cuda.jit import cuda, kernel
 from fastpg.network._network import SHUFFLE_KEYS, shuffled
 from fastpg.network.input_spec import InputSpec
@@ -127,8 +127,9 @@ def test_samples_are_the_cpus(games, steps, lookback):
         keys = np.random.default_rng(draw).integers(0, 2**32, SHUFFLE_KEYS, np.uint32)
         order = shuffled(games * steps, keys)
         expected = (lookback + order % steps) * games + order // steps
-        got = shuffled_samples(games, steps, lookback, keys).copy_to_host()
-        np.testing.assert_array_equal(got, expected)
+        got = cuda.device_array((games * steps,), np.int32)
+        shuffle_samples(games, steps, lookback, keys, got)
+        np.testing.assert_array_equal(got.copy_to_host(), expected)
     assert games * steps < 10 or (np.diff(order) != 1).any()
 
 
@@ -136,7 +137,7 @@ def test_invalid_keys_and_sizes_are_refused():
     keys = np.zeros(SHUFFLE_KEYS, np.uint32)
     for wrong in (keys[:-1], keys.astype(np.int32)):
         with pytest.raises(ValueError, match=r"^keys: expected \(8,\) uint32, got "):
-            shuffled_samples(2, 3, 0, wrong)
+            shuffle_samples(2, 3, 0, wrong, None)
     for games, steps in ((0, 3), (2**16, 2**15)):
         with pytest.raises(ValueError, match=r"^games, steps: expected "):
-            shuffled_samples(games, steps, 0, keys)
+            shuffle_samples(games, steps, 0, keys, None)

@@ -29,14 +29,10 @@ except BackendUnavailable as error:
     pytest.skip(str(error), allow_module_level=True)
 
 CAPABILITIES = [(8, 0), (9, 0)]
-BYTES, WORDS = (lambda dims: types.Array(types.uint8, dims, "C")), types.uint16[::1]
+BYTES = lambda dims: types.Array(types.uint8, dims, "C")  # noqa: E731
 SIGNATURES = {
     "begin": (BYTES(2), BYTES(1), BYTES(2), BYTES(2), BYTES(2)),
     "play": (BYTES(2), BYTES(1), BYTES(2), BYTES(2), types.float32[:, ::1], BYTES(2), BYTES(3)),
-    "count_differences": (BYTES(2), BYTES(2), BYTES(1), types.int64[::1]),
-    "write_differences": (BYTES(2), BYTES(2), types.int64[::1], WORDS, types.int8[::1]),
-    "count_tiles": (BYTES(2), BYTES(1), types.int64[::1]),
-    "write_tiles": (BYTES(2), types.int64[::1], WORDS),
 }
 SPILL = re.compile(r"properties for (\S+)\n\D*(\d+) bytes stack frame, (\d+) bytes spill stores")
 # Attributes in the section .nv.info of a cubin: pairs of a function and a number.

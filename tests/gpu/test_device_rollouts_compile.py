@@ -86,7 +86,7 @@ def test_the_rollout_links_with_the_emulator(current, monkeypatch, lto):
         rollout_kernels.rollout_kernel(current).py_func,
         (*ROLLOUT, types.boolean),
     )
-    registers, stack = linked(function, signature, lto=lto, **rollout_kernels.limits())
+    registers, stack = linked(function, signature, lto=lto, max_registers=compiler.MAX_REGISTERS)
     assert registers <= compiler.MAX_REGISTERS
     assert registers * rollout_kernels.THREADS_PER_BLOCK <= 65536
     assert stack <= memory.STACK_BYTES

@@ -37,36 +37,37 @@ def preprocess(n, frames, find_background, views, aligned=False):
 
     ``aligned``: the views' addresses are multiples of four, so they are written as words.
     """
-    values = cuda.shared.array(WORDS, np.uint32)
-    i = cuda.threadIdx.x
-    while i < WORDS:
-        row, column = FIRST_ROW + 2 * (counted(i) // ROW_WORDS), 8 * (counted(i) % ROW_WORDS)
-        word = np.uint32(frames[n, row, column, 0])
-        word |= np.uint32(frames[n, row, column + 2, 0]) << np.uint32(8)
-        word |= np.uint32(frames[n, row, column + 4, 0]) << np.uint32(16)
-        values[i] = word | np.uint32(frames[n, row, column + 6, 0]) << np.uint32(24)
-        i += cuda.blockDim.x
-    cuda.syncthreads()
-    _binarize(values, find_background, views[n], aligned)
+    _write_view(frames[n], None, find_background, views[n], aligned)
 
 
 @device
 def preprocess_palette(n, frames, red, find_background, views, aligned=False):
-    """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`.
+    """Frame n of :meth:`fastpg.kernels.ops.Backend.preprocess_palette`."""
+    _write_view(frames[n], red, find_background, views[n], aligned)
 
-    ``aligned``: as in :func:`preprocess`.
-    """
+
+@device
+def _write_view(frame, red, find_background, view, aligned):
+    """Stage the red values of a view's pixels in shared memory, then write the view."""
     values = cuda.shared.array(WORDS, np.uint32)
     i = cuda.threadIdx.x
     while i < WORDS:
         row, column = FIRST_ROW + 2 * (counted(i) // ROW_WORDS), 8 * (counted(i) % ROW_WORDS)
-        word = np.uint32(red[frames[n, row, column]])
-        word |= np.uint32(red[frames[n, row, column + 2]]) << np.uint32(8)
-        word |= np.uint32(red[frames[n, row, column + 4]]) << np.uint32(16)
-        values[i] = word | np.uint32(red[frames[n, row, column + 6]]) << np.uint32(24)
+        word = np.uint32(0)
+        for k in range(4):
+            word |= _red(frame, red, row, column + 2 * k) << np.uint32(8 * k)
+        values[i] = word
         i += cuda.blockDim.x
     cuda.syncthreads()
-    _binarize(values, find_background, views[n], aligned)
+    _binarize(values, find_background, view, aligned)
+
+
+@device
+def _red(frame, red, row, column):
+    """A pixel's red value in a frame of colours (210, 160, 3), or of palette indices (210, 160)."""
+    if frame.ndim == 3:
+        return np.uint32(frame[row, column, 0])
+    return np.uint32(red[frame[row, column]])
 
 
 @device

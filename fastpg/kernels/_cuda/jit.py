@@ -11,6 +11,7 @@ backend does; :func:`times32` and :func:`times64` prevent it. Kernels are cached
 """
 
 import importlib.util
+import operator
 import os
 import sys
 from contextlib import suppress
@@ -98,18 +99,19 @@ if SIMULATED:
         """A device function: plain Python in the simulator."""
         return function
 
+    multiply32 = multiply64 = operator.mul
+    # Python threads and their barriers are slow.
+    THREADS = RETURNS_THREADS = SEGMENT_THREADS = SCAN_THREADS = WARP = 8
+    PRODUCT_THREADS, PRODUCT_DEPTH = 2, 4
 else:
+    from numba.cuda import libdevice
     from numba.cuda.core import config as _config
+    from numba.cuda.extending import intrinsic as intrinsic
 
     # Few environments, or the last step of a sum, need few blocks; numba would warn of each.
     _config.CUDA_LOW_OCCUPANCY_WARNINGS = int(os.getenv("NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS", "0"))
     cuda, device = cuda_module, cuda_module.jit(device=True)
-
-if SIMULATED:  # Python threads and their barriers are slow
-    THREADS = RETURNS_THREADS = SEGMENT_THREADS = SCAN_THREADS = 8
-    WARP = 8
-    PRODUCT_THREADS, PRODUCT_DEPTH = 2, 4
-else:
+    multiply32, multiply64 = libdevice.fmul_rn, libdevice.dmul_rn
     THREADS = 256  # most threads of a block
     RETURNS_THREADS = 32  # environments per block: few, so that all multiprocessors get some
     SEGMENT_THREADS = 128  # of standardize for up to 4,096 values: its sums wait for fewer threads
@@ -118,31 +120,17 @@ else:
     PRODUCT_THREADS = 16  # of a matrix product's block, along each side
     PRODUCT_DEPTH = 16  # inner dimension that a block stages at a time
 
-if SIMULATED:
 
-    @device
-    def times32(a, b):
-        """A float32 product that is rounded before a sum."""
-        return a * b
+@device
+def times32(a, b):
+    """A float32 product that is rounded before a sum."""
+    return multiply32(a, b)
 
-    @device
-    def times64(a, b):
-        """A float64 product that is rounded before a sum."""
-        return a * b
 
-else:
-    from numba.cuda import libdevice
-    from numba.cuda.extending import intrinsic as intrinsic
-
-    @device
-    def times32(a, b):
-        """A float32 product that is rounded before a sum."""
-        return libdevice.fmul_rn(a, b)
-
-    @device
-    def times64(a, b):
-        """A float64 product that is rounded before a sum."""
-        return libdevice.dmul_rn(a, b)
+@device
+def times64(a, b):
+    """A float64 product that is rounded before a sum."""
+    return multiply64(a, b)
 
 
 # Fast loops. numba counts a negative index from the end. That takes three 64-bit instructions,

@@ -60,22 +60,11 @@ def ppo_gradient(
     d_logits,
     d_values,
 ):
+    inputs = probabilities, values, actions, old_probabilities, advantages, returns
+    weights = clip, entropy_weight, value_weight
     i = cuda.grid(1)
     while i < values.shape[0]:
-        threads.ppo_gradient(
-            i,
-            probabilities,
-            values,
-            actions,
-            old_probabilities,
-            advantages,
-            returns,
-            clip,
-            entropy_weight,
-            value_weight,
-            d_logits,
-            d_values,
-        )
+        threads.ppo_gradient(i, *inputs, *weights, d_logits, d_values)
         i += cuda.gridsize(1)
 
 
@@ -262,25 +251,24 @@ def policy_backward(
     dw1,
     dw2,
 ):
-    sample = hidden, probabilities, actions, advantages
-    i = cuda.blockIdx.x
-    while i < blocks1 + blocks2:
-        if i < blocks1:
-            gradients.first_layer(i, indices, signs, offsets, *sample, w2, accumulate, dw1)
-        else:
-            gradients.second_layer(i - blocks1, *sample, accumulate, dw2)
-        i += cuda.gridDim.x
+    pixels, sample = (indices, signs, offsets), (hidden, probabilities, actions, advantages)
+    _sparse_backward(blocks1, blocks2, pixels, sample, w2, accumulate, dw1, dw2)
 
 
 @kernel
 def policy_backward_outputs(
     blocks1, blocks2, indices, signs, offsets, hidden, d_outputs, w2, accumulate, dw1, dw2
 ):
-    sample = hidden, d_outputs, None, None
+    pixels, sample = (indices, signs, offsets), (hidden, d_outputs, None, None)
+    _sparse_backward(blocks1, blocks2, pixels, sample, w2, accumulate, dw1, dw2)
+
+
+@device
+def _sparse_backward(blocks1, blocks2, pixels, sample, w2, accumulate, dw1, dw2):
     i = cuda.blockIdx.x
     while i < blocks1 + blocks2:
         if i < blocks1:
-            gradients.first_layer(i, indices, signs, offsets, *sample, w2, accumulate, dw1)
+            gradients.first_layer(i, *pixels, *sample, w2, accumulate, dw1)
         else:
             gradients.second_layer(i - blocks1, *sample, accumulate, dw2)
         i += cuda.gridDim.x
