@@ -31,7 +31,7 @@ class ReportConfig:
 
     Runs that differ only in the seed share a curve. A band shows their range.
 
-    The run with the best score gives the weights and the game. The page works offline.
+    The run with the best score gives weights and game. The page works offline.
     """
 
     runs: Annotated[

@@ -56,7 +56,7 @@ def test_reinforce_on_tiles_is_reinforce_with_the_kernel_table(kind):
     assert played.scores == expected.scores
     assert played.agent_steps == expected.agent_steps == sum(lengths)
     assert played.emulator_frames == expected.emulator_frames
-    actions = np.array([step[3] for step in steps]).T[active.T]  # episode after episode
+    actions = np.array([step[-1] for step in steps]).T[active.T]  # episode after episode
     np.testing.assert_array_equal(tiles.collector.buffer.actions[samples], actions)
     np.testing.assert_array_equal(rewards, expected_rewards.T[active.T])
     tiles.learn(played)
