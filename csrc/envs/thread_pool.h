@@ -5,9 +5,9 @@
  *   fastpg_pool_close(pool)                      join the threads
  *
  * The caller is thread 0. Each thread has a fixed share of the numbers, so that their data stays in
- * its cache; when it is done, it takes numbers from other shares. Threads wait by spinning for some
- * microseconds, as steps of a vector environment follow each other closely; then they sleep. A
- * forked child has no threads: it starts its own. */
+ * its cache; when it is done, it takes numbers from other shares. Threads wait by spinning, as
+ * steps of a vector environment follow each other closely; then they sleep. How long they spin
+ * depends on how soon the last round came. A forked child has no threads: it starts its own. */
 #ifndef FASTPG_THREAD_POOL_H
 #define FASTPG_THREAD_POOL_H
 
@@ -38,11 +38,19 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
 #else
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
-#define FASTPG_SPINS 1500 /* 10 to 50 microseconds, as long as a processor takes to relax */
+/* Nanoseconds to spin. To wake a thread takes some 50 microseconds, as long as ten games take for a
+ * step. So where rounds follow each other within the long wait, as in a Python loop over a vector
+ * environment, threads spin as long; where they do not, the core is free after the short one. */
+#define FASTPG_SHORT_WAIT 30000
+#define FASTPG_LONG_WAIT 300000
+#define FASTPG_SPINS 64          /* between two looks at the clock */
+#define FASTPG_CALLER_SPINS 1500 /* for the last tasks of a round: 10 to 50 microseconds */
 
 typedef struct fastpg_pool fastpg_pool_t;
 
@@ -99,18 +107,40 @@ static void fastpg_pool_work_off(fastpg_pool_t *pool, int thread) {
     }
 }
 
-/* Wait for the round after `last`; returns its number. */
-static unsigned fastpg_pool_await(fastpg_pool_t *pool, unsigned last) {
-    for (int spin = 0; spin < FASTPG_SPINS; spin++) {
-        unsigned now = atomic_load_explicit(&pool->round, memory_order_acquire);
-        if (now != last) return now;
-        fastpg_relax();
+static int64_t fastpg_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Spin until the round after `last`, but for at most `wait` nanoseconds; returns whether it came.
+ * After the short wait other threads that want the core get it. */
+static int fastpg_pool_spin(fastpg_pool_t *pool, unsigned last, int64_t began, int64_t wait) {
+    for (;;) {
+        for (int spin = 0; spin < FASTPG_SPINS; spin++) {
+            if (atomic_load_explicit(&pool->round, memory_order_acquire) != last) return 1;
+            fastpg_relax();
+        }
+        int64_t waited = fastpg_nanoseconds() - began;
+        if (waited > wait) return 0;
+        if (waited > FASTPG_SHORT_WAIT) sched_yield();
     }
+}
+
+static void fastpg_pool_sleep(fastpg_pool_t *pool, unsigned last) {
     pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleeping, 1);
     while (atomic_load(&pool->round) == last) pthread_cond_wait(&pool->wake, &pool->lock);
     atomic_fetch_sub(&pool->sleeping, 1);
     pthread_mutex_unlock(&pool->lock);
+}
+
+/* Wait for the round after `last`; returns its number. `wait` is how long to spin, and becomes how
+ * long to spin the next time. */
+static unsigned fastpg_pool_await(fastpg_pool_t *pool, unsigned last, int64_t *wait) {
+    int64_t began = fastpg_nanoseconds();
+    if (!fastpg_pool_spin(pool, last, began, *wait)) fastpg_pool_sleep(pool, last);
+    *wait = fastpg_nanoseconds() - began < FASTPG_LONG_WAIT ? FASTPG_LONG_WAIT : FASTPG_SHORT_WAIT;
     return atomic_load_explicit(&pool->round, memory_order_acquire);
 }
 
@@ -118,8 +148,9 @@ static void *fastpg_pool_work(void *argument) {
     fastpg_thread_t *self = argument;
     fastpg_pool_t *pool = self->pool;
     unsigned round = 0;
+    int64_t wait = FASTPG_SHORT_WAIT;
     for (;;) {
-        round = fastpg_pool_await(pool, round);
+        round = fastpg_pool_await(pool, round, &wait);
         if (atomic_load(&pool->leaving)) return 0;
         fastpg_pool_work_off(pool, self->number);
         if (atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_acq_rel) == 1) {
@@ -197,7 +228,7 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
     atomic_store(&pool->busy, pool->threads - 1);
     fastpg_pool_next_round(pool);
     fastpg_pool_work_off(pool, 0);
-    for (int spin = 0; spin < FASTPG_SPINS; spin++) {
+    for (int spin = 0; spin < FASTPG_CALLER_SPINS; spin++) {
         if (!atomic_load_explicit(&pool->busy, memory_order_acquire)) return failed;
         fastpg_relax();
     }

@@ -70,7 +70,7 @@ def _make_reinforce_kernels(spec: RunSpec, settings: ReinforceSettings) -> Reinf
     setup = _stepwise_setup(spec)
     rules = {name: value for name, value in vars(spec.rules).items() if name != "game"}
     threads = min(spec.threads, spec.games)
-    envs = make(spec.env, spec.games, num_threads=threads, obs_type="palette", **rules)
+    envs = make(spec.env, spec.games, num_threads=threads, obs_type="palette", copy=False, **rules)
     return ReinforceKernels(
         envs,
         kernels,

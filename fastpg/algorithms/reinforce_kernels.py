@@ -23,18 +23,15 @@ from fastpg.rollouts.returns import ReturnEstimator
 # Sizes of the network's input; tensors of a checkpoint; steps in a call of the backward pass.
 INPUTS = {"difference": VIEW_PIXELS, "stack": 2 * VIEW_PIXELS, "raw": SCREEN[0] * SCREEN[1] * 3}
 TENSORS = ("w1", "w2", "cache_w1", "cache_w2")
-STEPS_AT_ONCE = 16  # raw frames take 0.4 MB each as float32
+STEPS_AT_ONCE = 128  # raw frames take 0.4 MB each as float32
 
 
 class ReinforceKernels:
     """An episode of each of N games, then a step of RMSProp along sum_t A_t grad log pi(a_t | x_t).
 
     An episode's number seeds its game and its actions, so a resumed run plays the same episodes.
-
-    Attributes:
-        w1: (D, H) float32: the first layer, pixel-major.
-        w2: (A, H) float32: the second layer.
-        episode: number of the next episode.
+    The network's layers are ``w1`` (D, H), pixel-major, and ``w2`` (A, H), both float32. For speed
+    a step calls the backend's loops, which check nothing: all of their arrays are made here.
     """
 
     def __init__(
@@ -56,7 +53,7 @@ class ReinforceKernels:
 
         Args:
             envs: N games. Observations are uint8 frames: palette indices (N, 210, 160) or RGB
-                (N, 210, 160, 3). The environment resets a game by itself after an episode.
+                (N, 210, 160, 3). The environment resets a game in the step after its episode.
             kernels: the backend.
             estimator: how rewards become advantages.
             actions: the environment's action for each action of the policy.
@@ -69,48 +66,60 @@ class ReinforceKernels:
             seed: of the weights, the games and the actions.
 
         Raises:
-            ValueError: the environment has another kind of autoreset.
+            ValueError: the environment has other observations or another kind of autoreset.
         """
         mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if mode is not AutoresetMode.NEXT_STEP:
             raise ValueError(f"envs: expected autoreset in the next step, got {mode}")
+        space = envs.single_observation_space
+        if space.shape not in (SCREEN, (*SCREEN, 3)) or space.dtype != np.uint8:
+            raise ValueError(f"envs: expected uint8 frames {SCREEN} or {(*SCREEN, 3)}, got {space}")
         self.envs, self.kernels, self.estimator, self.seed = envs, kernels, estimator, seed
+        self.close = envs.close
         self.actions, self.input, self.find_background = np.array(actions), input, find_background
-        raw = input == "raw"
-        self.forward: Any = kernels.policy_forward_dense if raw else kernels.policy_forward
-        self.backward: Any = kernels.policy_backward_dense if raw else kernels.policy_backward
+        loops, dense, rgb = kernels.loops, input == "raw", len(space.shape) == 3
+        self.preprocess: Any = loops.preprocess if rgb else loops.preprocess_palette
+        self.compress: Any = loops.frame_stack if input == "stack" else loops.frame_difference
+        self.forward: Any = loops.policy_forward_dense if dense else loops.policy_forward
+        self.backward: Any = kernels.policy_backward_dense if dense else kernels.policy_backward
         rng = np.random.default_rng(stream_seed(seed, WEIGHTS))
         w1 = rng.standard_normal((INPUTS[input], hidden)) / np.sqrt(INPUTS[input])
         w2 = rng.standard_normal((outputs, hidden)) / np.sqrt(hidden)
         zeros = [np.zeros_like(w) for w in (w1, w2, w1, w2)]
         arrays = [kernels.to_backend(w.astype(np.float32)) for w in (w1, w2, *zeros)]
         self.w1, self.w2, self.dw1, self.dw2, self.cache_w1, self.cache_w2 = arrays
-        self.red = kernels.to_backend(PALETTE_RED)
+        self.red = () if rgb else (kernels.to_backend(PALETTE_RED),)
+        most = 2 * envs.num_envs * VIEW_PIXELS
+        self.indices, self.signs = kernels.empty(most, np.uint16), kernels.empty(most, np.int8)
         self.learning_rate, self.decay, self.episode = 0.0, 1.0, 0
         self.learn(self.play(most_steps=1))  # compiles every kernel, and changes no weight
         self.learning_rate, self.decay, self.episode = learning_rate, decay, 0
 
     def play(self, most_steps: int | None = None) -> Played:
         """Play the next N episodes to their ends, one in each game."""
-        kernels, envs, began = self.kernels, self.envs, perf_counter()
-        numbers = np.arange(self.episode, self.episode + envs.num_envs)
+        began, kernels, loops, envs = perf_counter(), self.kernels, self.kernels.loops, self.envs
+        games, (outputs, units) = envs.num_envs, self.w2.shape
+        numbers = np.arange(self.episode, self.episode + games, dtype=np.uint64)
         seeds: Any = [stream_seed(self.seed, GAMES, int(number)) for number in numbers]
         envs.reset(seed=seeds)
         frames, _ = envs.reset()  # like the other collectors: seeding is a reset of its own
-        streams, unknown = kernels.to_backend(numbers.astype(np.uint64)), 0 * numbers
-        over = np.zeros(envs.num_envs, np.bool_)  # games whose episode is over; they play on
+        streams, uniforms = kernels.to_backend(numbers), kernels.empty(games, np.float32)
+        over = np.zeros(games, np.bool_)  # games whose episode is over; they play on
         records: list[Any] = []
         views, seconds_emulation = None, perf_counter() - began
         while not over.all() and len(records) != most_steps:
             inputs, views = self._inputs(frames, views)
-            hidden, probabilities = self.forward(*self._arrays(inputs), self.w1, self.w2)
-            step = kernels.to_backend(np.full(envs.num_envs, len(records), np.uint64))
-            uniforms = kernels.counter_uniforms(streams, step, self.seed)
-            actions = kernels.sample_actions(probabilities, uniforms)
+            hidden = kernels.empty((games, units), np.float32)
+            probabilities = kernels.empty((games, outputs), np.float32)
+            self.forward(*self._arrays(inputs), self.w1, self.w2, hidden, probabilities)
+            step = kernels.to_backend(np.full(games, len(records), np.uint64))
+            loops.counter_uniforms(streams, step, np.uint64(self.seed), uniforms)
+            actions = kernels.empty(games, np.uint8)
+            loops.sample_actions(probabilities, uniforms, actions)
             before, chosen = perf_counter(), self.actions[kernels.to_host(actions)]
             frames, reward, terminated, truncated, infos = envs.step(chosen)
             seconds_emulation += perf_counter() - before
-            age, rewarded = infos.get("episode_frame_number", unknown), np.array(reward)
+            age, rewarded = infos.get("episode_frame_number", 0 * numbers), np.array(reward)
             records.append(((*inputs, hidden, probabilities, actions), rewarded, ~over, age))
             over = over | terminated | truncated
         steps, rewards, active, ages = zip(*records, strict=True)
@@ -129,13 +138,13 @@ class ReinforceKernels:
         """The network's inputs, and the views (N, 6400) that the next inputs look back at."""
         if self.input == "raw":
             return (self.kernels.to_backend(frames.copy()),), None
-        kernels, on_backend = self.kernels, self.kernels.to_backend(frames)
-        if frames.ndim == 4:
-            views = kernels.preprocess(on_backend, self.find_background)
-        else:
-            views = kernels.preprocess_palette(on_backend, self.red, self.find_background)
-        compress = kernels.frame_stack if self.input == "stack" else kernels.frame_difference
-        return compress(views, views if before is None else before), views
+        kernels, games, pixels = self.kernels, len(frames), np.ascontiguousarray(frames)
+        views = kernels.empty((games, VIEW_PIXELS), np.uint8)
+        self.preprocess(kernels.to_backend(pixels), *self.red, self.find_background, views)
+        offsets, before = kernels.empty(games + 1, np.int64), views if before is None else before
+        self.compress(views, before, self.indices, self.signs, offsets)
+        lit = int(kernels.to_host(offsets)[-1])
+        return (kernels.cut(self.indices, lit), kernels.cut(self.signs, lit), offsets), views
 
     def _arrays(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
         """Sparse rows as they are; of raw frames every number over 255, (N, 100800) float32."""
@@ -152,10 +161,12 @@ class ReinforceKernels:
             Diverged: a weight is not finite.
         """
         kernels, (steps, rewards, active) = self.kernels, played.batch
-        advantages = self._advantages(rewards, active)
+        rows = active.T  # (N, T): as a mask it selects episode after episode
+        advantages = np.zeros(rows.shape, np.float32)  # 0 after an episode's end
+        advantages[rows] = self.estimator.advantages(kernels, rewards.T[rows], played.lengths)
         for first in range(0, len(steps), STEPS_AT_ONCE):
             part = slice(first, first + STEPS_AT_ONCE)
-            weights = kernels.to_backend(advantages[part].ravel()), self.w2
+            weights = kernels.to_backend(advantages.T[part].ravel()), self.w2
             self.backward(*self._samples(steps[part]), *weights, self.dw1, self.dw2, first > 0)
         kernels.rmsprop_update(self.dw1, self.learning_rate, self.decay, self.w1, self.cache_w1)
         kernels.rmsprop_update(self.dw2, self.learning_rate, self.decay, self.w2, self.cache_w2)
@@ -163,13 +174,6 @@ class ReinforceKernels:
             raise Diverged("the weights are not finite")
         self.episode += len(played.scores)
         return {}
-
-    def _advantages(self, rewards: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """(T, N) float32: standardized discounted returns; 0 after an episode's end."""
-        rows = active.T  # (N, T), so that a mask selects episode after episode
-        advantages = np.zeros(rows.shape, np.float32)
-        advantages[rows] = self.estimator.advantages(self.kernels, rewards.T[rows], rows.sum(1))
-        return advantages.T
 
     def _samples(self, steps: Sequence[Any]) -> tuple[Any, ...]:
         """The inputs, hidden units, probabilities and actions of several steps, as one batch."""
@@ -194,7 +198,3 @@ class ReinforceKernels:
                 raise ValueError(f"{name}: expected {shape}, got {found.shape}")
             setattr(self, name, self.kernels.to_backend(np.array(found)))
         self.episode = int(tensors["episode"][0])
-
-    def close(self) -> None:
-        """Close the environment."""
-        self.envs.close()

@@ -345,12 +345,13 @@ class CudaBackend(Backend):
             None if array is None and not op.in_place else described(own.name, array, number)
             for own, array in zip(op.outputs, outputs, strict=True)
         ]
-        results = checks.check_arrays(op, taken, given, empty or self._empty, **sizes)
+        results = checks.check_arrays(op, taken, given, empty or self.empty, **sizes)
         return [
             made if array is None else array for made, array in zip(results, outputs, strict=True)
         ]
 
-    def _empty(self, shape, dtype):
+    def empty(self, shape, dtype):
+        """See :meth:`fastpg.kernels.ops.Backend.empty`."""
         return cuda.device_array(shape, dtype, stream=stream_of_arrays(self.stream))
 
     def _flatten(self, **arrays):
@@ -374,8 +375,9 @@ class CudaBackend(Backend):
         self.stream.synchronize()
         return copy
 
-    def _cut(self, array, size):
-        part = self._empty((size,), array.dtype)
+    def cut(self, array, size):
+        """See :meth:`fastpg.kernels.ops.Backend.cut`."""
+        part = self.empty((size,), array.dtype)
         if size:
             part.copy_to_device(array[:size], stream=self.stream)
         return part

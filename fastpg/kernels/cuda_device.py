@@ -15,7 +15,7 @@ an environment, sample or element, the op's arguments. Ops that need a whole blo
             cuda_device.sample_actions(n, probabilities, uniforms, actions)
 
 A slice such as ``views[n]`` is no copy, so the functions work on slices too. Functions with other
-names than the ops' are formulas that kernels of :mod:`fastpg.cuda` use, too.
+names than the ops' are formulas that kernels of ``fastpg.cuda`` use, too.
 """
 
 import numpy as np

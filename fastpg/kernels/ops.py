@@ -13,6 +13,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from fastpg.kernels.ops_base import Array
 from fastpg.kernels.ops_losses import LossOps
 from fastpg.kernels.ops_optimizers import OptimizerOps
@@ -55,3 +57,7 @@ class Backend(PictureOps, PolicyOps, ReturnOps, LossOps, OptimizerOps):
     def to_host(self, array: Any) -> Array:
         """A NumPy array of an array in the backend's memory: the inverse of :meth:`to_backend`."""
         return array
+
+    def empty(self, shape: Any, dtype: Any) -> Any:
+        """An array in the backend's memory, of undefined content."""
+        return np.empty(shape, dtype)

@@ -28,6 +28,6 @@ class CheckedOps:
         getattr(self.loops, name)(*inputs, *scalars, *results)
         return results[0] if len(results) == 1 else tuple(results)
 
-    def _cut(self, array: Any, size: int) -> Any:
+    def cut(self, array: Any, size: int) -> Any:
         """A copy of an array's first elements, without the memory behind them."""
         return array[:size].copy()

@@ -110,7 +110,7 @@ class PictureOps(CheckedOps):
             raise ValueError(f"indices: expected capacity for {needed} pixels, got {capacity}")
         indices, signs, offsets = results
         if given is None:  # a caller that keeps the result must not keep the whole capacity
-            return self._cut(indices, needed), self._cut(signs, needed), offsets
+            return self.cut(indices, needed), self.cut(signs, needed), offsets
         return indices[:needed], signs[:needed], offsets
 
     def frame_difference_dense(self, current: Array, previous: Array, x: Output = None) -> Array:

@@ -146,8 +146,8 @@ def test_updates_make_good_actions_likelier():
     weights = expected_advantages(rewards, played.lengths, "episode")
 
     def objective():
-        weights_now = algorithm.w1, algorithm.w2
-        up = [algorithm.forward(*inputs, *weights_now)[1][:, 0] for *inputs, _, _, _ in steps]
+        forward, weights_now = algorithm.kernels.policy_forward, (algorithm.w1, algorithm.w2)
+        up = [forward(*inputs, *weights_now)[1][:, 0] for *inputs, _, _, _ in steps]
         chosen = np.array([step[-1] for step in steps]) == 1
         return float((weights * np.log(np.where(chosen, up, 1 - np.array(up, np.float64)))).sum())
 
@@ -163,3 +163,33 @@ def test_an_environment_that_waits_for_a_reset_is_refused():
         ValueError, match=r"^envs: expected autoreset in the next step, got AutoresetMode\.DISABLED"
     ):
         make(envs)
+
+
+@pytest.mark.parametrize("obs_type", ["ram", "pong80", "dqn"])
+def test_observations_that_are_no_frames_are_refused(obs_type):
+    envs = NativeVectorEnv("Pong-v0", 2, obs_type=obs_type)
+    with pytest.raises(ValueError, match=r"^envs: expected uint8 frames .*, got Box\("):
+        make(envs)
+
+
+class Rearranged(gymnasium.vector.VectorWrapper):
+    """The same frames in column-major order, and rewards in one array for all steps."""
+
+    def reset(self, **options):
+        frames, infos = super().reset(**options)
+        self.rewards = np.zeros(self.num_envs)
+        return np.asfortranarray(frames), infos
+
+    def step(self, actions):
+        frames, rewards, *rest = super().step(actions)
+        self.rewards[:] = rewards
+        return np.asfortranarray(frames), self.rewards, *rest
+
+
+def test_the_memory_of_an_environment_s_arrays_does_not_matter():
+    plain = make()
+    rearranged = make(Rearranged(make().envs))
+    for algorithm in (plain, rearranged):
+        algorithm.learn(algorithm.play())
+    for name, tensor in plain.tensors().items():
+        np.testing.assert_array_equal(rearranged.tensors()[name], tensor, err_msg=name)
