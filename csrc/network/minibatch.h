@@ -16,7 +16,6 @@
 #ifndef FASTPG_MINIBATCH_H
 #define FASTPG_MINIBATCH_H
 
-#include "kernels/optimizers.h"
 #include "kernels/ppo_losses.h"
 #include "network/tile_network.h"
 
