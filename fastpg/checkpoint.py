@@ -46,12 +46,19 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The contents of one checkpoint file."""
+    """The contents of one checkpoint file.
 
-    update: int  #: number of updates done when it was saved
-    tensors: dict[str, Array]  #: the named arrays, writable, C order, native byte order
-    state: dict[str, Any]  #: from JSON, so tuples have become lists and keys strings
-    path: Path  #: the file that was read
+    Attributes:
+        update: number of updates done when it was saved.
+        tensors: the named arrays, writable, C order, native byte order.
+        state: from JSON, so tuples have become lists and keys strings.
+        path: the file that was read.
+    """
+
+    update: int
+    tensors: dict[str, Array]
+    state: dict[str, Any]
+    path: Path
 
 
 def checkpoints(run_dir: str | Path) -> list[Path]:

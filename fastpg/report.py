@@ -86,7 +86,7 @@ def _command(argv: Sequence[str]) -> None:
             learned = plots_of_policy(playback, name)
             drawn += learned
             note = None if learned else "weights and saliency are drawn of UP and DOWN, in Pong"
-        except (ShowError, CheckpointError) as error:
+        except (ShowError, CheckpointError, ConfigError) as error:
             note = str(error)
             print(f"fastpg.report: without a game, weights and saliency: {note}", file=sys.stderr)
         if config.png is not None:

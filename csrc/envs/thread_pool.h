@@ -44,13 +44,13 @@ static int fastpg_pool_run(fastpg_pool_t *pool, fastpg_task_t task, void *contex
 #include <time.h>
 #include <unistd.h>
 
-/* Nanoseconds to spin. To wake a thread takes some 50 microseconds, as long as ten games take for a
- * step. So where rounds follow each other within the long wait, as in a Python loop over a vector
- * environment, threads spin as long; where they do not, the core is free after the short one. */
+/* Nanoseconds to spin. Waking a thread takes some 50 microseconds, as long as ten games need for a
+ * step. If the last round came within the long wait, as in a Python loop over a vector environment,
+ * threads spin for the long wait. If not, they free their core after the short one. */
 #define FASTPG_SHORT_WAIT 30000
 #define FASTPG_LONG_WAIT 300000
 #define FASTPG_SPINS 64          /* between two looks at the clock */
-#define FASTPG_CALLER_SPINS 1500 /* for the last tasks of a round: 10 to 50 microseconds */
+#define FASTPG_CALLER_SPINS 1500 /* for the last tasks of a round: 10 to 50 us on x86-64 */
 
 typedef struct fastpg_pool fastpg_pool_t;
 

@@ -3,8 +3,8 @@
  *   fastpg_rmsprop, fastpg_adam  update weights in place
  *   fastpg_adam_step             Adam's rate and scale, with both bias corrections
  *
- * These are the ops of the kernel table. The network on tiles has its own steps, on rows of weights,
- * in network/learner.h.
+ * These are the ops of the kernel table. The network on tiles has its own steps, on rows of
+ * weights, in network/learner.h.
  *
  * Order of sums and -ffp-contract: see kernels/instruction_sets.h. */
 #ifndef FASTPG_OPTIMIZERS_H

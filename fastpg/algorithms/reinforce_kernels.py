@@ -20,10 +20,10 @@ from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
 from fastpg.kernels.ops import Backend
 from fastpg.rollouts.returns import ReturnEstimator
 
-# Sizes of the network's input; tensors of a checkpoint; steps in a call of the backward pass.
+# Sizes of the network's input; tensors of a checkpoint; samples of a backward pass.
 INPUTS = {"difference": VIEW_PIXELS, "stack": 2 * VIEW_PIXELS, "raw": SCREEN[0] * SCREEN[1] * 3}
 TENSORS = ("w1", "w2", "cache_w1", "cache_w2")
-STEPS_AT_ONCE = 128  # raw frames take 0.4 MB each as float32
+SAMPLES = 160  # raw frames take 0.4 MB each as float32
 
 
 class ReinforceKernels:
@@ -66,19 +66,15 @@ class ReinforceKernels:
             seed: of the weights, the games and the actions.
 
         Raises:
-            ValueError: the environment has other observations or another kind of autoreset.
+            ValueError: the environment has other observations or autoreset; ``play`` raises it too.
         """
         mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if mode is not AutoresetMode.NEXT_STEP:
             raise ValueError(f"envs: expected autoreset in the next step, got {mode}")
-        space = envs.single_observation_space
-        if space.shape not in (SCREEN, (*SCREEN, 3)) or space.dtype != np.uint8:
-            raise ValueError(f"envs: expected uint8 frames {SCREEN} or {(*SCREEN, 3)}, got {space}")
         self.envs, self.kernels, self.estimator, self.seed = envs, kernels, estimator, seed
         self.close = envs.close
         self.actions, self.input, self.find_background = np.array(actions), input, find_background
-        loops, dense, rgb = kernels.loops, input == "raw", len(space.shape) == 3
-        self.preprocess: Any = loops.preprocess if rgb else loops.preprocess_palette
+        loops, dense = kernels.loops, input == "raw"
         self.compress: Any = loops.frame_stack if input == "stack" else loops.frame_difference
         self.forward: Any = loops.policy_forward_dense if dense else loops.policy_forward
         self.backward: Any = kernels.policy_backward_dense if dense else kernels.policy_backward
@@ -88,8 +84,7 @@ class ReinforceKernels:
         zeros = [np.zeros_like(w) for w in (w1, w2, w1, w2)]
         arrays = [kernels.to_backend(w.astype(np.float32)) for w in (w1, w2, *zeros)]
         self.w1, self.w2, self.dw1, self.dw2, self.cache_w1, self.cache_w2 = arrays
-        self.red = () if rgb else (kernels.to_backend(PALETTE_RED),)
-        most = 2 * envs.num_envs * VIEW_PIXELS
+        self.red, most = kernels.to_backend(PALETTE_RED), 2 * envs.num_envs * VIEW_PIXELS
         self.indices, self.signs = kernels.empty(most, np.uint16), kernels.empty(most, np.int8)
         self.learning_rate, self.decay, self.episode = 0.0, 1.0, 0
         self.learn(self.play(most_steps=1))  # compiles every kernel, and changes no weight
@@ -119,8 +114,8 @@ class ReinforceKernels:
             before, chosen = perf_counter(), self.actions[kernels.to_host(actions)]
             frames, reward, terminated, truncated, infos = envs.step(chosen)
             seconds_emulation += perf_counter() - before
-            age, rewarded = infos.get("episode_frame_number", 0 * numbers), np.array(reward)
-            records.append(((*inputs, hidden, probabilities, actions), rewarded, ~over, age))
+            age = np.array(infos.get("episode_frame_number", 0 * numbers))
+            records.append(((*inputs, hidden, probabilities, actions), reward.copy(), ~over, age))
             over = over | terminated | truncated
         steps, rewards, active, ages = zip(*records, strict=True)
         lengths, scored = np.sum(active, axis=0), np.where(active, rewards, 0)
@@ -136,11 +131,18 @@ class ReinforceKernels:
 
     def _inputs(self, frames: np.ndarray, before: Any) -> tuple[tuple[Any, ...], Any]:
         """The network's inputs, and the views (N, 6400) that the next inputs look back at."""
+        kernels, loops, games = self.kernels, self.kernels.loops, self.envs.num_envs
+        if frames.dtype != np.uint8 or frames.shape != (games, *SCREEN, 3)[: max(3, frames.ndim)]:
+            wanted = f"{(games, *SCREEN)} or {(games, *SCREEN, 3)} uint8 frames"
+            raise ValueError(f"envs: expected {wanted}, got {frames.shape} {frames.dtype}")
         if self.input == "raw":
-            return (self.kernels.to_backend(frames.copy()),), None
-        kernels, games, pixels = self.kernels, len(frames), np.ascontiguousarray(frames)
+            return (frames.copy(),), None
+        frames = kernels.to_backend(np.ascontiguousarray(frames))
         views = kernels.empty((games, VIEW_PIXELS), np.uint8)
-        self.preprocess(kernels.to_backend(pixels), *self.red, self.find_background, views)
+        if frames.ndim == 4:
+            loops.preprocess(frames, self.find_background, views)
+        else:
+            loops.preprocess_palette(frames, self.red, self.find_background, views)
         offsets, before = kernels.empty(games + 1, np.int64), views if before is None else before
         self.compress(views, before, self.indices, self.signs, offsets)
         lit = int(kernels.to_host(offsets)[-1])
@@ -150,8 +152,7 @@ class ReinforceKernels:
         """Sparse rows as they are; of raw frames every number over 255, (N, 100800) float32."""
         if self.input != "raw":
             return tuple(inputs)
-        frames = self.kernels.to_host(inputs[0])
-        rgb = frames if frames.ndim == 4 else PALETTE_RGB[frames]
+        rgb = inputs[0] if inputs[0].ndim == 4 else PALETTE_RGB[inputs[0]]
         return (self.kernels.to_backend(rgb.reshape(len(rgb), -1) / np.float32(255)),)
 
     def learn(self, played: Played) -> dict[str, float]:
@@ -164,8 +165,8 @@ class ReinforceKernels:
         rows = active.T  # (N, T): as a mask it selects episode after episode
         advantages = np.zeros(rows.shape, np.float32)  # 0 after an episode's end
         advantages[rows] = self.estimator.advantages(kernels, rewards.T[rows], played.lengths)
-        for first in range(0, len(steps), STEPS_AT_ONCE):
-            part = slice(first, first + STEPS_AT_ONCE)
+        for first in range(0, len(steps), length := max(1, SAMPLES // len(rows))):
+            part = slice(first, first + length)
             weights = kernels.to_backend(advantages.T[part].ravel()), self.w2
             self.backward(*self._samples(steps[part]), *weights, self.dw1, self.dw2, first > 0)
         kernels.rmsprop_update(self.dw1, self.learning_rate, self.decay, self.w1, self.cache_w1)
@@ -179,11 +180,10 @@ class ReinforceKernels:
         """The inputs, hidden units, probabilities and actions of several steps, as one batch."""
         kernels, columns = self.kernels, zip(*steps, strict=True)
         joined = [np.concatenate([*map(kernels.to_host, column)]) for column in columns]
-        if self.input != "raw":
-            counts = np.diff(joined[2].reshape(len(steps), -1))  # each step's offsets begin at 0
-            joined[2] = np.append(0, np.cumsum(counts))
-        *inputs, hidden, probabilities, actions = map(kernels.to_backend, joined)
-        return *self._arrays(inputs), hidden, probabilities, actions
+        if self.input != "raw":  # each step's offsets begin at 0
+            joined[2] = np.append(0, np.cumsum(np.diff(joined[2].reshape(len(steps), -1))))
+            joined[:3] = map(kernels.to_backend, joined[:3])
+        return *self._arrays(joined[:-3]), *map(kernels.to_backend, joined[-3:])
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Weights, mean squares, and the number of the next episode."""
@@ -194,7 +194,7 @@ class ReinforceKernels:
         """Restore the state that :meth:`tensors` returned."""
         for name in TENSORS:
             found, shape = tensors[name], getattr(self, name).shape
-            if found.shape != shape:
-                raise ValueError(f"{name}: expected {shape}, got {found.shape}")
-            setattr(self, name, self.kernels.to_backend(np.array(found)))
+            if (got := (found.shape, str(found.dtype))) != (wanted := (shape, "float32")):
+                raise ValueError(f"{name}: expected {wanted}, got {got}")
+            setattr(self, name, self.kernels.to_backend(np.array(found, order="C")))
         self.episode = int(tensors["episode"][0])

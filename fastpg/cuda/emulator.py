@@ -252,7 +252,7 @@ class DevicePong:
         rules = self.rules
         sticky, max_frames = rules.repeat_action_probability, rules.max_num_frames_per_episode
         if not put_under_rules(states, sticky, max_frames):
-            raise ValueError("states: expected what states() returned, got values out of range")
+            raise ValueError("states: expected states from states(), got values out of range")
         self._games.copy_to_device(states, stream=self.stream)
         self.stream.synchronize()
         self._unseeded = False

@@ -64,7 +64,9 @@ class EmulatorState:
             ValueError: ``data`` is no such state, is damaged, or has another layout version.
         """
         if not isinstance(data, bytes) or len(data) < _STATE.size or data[:8] != _MAGIC:
-            raise ValueError("state: expected what EmulatorState.serialize() gave, got other bytes")
+            raise ValueError(
+                "state: expected bytes from EmulatorState.serialize(), got other bytes"
+            )
         _, layout, size, rom, checksum = _STATE.unpack_from(data)
         body = data[_STATE.size :]
         if layout != _emulator.LAYOUT_VERSION:
@@ -360,7 +362,7 @@ class Emulator(Console):
         """
         self._loaded()
         if not isinstance(state, EmulatorState):
-            raise TypeError(f"state: expected what cloneState() gave, got {state!r}")
+            raise TypeError(f"state: expected a state from cloneState(), got {state!r}")
         if state._rom != self._rom:
             raise ValueError("state: expected one of the loaded ROM, got another's")
         self.restore(state._snapshot, state._with_generators, False, state._meddled)

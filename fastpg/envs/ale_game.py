@@ -221,7 +221,7 @@ class AleGame:
             right = whole and values["format"] == _STATE_FORMAT
         except (ValueError, KeyError, TypeError):
             right = False
-        expected = f"state: expected what state() of {self.rules.game} gave"
+        expected = f"state: expected a state of {self.rules.game}"
         if not right:
             raise ValueError(f"{expected}, got other or damaged bytes")
         if game != self.rules.game:

@@ -5,6 +5,7 @@ import zlib
 from functools import cache
 from typing import Any
 
+import numpy as np
 from ale_py import Action
 
 from fastpg.emulator import _emulator, roms
@@ -61,9 +62,6 @@ class NativeGame:
         self._console = Console()
         self._console.set_rules(**compiled_rules(rules))
         self._console.load(pong_cartridge(), 0)
-        #: Write what the game shows into an array, as the methods of ``AleGame`` do.
-        self.palette, self.rgb = self._console.palette, self._console.rgb
-        self.grayscale, self.ram = self._console.grayscale, self._console.ram
         self.emulator_actions = actions(rules)  #: ALE's number of each action
         self._started = False
 
@@ -88,6 +86,22 @@ class NativeGame:
         return reward, console.terminated, console.truncated
 
     # ---- what it shows ----------------------------------------------------------------------
+
+    def palette(self, out: np.ndarray) -> None:
+        """Write the palette indices of the picture into ``out`` (210, 160) uint8, C-contiguous."""
+        self._console.palette(out)
+
+    def rgb(self, out: np.ndarray) -> None:
+        """Write the colours of the picture into ``out`` (210, 160, 3) uint8, C-contiguous."""
+        self._console.rgb(out)
+
+    def grayscale(self, out: np.ndarray) -> None:
+        """Write ALE's grey values of the picture into ``out`` (210, 160) uint8, C-contiguous."""
+        self._console.grayscale(out)
+
+    def ram(self, out: np.ndarray) -> None:
+        """Write the console's memory into ``out`` (128,) uint8."""
+        self._console.ram(out)
 
     @property
     def action_meanings(self) -> tuple[str, ...]:
@@ -148,7 +162,7 @@ class NativeGame:
             raise TypeError(f"state: expected bytes, got {type(state).__name__}")
         head, _, body = state.partition(b"\n")
         if head != self._state_head(body):
-            expected = f"what state() of {self.rules.game} gave ({_STATE_FORMAT})"
+            expected = f"a state of {self.rules.game} ({_STATE_FORMAT})"
             raise ValueError(f"state: expected {expected}, got other or damaged bytes")
         self._console.restore(body, True, True)
         self._started = True

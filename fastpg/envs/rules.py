@@ -24,20 +24,26 @@ _NO_FRAMESKIP = {"frameskip": 4, "noop_max": 30}  # what training_rules adds to 
 
 @dataclass(frozen=True)
 class Rules:
-    """How a game is played. Equal rules, seeds and actions give equal games."""
+    """How a game is played. Equal rules, seeds and actions give equal games.
 
-    game: str  #: name of the ROM in ale-py, such as ``"pong"``
-    #: Emulator frames per agent step, or a half-open range (low, high) from which each step draws
-    #: its number.
+    Attributes:
+        game: name of the ROM in ale-py, such as ``"pong"``.
+        frameskip: emulator frames per agent step, or a half-open range (low, high) from which each
+            step draws its number.
+        repeat_action_probability: probability, in each emulator frame, of repeating the previous
+            frame's action instead of taking the agent's (sticky actions). 0 to 1.
+        max_num_frames_per_episode: emulator frames after which an episode is truncated; 0 for no
+            limit.
+        full_action_space: all 18 actions instead of the game's minimal set.
+        noop_max: no-op start: after a reset the game runs for 1 to ``noop_max`` emulator frames
+            without action; the number is drawn. 0 for none.
+    """
+
+    game: str
     frameskip: int | tuple[int, int] = 4
-    #: Probability, in each emulator frame, of repeating the previous frame's action instead of
-    #: taking the agent's (sticky actions). 0 to 1.
     repeat_action_probability: float = 0.25
-    #: Emulator frames after which an episode is truncated; 0 for no limit.
     max_num_frames_per_episode: int = 108_000
-    full_action_space: bool = False  #: all 18 actions instead of the game's minimal set
-    #: No-op start: after a reset the game runs for 1 to ``noop_max`` emulator frames without
-    #: action; the number is drawn. 0 for none.
+    full_action_space: bool = False
     noop_max: int = 0
 
     def __post_init__(self) -> None:
@@ -69,9 +75,9 @@ class Rules:
 
 
 class RuleOverrides(TypedDict, total=False):
-    """Values that replace those of an id, by their names in :class:`Rules`.
+    """Rules that replace those of an environment id, by their names in :class:`Rules`.
 
-    What is missing or None stays as the id registers it; no id registers no-op starts.
+    A rule that is missing or None stays as the id registers it; no id registers no-op starts.
     """
 
     frameskip: int | tuple[int, int] | None

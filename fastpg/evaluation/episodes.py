@@ -31,12 +31,19 @@ _GAMES = 32  # games per call at least; more would delay Ctrl-C by more than a s
 
 
 class Episode(NamedTuple):
-    """The result of one episode."""
+    """The result of one episode.
 
-    won: float  #: sum of its positive rewards: in Pong, points of the policy
-    lost: float  #: sum of its negative rewards, as a positive number: points of the opponent
-    steps: int  #: agent steps
-    frames: int  #: emulator frames, without those of the reset
+    Attributes:
+        won: sum of its positive rewards: in Pong, points of the policy.
+        lost: sum of its negative rewards, as a positive number: points of the opponent.
+        steps: agent steps.
+        frames: emulator frames, without those of the reset.
+    """
+
+    won: float
+    lost: float
+    steps: int
+    frames: int
 
 
 @dataclass(frozen=True)

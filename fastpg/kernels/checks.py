@@ -28,13 +28,9 @@ def _parse(argument: Array) -> _Declared:
     return _Declared(argument, np.dtype(argument.dtype), tuple(dims))
 
 
+# Parsed once: on a small batch a check takes about as long as a kernel.
 _INPUTS = {op.name: tuple(map(_parse, op.inputs)) for op in OPS}
 _OUTPUTS = {op.name: tuple(map(_parse, op.outputs)) for op in OPS}
-
-# Calls that passed: the op and each array's dtype, shape and flags, which alone decide, to the
-# outputs' shapes and dtypes. On small batches a check would otherwise cost as much as the kernel.
-_PASSED: dict[tuple[Any, ...], list[tuple[tuple[int, ...], np.dtype]]] = {}
-_MOST_PASSED = 4096
 
 
 def check_arrays(
@@ -60,37 +56,19 @@ def check_arrays(
         TypeError: an argument is no array or has another dtype.
         ValueError: an argument has another shape or layout, or an output is read-only.
     """
-    arrays = (*inputs, *outputs)
-    try:
-        described = [a if a is None else (a.dtype, a.shape, a.flags.num) for a in arrays]
-        call = op.name, *sizes.items(), *described
-        made = _PASSED.get(call)
-    except (AttributeError, TypeError):  # no NumPy arrays
-        call, made = None, None
-    if made is None:
-        made = _check_all(op, inputs, outputs, sizes)
-        if call is not None:
-            if len(_PASSED) >= _MOST_PASSED:
-                _PASSED.clear()
-            _PASSED[call] = made
-    return [empty(*m) if a is None else a for a, m in zip(outputs, made, strict=True)]
-
-
-def _check_all(
-    op: Op, inputs: Sequence[Any], outputs: Sequence[Any], sizes: dict[str, int]
-) -> list[tuple[tuple[int, ...], np.dtype]]:
-    """Check the arrays of a call; return the outputs' shapes and dtypes."""
     sizes[""] = 0  # for dimensions that are numbers
     for declared, array in zip(_INPUTS[op.name], inputs, strict=True):
         _check(declared, array, sizes)
-    made = []
+    results = []
     for declared, array in zip(_OUTPUTS[op.name], outputs, strict=True):
-        if (array is not None or op.in_place) and not _check(declared, array, sizes).writeable:
+        if array is None and not op.in_place:
+            shape = tuple([sizes[letter] + more for letter, more in declared.dims])
+            array = empty(shape, declared.dtype)
+        elif not _check(declared, array, sizes).writeable:
             name = declared.argument.name
             raise ValueError(f"{name}: expected a writeable array, got a read-only one")
-        shape = tuple([sizes[letter] + more for letter, more in declared.dims])
-        made.append((shape, declared.dtype))
-    return made
+        results.append(array)
+    return results
 
 
 def _check(declared: _Declared, array: Any, sizes: dict[str, int]) -> Any:

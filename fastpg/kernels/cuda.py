@@ -335,8 +335,8 @@ class CudaBackend(Backend):
         return cuda.to_device(np.ascontiguousarray(array), stream=self.stream)
 
     def to_host(self, array):
-        """See :meth:`fastpg.kernels.ops.Backend.to_host`: waits for the stream."""
-        return self._host(adopted(array, self._number))
+        """See :meth:`fastpg.kernels.ops.Backend.to_host`; it waits for the stream."""
+        return array if isinstance(array, np.ndarray) else self._host(adopted(array, self._number))
 
     def _check_arrays(self, op, inputs, outputs, empty=None, **sizes):
         number = self._number

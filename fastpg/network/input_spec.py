@@ -5,13 +5,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The network's input at a step."""
+    """The network's input at a step.
 
-    #: Age of each view in agent steps; the first is 0. Before the episode's start, its first view
-    #: is used.
+    Attributes:
+        views: age of each view in agent steps; the first is 0. Before the episode's start, its
+            first view is used.
+        difference: whether the input is the difference of two views instead of both.
+        past_actions: how many of the latest actions it sees, each one-hot.
+    """
+
     views: tuple[int, ...] = (0, 1)
-    difference: bool = False  #: whether the input is the difference of two views instead of both
-    past_actions: int = 0  #: how many of the latest actions it sees, each one-hot
+    difference: bool = False
+    past_actions: int = 0
 
     @property
     def planes(self) -> int:

@@ -14,13 +14,19 @@ STATS = ("entropy", "kl", "clip_fraction", "value_loss")
 
 
 class Objective(NamedTuple):
-    """PPO's objective: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2."""
+    """PPO's objective: min(ratio A, clip(ratio) A) + entropy H - value (V - R)^2.
 
-    #: Largest distance of the ratio of probabilities from 1; inf for no clipping.
+    Attributes:
+        clip: largest distance of the ratio of probabilities from 1; inf for no clipping.
+        entropy: weight of the policy's entropy H.
+        value: weight of the value loss, the squared error of V.
+        max_grad_norm: a longer gradient is scaled down to this norm.
+    """
+
     clip: float = math.inf
-    entropy: float = 0.0  #: weight of the policy's entropy H
-    value: float = 0.0  #: weight of the value loss, the squared error of V
-    max_grad_norm: float = math.inf  #: a longer gradient is scaled down to this norm
+    entropy: float = 0.0
+    value: float = 0.0
+    max_grad_norm: float = math.inf
 
 
 class Optimizer:

@@ -9,11 +9,17 @@ from fastpg.kernels.ops import Backend
 
 
 class ReturnEstimator(NamedTuple):
-    """Discounted returns, standardized: the advantages of REINFORCE."""
+    """Discounted returns, standardized: the advantages of REINFORCE.
 
-    gamma: float = 0.99  #: discount per agent step
-    cut_at_rewards: bool = True  #: whether a non-zero reward ends the sum: in Pong, each point
-    #: Over what returns get mean 0 and deviation 1: ``"episode"``, ``"batch"`` or ``"none"``.
+    Attributes:
+        gamma: discount per agent step.
+        cut_at_rewards: whether a non-zero reward ends the sum: in Pong, each point.
+        standardize: over what returns get mean 0 and deviation 1: ``"episode"``, ``"batch"`` or
+            ``"none"``.
+    """
+
+    gamma: float = 0.99
+    cut_at_rewards: bool = True
     standardize: str = "episode"
 
     def advantages(

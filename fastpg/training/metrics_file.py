@@ -17,30 +17,48 @@ class Row:
     """The figures of one update. Counts and seconds cover the whole run, rates only this update.
 
     The last four are those of PPO's last epoch. REINFORCE has the entropy; the others are None.
+
+    Attributes:
+        update: updates done, including this one.
+        episodes: episodes finished.
+        agent_steps: agent steps played.
+        emulator_frames: frames emulated, several per agent step.
+        seconds: since the first frame of the run.
+        seconds_startup: before the first frame: imports, compilation, the first reset.
+        mean_score_100: mean score of the last 100 episodes; None before there are 100.
+        mean_score_batch: mean score of this update's episodes; in Pong, each is -21 to 21. None
+            without an episode.
+        mean_length_batch: mean length of this update's episodes, in agent steps. None without one.
+        agent_steps_per_second: agent steps of this update divided by its seconds.
+        emulator_frames_per_second: emulator frames of this update divided by its seconds.
+        seconds_emulation: part of ``seconds`` spent in the emulator and its pictures.
+        seconds_forward: part of ``seconds`` spent choosing actions.
+        seconds_learning: part of ``seconds`` spent on returns, gradients and the optimizer.
+        entropy: of the policy, in nats; mean over the steps learned from.
+        kl: divergence from the policy that played, estimated by the mean of r - 1 - log r, where r
+            is the ratio of the new to the old probability.
+        clip_fraction: share of steps without a gradient because of clipping.
+        value_loss: mean squared error of the values.
     """
 
-    update: int  #: updates done, including this one
-    episodes: int  #: episodes finished
-    agent_steps: int  #: agent steps played
-    emulator_frames: int  #: frames emulated, several per agent step
-    seconds: float  #: since the first frame of the run
-    seconds_startup: float  #: before the first frame: imports, compilation, the first reset
-    mean_score_100: float | None  #: mean score of the last 100 episodes; None before there are 100
-    #: Mean score of this update's episodes; in Pong, each is -21 to 21. None without an episode.
+    update: int
+    episodes: int
+    agent_steps: int
+    emulator_frames: int
+    seconds: float
+    seconds_startup: float
+    mean_score_100: float | None
     mean_score_batch: float | None
-    #: Mean length of this update's episodes, in agent steps. None without one.
     mean_length_batch: float | None
-    agent_steps_per_second: float  #: agent steps of this update divided by its seconds
-    emulator_frames_per_second: float  #: emulator frames of this update divided by its seconds
-    seconds_emulation: float  #: part of ``seconds`` spent in the emulator and its pictures
-    seconds_forward: float  #: part of ``seconds`` spent choosing actions
-    seconds_learning: float  #: part of ``seconds`` spent on returns, gradients and the optimizer
-    entropy: float | None = None  #: of the policy, in nats; mean over the steps learned from
-    #: Divergence from the policy that played, estimated by the mean of r - 1 - log r, where r is
-    #: the ratio of the new to the old probability.
+    agent_steps_per_second: float
+    emulator_frames_per_second: float
+    seconds_emulation: float
+    seconds_forward: float
+    seconds_learning: float
+    entropy: float | None = None
     kl: float | None = None
-    clip_fraction: float | None = None  #: share of steps without a gradient because of clipping
-    value_loss: float | None = None  #: mean squared error of the values
+    clip_fraction: float | None = None
+    value_loss: float | None = None
 
 
 class MetricsFile:

@@ -208,7 +208,7 @@ def test_bad_states():
     data = game.cloneState().serialize()
     assert EmulatorState.from_bytes(data) == game.cloneState()
     for bad, message in (
-        (b"", "state: expected what EmulatorState.serialize"),
+        (b"", "state: expected bytes from EmulatorState.serialize"),
         (data[:40], "state: it is damaged"),
         (data[:-1], "state: it is damaged"),
         (data[:-1] + bytes([data[-1] ^ 1]), "state: it is damaged"),
@@ -219,7 +219,7 @@ def test_bad_states():
     other = Emulator()
     with pytest.warns(UserWarning, match="breakout is played with paddles, reward and end are not"):
         other.loadROM(roms.get_rom_path("breakout"))
-    with pytest.raises(TypeError, match="state: expected what cloneState"):
+    with pytest.raises(TypeError, match="state: expected a state from cloneState"):
         game.restoreState(None)
     with pytest.raises(ValueError, match="state: expected one of the loaded ROM"):
         other.restoreState(game.cloneState())

@@ -366,16 +366,16 @@ def test_bad_states():
     game.reset(1)
     state = game.state()
     for bad in (b"", b"\n", b"[1]\n", b"{}\nx", state.replace(b"fastpg-ale-game-1", b"other")):
-        with pytest.raises(ValueError, match=r"state: expected .* of breakout gave, got other"):
+        with pytest.raises(ValueError, match=r"state: expected .* of breakout.*, got other"):
             game.restore(bad)
-    with pytest.raises(ValueError, match=r"state: expected .* of pong gave, got that of breakout"):
+    with pytest.raises(ValueError, match=r"state: expected .* of pong.*, got that of breakout"):
         AleGame(rules("Pong-v0")).restore(state)
     native = NativeGame(rules("Pong-v0"))
     native.reset(1)
     good = native.state()
     damaged = good[:-9] + bytes([good[-9] ^ 1]) + good[-8:]
     for bad in (b"", b"\n", b"[1]\n", b"{}\nx", state, good[:-1], damaged):
-        with pytest.raises(ValueError, match=r"state: expected .* of pong gave .*, got other"):
+        with pytest.raises(ValueError, match=r"state: expected .* of pong .*, got other"):
             native.restore(bad)
     with pytest.raises(ValueError, match="game: expected pong, got 'breakout'"):
         NativeGame(rules("ALE/Breakout-v5"))

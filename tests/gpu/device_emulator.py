@@ -162,7 +162,7 @@ def test_states_travel():
     sooner = DevicePong(rules("Pong-v0", max_num_frames_per_episode=8), 4)
     sooner.restore(device.states())  # rules of its own
     assert (sooner.play(drawn(sooner, 4)).dones.copy_to_host().sum(axis=0) > 0).all()
-    with pytest.raises(ValueError, match=r"^states: expected what states\(\) returned"):
+    with pytest.raises(ValueError, match=r"^states: expected states from states\(\)"):
         other.restore(np.full_like(device.states(), 255))
     with pytest.raises(ValueError, match=r"^states: expected \(4, "):
         other.restore(device.states()[:3])

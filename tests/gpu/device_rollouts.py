@@ -263,7 +263,7 @@ def test_invalid_states_are_refused():
         device.restore([b"123", *states[1:]])
     with pytest.raises(ValueError, match=r"^state: expected one of layout \d+, got 7"):
         device.restore([np.uint64(7).tobytes() + states[0][8:], *states[1:]])
-    with pytest.raises(ValueError, match=r"^states: expected what states\(\) returned"):
+    with pytest.raises(ValueError, match=r"^states: expected states from states\(\)"):
         device.restore([states[0][:32] + b"\xff" * (len(states[0]) - 32), *states[1:]])
     with pytest.raises(ValueError, match=r"^states: expected \(3, "):
         device.restore(states[:2])

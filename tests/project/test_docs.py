@@ -150,7 +150,6 @@ def test_functions_of_c_that_are_named_exist():
 
 
 COLUMNS = 100
-# these pages are not wrapped yet
 FOLDERS = ("docs", "csrc", "tests", "benchmarks", "examples")
 MARKDOWN = [
     path.relative_to(ROOT).as_posix()

@@ -5,6 +5,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import TransformObservation
 
 from fastpg.algorithms.reinforce_kernels import ReinforceKernels
 from fastpg.emulator.palette import PALETTE_RED, PALETTE_RGB
@@ -168,28 +169,62 @@ def test_an_environment_that_waits_for_a_reset_is_refused():
 @pytest.mark.parametrize("obs_type", ["ram", "pong80", "dqn"])
 def test_observations_that_are_no_frames_are_refused(obs_type):
     envs = NativeVectorEnv("Pong-v0", 2, obs_type=obs_type)
-    with pytest.raises(ValueError, match=r"^envs: expected uint8 frames .*, got Box\("):
+    with pytest.raises(
+        ValueError, match=r"^envs: expected \(2, 210, 160\) or .* frames, got \(2, "
+    ):
         make(envs)
 
 
+@pytest.mark.parametrize("backend", ["numba", "cython", "reference"])
+@pytest.mark.parametrize("kind", ["difference", "raw"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frames: frames[:, ::2, ::2],
+        lambda frames: frames[:1],
+        lambda frames: frames / 255.0,
+        lambda frames: frames.astype(np.int8),
+        lambda frames: frames[..., None],
+    ],
+    ids=["smaller", "of one game", "float64", "int8", "of one colour"],
+)
+def test_frames_that_are_not_as_the_space_says_are_refused(change, kind, backend):
+    envs = NativeVectorEnv("Pong-v0", 3, obs_type="palette", **SHORT)
+    with pytest.raises(ValueError, match=r"^envs: expected .* uint8 frames, got \("):
+        make(TransformObservation(envs, change), backend=backend, input=kind)
+
+
+@pytest.mark.parametrize("wrong", [np.float64, np.int32])
+def test_weights_of_another_dtype_are_refused(wrong):
+    algorithm = make()
+    tensors = algorithm.tensors()
+    with pytest.raises(ValueError, match=r"^w1: expected .* 'float32'\), got .* '\w+'\)$"):
+        algorithm.restore(tensors | {"w1": tensors["w1"].astype(wrong)})
+
+
 class Rearranged(gymnasium.vector.VectorWrapper):
-    """The same frames in column-major order, and rewards in one array for all steps."""
+    """The same frames in column-major order; rewards and infos in one array for all steps."""
 
     def reset(self, **options):
         frames, infos = super().reset(**options)
-        self.rewards = np.zeros(self.num_envs)
+        self.rewards, self.ages = np.zeros(self.num_envs), np.zeros(self.num_envs, np.int64)
         return np.asfortranarray(frames), infos
 
     def step(self, actions):
-        frames, rewards, *rest = super().step(actions)
-        self.rewards[:] = rewards
-        return np.asfortranarray(frames), self.rewards, *rest
+        frames, rewards, *ends, infos = super().step(actions)
+        self.rewards[:], self.ages[:] = rewards, infos["episode_frame_number"]
+        infos["episode_frame_number"] = self.ages
+        return np.asfortranarray(frames), self.rewards, *ends, infos
 
 
 def test_the_memory_of_an_environment_s_arrays_does_not_matter():
     plain = make()
     rearranged = make(Rearranged(make().envs))
+    frames = []
     for algorithm in (plain, rearranged):
-        algorithm.learn(algorithm.play())
+        played = algorithm.play()
+        frames.append(played.emulator_frames)
+        algorithm.learn(played)
+    assert frames[0] == frames[1]
     for name, tensor in plain.tensors().items():
         np.testing.assert_array_equal(rearranged.tensors()[name], tensor, err_msg=name)

@@ -354,38 +354,29 @@ static const struct {
     const char *name;
     void *function;
 } functions[] = {
-    ENTRY(cuInit) ENTRY(cuDriverGetVersion) ENTRY(cuDeviceGetCount) ENTRY(cuDeviceGet) ENTRY(
-        cuDeviceGetName) ENTRY(cuDeviceGetUuid) ENTRY(cuDeviceTotalMem) ENTRY(cuDeviceGetAttribute)
-        ENTRY(cuDevicePrimaryCtxRetain) ENTRY(cuDevicePrimaryCtxRelease) ENTRY(
-            cuDevicePrimaryCtxSetFlags) ENTRY(cuDevicePrimaryCtxGetState) ENTRY(cuCtxPushCurrent)
-            ENTRY(cuCtxPopCurrent) ENTRY(cuCtxSetCurrent) ENTRY(cuCtxGetCurrent) ENTRY(
-                cuCtxGetDevice) ENTRY(cuCtxSynchronize) ENTRY(cuMemGetInfo) ENTRY(cuMemAlloc)
-                ENTRY(cuMemFree) ENTRY(cuMemHostAlloc) ENTRY(cuMemFreeHost) ENTRY(
-                    cuMemGetAddressRange) ENTRY(cuPointerGetAttribute) ENTRY(cuMemcpyHtoD)
-                    ENTRY(cuMemcpyDtoH) ENTRY(cuMemcpyDtoD) ENTRY(cuMemcpyHtoDAsync) ENTRY(
-                        cuMemcpyDtoHAsync) ENTRY(cuMemcpyDtoDAsync) ENTRY(cuMemsetD8Async)
-                        ENTRY(cuMemsetD8) ENTRY(cuStreamCreate) ENTRY(cuStreamCreateWithPriority)
-                            ENTRY(cuStreamDestroy) ENTRY(cuStreamSynchronize) ENTRY(cuStreamGetCtx)
-                                ENTRY(cuStreamWaitEvent) ENTRY(cuCtxGetStreamPriorityRange) ENTRY(
-                                    cuEventCreate) ENTRY(cuEventDestroy) ENTRY(cuEventRecord)
-                                    ENTRY(cuEventSynchronize) ENTRY(cuEventQuery) ENTRY(
-                                        cuStreamIsCapturing) ENTRY(cuStreamBeginCapture)
-                                        ENTRY(cuStreamGetCaptureInfo) ENTRY(
-                                            cuStreamEndCapture) ENTRY(cuGraphInstantiateWithParams)
-                                            ENTRY(cuGraphLaunch) ENTRY(cuGraphDestroy) ENTRY(
-                                                cuGraphExecDestroy) ENTRY(cuUserObjectCreate)
-                                                ENTRY(cuUserObjectRelease) ENTRY(
-                                                    cuGraphRetainUserObject)
-                                                    ENTRY(cuGraphReleaseUserObject) ENTRY(
-                                                        cuLibraryLoadData) ENTRY(cuLibraryUnload)
-                                                        ENTRY(cuLibraryGetKernel)
-                                                            ENTRY(cuKernelGetFunction)
-                                                                ENTRY(cuKernelGetAttribute) ENTRY(
-                                                                    cuFuncGetAttribute)
-                                                                    ENTRY(cuLaunchKernelEx) ENTRY(
-                                                                        cuLaunchKernel)
-                                                                        ENTRY(cuGetErrorName) ENTRY(
-                                                                            cuGetErrorString)};
+    /* clang-format off */
+    ENTRY(cuInit) ENTRY(cuDriverGetVersion) ENTRY(cuDeviceGetCount) ENTRY(cuDeviceGet)
+    ENTRY(cuDeviceGetName) ENTRY(cuDeviceGetUuid) ENTRY(cuDeviceTotalMem)
+    ENTRY(cuDeviceGetAttribute) ENTRY(cuDevicePrimaryCtxRetain) ENTRY(cuDevicePrimaryCtxRelease)
+    ENTRY(cuDevicePrimaryCtxSetFlags) ENTRY(cuDevicePrimaryCtxGetState) ENTRY(cuCtxPushCurrent)
+    ENTRY(cuCtxPopCurrent) ENTRY(cuCtxSetCurrent) ENTRY(cuCtxGetCurrent) ENTRY(cuCtxGetDevice)
+    ENTRY(cuCtxSynchronize) ENTRY(cuMemGetInfo) ENTRY(cuMemAlloc) ENTRY(cuMemFree)
+    ENTRY(cuMemHostAlloc) ENTRY(cuMemFreeHost) ENTRY(cuMemGetAddressRange)
+    ENTRY(cuPointerGetAttribute) ENTRY(cuMemcpyHtoD) ENTRY(cuMemcpyDtoH) ENTRY(cuMemcpyDtoD)
+    ENTRY(cuMemcpyHtoDAsync) ENTRY(cuMemcpyDtoHAsync) ENTRY(cuMemcpyDtoDAsync)
+    ENTRY(cuMemsetD8Async) ENTRY(cuMemsetD8) ENTRY(cuStreamCreate) ENTRY(cuStreamCreateWithPriority)
+    ENTRY(cuStreamDestroy) ENTRY(cuStreamSynchronize) ENTRY(cuStreamGetCtx) ENTRY(cuStreamWaitEvent)
+    ENTRY(cuCtxGetStreamPriorityRange) ENTRY(cuEventCreate) ENTRY(cuEventDestroy)
+    ENTRY(cuEventRecord) ENTRY(cuEventSynchronize) ENTRY(cuEventQuery) ENTRY(cuStreamIsCapturing)
+    ENTRY(cuStreamBeginCapture) ENTRY(cuStreamGetCaptureInfo) ENTRY(cuStreamEndCapture)
+    ENTRY(cuGraphInstantiateWithParams) ENTRY(cuGraphLaunch) ENTRY(cuGraphDestroy)
+    ENTRY(cuGraphExecDestroy) ENTRY(cuUserObjectCreate) ENTRY(cuUserObjectRelease)
+    ENTRY(cuGraphRetainUserObject) ENTRY(cuGraphReleaseUserObject) ENTRY(cuLibraryLoadData)
+    ENTRY(cuLibraryUnload) ENTRY(cuLibraryGetKernel) ENTRY(cuKernelGetFunction)
+    ENTRY(cuKernelGetAttribute) ENTRY(cuFuncGetAttribute) ENTRY(cuLaunchKernelEx)
+    ENTRY(cuLaunchKernel) ENTRY(cuGetErrorName) ENTRY(cuGetErrorString)
+    /* clang-format on */
+};
 
 CUresult cuGetProcAddress_v2(const char *name, void **function, int version, cuuint64_t flags,
                              CUdriverProcAddressQueryResult *status) {

@@ -199,8 +199,10 @@ static void check_pools(int rounds) {
         memset(&pool, 0, sizeof(pool));
         if (fastpg_pool_open(&pool, 1 + round % 4)) abort();
         if (round % 3 == 0) usleep(300); /* its threads are asleep */
-        for (int run = 0; run < runs; run++)
+        for (int run = 0; run < runs; run++) {
             fastpg_pool_run(&pool, count_task, counts, run == 2 ? 1 : 50);
+            if (round % 5 == run) usleep(700); /* they spin for the long wait, then sleep */
+        }
         for (int k = 0; k < 50; k++)
             if (counts[k] != (runs < 3 ? runs : k ? 2 : 3)) abort();
         fastpg_pool_close(&pool);
