@@ -38,9 +38,9 @@ def _parts(
     """Build network, collector and optimizer, on the CPU or on a GPU.
 
     Args:
-        spec: of the run.
-        moments: that the optimizer keeps.
-        steps: of each game in a rollout; None: whole episodes.
+        spec: the run's settings.
+        moments: names of the moments that the optimizer keeps.
+        steps: steps of each game in a rollout, or None for whole episodes.
     """
     setup, games, whole = _stepwise_setup(spec), spec.games, steps is None
     shape = setup.network_shape(value=not whole)

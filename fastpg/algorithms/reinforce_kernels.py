@@ -2,7 +2,7 @@
 
 All arithmetic is in the kernels of one backend (:func:`fastpg.kernels.get_backend`); all games are
 in one Gymnasium vector environment. Every backend of the CPU gives the same weights, bit for bit.
-:mod:`fastpg.algorithms.reinforce` does the same at full speed, in one compiled call a batch.
+:mod:`fastpg.algorithms.reinforce` does the same at full speed, in one compiled call per batch.
 
 Source: Karpathy, "Deep Reinforcement Learning: Pong from Pixels", 2016.
 """
@@ -20,7 +20,7 @@ from fastpg.kernels.geometry import SCREEN, VIEW_PIXELS
 from fastpg.kernels.ops import Backend
 from fastpg.rollouts.returns import ReturnEstimator
 
-# Sizes of the network's input; tensors of a checkpoint; samples of a backward pass.
+# Sizes of the network's input; tensors of a checkpoint; samples per call of the backward pass.
 INPUTS = {"difference": VIEW_PIXELS, "stack": 2 * VIEW_PIXELS, "raw": SCREEN[0] * SCREEN[1] * 3}
 TENSORS = ("w1", "w2", "cache_w1", "cache_w2")
 SAMPLES = 160  # raw frames take 0.4 MB each as float32
@@ -30,8 +30,8 @@ class ReinforceKernels:
     """An episode of each of N games, then a step of RMSProp along sum_t A_t grad log pi(a_t | x_t).
 
     An episode's number seeds its game and its actions, so a resumed run plays the same episodes.
-    The network's layers are ``w1`` (D, H), pixel-major, and ``w2`` (A, H), both float32. For speed
-    a step calls the backend's loops, which check nothing: all of their arrays are made here.
+    The network's layers are ``w1`` (D, H), pixel-major, and ``w2`` (A, H), both float32. For speed,
+    a step calls the backend's unchecked loops. Frames are checked; all other arrays are made here.
     """
 
     def __init__(
