@@ -42,7 +42,7 @@ def test_all_are_found():
     assert counts == {"algorithm.md": 4, "embedding.md": 3, "emulator.md": 1, "quickstart.md": 2}
     assert len(blocks(ALL, "python")) == sum(counts.values()) + 2
     assert len(blocks(ALL, "cython")) == 1
-    assert (len(SHELL), len(CELLS)) == (46, 17)
+    assert (len(SHELL), len(CELLS)) == (46, 18)
 
 
 @pytest.mark.parametrize("page", PYTHON)
