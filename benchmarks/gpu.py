@@ -117,7 +117,7 @@ def draw(curves: dict[str, list[tuple[int, float]]], title: str, path: Path) -> 
 def on_device(cuda, made) -> tuple[list, int]:
     """A case's inputs and outputs on the GPU, and the bytes that its op reads and writes."""
     given, written = made.inputs.values(), made.outputs.values()
-    both = made.op.in_place or made.inputs.get("accumulate", False)
+    both = made.op.given and made.inputs.get("accumulate", True)
     arrays = [v for v in (*given, *written, *both * [*written]) if isinstance(v, np.ndarray)]
     there = [cuda.to_device(v) if isinstance(v, np.ndarray) else v for v in (*given, *written)]
     return there, sum(array.nbytes for array in arrays)

@@ -16,7 +16,7 @@ def cells(op: Op) -> list[list[nodes.Node]]:
     """The cells of an op's row: its name, inputs and scalars, outputs, tolerance."""
     inputs, outputs = ([*map(described, arrays)] for arrays in (op.inputs, op.outputs))
     row = []
-    for column in ([op.name], [*inputs, *op.scalars], outputs):
+    for column in ([op.name], [*inputs, *(scalar.name for scalar in op.scalars)], outputs):
         lines = nodes.line_block()
         lines += [nodes.line("", "", nodes.literal(text=text)) for text in column]
         row.append([lines])

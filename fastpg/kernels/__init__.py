@@ -41,7 +41,6 @@ def names() -> tuple[str, ...]:
     return tuple(_LOOPS)
 
 
-@cache
 def get_backend(name: str = DEFAULT_BACKEND) -> "Backend":
     """The ops of a backend.
 
@@ -52,10 +51,15 @@ def get_backend(name: str = DEFAULT_BACKEND) -> "Backend":
         ValueError: there is no such backend.
         BackendUnavailable: it cannot run on this machine.
     """
+    if name not in names():
+        raise ValueError(f"backend: expected one of {', '.join(names())}, got {name!r}")
+    return _backend(name)
+
+
+@cache
+def _backend(name: str) -> "Backend":
     from fastpg.kernels.ops import Backend
 
-    if name not in _LOOPS:
-        raise ValueError(f"backend: expected one of {', '.join(names())}, got {name!r}")
     loops = import_module(_LOOPS[name])
     return loops.CudaBackend() if name == "cuda" else Backend(name, loops)
 

@@ -13,16 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from fastpg.kernels import checks
 from fastpg.kernels._cuda import kernels
-from fastpg.kernels._cuda.arrays import (
-    address,
-    adopted,
-    as_stream,
-    described,
-    stream_number,
-    stream_of_arrays,
-)
+from fastpg.kernels._cuda.arrays import DeviceMemory, address, adopted, as_stream, stream_number
 from fastpg.kernels._cuda.gradients import PRODUCT_SIDE, ROWS
 from fastpg.kernels._cuda.jit import (
     PRODUCT_THREADS,
@@ -318,8 +310,8 @@ class CudaBackend(Backend):
     def __init__(self, stream: Any = 0, check_values: bool = False):
         super().__init__("cuda", Loops(stream))
         self.stream = self.loops.stream
+        self.memory = self._device = DeviceMemory(self.stream, check_values)
         self.check_values = check_values
-        self._number = stream_number(self.stream)
 
     def on(self, stream: Any = 0, check_values: bool = False) -> "CudaBackend":
         """The same ops on another stream.
@@ -336,44 +328,7 @@ class CudaBackend(Backend):
 
     def to_host(self, array):
         """See :meth:`fastpg.kernels.ops.Backend.to_host`; it waits for the stream."""
-        return array if isinstance(array, np.ndarray) else self._host(adopted(array, self._number))
-
-    def _check_arrays(self, op, inputs, outputs, empty=None, **sizes):
-        number = self._number
-        taken = [described(own.name, a, number) for own, a in zip(op.inputs, inputs, strict=True)]
-        given = [
-            None if array is None and not op.in_place else described(own.name, array, number)
-            for own, array in zip(op.outputs, outputs, strict=True)
-        ]
-        results = checks.check_arrays(op, taken, given, empty or self.empty, **sizes)
-        return [
-            made if array is None else array for made, array in zip(results, outputs, strict=True)
-        ]
-
-    def empty(self, shape, dtype):
-        """See :meth:`fastpg.kernels.ops.Backend.empty`."""
-        return cuda.device_array(shape, dtype, stream=stream_of_arrays(self.stream))
-
-    def _flatten(self, **arrays):
-        for name, array in arrays.items():
-            if not described(name, array, self._number).flags.c_contiguous:
-                raise ValueError(f"{name}: expected a C-contiguous array")
-        own = {name: adopted(array, self._number) for name, array in arrays.items()}
-        checks.check_one_shape(**own)
-        return _flat(*own.values())
-
-    def _last_offset(self, offsets):
-        return int(self._host(adopted(offsets, self._number)[-1:])[0])
-
-    def _check_contents(self, check, *arguments):
-        if self.check_values:
-            taken = (adopted(argument, self._number) for argument in arguments)
-            check(*(self._host(a) if hasattr(a, "copy_to_host") else a for a in taken))
-
-    def _host(self, array):
-        copy = array.copy_to_host(stream=self.stream)
-        self.stream.synchronize()
-        return copy
+        return array if isinstance(array, np.ndarray) else self._device.to_host(array)
 
     def cut(self, array, size):
         """See :meth:`fastpg.kernels.ops.Backend.cut`."""
@@ -381,6 +336,3 @@ class CudaBackend(Backend):
         if size:
             part.copy_to_device(array[:size], stream=self.stream)
         return part
-
-    def _sparse_rows(self, name, *arrays):
-        return super()._sparse_rows(name, *(adopted(array, self._number) for array in arrays))

@@ -13,9 +13,6 @@
 
 from typing import Any
 
-import numpy as np
-
-from fastpg.kernels.ops_base import Array
 from fastpg.kernels.ops_losses import LossOps
 from fastpg.kernels.ops_optimizers import OptimizerOps
 from fastpg.kernels.ops_pictures import PictureOps
@@ -30,12 +27,16 @@ class Backend(PictureOps, PolicyOps, ReturnOps, LossOps, OptimizerOps):
     out. An op returns its outputs in the order of its parameters: a single one as it is, several as
     a tuple. Optimizers return nothing.
 
-    Every op raises TypeError for an argument that is no array or has another dtype, and ValueError
-    for another shape, layout or value. The message starts with the argument's name.
+    Every op raises TypeError for an argument that is no array or no number, or has another dtype,
+    and ValueError for another shape, layout or value, and for an output that shares memory with
+    another argument. The message starts with the argument's name. Arrays of one element are no
+    numbers; a NumPy scalar counts as the Python number of the same value. The ``cuda`` backend
+    checks arrays' elements only on request (:meth:`fastpg.kernels.cuda.CudaBackend.on`).
 
     Attributes:
         name: ``"reference"``, ``"numba"``, ``"cython"`` or ``"cuda"``.
-        loops: the backend's unchecked loops, for callers whose arrays are known to be right.
+        loops: the backend's unchecked loops, for callers whose arguments are known to be right.
+        memory: what allocates and describes its arrays.
     """
 
     def __init__(self, name: str, loops: Any):
@@ -49,15 +50,3 @@ class Backend(PictureOps, PolicyOps, ReturnOps, LossOps, OptimizerOps):
         from fastpg.kernels import get_backend
 
         return get_backend, (self.name,)
-
-    def to_backend(self, array: Array) -> Any:
-        """A NumPy array in the backend's memory: the same array, or a copy on the GPU."""
-        return array
-
-    def to_host(self, array: Any) -> Array:
-        """A NumPy array of an array in the backend's memory: the inverse of :meth:`to_backend`."""
-        return array
-
-    def empty(self, shape: Any, dtype: Any) -> Any:
-        """An array in the backend's memory, of undefined content."""
-        return np.empty(shape, dtype)

@@ -1,10 +1,6 @@
 """Public ops of losses: the gradient of PPO's policy loss, entropy bonus and value loss."""
 
-import math
-
-from fastpg.kernels import checks
 from fastpg.kernels.ops_base import Array, CheckedOps, Output
-from fastpg.kernels.spec import BY_NAME
 
 
 class LossOps(CheckedOps):
@@ -63,12 +59,6 @@ class LossOps(CheckedOps):
 
         Source: Schulman et al., "Proximal policy optimization algorithms", 2017, arXiv:1707.06347.
         """
-        checks.check_range("clip", clip, 0.0, math.inf)
-        checks.check_range("entropy_weight", entropy_weight, 0.0, 1e30)
-        checks.check_range("value_weight", value_weight, 0.0, 1e30)
         inputs = (probabilities, values, actions, old_probabilities, advantages, returns)
-        results = self._check_arrays(BY_NAME["ppo_gradient"], inputs, (d_logits, d_values))
-        self._check_contents(checks.check_actions, actions, probabilities.shape[1])
-        self._check_contents(checks.check_normal, "old_probabilities", old_probabilities)
-        self.loops.ppo_gradient(*inputs, clip, entropy_weight, value_weight, *results)
-        return tuple(results)
+        scalars = (clip, entropy_weight, value_weight)
+        return self._run("ppo_gradient", inputs, scalars, (d_logits, d_values))

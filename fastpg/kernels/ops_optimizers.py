@@ -31,10 +31,7 @@ class OptimizerOps(CheckedOps):
 
         Source: the article's script; Hinton's lecture 6e.
         """
-        checks.check_range("learning_rate", learning_rate, 0.0, 1e30)
-        checks.check_range("decay", decay, 0.0, 1.0)
-        checks.check_range("epsilon", epsilon, 1e-30, 1e30)
-        gradient, *updated = self._flatten(gradient=gradient, weights=weights, cache=cache)
+        gradient, *updated = checks.flatten(self.memory, gradient, weights=weights, cache=cache)
         self._run("rmsprop_update", (gradient,), (learning_rate, decay, epsilon), updated)
 
     def adam_update(
@@ -72,11 +69,7 @@ class OptimizerOps(CheckedOps):
 
         Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2014, arXiv:1412.6980.
         """
-        step = checks.check_integer("step", step, 1, 2**53, "2**53")  # float64 holds it exactly
-        checks.check_range("learning_rate", learning_rate, 0.0, 1e30)
-        checks.check_range("beta1", beta1, 0.0, 1 - 2.0**-24)
-        checks.check_range("beta2", beta2, 0.0, 1 - 2.0**-24)
-        checks.check_range("epsilon", epsilon, 1e-30, 1e30)
-        arrays = self._flatten(gradient=gradient, weights=weights, mean=mean, square=square)
+        updated = {"weights": weights, "mean": mean, "square": square}
+        gradient, *flat = checks.flatten(self.memory, gradient, **updated)
         scalars = (step, learning_rate, beta1, beta2, epsilon)
-        self._run("adam_update", arrays[:1], scalars, arrays[1:])
+        self._run("adam_update", (gradient,), scalars, flat)

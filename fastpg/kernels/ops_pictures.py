@@ -1,6 +1,7 @@
 """Public ops from frames to network inputs: binary views, their difference, their stack."""
 
-import numpy as np
+import math
+from typing import Any
 
 from fastpg.kernels import checks
 from fastpg.kernels.ops_base import Array, CheckedOps, Output
@@ -60,7 +61,7 @@ class PictureOps(CheckedOps):
         22 of a Pong difference's 6,400 pixels are non-zero.
 
         Args:
-            current: (N, D) uint8: views of 0 and 1, D <= 65536.
+            current: (N, D) uint8: views of 0 and 1, D <= 65536; other values are refused.
             previous: (N, D) uint8: the views one step earlier.
             indices: (K,) uint16: output with capacity K; allocated if None.
             signs: (K,) int8: output with capacity K; allocated if None.
@@ -89,7 +90,7 @@ class PictureOps(CheckedOps):
         :meth:`frame_difference`.
 
         Args:
-            current: (N, D) uint8: views of 0 and 1, 2D <= 65536.
+            current: (N, D) uint8: views of 0 and 1, D <= 32768; other values are refused.
             previous: (N, D) uint8: the views one step earlier.
             indices: (K,) uint16: output with capacity K; allocated if None.
             signs: (K,) int8: output with capacity K; allocated if None.
@@ -99,26 +100,35 @@ class PictureOps(CheckedOps):
 
     def _sparse_rows(self, name, current, previous, indices, signs, offsets):
         given = indices if indices is not None else signs
-        capacity = 2 * np.size(current) if given is None else np.size(given)
+        # If it is no array, the check of the call says so.
+        capacity = _elements(given) if given is not None else 2 * _elements(current)
         outputs = (indices, signs, offsets)
-        results = self._check_arrays(BY_NAME[name], (current, previous), outputs, K=capacity)
-        widest = current.shape[1] * (2 if name == "frame_stack" else 1)
-        checks.check_limit("current", "pixels per row (indices are uint16)", widest, 65536)
-        getattr(self.loops, name)(current, previous, *results)
-        needed = self._last_offset(results[2])
+        call = checks.check_call(
+            BY_NAME[name], (current, previous), (), outputs, self.memory, K=capacity
+        )
+        getattr(self.loops, name)(*call.inputs, *call.outputs)
+        own_indices, own_signs, own_offsets = call.outputs
+        needed = int(self.to_host(own_offsets[-1:])[0])
         if needed > capacity:
-            raise ValueError(f"indices: expected capacity for {needed} pixels, got {capacity}")
-        indices, signs, offsets = results
+            name = "indices" if indices is not None else "signs"
+            raise ValueError(f"{name}: expected capacity for {needed} pixels, got {capacity}")
+        offsets = own_offsets if offsets is None else offsets
         if given is None:  # a caller that keeps the result must not keep the whole capacity
-            return self.cut(indices, needed), self.cut(signs, needed), offsets
-        return indices[:needed], signs[:needed], offsets
+            return self.cut(own_indices, needed), self.cut(own_signs, needed), offsets
+        return own_indices[:needed], own_signs[:needed], offsets
 
     def frame_difference_dense(self, current: Array, previous: Array, x: Output = None) -> Array:
         """``current - previous`` as a dense float32 array.
 
         Args:
-            current: (N, D) uint8: views of 0 and 1.
+            current: (N, D) uint8: views of 0 and 1; other values are refused.
             previous: (N, D) uint8: the views one step earlier.
             x: (N, D) float32: output, -1, 0 and 1; allocated if None.
         """
         return self._run("frame_difference_dense", (current, previous), (), (x,))
+
+
+def _elements(array: Any) -> int:
+    """The number of an array's elements, on the host or on the GPU; 0 for anything else."""
+    shape = getattr(array, "shape", None)
+    return math.prod(shape) if isinstance(shape, tuple) else 0

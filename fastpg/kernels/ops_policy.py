@@ -6,11 +6,7 @@ the probability of UP. With A > 1 outputs the softmax of the logits is the distr
 actions.
 """
 
-import numpy as np
-
-from fastpg.kernels import checks
 from fastpg.kernels.ops_base import Array, CheckedOps, Output
-from fastpg.kernels.spec import BY_NAME
 
 
 class PolicyOps(CheckedOps):
@@ -44,10 +40,7 @@ class PolicyOps(CheckedOps):
         Source: the article's ``policy_forward``.
         """
         inputs, outputs = (indices, signs, offsets, w1, w2), (hidden, probabilities)
-        results = self._check_arrays(BY_NAME["policy_forward"], inputs, outputs)
-        self._check_contents(checks.check_sparse, indices, offsets, w1.shape[0])
-        self.loops.policy_forward(*inputs, *results)
-        return tuple(results)
+        return self._run("policy_forward", inputs, (), outputs)
 
     def policy_forward_dense(
         self, x: Array, w1: Array, w2: Array, hidden: Output = None, probabilities: Output = None
@@ -103,11 +96,7 @@ class PolicyOps(CheckedOps):
         algorithms for connectionist reinforcement learning", 1992.
         """
         inputs = (indices, signs, offsets, hidden, probabilities, actions, advantages, w2)
-        self._check_arrays(BY_NAME["policy_backward"], inputs, (dw1, dw2))
-        self._check_contents(checks.check_sparse, indices, offsets, dw1.shape[0])
-        self._check_contents(checks.check_actions, actions, w2.shape[0])
-        self.loops.policy_backward(*inputs, accumulate, dw1, dw2)
-        return dw1, dw2
+        return self._run("policy_backward", inputs, (accumulate,), (dw1, dw2))
 
     def policy_backward_dense(
         self,
@@ -135,10 +124,7 @@ class PolicyOps(CheckedOps):
             accumulate: whether to add to dw1 and dw2 instead of overwriting them.
         """
         inputs = (x, hidden, probabilities, actions, advantages, w2)
-        self._check_arrays(BY_NAME["policy_backward_dense"], inputs, (dw1, dw2))
-        self._check_contents(checks.check_actions, actions, w2.shape[0])
-        self.loops.policy_backward_dense(*inputs, accumulate, dw1, dw2)
-        return dw1, dw2
+        return self._run("policy_backward_dense", inputs, (accumulate,), (dw1, dw2))
 
     def policy_backward_outputs(
         self,
@@ -170,10 +156,7 @@ class PolicyOps(CheckedOps):
             accumulate: whether to add to dw1 and dw2 instead of overwriting them.
         """
         inputs = (indices, signs, offsets, hidden, d_outputs, w2)
-        self._check_arrays(BY_NAME["policy_backward_outputs"], inputs, (dw1, dw2))
-        self._check_contents(checks.check_sparse, indices, offsets, dw1.shape[0])
-        self.loops.policy_backward_outputs(*inputs, accumulate, dw1, dw2)
-        return dw1, dw2
+        return self._run("policy_backward_outputs", inputs, (accumulate,), (dw1, dw2))
 
     def counter_uniforms(
         self, streams: Array, steps: Array, seed: int, uniforms: Output = None
@@ -192,8 +175,7 @@ class PolicyOps(CheckedOps):
 
         Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
         """
-        seed = checks.check_integer("seed", seed, 0, 2**64 - 1, "2**64 - 1")
-        return self._run("counter_uniforms", (streams, steps), (np.uint64(seed),), (uniforms,))
+        return self._run("counter_uniforms", (streams, steps), (seed,), (uniforms,))
 
     def sample_actions(
         self, probabilities: Array, uniforms: Array, actions: Output = None
@@ -208,8 +190,4 @@ class PolicyOps(CheckedOps):
             uniforms: (N,) float32 in [0, 1).
             actions: (N,) uint8: output; allocated if None.
         """
-        inputs = (probabilities, uniforms)
-        (actions,) = self._check_arrays(BY_NAME["sample_actions"], inputs, (actions,))
-        checks.check_limit("probabilities", "actions (they are uint8)", probabilities.shape[1], 255)
-        self.loops.sample_actions(probabilities, uniforms, actions)
-        return actions
+        return self._run("sample_actions", (probabilities, uniforms), (), (actions,))

@@ -1,8 +1,6 @@
 """Public ops from rewards to advantages: discounted returns, GAE, standardization."""
 
-from fastpg.kernels import checks
 from fastpg.kernels.ops_base import Array, CheckedOps, Output
-from fastpg.kernels.spec import BY_NAME
 
 
 class ReturnOps(CheckedOps):
@@ -32,7 +30,6 @@ class ReturnOps(CheckedOps):
 
         Source: the article, "More general advantage functions".
         """
-        checks.check_range("gamma", gamma, 0.0, 1.0)
         scalars = (gamma, cut_at_rewards)
         return self._run("discounted_returns", (rewards, dones), scalars, (returns,))
 
@@ -71,8 +68,6 @@ class ReturnOps(CheckedOps):
         Source: Schulman et al., "High-dimensional continuous control using generalized advantage
         estimation", 2015, arXiv:1506.02438.
         """
-        checks.check_range("gamma", gamma, 0.0, 1.0)
-        checks.check_range("lam", lam, 0.0, 1.0)
         inputs, outputs = (rewards, dones, values), (advantages, returns)
         return self._run("generalized_advantages", inputs, (gamma, lam), outputs)
 
@@ -88,8 +83,4 @@ class ReturnOps(CheckedOps):
                 from 0 to B: one segment per episode, or [0, B] for the whole batch.
             standardized: (B,) float32: output; allocated if None.
         """
-        inputs, outputs = (values, offsets), (standardized,)
-        (standardized,) = self._check_arrays(BY_NAME["standardize"], inputs, outputs)
-        self._check_contents(checks.check_segments, offsets, values.shape[0])
-        self.loops.standardize(values, offsets, standardized)
-        return standardized
+        return self._run("standardize", (values, offsets), (), (standardized,))

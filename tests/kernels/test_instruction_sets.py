@@ -48,6 +48,7 @@ def build(tmp_path_factory):
     for package in (kernels, kernels.parent):
         (package / "__init__.py").touch()
     shutil.copy(ROOT / "fastpg" / "kernels" / "_cython.pxd", kernels)
+    shutil.copytree(ROOT / "fastpg" / "system", kernels.parent / "system")  # setup.py reads it
 
     def built(which):
         folder = tree / which

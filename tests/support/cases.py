@@ -41,7 +41,7 @@ def case(name: str, seed: int = 0, **options: Any) -> Case:
     label = "-".join(f"{k}={v}" for k, v in options.items())
     rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
     made = MAKERS[name](rng, **options)
-    inputs = {key: made[key] for key in (*(a.name for a in op.inputs), *op.scalars)}
+    inputs = {given.name: made[given.name] for given in (*op.inputs, *op.scalars)}
     sizes = made.get("sizes", {})
     for declared in op.inputs:
         for dim, size in zip(declared.dims, made[declared.name].shape, strict=True):

@@ -1,5 +1,6 @@
 """Arrays in the GPU's memory and streams of any library, as numba's own."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,34 +75,60 @@ def address(array: Any) -> int:
 
 
 class Flags(NamedTuple):
-    """The two of NumPy's array flags that the checks read."""
+    """Those of NumPy's array flags that the checks read."""
 
+    aligned: bool
     c_contiguous: bool
     writeable: bool
 
 
-class Described(NamedTuple):
-    """The attributes of an array that :mod:`fastpg.kernels.checks` reads, and the array."""
+class DeviceMemory:
+    """Arrays in the GPU's memory, of any library with ``__cuda_array_interface__``.
 
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    flags: Flags
-    array: Any
-
-
-def described(name: str, array: Any, number: int) -> Described:
-    """Describe an array in the GPU's memory for the checks.
-
-    Raises:
-        TypeError: it is no such array.
+    Attributes:
+        stream: on which arrays are allocated and copied, as numba's object.
+        number: the stream's number in ``__cuda_array_interface__``.
+        checks_values: whether arrays' elements are checked, which copies them to the host.
     """
-    taken = adopted(array, number)
-    if not getattr(taken, "__cuda_ndarray__", False):
-        raise TypeError(
-            f"{name}: expected an array in the GPU's memory (with __cuda_array_interface__), got "
-            f"{type(array).__name__}"
-        )
-    read_only = taken is not array and array.__cuda_array_interface__["data"][1]
-    flags = Flags(bool(taken.is_c_contiguous()), not read_only)
-    return Described(np.dtype(taken.dtype), tuple(taken.shape), tuple(taken.strides), flags, taken)
+
+    where = " in the GPU's memory (with __cuda_array_interface__)"
+
+    def __init__(self, stream: Any, checks_values: bool):
+        self.stream, self.checks_values = stream, checks_values
+        self.number = stream_number(stream)
+
+    def empty(self, shape: Any, dtype: Any) -> Any:
+        """See :class:`fastpg.kernels.checks.Memory`."""
+        return cuda.device_array(shape, dtype, stream=stream_of_arrays(self.stream))
+
+    def adopted(self, array: Any) -> Any:
+        """Numba's view of an array in this memory; anything else is returned unchanged."""
+        return adopted(array, self.number)
+
+    def describe(self, array: Any) -> tuple[Any, Flags] | None:
+        """See :class:`fastpg.kernels.checks.Memory`."""
+        try:
+            taken = self.adopted(array)
+            own = taken is array
+            read_only = not own and array.__cuda_array_interface__["data"][1]
+        except (RuntimeError, NotImplementedError, KeyError, TypeError, ValueError):
+            return None  # an interface that numba cannot read, or that must not be read
+        if not getattr(taken, "__cuda_ndarray__", False):
+            return None
+        aligned = address(taken) % np.dtype(taken.dtype).itemsize == 0
+        return taken, Flags(aligned, bool(taken.is_c_contiguous()), not read_only)
+
+    def address(self, array: Any) -> int:
+        """See :class:`fastpg.kernels.checks.Memory`."""
+        return address(array)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A copy in the host's memory; it waits for the stream."""
+        copy = self.adopted(array).copy_to_host(stream=self.stream)
+        self.stream.synchronize()
+        return copy
+
+    def check_values(self, rule: Any, arrays: Mapping[str, Any], size: int) -> None:
+        """See :class:`fastpg.kernels.checks.Memory`."""
+        if self.checks_values:
+            rule({name: self.to_host(array) for name, array in arrays.items()}, size)
