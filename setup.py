@@ -1,14 +1,17 @@
 """Build the extension modules. Everything else about the package is in pyproject.toml."""
 
+import importlib
 import importlib.util
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.errors import CCompilerError, ExecError
 
 HERE = Path(__file__).resolve().parent
 
@@ -20,22 +23,35 @@ if sys.platform == "win32":
 else:
     FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
 
-EMULATOR = "fastpg.emulator._emulator"
+NEEDED = """fastpg needs a C compiler and Python's headers:
+  Debian, Ubuntu:  apt-get install gcc python3-dev
+  Fedora:          dnf install gcc python3-devel
+  macOS:           xcode-select --install"""
 # Extension module -> its source.
 SOURCES = {
     "fastpg.kernels._cython": "csrc/kernels/_cython.pyx",
-    EMULATOR: "csrc/envs/_emulator.pyx",
+    "fastpg.emulator._emulator": "csrc/envs/_emulator.pyx",
     "fastpg.network._network": "csrc/network/_network.pyx",
     "fastpg.rollouts._rollouts": "csrc/rollouts/_rollouts.pyx",
 }
 # A change of any of these recompiles every extension.
 DEPENDS = [
     str(path.relative_to(HERE))
-    for pattern in ("csrc/**/*.h", "csrc/**/*.px[di]", "csrc/translate/*.py", "fastpg/**/*.pxd")
+    for pattern in ("csrc/**/*.h", "csrc/**/*.px[di]", "fastpg/**/*.pxd")
     for path in sorted(HERE.glob(pattern))
 ]
 QUIET = [] if sys.platform == "win32" else ["-Wno-unused-label", "-Wno-unused-function"]
 THREADS = [] if sys.platform == "win32" else ["-pthread"]
+
+
+def of_package(name):
+    """Import a module of the package, whose __init__ needs what is being built."""
+    package = ModuleType("fastpg")
+    package.__path__ = [str(HERE / "fastpg")]
+    sys.modules["fastpg"] = package
+    return importlib.import_module(name)
+
+
 EXTENSIONS = [
     Extension(
         name,
@@ -44,6 +60,7 @@ EXTENSIONS = [
         depends=DEPENDS,
         extra_compile_args=[*FLAGS, *QUIET],
         extra_link_args=THREADS,
+        define_macros=[("FASTPG_HEADERS", f'"{of_package("fastpg.system.c_sources").digest()}"')],
     )
     for name, source in SOURCES.items()
 ]
@@ -58,34 +75,43 @@ def load(path):
     return module
 
 
-class BuildWithRom(build_ext):
-    """Translates Pong's ROM, which ale-py ships, to C before the emulator is compiled.
+class BuildWithTranslation(build_ext):
+    """Compiles the translation of Pong's ROM too, but only for an editable installation.
 
-    The translation stays in the build folder: it derives from the ROM and must not be distributed.
+    It derives from the ROM, which ale-py ships, and must not be distributed. So no wheel has it.
+    fastpg/system/translation.py compiles it when it is first needed.
     """
 
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or True  # the extensions at the same time
 
-    def build_extension(self, ext):
-        if ext.name == EMULATOR:
-            ext.include_dirs.append(self.translate())
-        super().build_extension(ext)
+    def run(self):
+        self.editable = self.inplace  # which setuptools unsets while it compiles
+        super().run()
+
+    def build_extensions(self):
+        with ThreadPoolExecutor(1) as beside:
+            translated = beside.submit(self.translate) if self.editable else None
+            try:
+                super().build_extensions()
+            except (CCompilerError, ExecError) as error:
+                raise SystemExit(f"fastpg cannot be compiled: {error}\n{NEEDED}") from None
+            if translated is not None:
+                translated.result()
 
     def translate(self):
-        rom = load(HERE / "fastpg" / "emulator" / "roms.py").pong_rom()
-        folder = Path(self.build_temp) / "roms"
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable,
-            str(HERE / "csrc" / "translate" / "rom_to_c.py"),
-            str(rom),
-            "pong",
-        ]
-        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        (folder / "rom_pong.h").write_text(text)
-        return str(folder)
+        roms = load(HERE / "fastpg" / "emulator" / "roms.py")
+        translation = of_package("fastpg.system.translation")
+        try:
+            rom = roms.pong_rom().read_bytes()
+            target = translation.BESIDE / translation.library_name(roms.PONG.name, rom)
+            if not translation.is_whole(target):
+                for old in target.parent.glob("*"):
+                    old.unlink()
+                translation.compile_library(roms.PONG.name, rom, target)
+        except (RuntimeError, OSError) as error:  # it is compiled later, or the ROM is interpreted
+            print(f"Pong is not translated now: {error}", file=sys.stderr)
 
 
 class BuildWithSources(build_py):
@@ -106,5 +132,5 @@ class BuildWithSources(build_py):
 setup(
     # c_emulator.pxd and c_network.pxd declare what the headers beside them define
     ext_modules=cythonize(EXTENSIONS, include_path=[".", "csrc/envs", "csrc/network"]),
-    cmdclass={"build_ext": BuildWithRom, "build_py": BuildWithSources},
+    cmdclass={"build_ext": BuildWithTranslation, "build_py": BuildWithSources},
 )

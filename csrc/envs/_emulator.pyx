@@ -18,8 +18,10 @@ from libc.string cimport memcpy, memset
 
 from c_emulator cimport (
     A2600_LAYOUT_VERSION, A26_GYM_LAYOUT_VERSION, A26_RAM_BYTES, A26_ROM_BYTES, A26_SCREEN_BYTES,
-    FASTPG_MOST_THREADS, a2600_t, a26_env_t, a26_env_valid, a26_game_t, a26_gym_reset, a26_gym_step,
-    a26_gym_t, a26_make_post_reset_state, a26_mt_seed, a26_over, a26_power_on, a26_reset_onto,
+    FASTPG_MOST_THREADS, a2600_run_t, a2600_t, a26_env_t, a26_env_valid, a26_game_t, a26_gym_reset,
+    a26_gym_step,
+    a26_act_onto, a26_gym_t, a26_make_post_reset_state, a26_mt_seed, a26_over, a26_power_on,
+    a26_reset_onto,
     a26_rules_t, a26_seed_t, a26_sticky_threshold, a26_truncated, a26_tv_act, a26_tv_look,
     a26_tv_make_eager, a26_tv_reset, a26_tv_t, fastpg_colours_t, fastpg_dqn_game_t,
     fastpg_find_same_rows, fastpg_pool_close, fastpg_pool_open, fastpg_pool_run, fastpg_pool_t,
@@ -31,12 +33,8 @@ from operator import index as integer
 
 import numpy as np
 
-cdef extern from "rom_pong.h" nogil:  # by rom_to_c.py when the package is built
-    int32_t a2600_run_pong(a2600_t *, const uint8_t *, tia_picture_t *, uint32_t)
-
 cdef extern from *:
     """
-    #define FASTPG_DEVICE_RUN a2600_run_pong
     #include "cuda/device_games.h"
     """
     enum:
@@ -54,6 +52,15 @@ cdef extern from *:
         uint8_t red[256]
         uint8_t rom[4096]
 
+cdef extern from *:
+    """
+    #ifndef FASTPG_HEADERS /* a hash of all headers; setup.py defines it */
+    #define FASTPG_HEADERS ""
+    #endif
+    """
+    const char *FASTPG_HEADERS
+
+HEADERS = FASTPG_HEADERS.decode()
 LAYOUT_VERSION = 100 * A26_GYM_LAYOUT_VERSION + A2600_LAYOUT_VERSION
 MOST_THREADS = FASTPG_MOST_THREADS
 
@@ -191,10 +198,15 @@ cdef class Console:
                 &self.gym, &self.cartridge.c, &self.cartridge.power_on_state, &self.rules,
                 &words if seeded else NULL, &picture)
             tia_complete(&picture)
-        self.busy = False
+        self.busy = self.meddled = False
 
-    def step_episode(self, uint32_t action):
-        """Play a step like AleGame.step, with the emulator's action number; return the reward."""
+    def step_episode(self, uint32_t action, int32_t frames=0):
+        """Play a step like AleGame.step; return the reward.
+
+        Args:
+            action: the emulator's number of it.
+            frames: of the step; 0 draws their number as the rules say.
+        """
         cdef int32_t reward
         cdef tia_picture_t picture
         self.ready()
@@ -202,8 +214,14 @@ cdef class Console:
             raise ValueError(f"action: expected 0 to 17, got {action}")
         self.busy = True
         with nogil:
+            self.tv.front = 0
+            self.tv.pending[0] = False
             tia_begin_picture(&picture, self.tv.picture[0], 0)
-            reward = a26_gym_step(&self.gym, &self.cartridge.c, &self.rules, action, &picture)
+            if frames > 0:
+                reward = a26_act_onto(
+                    &self.gym.env, &self.cartridge.c, action, frames, &picture)
+            else:
+                reward = a26_gym_step(&self.gym, &self.cartridge.c, &self.rules, action, &picture)
             tia_complete(&picture)
         self.busy = False
         return reward
@@ -292,10 +310,25 @@ cdef class Console:
 
     # ---- snapshots -------------------------------------------------------------------------
 
-    def snapshot(self):
-        """Return the state without pictures and rules, as bytes of this layout and machine."""
+    def snapshot(self, bint generators=True, bint held=True):
+        """Return the state without pictures, as bytes of this layout and machine.
+
+        Args:
+            generators: with the random generators; their bytes are 0 otherwise.
+            held: with the action that sticks, the rules and past loads; 0 otherwise.
+        """
+        cdef a26_gym_t gym
         self.ready()
-        return PyBytes_FromStringAndSize(<char *>&self.gym, sizeof(self.gym))
+        gym = self.gym
+        if not generators:
+            memset(&gym.env.sticky, 0, sizeof(gym.env.sticky))
+            memset(&gym.random, 0, sizeof(gym.random))
+        if not held:
+            gym.env.held = 0
+            gym.env.sticky_threshold = 0
+            gym.env.max_frames = 0
+            gym.past_frames = 0
+        return PyBytes_FromStringAndSize(<char *>&gym, sizeof(gym))
 
     def restore(self, bytes snapshot not None, bint generators, bint held, bint meddled=False):
         """Restore a snapshot. The picture stays as it is until the next frame.
@@ -303,7 +336,7 @@ cdef class Console:
         Args:
             snapshot: from :meth:`snapshot`.
             generators: restore the random generators too.
-            held: restore the action that sticks too.
+            held: restore the action that sticks, and the frames of past loads, too.
             meddled: ``meddled`` when the snapshot was taken.
 
         Raises:
@@ -327,17 +360,19 @@ cdef class Console:
             gym.random = self.gym.random
         if not held:
             gym.env.held = self.gym.env.held
+            gym.past_frames = self.gym.past_frames
         self.gym = gym
 
 
 SNAPSHOT_BYTES = sizeof(a26_gym_t)
 SCRATCH_BYTES = FASTPG_DEVICE_SCRATCH_BYTES
 
-# Indices of the 64-bit words of a snapshot that add up to a game's emulated frames.
+# Indices of 64-bit words of a snapshot. The first two add up to a game's emulated frames.
 FRAME_WORDS = (
     <uintptr_t>&(<a26_gym_t *>NULL).past_frames // 8,
     <uintptr_t>&(<a26_gym_t *>NULL).env.frame_number // 8,
 )
+EPISODE_FRAME_WORD = <uintptr_t>&(<a26_gym_t *>NULL).env.episode_frame_number // 8
 
 
 def seed_bytes(words):

@@ -107,6 +107,8 @@ cdef extern from "envs/vector_env.h" nogil:
     void a26_gym_reset(
         a26_gym_t *, const a26_cartridge_t *, const a26_env_t *, const a26_rules_t *,
         const a26_seed_t *, tia_picture_t *)
+    int32_t a26_act_onto(
+        a26_env_t *, const a26_cartridge_t *, uint32_t, int32_t, tia_picture_t *)
     int32_t a26_gym_step(
         a26_gym_t *, const a26_cartridge_t *, const a26_rules_t *, uint32_t, tia_picture_t *)
     void tia_begin_picture(tia_picture_t *, uint8_t *, int)

@@ -6,7 +6,7 @@ cdef class Cartridge:
     def __cinit__(
         self, bytes rom, *, bint paddles=False, bint swapped=False, int reset_frames=12,
         bint pong=False, bint draws_all_lines=False, bint constant_reset=False,
-        str translation=None, uint32_t summaries=0xFFFFFFFF,
+        uintptr_t run=0, uint32_t summaries=0xFFFFFFFF,
     ):
         """Load a ROM.
 
@@ -14,7 +14,7 @@ cdef class Cartridge:
             rom: 2048 or 4096 bytes.
             paddles, swapped, reset_frames, pong, draws_all_lines: see a26_game_t.
             constant_reset: a reset always ends in the same state, so it may be copied.
-            translation: "pong", or None to interpret.
+            run: address of the ROM's translation, an a2600_run_t; 0 to interpret.
             summaries: a bit per loop summary that the translation may use.
 
         ``error``: the opcode that stops the console before it can be played, or None.
@@ -24,8 +24,7 @@ cdef class Cartridge:
             raise ValueError(f"rom: expected 2048 or 4096 bytes, got {len(rom)}")
         self._rom = rom * (A26_ROM_BYTES // len(rom))
         self.c.rom = <const uint8_t *>PyBytes_AS_STRING(self._rom)
-        if translation == "pong":
-            self.c.run = a2600_run_pong
+        self.c.run = <a2600_run_t>run
         self.c.game.paddles = paddles
         self.c.game.swapped = swapped
         self.c.game.reset_frames = reset_frames

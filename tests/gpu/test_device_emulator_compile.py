@@ -22,6 +22,7 @@ from numba.cuda import codegen, dispatcher
 
 from fastpg.cuda import compiler, emulator_kernels, memory, sources
 from fastpg.kernels import BackendUnavailable
+from fastpg.system import c_sources
 
 try:
     compiler._nvrtc()
@@ -76,7 +77,7 @@ def test_nvcc_compiles_without_a_warning(capability, tmp_path):
         path.write_text(text)
     target = f"-arch=sm_{capability[0]}{capability[1]}"
     strict = ["--Werror", "all-warnings", "-Xptxas", "-v", "-cubin", target]
-    entry = sources.folder() / sources.ENTRY
+    entry = c_sources.folder() / sources.ENTRY
     command = [nvcc, *strict, *compiler.options(), f"-I{tmp_path}", entry, "-o", "device.cubin"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

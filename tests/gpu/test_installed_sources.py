@@ -3,6 +3,7 @@
 import pytest
 
 from fastpg.cuda import sources
+from fastpg.system import c_sources
 from tests.gpu.test_cuda import ROOT, in_a_process
 
 # and all headers
@@ -29,6 +30,6 @@ def test_a_wheel_has_the_sources_but_not_the_rom(tmp_path):
 
 
 def test_an_installed_package_has_the_sources_but_not_the_rom():
-    names = files_below(sources.folder())
+    names = files_below(c_sources.folder())
     assert names >= SOURCES | {"cuda/device_games.h", "console/a2600.h"}
     assert sources.TRANSLATION not in names
