@@ -11,8 +11,6 @@ games other than Pong. Wrong arguments raise errors instead of being ignored. Em
 several threads at once: :meth:`Emulator.act` releases the GIL.
 """
 
-import struct
-import sys
 import warnings
 import zlib
 from os import PathLike, urandom
@@ -27,7 +25,11 @@ from fastpg.emulator._emulator import Cartridge, Console
 from fastpg.emulator.palette import PALETTE_GRAY, PALETTE_RGB
 from fastpg.emulator.roms import RomInfo, identify, read
 from fastpg.emulator.roms import pong_rom as pong_rom
+from fastpg.emulator.state import EmulatorError, EmulatorState
 from fastpg.kernels.geometry import RAM_SIZE, SCREEN
+from fastpg.system.atomic_file import AtomicFile
+from fastpg.system.extras import missing_extra
+from fastpg.system.translation import run_address
 
 _emulator.set_colours(PALETTE_RGB, PALETTE_GRAY)
 
@@ -39,52 +41,6 @@ _SETTINGS: dict[type, dict[str, Any]] = {
     bool: {"sound": False, "display_screen": False, "color_averaging": False},
     str: {"rom_file": ""},
 }
-_STATE = struct.Struct("<8sII8sI")  # magic, layout version, size of body, ROM, checksum of body
-_MAGIC = b"fastpg26" if sys.byteorder == "little" else b"fastpgbe"
-
-
-class EmulatorState:
-    """The state of a console, returned by :meth:`Emulator.cloneState`. It can be pickled."""
-
-    def __init__(self, snapshot: bytes, rom: bytes, with_generators: bool, meddled: bool):
-        self._snapshot, self._rom = snapshot, rom
-        self._with_generators, self._meddled = with_generators, meddled
-
-    def serialize(self) -> bytes:
-        """Return the state as bytes for :meth:`from_bytes` of the same layout version."""
-        body = bytes([self._with_generators + 2 * self._meddled]) + self._snapshot
-        head = (_MAGIC, _emulator.LAYOUT_VERSION, len(body), self._rom, zlib.crc32(body))
-        return _STATE.pack(*head) + body
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "EmulatorState":
-        """Return the state that :meth:`serialize` wrote.
-
-        Raises:
-            ValueError: ``data`` is no such state, is damaged, or has another layout version.
-        """
-        if not isinstance(data, bytes) or len(data) < _STATE.size or data[:8] != _MAGIC:
-            raise ValueError(
-                "state: expected bytes from EmulatorState.serialize(), got other bytes"
-            )
-        _, layout, size, rom, checksum = _STATE.unpack_from(data)
-        body = data[_STATE.size :]
-        if layout != _emulator.LAYOUT_VERSION:
-            expected = _emulator.LAYOUT_VERSION
-            raise ValueError(f"state: expected one of layout {expected}, got layout {layout}")
-        whole = len(body) == size == _emulator.SNAPSHOT_BYTES + 1
-        if not whole or zlib.crc32(body) != checksum:
-            raise ValueError("state: it is damaged (size or checksum)")
-        return cls(body[1:], rom, bool(body[0] & 1), bool(body[0] & 2))
-
-    def equals(self, other: "EmulatorState") -> bool:
-        """Return True if both states are the same."""
-        return self.serialize() == other.serialize()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, EmulatorState) and self.equals(other)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def load_cartridge(path: str | PathLike[str]) -> tuple[Cartridge, RomInfo, bytes]:
@@ -108,7 +64,7 @@ def load_cartridge(path: str | PathLike[str]) -> tuple[Cartridge, RomInfo, bytes
         pong=info.scored,
         draws_all_lines=info.draws_all_lines,
         constant_reset=info.constant_reset,
-        translation=info.name if info.translated else None,
+        run=run_address(info.name, rom, _emulator.HEADERS) if info.translated else 0,
     )
     if cartridge.error is not None:
         raise ValueError(f"{path}: its program stops at the unknown opcode ${cartridge.error:02X}")
@@ -120,7 +76,7 @@ def _check_int(name: str, value: Any, least: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an int, got {value!r}")
     if not least <= value <= most:
-        raise ValueError(f"{name}: expected an int of {least} to {most}, got {value}")
+        raise EmulatorError(f"{name}: expected an int of {least} to {most}, got {value}")
 
 
 class Emulator(Console):
@@ -145,7 +101,9 @@ class Emulator(Console):
 
     def _get(self, kind: type, key: str) -> Any:
         if key not in self._settings[kind]:
-            raise ValueError(f"key: expected one of {', '.join(self._settings[kind])}, got {key!r}")
+            raise EmulatorError(
+                f"key: expected one of {', '.join(self._settings[kind])}, got {key!r}"
+            )
         return self._settings[kind][key]
 
     def setInt(self, key: str, value: int) -> None:
@@ -174,7 +132,7 @@ class Emulator(Console):
         if not isinstance(value, (int, float, np.floating, np.integer)):
             raise TypeError(f"{key}: expected a number, got {value!r}")
         if key == "repeat_action_probability" and not 0 <= value <= 1:
-            raise ValueError(f"{key}: expected 0 to 1, got {value}")
+            raise EmulatorError(f"{key}: expected 0 to 1, got {value}")
         self._set(float, key, value)
 
     def setBool(self, key: str, value: bool) -> None:
@@ -184,7 +142,7 @@ class Emulator(Console):
             ValueError: there is no such key, or ``value`` is True: this emulator has none of them.
         """
         if value and key in self._settings[bool]:
-            raise ValueError(f"{key}: expected False (this emulator has none), got {value}")
+            raise EmulatorError(f"{key}: expected False (this emulator has none), got {value}")
         self._set(bool, key, value)
 
     def setString(self, key: str, value: str) -> None:
@@ -208,6 +166,22 @@ class Emulator(Console):
         return self._get(str, key)
 
     # ---- playing ----------------------------------------------------------------------------
+
+    @staticmethod
+    def isSupportedROM(path: str | PathLike[str]) -> str | None:
+        """Return the name of a ROM's game, ``"pong"``, if its rewards and ends are known.
+
+        Raises:
+            RuntimeError: there is no such file.
+        """
+        if not Path(path).is_file():
+            raise EmulatorError(f"path: expected a ROM's file, got {path}, which does not exist")
+        info = identify(Path(path).read_bytes())
+        return info.name if info.scored else None
+
+    @staticmethod
+    def setLoggerMode(mode: Any) -> None:
+        """Accept any mode: this emulator logs nothing."""
 
     def loadROM(self, path: str | PathLike[str]) -> None:
         """Load a 2 KB or 4 KB ROM and start a game.
@@ -276,12 +250,12 @@ class Emulator(Console):
     def setMode(self, mode: int) -> None:
         """Accept mode 0; any other raises ValueError."""
         if mode != 0:
-            raise ValueError(f"mode: expected 0, got {mode}")
+            raise EmulatorError(f"mode: expected 0, got {mode}")
 
     def setDifficulty(self, difficulty: int) -> None:
         """Accept difficulty 0; any other raises ValueError."""
         if difficulty != 0:
-            raise ValueError(f"difficulty: expected 0, got {difficulty}")
+            raise EmulatorError(f"difficulty: expected 0, got {difficulty}")
 
     # ---- screen and memory ------------------------------------------------------------------
 
@@ -300,6 +274,28 @@ class Emulator(Console):
     def getScreenRGB(self, buffer: np.ndarray | None = None) -> np.ndarray | None:
         """Return the picture (210, 160, 3) uint8 in RGB, or write it to ``buffer``."""
         return self._read(self.rgb, (*SCREEN, 3), buffer)
+
+    def saveScreenPNG(self, path: str | PathLike[str]) -> None:
+        """Write the picture to a PNG file.
+
+        Raises:
+            ImportError: the extra [video] is not installed.
+            OSError: the file cannot be written.
+        """
+        try:
+            from PIL import Image
+        except ImportError:
+            raise ImportError(f"saveScreenPNG: {missing_extra('video')}") from None
+        with AtomicFile(Path(path)) as file:
+            Image.fromarray(np.asarray(self.getScreenRGB())).save(file.temporary, "PNG")
+
+    def getAudioSize(self) -> int:
+        """Raise RuntimeError: this emulator has no sound."""
+        raise RuntimeError("getAudioSize: this emulator has no sound; ale-py's has")
+
+    def getAudio(self, buffer: np.ndarray | None = None) -> np.ndarray | None:
+        """Raise RuntimeError: this emulator has no sound."""
+        raise RuntimeError("getAudio: this emulator has no sound; ale-py's has")
 
     def getRAMSize(self) -> int:
         """Return 128, the bytes of memory."""
@@ -334,7 +330,7 @@ class Emulator(Console):
             or not buffer.flags.c_contiguous
         ):
             got = f"{getattr(buffer, 'shape', type(buffer))} {getattr(buffer, 'dtype', '')}"
-            raise ValueError(f"buffer: expected {shape} uint8, C-contiguous, got {got}")
+            raise EmulatorError(f"buffer: expected {shape} uint8, C-contiguous, got {got}")
         write(buffer)
         return None
 
@@ -348,7 +344,7 @@ class Emulator(Console):
     def cloneState(self, include_rng: bool = False) -> EmulatorState:
         """Return the state of the console, with the generator of sticky actions if asked for."""
         self._loaded()
-        return EmulatorState(self.snapshot(), self._rom, bool(include_rng), self.meddled)
+        return EmulatorState._of(self, self._rom, bool(include_rng))
 
     def restoreState(self, state: EmulatorState) -> None:
         """Continue from a :meth:`cloneState` of the same ROM.
@@ -364,7 +360,7 @@ class Emulator(Console):
         if not isinstance(state, EmulatorState):
             raise TypeError(f"state: expected a state from cloneState(), got {state!r}")
         if state._rom != self._rom:
-            raise ValueError("state: expected one of the loaded ROM, got another's")
+            raise EmulatorError("state: expected one of the loaded ROM, got another's")
         self.restore(state._snapshot, state._with_generators, False, state._meddled)
 
     def cloneSystemState(self) -> EmulatorState:

@@ -23,7 +23,7 @@ class RomInfo:
     scored: bool = False
     draws_all_lines: bool = False  #: True if every frame draws all lines of the screen
     constant_reset: bool = False  #: True if a reset always leads to the same state
-    #: True if the ROM's code is translated to C when the package is built.
+    #: True if the ROM's code is translated to C (fastpg/system/translation.py).
     translated: bool = False
     actions: tuple[int, ...] = tuple(range(18))  #: ALE's numbers of the actions that the game uses
 

@@ -98,6 +98,8 @@ class AleVectorEnv(GameVectorEnv):
         copy: True returns a copy of the observations. False returns the environment's own buffer,
             which the next ``step`` or ``reset`` overwrites.
         backend: kernel backend for ``"pong80"``; None for the default.
+        render_mode: ``"rgb_array"`` for ``render``, with observations ``"rgb"`` or
+            ``"palette"``; or None.
         **rule_overrides: see :class:`~fastpg.envs.rules.RuleOverrides`.
 
     Raises:
@@ -115,10 +117,18 @@ class AleVectorEnv(GameVectorEnv):
         obs_type: str = "rgb",
         copy: bool = True,
         backend: str | None = None,
+        render_mode: str | None = None,
         **rule_overrides: Unpack[RuleOverrides],
     ):
         super().__init__(
-            env_id, num_envs, num_threads, autoreset_mode, obs_type, OBSERVATIONS, **rule_overrides
+            env_id,
+            num_envs,
+            num_threads,
+            autoreset_mode,
+            obs_type,
+            OBSERVATIONS,
+            render_mode,
+            **rule_overrides,
         )
         self._copy = copy
         self._views: np.ndarray | None = None

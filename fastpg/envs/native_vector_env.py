@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 from fastpg.emulator import roms
 from fastpg.emulator._emulator import MOST_THREADS, Games
 from fastpg.envs.native_game import actions, compiled_rules, pong_cartridge
-from fastpg.envs.rules import RuleOverrides
+from fastpg.envs.rules import BadArgument, RuleOverrides
 from fastpg.envs.seeds import seed_words
 from fastpg.envs.vector_base import OBSERVATIONS, Buffers, GameVectorEnv, check_int
 from fastpg.kernels.geometry import DQN_SIDE
@@ -41,6 +41,8 @@ class NativeVectorEnv(GameVectorEnv):
             returns the environment's own buffer, which the next ``step`` or ``reset`` overwrites.
             With True, a masked reset copies the other games' rows from the last observation, with
             whatever the caller wrote into them, unless autoreset is disabled.
+        render_mode: ``"rgb_array"`` for ``render``, with observations ``"rgb"`` or
+            ``"palette"``; or None.
         **rule_overrides: see :class:`~fastpg.envs.rules.RuleOverrides`.
 
     Raises:
@@ -58,6 +60,7 @@ class NativeVectorEnv(GameVectorEnv):
         obs_type: str = "rgb",
         stack_num: int = 4,
         copy: bool = True,
+        render_mode: str | None = None,
         **rule_overrides: Unpack[RuleOverrides],
     ):
         check_int("stack_num", stack_num, 1)
@@ -68,10 +71,11 @@ class NativeVectorEnv(GameVectorEnv):
             autoreset_mode,
             obs_type,
             {**OBSERVATIONS, "dqn": (stack_num, DQN_SIDE, DQN_SIDE)},
+            render_mode,
             **rule_overrides,
         )
         if self.rules.game != roms.PONG.name:
-            raise ValueError(f"env_id: expected an id of Pong, got {env_id!r}; see AleVectorEnv")
+            raise BadArgument(f"env_id: expected an id of Pong, got {env_id!r}; see AleVectorEnv")
         emulator_actions = actions(self.rules)
         self.action_meanings = tuple(Action(action).name for action in emulator_actions)
         self._emulator_actions = np.array(emulator_actions, np.uint8)

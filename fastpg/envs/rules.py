@@ -19,7 +19,16 @@ from fastpg._registration import ALE_IDS
 _ENTRY_POINT = "ale_py.env:AtariEnv"
 _MOST_FRAMES = 2**31 - 1  # the emulators count in 32 bits
 _MOST_SKIP = 1_000_000  # more than four hours of play
+_ALE_DEFAULTS = {"mode": 0, "difficulty": 0, "continuous": False, "sound_obs": False}
 _NO_FRAMESKIP = {"frameskip": 4, "noop_max": 30}  # what training_rules adds to NoFrameskip
+
+
+class BadArgument(ValueError, gymnasium.error.Error):
+    """An argument has a wrong value; the message names it. It is Gymnasium's own error, too."""
+
+
+class NotPlayed(BadArgument, RuntimeError):
+    """An option of ale-py that our emulator lacks. ale-py's own refusals are RuntimeErrors."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,8 @@ class Rules:
 class RuleOverrides(TypedDict, total=False):
     """Rules that replace those of an environment id, by their names in :class:`Rules`.
 
-    A rule that is missing or None stays as the id registers it; no id registers no-op starts.
+    A rule that is missing or None stays as the id registers it; no id registers no-op starts. The
+    last five are options of ale-py's environment; only their defaults are played.
     """
 
     frameskip: int | tuple[int, int] | None
@@ -85,6 +95,11 @@ class RuleOverrides(TypedDict, total=False):
     max_num_frames_per_episode: int | None
     full_action_space: bool | None
     noop_max: int | None
+    mode: int | None
+    difficulty: int | None
+    continuous: bool | None
+    continuous_action_threshold: float | None
+    sound_obs: bool | None
 
 
 def rules(env_id: str, **overrides: Unpack[RuleOverrides]) -> Rules:
@@ -97,12 +112,21 @@ def rules(env_id: str, **overrides: Unpack[RuleOverrides]) -> Rules:
 
     Raises:
         TypeError: an override has another name.
+        NotPlayed: an option of ale-py's that is not at its default.
         ValueError: ale-py registers no such id (the message names similar ones), or a value is out
             of its range.
     """
     for name in overrides.keys() - RuleOverrides.__annotations__.keys():
-        raise TypeError(f"rules() got an unexpected keyword argument {name!r}")
+        expected = ", ".join(RuleOverrides.__annotations__)
+        raise TypeError(f"{name}: no such argument; rules are {expected}")
     given = {name: value for name, value in overrides.items() if value is not None}
+    for name, usual in _ALE_DEFAULTS.items():
+        value = given.pop(name, usual)
+        if isinstance(value, (np.integer, np.bool_)):
+            value = value.item()
+        if type(value) is not type(usual) or value != usual:
+            raise NotPlayed(f"{name}: expected {usual}, got {value!r}; ale-py plays others")
+    given.pop("continuous_action_threshold", None)  # discrete actions have none
     return Rules(**_registered(env_id) | given)
 
 
@@ -120,7 +144,7 @@ def training_rules(env_id: str, **overrides: Unpack[RuleOverrides]) -> Rules:
     Raises:
         ValueError: as in :func:`rules`.
     """
-    if "NoFrameskip" in env_id:
+    if "NoFrameskip" in str(env_id):
         given = {name: value for name, value in overrides.items() if value is not None}
         return rules(env_id, **{**_NO_FRAMESKIP, **given})  # type: ignore[arg-type]
     return rules(env_id, **overrides)
@@ -129,6 +153,8 @@ def training_rules(env_id: str, **overrides: Unpack[RuleOverrides]) -> Rules:
 def _registered(env_id: str) -> dict[str, Any]:
     """Keyword arguments that ale-py registers for an id."""
     gymnasium.register_envs(ale_py)
+    if not isinstance(env_id, str):
+        raise BadArgument(f"env_id: expected a str, got {type(env_id).__name__}")
     env_id = ALE_IDS.get(env_id, env_id)
     atari = {
         name: spec.kwargs
@@ -138,7 +164,7 @@ def _registered(env_id: str) -> dict[str, Any]:
     if env_id not in atari:
         near = get_close_matches(str(env_id), atari, n=4, cutoff=0.5)
         hint = f"; near are {', '.join(near)}" if near else ""
-        raise ValueError(f"env_id: expected an Atari id of ale-py, got {env_id!r}{hint}")
+        raise BadArgument(f"env_id: expected an Atari id of ale-py, got {env_id!r}{hint}")
     return atari[env_id]
 
 
@@ -154,5 +180,5 @@ def _is_frameskip(value: Any) -> bool:
     return _is_int(value, 1, _MOST_SKIP)
 
 
-def _bad(name: str, expected: str, rules: Rules) -> ValueError:
-    return ValueError(f"{name}: expected {expected}, got {getattr(rules, name)!r}")
+def _bad(name: str, expected: str, rules: Rules) -> BadArgument:
+    return BadArgument(f"{name}: expected {expected}, got {getattr(rules, name)!r}")

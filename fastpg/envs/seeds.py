@@ -14,7 +14,9 @@ def derive_seeds(seed: int | None) -> tuple[int, int]:
     Raises:
         ValueError: ``seed`` is neither None nor an int >= 0.
     """
-    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+    if seed is not None and (
+        isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0
+    ):
         raise ValueError(f"seed: expected an int of at least 0, got {seed!r}")
     numpy_seed, ale_seed = np.random.SeedSequence(seed).generate_state(2)
     return int(numpy_seed), int(ale_seed)
@@ -29,6 +31,10 @@ def seed_words(seed: int | None) -> tuple[int, int, int]:
     Raises:
         ValueError: as in :func:`derive_seeds`.
     """
-    numpy_seed, ale_seed = derive_seeds(seed)
+    return words_of_seeds(*derive_seeds(seed))
+
+
+def words_of_seeds(numpy_seed: int, ale_seed: int) -> tuple[int, int, int]:
+    """Return :func:`seed_words`, from the seeds that :func:`derive_seeds` returned."""
     state: Any = np.random.PCG64(numpy_seed).state["state"]
     return state["state"], state["inc"], ale_seed

@@ -9,12 +9,14 @@ from gymnasium import error, spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastpg.envs.rules import RuleOverrides, Rules, rules
+from fastpg.emulator.palette import PALETTE_RGB
+from fastpg.envs.rules import BadArgument, RuleOverrides, Rules, rules
 from fastpg.kernels.geometry import RAM_SIZE, SCREEN, VIEW_PIXELS
 
 INFO_KEYS = ("lives", "episode_frame_number", "frame_number")
 _INFO_MASKS = tuple(f"_{key}" for key in INFO_KEYS)  # Gymnasium's: which games have the value
 
+_SHOWN = ("rgb", "palette")  # observations that a picture can be made of
 #: Shape of a game's observation, uint8, by ``obs_type``.
 OBSERVATIONS: dict[str, tuple[int, ...]] = {
     "rgb": (*SCREEN, 3),
@@ -28,7 +30,7 @@ OBSERVATIONS: dict[str, tuple[int, ...]] = {
 def check_int(name: str, value: Any, least: int) -> None:
     """Raise ValueError, which names the argument, unless ``value`` is an int >= ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}")
+        raise BadArgument(f"{name}: expected an int of at least {least}, got {value!r}")
 
 
 @dataclass
@@ -86,6 +88,7 @@ class GameVectorEnv(VectorEnv):
         autoreset_mode: str | AutoresetMode,
         obs_type: str,
         shapes: dict[str, tuple[int, ...]],
+        render_mode: str | None,
         **rule_overrides: Unpack[RuleOverrides],
     ):
         """Check the arguments, which the subclasses document; ``shapes``: by ``obs_type``."""
@@ -93,19 +96,29 @@ class GameVectorEnv(VectorEnv):
         check_int("num_threads", num_threads, 0)
         if not isinstance(obs_type, str) or obs_type not in shapes:
             expected = ", ".join(shapes)
-            raise ValueError(f"obs_type: expected one of {expected}, got {obs_type!r}")
+            raise BadArgument(f"obs_type: expected one of {expected}, got {obs_type!r}")
         try:
             mode = AutoresetMode(autoreset_mode)
         except ValueError:
             expected = ", ".join(mode.value for mode in AutoresetMode)
             message = f"autoreset_mode: expected one of {expected}, got {autoreset_mode!r}"
-            raise ValueError(message) from None
+            raise BadArgument(message) from None
+        if render_mode not in (None, "rgb_array"):
+            raise BadArgument(f"render_mode: expected None or 'rgb_array', got {render_mode!r}")
+        if render_mode and obs_type not in _SHOWN:
+            shown = " or ".join(_SHOWN)
+            raise BadArgument(f"render_mode: needs obs_type {shown}, got obs_type {obs_type!r}")
+        self.render_mode = render_mode
         self.rules: Rules = rules(env_id, **rule_overrides)
         self.num_envs = num_envs
         self.obs_type = obs_type
         self._shape = shapes[obs_type]
         self.autoreset_mode = mode
-        self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
+        self.metadata = {
+            "render_modes": ["rgb_array"],
+            "render_fps": 30,
+            "autoreset_mode": self.autoreset_mode,
+        }
         self._started = np.zeros(num_envs, np.bool_)
         self._all_started = False
         self._all_games = np.ones(num_envs, np.bool_)
@@ -212,6 +225,17 @@ class GameVectorEnv(VectorEnv):
                 infos |= self._final_infos(ended)
         return self._observations(), buffers.rewards.copy(), terminations, truncations, infos
 
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """Return each game's picture (210, 160, 3) uint8 with ``render_mode="rgb_array"``.
+
+        The pictures are those of the last observations; without a render mode it returns None.
+        """
+        if self.render_mode is None:
+            return None
+        self._check_open()
+        seen = self._buffers.observations
+        return tuple(PALETTE_RGB[seen] if self.obs_type == "palette" else seen.copy())
+
     # ---- infos ------------------------------------------------------------------------------
 
     def _infos(self, values: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
@@ -239,18 +263,20 @@ class GameVectorEnv(VectorEnv):
         if self.closed:
             raise error.ClosedEnvironmentError("the environment is closed")
 
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+    def _seeds(self, seed: Any) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)):
+        if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
             seed = [int(seed) + i for i in range(self.num_envs)]
-        if isinstance(seed, (str, bytes)) or not hasattr(seed, "__len__"):
-            raise ValueError(f"seed: expected an int or {self.num_envs} of them, got {seed!r}")
+        if not isinstance(seed, (list, tuple, range)) and np.shape(seed) != (self.num_envs,):
+            raise BadArgument(f"seed: expected an int or {self.num_envs} of them, got {seed!r}")
         if len(seed) != self.num_envs:
-            raise ValueError(f"seed: expected {self.num_envs} of them, got {len(seed)}")
+            raise BadArgument(f"seed: expected {self.num_envs} of them, got {len(seed)}")
         for one in seed:
-            if one is not None and (not isinstance(one, (int, np.integer)) or one < 0):
-                raise ValueError(f"seed: expected ints of at least 0, got {seed}")
+            if one is not None and (
+                isinstance(one, bool) or not isinstance(one, (int, np.integer)) or one < 0
+            ):
+                raise BadArgument(f"seed: expected ints of at least 0, got {seed}")
         return [None if one is None else int(one) for one in seed]
 
     def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
@@ -258,7 +284,7 @@ class GameVectorEnv(VectorEnv):
             return self._all_games
         mask = np.asarray(options["reset_mask"])
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
-            raise ValueError(
+            raise BadArgument(
                 f"reset_mask: expected ({self.num_envs},) bool with at least one True, "
                 f"got {mask.shape} {mask.dtype}{'' if mask.any() else ' without any'}"
             )
@@ -270,5 +296,5 @@ class GameVectorEnv(VectorEnv):
         if not right or array.min() < 0 or array.max() >= len(self.action_meanings):
             expected = f"({self.num_envs},) integers of 0 to {len(self.action_meanings) - 1}"
             got = array.tolist() if right else f"{array.shape} {array.dtype}"
-            raise ValueError(f"actions: expected {expected}, got {got}")
+            raise BadArgument(f"actions: expected {expected}, got {got}")
         return array

@@ -1,5 +1,6 @@
 """A pool of worker processes. Each has one object, the host, and runs its methods on request."""
 
+import io
 import pickle
 import signal
 import time
@@ -12,6 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from fastpg.envs.shared_array import SharedArray
 from fastpg.envs.worker_process import Outcome, attempt, invoke, receive, run_worker
 
 # "spawn": a forked child would inherit locks and threads of numba, BLAS and CUDA in any state
@@ -101,8 +103,7 @@ class WorkerPool:
                 self._inline.outcome = attempt(factories[0])
                 self._inline.host = self.collect()[0]
             else:
-                for i, factory in enumerate(factories):
-                    self._workers.members.append(_launch(i, factory))
+                self._start_processes([*map(_pickled, range(self._size), factories)])
                 self.collect()
         except BaseException:
             self.terminate()
@@ -276,6 +277,12 @@ class WorkerPool:
                 outcomes[i] = self._receive_one(i)
         return outcomes
 
+    def _start_processes(self, factories: Sequence[tuple[bytes, list[SharedArray]]]) -> None:
+        for i, (_, shared) in enumerate(factories):
+            self._workers.members.append(_launch(i, shared))
+        for i, (payload, _) in enumerate(factories):
+            self._send_call(i, _STARTING, payload)
+
     def _send_call(self, i: int, method: str, payload: bytes) -> None:
         member = self._workers.members[i]
         member.busy = method
@@ -317,20 +324,52 @@ class WorkerPool:
         return WorkerError(text)
 
 
-def _launch(i: int, factory: Callable[[], Any]) -> _Worker:
+class _FactoryPickler(pickle.Pickler):
+    """Leaves out shared arrays: they can be passed to a process only while it is started."""
+
+    def __init__(self, file: io.BytesIO):
+        super().__init__(file)
+        self.shared: list[SharedArray] = []
+
+    def persistent_id(self, obj: Any) -> int | None:
+        """The number of a shared array; None for what is pickled."""
+        if not isinstance(obj, SharedArray):
+            return None
+        self.shared.append(obj)
+        return len(self.shared) - 1
+
+
+def _pickled(i: int, factory: Callable[[], Any]) -> tuple[bytes, list[SharedArray]]:
+    """A factory as bytes, and the shared arrays in it."""
+    file = io.BytesIO()
+    pickler = _FactoryPickler(file)
+    try:
+        pickler.dump(factory)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(f"factories[{i}]: expected a picklable function: {error}") from error
+    return file.getvalue(), pickler.shared
+
+
+def _launch(i: int, shared: list[SharedArray]) -> _Worker:
+    """Start a process that waits for its factory.
+
+    The factory is not an argument of the process. Its bytes may exceed what a pipe holds, and while
+    multiprocessing writes the arguments, this process holds the pipe's reading end too: if the
+    child died, the write would never end.
+    """
     ours, theirs = _CONTEXT.Pipe()
     process = _CONTEXT.Process(
-        target=run_worker, args=(theirs, factory), name=f"fastpg-worker-{i}", daemon=True
+        target=run_worker, args=(theirs, shared), name=f"fastpg-worker-{i}", daemon=True
     )
     try:
         with _interrupts_blocked():
             process.start()
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except BaseException:
         ours.close()
-        raise TypeError(f"factories[{i}]: expected a picklable function: {error}") from error
+        raise
     finally:
         theirs.close()
-    return _Worker(process, ours, busy=_STARTING)
+    return _Worker(process, ours)
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """What runs in a worker process of :mod:`fastpg.envs.worker_pool`, and both ends of its pipe.
 
-A call is one message: the pickled method name and arguments. A result is several: first the sizes
+The first message is the pickled factory of the host. A call is one message: the pickled method name
+and arguments. A result is several: first the sizes
 of its arrays' buffers with the pickled rest, then each buffer as it lies in memory.
 """
 
+import io
 import os
 import pickle
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from typing import Any
@@ -17,11 +19,32 @@ from typing import Any
 Outcome = tuple[str | None, Any]
 
 
-def run_worker(pipe: Connection, factory: Callable[[], Any]) -> None:
-    """Body of a worker process: make the host, then answer calls until the parent hangs up."""
+class _FactoryUnpickler(pickle.Unpickler):
+    """Puts the shared arrays back into a factory."""
+
+    def __init__(self, payload: bytes, shared: Sequence[Any]):
+        super().__init__(io.BytesIO(payload))
+        self._shared = shared
+
+    def persistent_load(self, pid: int) -> Any:
+        """The shared array with this number."""
+        return self._shared[pid]
+
+
+def _make_host(payload: bytes, shared: Sequence[Any]) -> Any:
+    return _FactoryUnpickler(payload, shared).load()()
+
+
+def run_worker(pipe: Connection, shared: Sequence[Any]) -> None:
+    """Body of a worker process: make the host, then answer calls until the parent hangs up.
+
+    Args:
+        pipe: first the pickled factory comes through it, then calls.
+        shared: the shared arrays of the factory.
+    """
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    error, host = attempt(factory)
     try:
+        error, host = attempt(_make_host, pipe.recv_bytes(), shared)
         _send(pipe, (error, host if error else None))
         while not error:
             method, args = pickle.loads(pipe.recv_bytes())

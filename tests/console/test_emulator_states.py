@@ -102,7 +102,7 @@ def test_a_restored_state_goes_on_as_it_would_have(seed, before, after, skip):
     expected = [(game.act(action), *seen(game)) for action in rest]
     copy = make(1, 0.0, skip)
     for other in (game, copy):
-        other.restoreState(EmulatorState.from_bytes(state.serialize()))
+        other.restoreState(EmulatorState(state.serialize()))
         assert other.cloneState(True) == pickle.loads(pickle.dumps(state))
         assert [(other.act(action), *seen(other)) for action in rest] == expected
 
@@ -206,7 +206,7 @@ def test_bad_states():
     game = make()
     game.act(0)
     data = game.cloneState().serialize()
-    assert EmulatorState.from_bytes(data) == game.cloneState()
+    assert EmulatorState(data) == game.cloneState()
     for bad, message in (
         (b"", "state: expected bytes from EmulatorState.serialize"),
         (data[:40], "state: it is damaged"),
@@ -215,7 +215,7 @@ def test_bad_states():
         (data[:8] + b"\xff" + data[9:], "state: expected one of layout"),
     ):
         with pytest.raises(ValueError, match=message):
-            EmulatorState.from_bytes(bad)
+            EmulatorState(bad)
     other = Emulator()
     with pytest.warns(UserWarning, match="breakout is played with paddles, reward and end are not"):
         other.loadROM(roms.get_rom_path("breakout"))

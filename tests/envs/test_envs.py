@@ -74,7 +74,7 @@ def test_rules_can_be_replaced():
     assert rules("ALE/Pong-v5", **given) == Rules("pong", **given)
     assert Rules("pong", [2, 5]) == Rules("pong", (2, 5))
     for other in ({"frame_skip": 4}, {"game": None}):
-        with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(other))}'"):
+        with pytest.raises(TypeError, match=f"^{next(iter(other))}: no such argument; rules are "):
             rules("ALE/Pong-v5", **other)
 
 

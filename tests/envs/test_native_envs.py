@@ -94,7 +94,7 @@ def test_the_single_environment_passes_gymnasiums_checker():
     for values, message in (
         ({"obs_type": "pong80"}, "obs_type: expected one of rgb, grayscale, palette, ram"),
         ({"render_mode": "human"}, "render_mode: expected None or 'rgb_array', got 'human'"),
-        ({"env_id": "ALE/Boxing-v5"}, "game: expected pong, got 'boxing'"),
+        ({"env_id": "ALE/Boxing-v5"}, "env_id: expected an id of Pong, got 'ALE/Boxing-v5'"),
     ):
         with pytest.raises(ValueError, match=message):
             NativeEnv(**values)

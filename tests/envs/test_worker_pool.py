@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import textwrap
 import time
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import active_children, spawn
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import numpy as np
@@ -237,14 +240,66 @@ def test_factory_failure():
         WorkerPool([Host, fail_to_build])
 
 
-def test_a_script_that_lacks_its_guard_is_told_so(tmp_path):
+@pytest.mark.parametrize("size", [0, 10_000_000])  # of the factory: less and more than a pipe holds
+def test_a_script_that_lacks_its_guard_is_told_so(tmp_path, size):
     script = tmp_path / "script.py"
-    script.write_text("from fastpg.envs import WorkerPool\nWorkerPool([list])\n")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    script.write_text(
+        "from functools import partial\nfrom fastpg.envs import WorkerPool\n"
+        f"WorkerPool([partial(bytes, b'x' * {size})])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 1
     *_, last = done.stderr.splitlines()
     assert "worker 0 of 1 died with exit code 1 during its factory; a script" in last
     assert 'needs `if __name__ == "__main__":`' in last
+
+
+@pytest.mark.parametrize("dies", [0, 1])
+def test_a_worker_that_dies_as_it_starts_is_an_error_at_once(monkeypatch, dies):
+    """It dies before it reads anything, while the parent has more to send than a pipe holds."""
+    begin, started, before = SpawnProcess.start, [], set(active_children())
+
+    def start(process):
+        executable = sys.executable if len(started) != dies else shutil.which("false")
+        spawn.set_executable(executable)
+        started.append(process)
+        begin(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start)
+    try:
+        with pytest.raises(WorkerError, match=f"worker {dies} of 3 died with exit code 1"):
+            WorkerPool([partial(bytes, b"x" * 10_000_000)] * 3)
+    finally:
+        spawn.set_executable(sys.executable)
+    assert set(active_children()) <= before
+
+
+def test_ctrl_c_ends_a_start_that_does_not_come_to_its_end(tmp_path):
+    """The workers stop as they start, as on a machine that has no memory left."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, time\nfrom functools import partial\nfrom fastpg.envs import WorkerPool\n"
+        "if __name__ == '__main__':\n"
+        "    print('starts', flush=True)\n"
+        "    WorkerPool([partial(bytes, b'x' * 10_000_000)] * 2)\n"
+        "else:\n"
+        "    time.sleep(1000)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout.readline() == "starts\n"
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode in (1, -signal.SIGINT)
+    assert err.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_a_worker_that_leaves_is_named_with_its_exit_code():
