@@ -30,5 +30,9 @@ def pytest_cmdline_main(config):
 
 
 def pytest_configure(config):
+    try:
+        import fastpg  # noqa: F401
+    except ImportError as error:  # a checkout that is not compiled
+        raise pytest.UsageError(str(error)) from None
     if config.getoption("--benchmark") and config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = ["benchmarks"]

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import operator
+import os
 import re
 import struct
 import warnings
@@ -26,7 +27,7 @@ import safetensors.numpy
 
 from fastpg.network.article_pickle import article_pickle, read_article_weights
 from fastpg.network.quantize import unpack
-from fastpg.system.atomic_file import AtomicFile, flush_folder, remove_abandoned
+from fastpg.system.atomic_file import AtomicFile, WriteError, flush_folder, remove_abandoned
 
 Array = np.ndarray
 
@@ -38,6 +39,7 @@ _NAME = re.compile(r"(\d{8,})\.safetensors")
 # Unescaped quotes occur only around JSON keys and values, so no name or state can match this.
 _CHECKSUM = re.compile(rb'"checksum":"([0-9a-f]{64})"')
 _NO_CHECKSUM = "0" * 64
+_SYSTEM_ERROR = re.compile(r"\b(?:os error|code:) (\d+)")  # in the messages of safetensors
 
 
 class CheckpointError(Exception):
@@ -227,7 +229,8 @@ def _saving(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot save: {error.strerror or error}") from error
+        reason = error.reason if isinstance(error, WriteError) else error.strerror or error
+        raise CheckpointError(f"{path}: cannot save: {reason}") from error
 
 
 def _writer(
@@ -255,7 +258,10 @@ def _writer(
         try:
             safetensors.numpy.save_file(arrays, path, metadata)
         except safetensors.SafetensorError as error:  # how it reports the system's errors
-            raise OSError(str(error)) from error
+            code = _SYSTEM_ERROR.search(str(error))
+            if code is None:
+                raise OSError(str(error)) from error
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
         with open(path, "r+b") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
@@ -278,6 +284,8 @@ def _read(path: Path) -> Checkpoint:
         flat = safetensors.numpy.load(data)
         flat = unpack(flat)
         update, state = int(metadata["update"]), json.loads(metadata["state"])
+        if not isinstance(state, dict):
+            raise ValueError("its state is no object")
     except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path}: corrupt: {error}") from error
     tensors = {name: np.require(flat[name], requirements="W") for name in sorted(flat)}

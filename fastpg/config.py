@@ -7,7 +7,8 @@ knows them.
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Backend = Literal["tiles", "cython", "numba", "reference", "cuda"]
 
@@ -59,7 +60,6 @@ PRESETS["random-skip"] = PRESETS["sticky"] | {
 }
 
 PPO_GAMES = 16  # default of num_envs for ppo
-_PATHS = ("run_dir", "resume")
 
 
 class ConfigError(ValueError):
@@ -248,8 +248,11 @@ class TrainConfig:
         """Parse what :meth:`to_json` returned.
 
         Raises:
-            ConfigError: an unknown setting, or none that says what the network sees.
+            ConfigError: no settings, an unknown one, one of another type, or none that says what
+                the network sees.
         """
+        if not isinstance(values, dict):
+            raise ConfigError(f"config: expected an object, got {type(values).__name__}")
         known = {field.name for field in fields(TrainConfig)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -257,10 +260,35 @@ class TrainConfig:
         missing = sorted({"input", "background"} - set(values))
         if missing:
             raise ConfigError(f"config: has no {', '.join(missing)}")
-        typed: dict[str, Any] = {k: Path(v) for k, v in values.items() if k in _PATHS and v}
-        if "views" in values:
-            typed["views"] = tuple(values["views"])
-        return TrainConfig(**{**values, **typed})
+        types = get_type_hints(TrainConfig)
+        return TrainConfig(**{name: _typed(name, v, types[name]) for name, v in values.items()})
+
+
+def _typed(name: str, value: Any, wanted: Any) -> Any:
+    """A setting from JSON as the type that its field has."""
+    kinds = get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
+    for kind in kinds:
+        if get_origin(kind) is Literal and isinstance(value, str) and value in get_args(kind):
+            return value
+        if kind is Path and isinstance(value, str):
+            return Path(value)
+        if get_origin(kind) is tuple and isinstance(value, list):
+            return tuple(_typed(name, item, get_args(kind)[0]) for item in value)
+        if kind is float and type(value) is int:
+            return value  # as JSON writes some floats; it stays what it was
+        if type(value) is kind:
+            return value
+    text = repr(value)
+    raise ConfigError(
+        f"config: {name}: expected {_noun(wanted)}, got {text if len(text) < 60 else text[:57]}"
+    )
+
+
+def _noun(wanted: Any) -> str:
+    """A type as text, such as ``int | None``."""
+    if get_origin(wanted) is Literal:
+        return f"one of {', '.join(get_args(wanted))}"
+    return str(wanted) if get_args(wanted) else wanted.__name__
 
 
 # Settings that may change when a run is resumed: none of them changes what is learned from a step,

@@ -10,15 +10,8 @@ import tyro
 
 from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
-from fastpg.cli.policy_files import (
-    NPZ,
-    OURS,
-    PICKLES,
-    read_policy,
-    write_article_pickle,
-    write_checkpoint,
-    write_npz,
-)
+from fastpg.cli.read_policy import NPZ, OURS, PICKLES, read_policy
+from fastpg.cli.write_policy import write_article_pickle, write_checkpoint, write_npz
 from fastpg.config import ConfigError
 
 

@@ -10,15 +10,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
+from fastpg.cli.read_policy import saved_policy
 from fastpg.cli.resolve import game_to_show
 from fastpg.cli.status_line import StatusLine
 from fastpg.cli.validate import check_seed
 from fastpg.config import ConfigError
 from fastpg.evaluation.episodes import evaluate
-from fastpg.evaluation.policy import load_pretrained
 from fastpg.evaluation.summary import summary, text_lines
 from fastpg.system.cores import available_cores
 
@@ -30,8 +29,8 @@ class EvaluateConfig:
     """Play whole episodes with a trained policy and report its score."""
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
-    """A run folder, its checkpoints folder or a checkpoint file. Without it: the pretrained policy
-    of the package."""
+    """A run folder, its checkpoints folder, a checkpoint file, a .npz or the article's save.p.
+    Without it: the pretrained policy of the package."""
 
     episodes: int = 100
     """Episodes to play. All are played to their end, so short ones are not favoured. The first 10
@@ -66,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(argv: Sequence[str]) -> None:
     config = parse(EvaluateConfig, argv, "python -m fastpg.evaluate")
     _check(config)
-    saved = load_pretrained() if config.run is None else _load(config.run)
+    saved = saved_policy(config.run)
     rules, emulator, env = game_to_show(saved, config.env, config.emulator)
     began = perf_counter()
     with StatusLine(delay=0.5, interval=0.1) as status:
@@ -103,14 +102,6 @@ def _check(config: EvaluateConfig) -> None:
     check_seed(config.seed)
     if config.threads is not None and config.threads < 1:
         raise ConfigError(f"--threads: expected at least 1, got {config.threads}")
-
-
-def _load(path: Path) -> Checkpoint:
-    try:
-        return load(path)
-    except CheckpointError as error:
-        cure = "RUN is a run's folder, such as runs/Pong-v0-pong-seed0, or a checkpoint file"
-        raise CheckpointError(f"{error}; {cure}") from None
 
 
 if __name__ == "__main__":

@@ -8,19 +8,19 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fastpg.checkpoint import CheckpointError
+from fastpg.checkpoint import CheckpointError, load
 from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
-from fastpg.cli.resolve import game_to_show
+from fastpg.cli.shown_game import playback_of
 from fastpg.cli.status_line import StatusLine
 from fastpg.cli.validate import check_seed
 from fastpg.config import RESUMABLE, ConfigError
 from fastpg.show import ShowError
-from fastpg.show.play.playback import Playback, policy_of_run
 from fastpg.show.report.matplotlib_plots import check_plots
 from fastpg.show.report.plot_sections import plots_of_policy, plots_of_runs, write_plots
 from fastpg.show.report.report_page import check_output, game_section, write_page
-from fastpg.show.report.runs import Run, grouped, read_run
+from fastpg.show.report.runs import grouped, read_run
+from fastpg.system.output import print_error
 
 _APART = frozenset({*RESUMABLE, "seed"})  # settings that runs of one curve may differ in
 
@@ -76,19 +76,19 @@ def _command(argv: Sequence[str]) -> None:
     output = config.runs[0] / "report.html" if config.output is None else config.output
     check_output(output, config.png, config.video_seconds)
     groups, best = grouped(runs, _APART), max(runs, key=lambda run: run.last_score)
-    name, playback, note = best.path.name, None, None
+    name, playback, note = best.name, None, None
     with StatusLine() as status:
         status.show("report: curves ...")
         drawn = plots_of_runs(groups)
         try:
             status.show("report: a game ...")
-            playback = _playback(config, best)
-            learned = plots_of_policy(playback, name)
-            drawn += learned
+            playback, _ = playback_of(load(best.path), config)
+            drawn += (learned := plots_of_policy(playback, name))
             note = None if learned else "weights and saliency are drawn of UP and DOWN, in Pong"
         except (ShowError, CheckpointError, ConfigError) as error:
-            note = str(error)
-            print(f"fastpg.report: without a game, weights and saliency: {note}", file=sys.stderr)
+            print_error(
+                f"fastpg.report: without a game, weights and saliency: {(note := str(error))}"
+            )
         if config.png is not None:
             status.show("report: plots ...")
             written = write_plots(config.png, drawn)
@@ -97,12 +97,6 @@ def _command(argv: Sequence[str]) -> None:
             game = game_section(playback, config.video_seconds, name)
             written = write_page(output, groups, drawn, best, game, note, _APART)
     print(written)
-
-
-def _playback(config: ReportConfig, run: Run) -> Playback:
-    policy, saved = policy_of_run(run.path)
-    rules, emulator, _ = game_to_show(saved, config.env, config.emulator)
-    return Playback(policy, rules, emulator, config.greedy, config.seed)
 
 
 def _check(config: ReportConfig) -> None:

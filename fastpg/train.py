@@ -13,13 +13,11 @@ from time import perf_counter
 import fastpg
 from fastpg.algorithms.base import Diverged
 from fastpg.checkpoint import Checkpoint, CheckpointError, checkpoints
-from fastpg.cli.errors import DONE, FAILED, INTERRUPTED, WRONG_SETTINGS
+from fastpg.cli.errors import DONE, INTERRUPTED, guarded
 from fastpg.cli.resolve import resolve, settings_to_save
 from fastpg.cli.train_options import parse_training
 from fastpg.config import ConfigError, TrainConfig
 from fastpg.cuda.errors import DeviceFailure, on_one_line
-from fastpg.envs.worker_pool import WorkerError
-from fastpg.kernels import BackendUnavailable
 from fastpg.system.extras import missing_extra
 from fastpg.training.run_folder import run_folder
 from fastpg.training.trainer import Trainer
@@ -37,18 +35,14 @@ def main(argv: Sequence[str] | None = None, started: float | None = None) -> int
         130 interrupted.
     """
     started = perf_counter() if started is None else started
-    try:
-        config, saved = parse_training(sys.argv[1:] if argv is None else argv)
-        return train(config, saved, started)
-    except (ConfigError, BackendUnavailable) as error:
-        code, message = WRONG_SETTINGS, str(error)
-    except (CheckpointError, Diverged, WorkerError, DeviceFailure, OSError, MemoryError) as error:
-        code, message = FAILED, str(error) or type(error).__name__
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-        message = "interrupted while it started or learned; the saved checkpoints are complete"
-    print(f"fastpg.train: {message}", file=sys.stderr)
-    return code
+    return guarded(
+        "fastpg.train",
+        lambda words: train(*parse_training(words), started),
+        argv,
+        failures=(CheckpointError, Diverged, DeviceFailure),
+        interrupted="interrupted while it started or learned; the saved checkpoints are complete",
+        needs_output=False,
+    )
 
 
 def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
@@ -89,7 +83,8 @@ def train(config: TrainConfig, saved: Checkpoint | None, started: float) -> int:
 def _print(line: str) -> None:
     from rich.console import Console
 
-    with contextlib.suppress(SystemExit):  # rich raises it when standard output is closed
+    # A run goes on without its output. Rich raises SystemExit if nobody reads it any more.
+    with contextlib.suppress(SystemExit, OSError):
         Console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 

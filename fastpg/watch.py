@@ -10,13 +10,14 @@ import tyro
 
 from fastpg.cli.errors import guarded
 from fastpg.cli.options import parse
-from fastpg.cli.resolve import game_to_show
+from fastpg.cli.read_policy import saved_policy
+from fastpg.cli.shown_game import playback_of
 from fastpg.cli.status_line import StatusLine
 from fastpg.cli.validate import check_seed
 from fastpg.config import ConfigError
 from fastpg.show.play.drawing import composer_of
 from fastpg.show.play.live import TerminalView, Window, play_live
-from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback, policy_of_run
+from fastpg.show.play.playback import FRAMES_PER_SECOND, Playback
 from fastpg.show.play.terminal import Terminal
 from fastpg.show.play.video import check_video, record
 
@@ -29,8 +30,8 @@ class WatchConfig:
     """
 
     run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
-    """A run folder, its checkpoints folder or a checkpoint file. Without it: the pretrained policy
-    of the package."""
+    """A run folder, its checkpoints folder, a checkpoint file, a .npz or the article's save.p.
+    Without it: the pretrained policy of the package."""
 
     video: Path | None = None
     """Write a video instead: FILE.mp4 (60 frames per second) or FILE.gif (20). Needs the [video]
@@ -71,9 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(argv: Sequence[str]) -> None:
     config = parse(WatchConfig, argv, "python -m fastpg.watch")
     _check(config)
-    policy, saved = policy_of_run(config.run)
-    rules, emulator, env = game_to_show(saved, config.env, config.emulator)
-    playback = Playback(policy, rules, emulator, config.greedy, config.seed)
+    playback, env = playback_of(saved_policy(config.run), config)
     if config.video is not None:
         _write(config, config.video, playback)
         return
@@ -85,8 +84,9 @@ def _command(argv: Sequence[str]) -> None:
     else:
         true_colour = None if config.colours == "auto" else config.colours == "24bit"
         with Terminal(true_colour) as terminal:
-            view = TerminalView(terminal, playback.labels, playback.up)
-            play_live(frames, view.show, terminal.key)
+            play_live(
+                frames, TerminalView(terminal, playback.labels, playback.up).show, terminal.key
+            )
     print(f"{title}: {_scores(playback) or 'no game was played to its end'}")
 
 
@@ -112,8 +112,8 @@ def _write(config: WatchConfig, path: Path, playback: Playback) -> None:
         frames = playback.frames(episodes, config.seconds)
         count = record(path, playback, frames, status.show)
     ended = f", games ended {_scores(playback)}" if playback.scores else ""
-    size = path.stat().st_size / 1e6
-    print(f"{path}: {count / FRAMES_PER_SECOND:.1f} seconds, {size:.1f} MB{ended}")
+    size = f"{count / FRAMES_PER_SECOND:.1f} seconds, {path.stat().st_size / 1e6:.1f} MB"
+    print(f"{path}: {size}{ended}")
 
 
 if __name__ == "__main__":

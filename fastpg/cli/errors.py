@@ -1,6 +1,6 @@
 """Exit codes, and errors as one line."""
 
-import os
+import errno
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,34 +9,74 @@ from fastpg.config import ConfigError
 from fastpg.envs.worker_pool import WorkerError
 from fastpg.kernels import BackendUnavailable
 from fastpg.show import ShowError
+from fastpg.system.atomic_file import WriteError
+from fastpg.system.output import lost_output, prepare_streams, print_error
+from fastpg.system.uncaught import FAILED as FAILED
+from fastpg.system.uncaught import INTERRUPTED as INTERRUPTED
+from fastpg.system.uncaught import import_failure
 
-DONE, FAILED, WRONG_SETTINGS, INTERRUPTED = 0, 1, 2, 130
+DONE, WRONG_SETTINGS = 0, 2
+_WRONG = (ConfigError, CheckpointError, ShowError, BackendUnavailable)
+_FAILURES = (WorkerError, OSError, MemoryError)
+_LOST = "standard output: {}"
+_ALL: tuple[type[Exception], ...] = (*_WRONG, *_FAILURES)
+_OF_OUTPUT = (errno.ENOSPC, errno.EBADF, errno.EIO)  # those of files have a name
 
 
-def guarded(name: str, command: Callable[[Sequence[str]], None], argv: Sequence[str] | None) -> int:
-    """Run a command that keeps no state on disk, and print its error on one line.
+def guarded(
+    name: str,
+    command: Callable[[Sequence[str]], int | None],
+    argv: Sequence[str] | None,
+    *,
+    failures: tuple[type[Exception], ...] = (),
+    interrupted: str = "interrupted",
+    needs_output: bool = True,
+) -> int:
+    """Run a command, and print its error on one line.
 
     Args:
         name: printed before the error.
-        command: takes the words of the command line, and does the work.
+        command: takes the words of the command line, does the work, and may return an exit code.
         argv: the words; those of this process if None.
+        failures: what else means that the command failed, and not that its settings are wrong.
+        interrupted: what to print after Ctrl-C.
+        needs_output: whether the command has failed if standard output cannot be written.
 
     Returns:
         The exit code.
     """
+    prepare_streams()
     try:
-        command(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-        return DONE
-    except (ConfigError, CheckpointError, ShowError, BackendUnavailable) as error:
-        code, message = WRONG_SETTINGS, str(error)
-    except BrokenPipeError:
-        # Nobody reads our output any more. Python would complain when it flushes it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        try:
+            code = command(sys.argv[1:] if argv is None else argv) or DONE
+        except SystemExit as leaving:  # after --help
+            code = int(leaving.code or DONE)
+        lost = lost_output()
+        if lost is None or not needs_output:
+            return code
+        if isinstance(lost, BrokenPipeError):
+            return FAILED
+        code, message = FAILED, _LOST.format(lost.strerror)
+    except BrokenPipeError:  # nobody reads our output any more
+        lost_output()
         return FAILED
-    except (WorkerError, OSError, MemoryError) as error:
-        code, message = FAILED, str(error) or type(error).__name__
-    except KeyboardInterrupt:
-        code, message = INTERRUPTED, "interrupted"
-    print(f"{name}: {message}", file=sys.stderr)
+    except _ALL + failures as error:
+        failed = isinstance(error, (*_FAILURES, *failures))
+        code, message = FAILED if failed else WRONG_SETTINGS, _message(error)
+    except (KeyboardInterrupt, ImportError) as error:
+        found = import_failure(error)
+        assert found is not None
+        code, message = found
+        message = interrupted if code == INTERRUPTED else message
+    print_error(f"{name}: {message}")
     return code
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, WriteError):
+        lost = lost_output()
+        if lost is not None or (error.filename is None and error.errno in _OF_OUTPUT):
+            return _LOST.format((lost or error).strerror)
+        if error.filename is not None:
+            return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from importlib import import_module
 
 import fastpg
+from fastpg.system.output import lost_output, prepare_streams, print_error
+from fastpg.system.uncaught import FAILED, import_failure
 
 # Name: the function that takes the words and returns an exit code, and a description.
 COMMANDS = {
@@ -26,9 +28,14 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code; 2 if there is no such subcommand."""
     words = sys.argv[1:] if argv is None else list(argv)
+    prepare_streams()
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_help())
-        return 0 if words else 2
+        try:
+            print(_help())
+            lost = lost_output()
+        except OSError as error:
+            lost = error
+        return FAILED if lost else 0 if words else 2
     if words[0] in ("--version", "-V"):
         from fastpg.cli.errors import guarded
 
@@ -36,10 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         near = get_close_matches(words[0], [*COMMANDS, "--version", "--help"], 1)
         hint = f"; near is {near[0]}" if near else ""
-        print(f"fastpg: no command {words[0]!r}{hint}; --help lists them", file=sys.stderr)
+        print_error(f"fastpg: no command {words[0]!r}{hint}; --help lists them")
         return 2
     module, _, function = COMMANDS[words[0]][0].partition(":")
-    command: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
+    try:
+        command: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
+    except (KeyboardInterrupt, ImportError) as error:
+        found = import_failure(error)
+        assert found is not None
+        print_error(f"fastpg {words[0]}: {found[1]}")
+        return found[0]
     return command(words[1:])
 
 
@@ -62,12 +75,14 @@ def _help() -> str:
 def _version() -> list[str]:
     from fastpg.emulator._emulator import LAYOUT_VERSION, MOST_THREADS
     from fastpg.network._network import VECTORS
-    from fastpg.system.cores import available_cores
+    from fastpg.system.cores import core_limit
 
+    cores, reason = core_limit()
     return [
         f"fastpg {fastpg.__version__}",
         f"vector instructions  {VECTORS} (chosen at run time)",
-        f"threads              {available_cores()} cores to run on, at most {MOST_THREADS} threads",
+        f"threads              {min(cores, MOST_THREADS)}: {cores} core{'s'[: cores != 1]} to run "
+        f"on ({reason}), at most {MOST_THREADS} threads",
         f"CUDA                 {_cuda()}",
         f"emulator layout      {LAYOUT_VERSION} (of its saved states)",
     ]

@@ -11,6 +11,7 @@ from fastpg.cli.options import parse
 from fastpg.cli.validate import check_resumed
 from fastpg.config import RESUMABLE, ConfigError, TrainConfig, option, preset
 from fastpg.evaluation.policy import saved_settings
+from fastpg.training.run_folder import unsaved_settings
 
 _LIMITS = {"episodes", "agent_steps", "max_seconds", "stop_at_score"}
 
@@ -19,7 +20,8 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainConfig, Checkpoint | None]
     """Parse the words over the settings of ``--preset``, or of the run to ``--resume``.
 
     Returns:
-        The settings, whose values are not checked yet, and the checkpoint to continue from.
+        The settings, whose values are not checked yet, and the checkpoint to continue from: None
+        for a new run, and for one to resume that ended before its first checkpoint.
 
     Raises:
         ConfigError: the words are no settings, or settings of another run than the resumed one.
@@ -35,14 +37,15 @@ def parse_training(argv: Sequence[str]) -> tuple[TrainConfig, Checkpoint | None]
     if chosen.resume is None:
         return parse(TrainConfig, argv, "python -m fastpg.train", preset(chosen.preset)), None
     try:
-        saved = load(chosen.resume)
-    except CheckpointError as error:
-        raise ConfigError(str(error)) from None
-    try:
-        default = replace(saved_settings(saved), resume=chosen.resume, run_dir=None)
+        settings = unsaved_settings(chosen.resume)
+        saved = None if settings else load(chosen.resume)
+        if saved is not None:
+            settings = saved_settings(saved)
     except (CheckpointError, ConfigError) as error:
         raise ConfigError(f"--resume {error}") from None
-    if saved.state.get("weights_only"):
+    assert settings is not None
+    default = replace(settings, resume=chosen.resume, run_dir=None)
+    if saved is not None and saved.state.get("weights_only"):
         raise ConfigError(
             f"--resume {saved.path}: has only weights, as fastpg.convert writes them; give the "
             "run's folder"

@@ -1,9 +1,11 @@
 """A trained policy: read from a checkpoint, ready to play."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+
+import numpy as np
 
 from fastpg.checkpoint import Checkpoint, CheckpointError, load
 from fastpg.config import ConfigError, TrainConfig
@@ -61,6 +63,13 @@ def saved_settings(saved: Checkpoint) -> TrainConfig:
         raise ConfigError(f"{saved.path}: {error}") from None
 
 
+def check_finite(tensors: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Raise CheckpointError, with the file's name, if a weight is NaN or infinite."""
+    for name, array in weights_of(tensors).items():
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{path}: {name} has weights that are not finite")
+
+
 def policy_of(saved: Checkpoint) -> Policy:
     """The policy of a checkpoint; see :func:`load_policy`."""
     settings, tensors = saved_settings(saved), saved.tensors
@@ -69,13 +78,14 @@ def policy_of(saved: Checkpoint) -> Policy:
             f"{saved.path}: sees whole pictures (--input raw), which only training plays; "
             "expected a policy that sees views"
         )
-    seen = InputSpec(settings.views, settings.input == "difference", settings.past_actions)
     try:
+        seen = InputSpec(settings.views, settings.input == "difference", settings.past_actions)
         outputs, hidden = tensors["w2"].shape
         network = TileNetwork(hidden, seen, max(outputs, 2), outputs, value="value" in tensors)
         network.load(tensors)
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{saved.path}: weights do not fit their config: {error}") from None
+    check_finite(tensors, saved.path)
     return Policy(network, settings.background == "frame", saved.update, str(saved.path))
 
 

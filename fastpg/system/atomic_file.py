@@ -1,5 +1,6 @@
 """Files that appear under their name only when they are complete."""
 
+import errno
 import os
 import re
 import shutil
@@ -7,6 +8,27 @@ from pathlib import Path
 from typing import Self
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.tmp-(?P<pid>\d+)")
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class WriteError(OSError):
+    """A file could not be written; the message is one line: the file, the reason, the cure.
+
+    Attributes:
+        reason: the reason and the cure.
+    """
+
+    def __init__(self, path: str | Path, error: OSError):
+        """Describe the system's error."""
+        self.reason: str = error.reason if isinstance(error, WriteError) else _reason(error)
+        super().__init__(f"{path}: cannot be written: {self.reason}")
+
+
+def _reason(error: OSError) -> str:
+    cure = "; free some space there, or choose another folder" if error.errno in _FULL else ""
+    return f"{error.strerror or error}{cure}"
 
 
 class AtomicFile:
@@ -17,6 +39,9 @@ class AtomicFile:
 
     The new bytes and the folder are flushed to the disk. If the block raises, the old file stays as
     it was and nothing else is left behind.
+
+    Raises:
+        WriteError: for an OSError, also of the block.
     """
 
     def __init__(self, path: Path):
@@ -27,17 +52,24 @@ class AtomicFile:
         self.temporary = self._folder / path.name
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(exist_ok=True)
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise WriteError(self.path, error) from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, *_: object
+    ) -> None:
         try:
             if kind is None:
                 self._publish()
+            elif isinstance(error, OSError):
+                raise error
+        except OSError as failure:
+            raise WriteError(self.path, failure) from failure
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
-        if kind is None:
-            flush_folder(self.path.parent)
 
     def _publish(self) -> None:
         # some writers ignore the umask, which the folder's mode shows
@@ -45,6 +77,7 @@ class AtomicFile:
         with open(self.temporary, "r+b") as file:
             os.fsync(file.fileno())
         os.replace(self.temporary, self.path)
+        flush_folder(self.path.parent)
 
 
 def flush_folder(folder: Path) -> None:

@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastpg.system.atomic_file import AtomicFile
+from fastpg.system.atomic_file import AtomicFile, WriteError
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,22 @@ class MetricsFile:
         return cls(path, _resumed=True)
 
     def write(self, row: Row) -> None:
-        """Append one row and flush it to the operating system."""
+        """Append one row and flush it to the operating system.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         values = {name: plain(value) for name, value in asdict(row).items()}
-        self._file.write(json.dumps(values, allow_nan=False) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(values, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise WriteError(self.path, error) from error
 
     def close(self) -> None:
         """Close the file. Calling it again does nothing."""
-        self._file.close()
+        with suppress(OSError):  # what could not be written before: write has raised then
+            self._file.close()
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -23,16 +23,19 @@ def run_folder(config: TrainConfig, saved: Checkpoint | None) -> Iterator[Path]:
     A new run that ends before its first checkpoint leaves no folder behind.
 
     Args:
-        config: settings of the run, which are written to the folder.
-        saved: checkpoint to continue from, or None. Without ``config.run_dir`` its own folder is
-            used; with it, the new folder starts with a copy of the earlier metrics.
+        config: settings of the run, which are written to the folder. With ``config.run_dir`` the
+            folder is new; of a resumed run it starts with a copy of the earlier metrics.
+        saved: checkpoint to continue from. None for a new run, and for the run in
+            ``config.resume`` that ended before its first checkpoint: it begins anew.
 
     Raises:
         ConfigError: the folder holds another run, another process is writing it, or it cannot be
             written.
     """
-    resumed = saved is not None and config.run_dir is None
-    run_dir = _resumed_folder(saved) if resumed and saved else _new_folder(config)
+    if config.resume is None or config.run_dir is not None:
+        own, run_dir = False, _new_folder(config)
+    else:
+        own, run_dir = True, _resumed_folder(saved) if saved else run_of(config.resume)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         lock = open(run_dir / LOCK, "a")  # noqa: SIM115 (open while the block runs)
@@ -43,21 +46,54 @@ def run_folder(config: TrainConfig, saved: Checkpoint | None) -> Iterator[Path]:
     with lock:
         if not _locked(lock.fileno()):
             raise ConfigError(f"--run-dir {run_dir}: another process is writing this run")
-        if not resumed:
+        if not own:
             _refuse_used(run_dir)  # again, now that no other process can fill it
+        elif saved is None:
+            _begin_anew(run_dir)
         remove_abandoned(run_dir, re.compile(f"{CONFIG}|{METRICS}"))
         try:
             with AtomicFile(run_dir / CONFIG) as file:
                 file.temporary.write_text(json.dumps(config.to_json(), indent=2) + "\n")
-            if saved is not None and not resumed:
+            if saved is not None and not own:
                 _copy_metrics(saved, run_dir)
             yield run_dir
         finally:
-            if not checkpoints(run_dir) and not resumed:
-                for name in (CONFIG, METRICS, LOCK):
-                    (run_dir / name).unlink(missing_ok=True)
-                if not any(run_dir.iterdir()):
-                    run_dir.rmdir()
+            if not own and not checkpoints(run_dir):
+                _remove_traces(run_dir)
+
+
+def run_of(path: Path) -> Path:
+    """The folder of a run, given that folder or its ``checkpoints`` folder."""
+    return path.parent if path.name == FOLDER else path
+
+
+def unsaved_settings(path: Path) -> TrainConfig | None:
+    """The settings of a run that ended before its first checkpoint; None for any other path.
+
+    Raises:
+        ConfigError: they cannot be read.
+    """
+    file = run_of(path) / CONFIG
+    if not file.is_file() or checkpoints(file.parent):
+        return None
+    try:
+        return TrainConfig.from_json(json.loads(file.read_bytes()))
+    except (OSError, ValueError) as error:  # ConfigError is a ValueError
+        raise ConfigError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _begin_anew(run_dir: Path) -> None:
+    if checkpoints(run_dir):
+        raise ConfigError(f"--resume {run_dir}: another process has just saved it; try again")
+    (run_dir / METRICS).unlink(missing_ok=True)
+
+
+def _remove_traces(run_dir: Path) -> None:
+    for name in (CONFIG, METRICS, LOCK):
+        (run_dir / name).unlink(missing_ok=True)
+    for folder in (run_dir / FOLDER, run_dir):
+        with suppress(OSError):  # of a folder that does not exist, or holds other files
+            folder.rmdir()
 
 
 def _new_folder(config: TrainConfig) -> Path:
@@ -104,7 +140,8 @@ def _copy_metrics(saved: Checkpoint, run_dir: Path) -> None:
     """Copy the metrics of the run that the checkpoint is from, for the branch that starts there."""
     source = saved.path.resolve().parent.parent / METRICS
     if source.exists():
-        shutil.copyfile(source, run_dir / METRICS)
+        with AtomicFile(run_dir / METRICS) as file:
+            shutil.copyfile(source, file.temporary)
 
 
 def _locked(descriptor: int) -> bool:

@@ -22,7 +22,7 @@ from fastpg.training.run_folder import METRICS
 from fastpg.training.run_state import RunState
 from fastpg.training.tensorboard import TensorBoard
 
-_OUTPUT_CLOSED = BrokenPipeError, SystemExit  # rich raises SystemExit when its output is closed
+_OUTPUT_LOST = OSError, SystemExit  # closed or full; rich raises SystemExit if nobody reads it
 
 
 class Trainer:
@@ -67,7 +67,7 @@ class Trainer:
             closing.callback(self.metrics.close)
             if self.tensorboard is not None:
                 closing.callback(self.tensorboard.close)
-            with suppress(*_OUTPUT_CLOSED):
+            with suppress(*_OUTPUT_LOST):
                 self.progress.__exit__(None, None, None)
 
     @property
@@ -192,5 +192,5 @@ class Trainer:
         if self._shown:
             try:
                 self.progress.show(row)
-            except _OUTPUT_CLOSED:
+            except _OUTPUT_LOST:
                 self._shown = False

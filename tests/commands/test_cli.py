@@ -42,7 +42,7 @@ def test_version(capsys):
     words = dict(line.split(maxsplit=1) for line in out.splitlines())
     assert f"{VECTORS} (chosen at run time)" in out
     assert words["emulator"].startswith(f"layout      {LAYOUT_VERSION} ")
-    assert "cores" in words["threads"]
+    assert "to run on (" in words["threads"]
     assert any(word in words["CUDA"] for word in ("device", "driver"))
 
 
@@ -62,9 +62,7 @@ def test_an_unknown_command(capsys):
 
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_commands_are_there_and_pass_their_exit_code_on(name, capsys):
-    with pytest.raises(SystemExit) as left:
-        main.main([name, "--help"])
-    assert left.value.code == 0
+    assert main.main([name, "--help"]) == 0
     assert f"fastpg.{name}" in capsys.readouterr().out
     assert main.main([name, "--no-such-option"]) == 2
     assert capsys.readouterr().err.startswith(f"fastpg.{name}: ")
@@ -99,9 +97,7 @@ def test_as_a_module():
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_help_of_a_command_fills_the_lines_of_a_terminal(name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit) as leaving:
-        main.main([name, "--help"])
-    assert leaving.value.code == 0
+    assert main.main([name, "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     inside = [line.strip("│").rstrip() for line in lines]  # tyro may draw a box

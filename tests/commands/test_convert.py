@@ -14,10 +14,12 @@ from fastpg.cli.train_options import parse_training, training_command
 from fastpg.config import TrainConfig, preset
 from fastpg.convert import main
 from fastpg.envs.rules import rules
+from fastpg.evaluate import main as evaluate_main
 from fastpg.evaluation.episodes import evaluate
 from fastpg.evaluation.policy import load_pretrained
 from fastpg.network.quantize import BITS, pack, unpack
 from fastpg.train import main as train_main
+from fastpg.watch import main as watch_main
 
 SHORT = rules("Pong-v0", max_num_frames_per_episode=400)
 
@@ -126,7 +128,7 @@ def test_fewer_bits_are_near(bits, hidden):
 
 
 def test_the_score_of_what_is_written_is_kept(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fastpg.cli.policy_files.resolve_rules", lambda config: SHORT)
+    monkeypatch.setattr("fastpg.cli.write_policy.resolve_rules", lambda config: SHORT)
     path = converted(run, tmp_path / "p.safetensors", "--bits", "4", "--evaluate", "2")
     saved = load(path)
     played = evaluate(saved, SHORT, emulator="native", episodes=2)
@@ -252,7 +254,7 @@ def test_weights_alone_cannot_be_resumed(run, tmp_path, capsys):
         (["else.npz", "a.npz"], "else.npz: expected arrays w1 and w2, got ['x']"),
         (["shapes.npz", "a.npz"], "shapes.npz: expected w1 (D, H), w2 (A, H), value (1, H)"),
         (["unknown.npz", "a.npz"], "unknown.npz: has no config, which says what the network sees"),
-        (["nan.npz", "a.npz"], "nan.npz: a weight is not finite"),
+        (["nan.npz", "a.npz"], "nan.npz: w1 has weights that are not finite"),
         (["array.npz", "a.npz"], "array.npz: not a .npz of arrays"),
         (["torn.npz", "a.npz"], "torn.npz: not a .npz of arrays"),
         (["words.npz", "a.npz"], "words.npz: expected arrays of numbers"),
@@ -311,3 +313,55 @@ def test_wrong_words_end_with_one_clear_line(tmp_path, monkeypatch, capsys, word
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["w1", "w2", "value"])
+def test_weights_that_are_not_finite_are_refused_everywhere(tmp_path, capsys, name, bad):
+    saved = load_pretrained()
+    tensors = {key: array.copy() for key, array in saved.tensors.items()}
+    tensors[name].flat[-1] = bad
+    run = checkpoint.save(tmp_path / "run", 1, tensors, saved.state)
+    arrays = {**tensors, "config": json.dumps(saved.state["config"]), "update": 1}
+    np.savez(tmp_path / "policy.npz", **arrays)
+    said = f"{name} has weights that are not finite\n"
+    for source in (run, tmp_path / "policy.npz"):
+        for target in ("a.safetensors", "a.npz", "a.p"):
+            assert main([str(source), str(tmp_path / target)]) == 2
+            assert capsys.readouterr().err == f"fastpg.convert: {source}: {said}"
+            assert not (tmp_path / target).exists()
+        assert evaluate_main([str(source), "--episodes", "1"]) == 2
+        assert capsys.readouterr().err == f"fastpg.evaluate: {source}: {said}"
+        assert watch_main([str(source), "--video", str(tmp_path / "a.gif")]) == 2
+        assert capsys.readouterr().err == f"fastpg.watch: {source}: {said}"
+
+
+def test_a_pickle_of_weights_that_are_not_finite_is_refused(tmp_path, capsys):
+    model = {"W1": np.ones((3, 6400)), "W2": np.array([1.0, 1e39, 1.0])}  # over float32's range
+    (tmp_path / "save.p").write_bytes(pickle.dumps(model))
+    assert main([str(tmp_path / "save.p"), str(tmp_path / "a.npz")]) == 2
+    assert "W2: a weight is not finite as float32" in capsys.readouterr().err
+
+
+def test_a_weight_too_large_for_its_bits_is_refused(tmp_path, capsys):
+    path = other(tmp_path / "run")
+    saved = load(path)
+    saved.tensors["w1"][7, 1] = 1e5
+    path = checkpoint.save(tmp_path / "run", 2, saved.tensors, saved.state)
+    target = tmp_path / "a.safetensors"
+    assert main([str(path), str(target), "--bits", "16"]) == 2
+    assert "--bits 16: a weight is too large for it" in capsys.readouterr().err
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("name", ["save.p", "policy.npz"])
+def test_other_kinds_of_files_play_as_the_run_does(run, tmp_path, capsys, name):
+    path = converted(run, tmp_path / name)
+    capsys.readouterr()
+    scores = []
+    for source in (run, path):
+        words = [str(source), "--episodes", "2", "--env", "Pong-v0", "--json"]
+        assert evaluate_main(words) == 0
+        scores.append(json.loads(capsys.readouterr().out)["lengths"])
+    assert scores[0] == scores[1]
+    assert watch_main([str(path), "--video", str(tmp_path / "a.gif"), "--seconds", "0.2"]) == 0

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from fastpg.checkpoint import CheckpointError, save
+from fastpg.cli.read_policy import saved_policy
 from fastpg.cli.resolve import game_to_show
 from fastpg.emulator.palette import PALETTE_RGB
 from fastpg.envs.rules import rules
 from fastpg.evaluation.episodes import evaluate
-from fastpg.evaluation.policy import load_pretrained
-from fastpg.show import ShowError
-from fastpg.show.play.playback import Playback, policy_of_run
+from fastpg.evaluation.policy import load_policy, load_pretrained, policy_of
+from fastpg.show.play.playback import Playback
 from fastpg.show.report.saliency import Weights, blurred, most_salient_decisions
 from tests.support.small_runs import ARTICLE, LOOKS_BACK, small_run
 
@@ -41,7 +41,7 @@ def article(tmp_path_factory):
     ("emulator", "greedy"), [("native", False), ("native", True), ("ale", False)]
 )
 def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, game_rules):
-    policy, _ = policy_of_run(back)
+    policy = load_policy(back)
     playback = Playback(policy, game_rules, emulator, greedy, seed=3)
     own = np.zeros((210, 160, 3), np.uint8)
     frames, steps, last, begin = 0, 0, None, 0
@@ -66,7 +66,7 @@ def test_every_frame_of_the_evaluated_episode_is_shown(back, emulator, greedy, g
 
 
 def test_frames_differ_within_a_step(back):
-    policy, _ = policy_of_run(back)
+    policy = load_policy(back)
     playback = Playback(policy, IDLE_START, "native", greedy=False, seed=0)
     pictures = [frame.picture.copy() for frame in playback.episode(0)]
     changed = [(a != b).any() for a, b in pairwise(pictures)]
@@ -76,7 +76,7 @@ def test_frames_differ_within_a_step(back):
 @pytest.mark.parametrize("run", ["back", "article"])
 def test_planes_and_past_actions_are_what_the_network_saw(run, request):
     """Their product with the weights gives the compiled network's probabilities."""
-    policy, _ = policy_of_run(request.getfixturevalue(run))
+    policy = load_policy(request.getfixturevalue(run))
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=False, seed=0)
     up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
     weights = Weights(policy, up, down)
@@ -90,7 +90,8 @@ def test_planes_and_past_actions_are_what_the_network_saw(run, request):
 
 
 def test_salient_decisions_differ_though_a_rally_is_played_again():
-    policy, saved = policy_of_run(None)
+    saved = load_pretrained()
+    policy = policy_of(saved)
     rules, emulator, _ = game_to_show(saved, None, "auto")
     playback = Playback(policy, rules, emulator, greedy=False, seed=0)
     up, down = playback.labels.index("UP"), playback.labels.index("DOWN")
@@ -99,7 +100,7 @@ def test_salient_decisions_differ_though_a_rally_is_played_again():
 
 
 def test_lit_pixels_add_up_to_the_log_odds(article):
-    policy, _ = policy_of_run(article)
+    policy = load_policy(article)
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=False, seed=0)
     weights = Weights(policy, 1, 0)
     decisions = most_salient_decisions(playback, weights, 4)
@@ -122,14 +123,14 @@ def test_lit_pixels_add_up_to_the_log_odds(article):
 
 
 def test_greedy_takes_the_likeliest(back):
-    policy, _ = policy_of_run(back)
+    policy = load_policy(back)
     playback = Playback(policy, RANDOM_SKIP, "native", greedy=True, seed=0)
     for frame in playback.episode(0):
         assert frame.decision.action == np.argmax(frame.decision.probabilities)
 
 
 def test_units_are_ranked_by_their_smoothed_weights(article):
-    policy, _ = policy_of_run(article)
+    policy = load_policy(article)
     weights = Weights(policy, 1, 0)
     units = weights.units(5)
     assert len({unit.number for unit in units}) == 5
@@ -149,28 +150,18 @@ def test_blurred_keeps_the_sum_and_is_a_gaussian():
 
 
 def test_other_games_and_missing_runs_are_refused_in_a_line(back, tmp_path):
-    policy, _ = policy_of_run(back)
+    policy = load_policy(back)
     with pytest.raises(CheckpointError, match=r"a policy of 3 actions, breakout needs 4"):
         Playback(policy, rules("ALE/Breakout-v5"), "ale", False, 0)
-    with pytest.raises(ShowError, match="no such run"):
-        policy_of_run(tmp_path / "nothing")
     with pytest.raises(CheckpointError, match="no checkpoint"):
-        policy_of_run(tmp_path)
+        load_policy(tmp_path)
     state = {"config": {"input": "raw", "background": "frame"}}
     save(tmp_path, 1, {"w2": np.zeros((1, 2), np.float32)}, state)
     with pytest.raises(CheckpointError, match="--input raw"):
-        policy_of_run(tmp_path)
+        load_policy(tmp_path)
 
 
-def test_without_a_run_the_pretrained_policy_plays(monkeypatch):
-    policy, loaded = policy_of_run(None)
-    saved = load_pretrained()
+def test_without_a_run_the_pretrained_policy_plays():
+    loaded, saved = saved_policy(None), load_pretrained()
     assert loaded.state == saved.state
-    np.testing.assert_array_equal(policy.network.tensors()["w1"], saved.tensors["w1"])
-
-    def damaged():
-        raise CheckpointError("pong.safetensors: damaged")
-
-    monkeypatch.setattr("fastpg.show.play.playback.load_pretrained", damaged)
-    with pytest.raises(CheckpointError, match="damaged"):
-        policy_of_run(None)
+    np.testing.assert_array_equal(loaded.tensors["w1"], saved.tensors["w1"])

@@ -239,7 +239,7 @@ def test_wrong_runs_and_paths(runs, tmp_path, capsys, monkeypatch):
     assert "--png" in refused(main, capsys, runs[0], "--png", file)
     assert "no folder" in refused(main, capsys, runs[0], "--output", tmp_path / "no" / "a.html")
     assert "--video-seconds" in refused(main, capsys, runs[0], "--video-seconds", "-1")
-    for name in ("imageio", "imageio.v2", "imageio_ffmpeg"):
+    for name in ("PIL", "imageio_ffmpeg"):
         monkeypatch.setitem(sys.modules, name, None)
     assert "--video-seconds 0" in refused(main, capsys, runs[0])
     monkeypatch.setitem(sys.modules, "matplotlib", None)

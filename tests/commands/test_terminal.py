@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from fastpg.envs.rules import rules
+from fastpg.evaluation.policy import load_policy
 from fastpg.show.play.live import TerminalView, combined_input, play_live
-from fastpg.show.play.playback import Playback, policy_of_run
+from fastpg.show.play.playback import Playback
 from fastpg.show.play.terminal import HALF, Cells, changes, nearest_of_256, shrunk
 from tests.support.small_runs import ARTICLE, LOOKS_BACK, small_run
 
@@ -110,7 +111,7 @@ SIZES = [(24, 80), (50, 200), (10, 20), (1, 1), (3, 300), (60, 45)]
 
 @pytest.mark.parametrize("settings", [LOOKS_BACK, ARTICLE])
 def test_pages_of_any_size(tmp_path, settings):
-    policy, _ = policy_of_run(small_run(tmp_path / "run", settings))
+    policy = load_policy(small_run(tmp_path / "run", settings))
     playback = Playback(policy, rules("Pong-v0"), "native", False, 0)
 
     class Nowhere:

@@ -8,10 +8,12 @@ import sys
 import numpy as np
 import pytest
 
+from fastpg.checkpoint import load
 from fastpg.envs.rules import rules
+from fastpg.evaluation.policy import load_policy, policy_of
 from fastpg.show.play.drawing import BACKGROUND, CHOSEN, DIM, SIZE, Composer, composer_of
 from fastpg.show.play.font import text_mask
-from fastpg.show.play.playback import Playback, policy_of_run
+from fastpg.show.play.playback import Playback
 from fastpg.show.play.video import save_video
 from fastpg.watch import main
 from tests.support.small_runs import ARTICLE, FAST, LOOKS_BACK, refused, small_run
@@ -27,7 +29,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize("settings", [FAST, LOOKS_BACK, ARTICLE])
 def test_a_picture_holds_the_game_the_input_and_the_probabilities(tmp_path, settings):
-    policy, _ = policy_of_run(small_run(tmp_path / "run", settings))
+    policy = load_policy(small_run(tmp_path / "run", settings))
     playback = Playback(policy, rules("Pong-v0"), "native", False, 0)
     composer = composer_of(playback)
     for number, frame in enumerate(playback.episode(0)):
@@ -87,9 +89,9 @@ def test_mp4(run, tmp_path, capsys):
     assert re.search(rb"Video: h264 .*yuv420p.* 60 fps", read.stderr)
     pictures = np.frombuffer(read.stdout, np.uint8).reshape(-1, *SIZE, 3)
     assert len(pictures) == 60
-    policy, saved = policy_of_run(run)
+    saved = load(run)
     playback = Playback(
-        policy, rules("PongNoFrameskip-v4", frameskip=4, noop_max=30), "native", False, 2
+        policy_of(saved), rules("PongNoFrameskip-v4", frameskip=4, noop_max=30), "native", False, 2
     )
     composer = composer_of(playback)
     for frame, picture in zip(playback.episode(0), pictures, strict=False):
@@ -140,11 +142,63 @@ def test_an_interrupted_video_leaves_the_old_file_alone(tmp_path, name):
     assert (tmp_path / name).read_text() == "before"
 
 
+_VERSION = "if [ $1 = -version ]; then echo ffmpeg version 7.0; exit; fi\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [
+        (_VERSION + "cat > /dev/null; echo No space >&2; exit 1", 1, "exit code 1: No space"),
+        (_VERSION + "exit 3", 1, "a.mp4: cannot be written: ffmpeg failed with exit code 3: it"),
+        (_VERSION + "cat > /dev/null; exit 0", 1, "ffmpeg failed with exit code 0"),
+        (_VERSION + "kill -9 $$", 1, "exit code -9"),
+        ("exit 0", 2, "is no ffmpeg that runs (it says no version); install ffmpeg"),
+        ("exit 1", 2, "is no ffmpeg that runs"),
+        (None, 2, "is no ffmpeg that runs (No such file or directory)"),
+    ],
+)
+def test_an_encoder_that_fails(run, tmp_path, capsys, monkeypatch, script, code, said):
+    pytest.importorskip("imageio_ffmpeg")
+    encoder, folder = tmp_path / "encoder", tmp_path / "videos"
+    folder.mkdir()
+    if script is not None:
+        encoder.write_text(f"#!/bin/sh\n{script}\n")
+        encoder.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(encoder))
+    assert main([str(run), "--video", str(folder / "a.mp4"), "--seconds", "0.2"]) == code
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert list(folder.iterdir()) == []
+    assert main([str(run), "--video", str(folder / "a.gif"), "--seconds", "0.2"]) == 0
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
+def test_a_full_disk_leaves_no_video(run, tmp_path, name):
+    """A limit on the size of files, as a full disk for ffmpeg and for us."""
+    pytest.importorskip("imageio_ffmpeg")
+    words = ["watch", str(run), "--video", str(tmp_path / name), "--seconds", "2"]
+    code = (
+        "import resource, sys; sys.dont_write_bytecode = True; from fastpg.cli.main import main; "
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
+        f"sys.exit(main({words!r}))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"fastpg.watch: {tmp_path / name}: cannot be written: ")
+    assert ran.stderr.count("\n") == 1
+    assert ran.stdout == ""
+    assert list(tmp_path.glob("*a.*")) == []
+
+
 # ---- refusals -----------------------------------------------------------------------------------
 
 
 def test_wrong_runs_and_settings(run, tmp_path, capsys):
-    assert "no such run; python -m fastpg.train" in refused(main, capsys, tmp_path / "none")
+    missing = refused(main, capsys, tmp_path / "none")
+    assert "RUN is a run's folder, which python -m fastpg.train makes and names" in missing
     assert "no checkpoint" in refused(main, capsys, tmp_path)
     assert "--video FILE.mp4" in refused(main, capsys, run)  # standard output is no terminal here
     assert "near are" in refused(main, capsys, run, "--env", "Pnog-v0")
@@ -162,7 +216,7 @@ def test_wrong_runs_and_settings(run, tmp_path, capsys):
 
 def test_unwritable_videos(run, tmp_path, capsys, monkeypatch):
     assert ".mp4 or .gif" in refused(main, capsys, run, "--video", tmp_path / "a.avi")
-    for name in ("imageio", "imageio.v2", "imageio_ffmpeg"):
+    for name in ("PIL", "imageio_ffmpeg"):
         monkeypatch.setitem(sys.modules, name, None)
     missing = refused(main, capsys, run, "--video", tmp_path / "a.mp4")
     assert "pip install 'fastpg-rl[video]'" in missing

@@ -116,6 +116,7 @@ def test_a_checkpoint_that_cannot_be_written_is_a_failure_not_a_wrong_setting(
     folder = tmp_path / "run"
     assert main([*SMALL, "--threads", "1", "--run-dir", str(folder), "--episodes", "2"]) == 1
     assert capsys.readouterr().err == "fastpg.train: cannot write: No space left on device\n"
+    assert not folder.exists()
 
 
 def start(folder: Path, *arguments: str, ignored: int | None = None) -> subprocess.Popen:

@@ -9,33 +9,17 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice
-from pathlib import Path
 
 import numpy as np
 
-from fastpg.checkpoint import Checkpoint, load
 from fastpg.envs import game_class
 from fastpg.envs.rules import Rules
 from fastpg.evaluation.episodes import Player
-from fastpg.evaluation.policy import Policy, load_pretrained, policy_of
+from fastpg.evaluation.policy import Policy
 from fastpg.kernels.geometry import SCREEN, VIEW_SIDE
-from fastpg.show import ShowError
 
 FRAMES_PER_SECOND = 60
 _PONG_LABELS = {"RIGHT": "UP", "LEFT": "DOWN", "NOOP": "STAY"}
-
-
-def policy_of_run(run: Path | None) -> tuple[Policy, Checkpoint]:
-    """Load the policy of a run or a checkpoint file, or the pretrained one, and its checkpoint.
-
-    Raises:
-        ShowError: there is no such run.
-        CheckpointError: it cannot be read, or its policy does not take sparse views.
-    """
-    if run is not None and not run.exists():
-        raise ShowError(f"{run}: no such run; python -m fastpg.train makes and names one")
-    saved = load_pretrained() if run is None else load(run)
-    return policy_of(saved), saved
 
 
 @dataclass(frozen=True)

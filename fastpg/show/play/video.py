@@ -1,10 +1,13 @@
 """Video files, complete or not written at all: ``.mp4`` at 60 pictures a second, ``.gif`` at 20."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -28,23 +31,29 @@ def check_video(path: Path) -> None:
     """
     if path.suffix.lower() not in KINDS:
         raise ShowError(f"--video {path}: expected a name that ends in {' or '.join(KINDS)}")
-    check_libraries(f"--video: {missing_extra('video')}")
+    check_libraries(path.suffix.lower(), f"--video: {missing_extra('video')}")
     check_writable(path, "--video")
 
 
-def check_libraries(cure: str) -> None:
-    """Raise ShowError with ``cure`` if the libraries for videos are missing."""
+def check_libraries(kind: str, cure: str) -> None:
+    """Raise ShowError, with ``cure`` for a missing package, if no video of a kind can be made."""
     try:
-        import imageio_ffmpeg
-        from imageio.v2 import get_writer  # noqa: F401
+        import PIL  # noqa: F401
 
-        imageio_ffmpeg.get_ffmpeg_exe()
+        if kind == ".mp4":
+            from imageio_ffmpeg import get_ffmpeg_version
+
+            if not get_ffmpeg_version():
+                raise OSError("it says no version")
     except ImportError:
         raise ShowError(cure) from None
-    except RuntimeError:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        named = os.environ.get("IMAGEIO_FFMPEG_EXE")
+        reason = getattr(error, "strerror", None) or error
+        what = f"IMAGEIO_FFMPEG_EXE={named}: is no ffmpeg that runs ({reason})"
+        none = "imageio-ffmpeg brings no ffmpeg for this machine"
         raise ShowError(
-            "imageio-ffmpeg brings no ffmpeg for this machine; install ffmpeg and name it in "
-            "IMAGEIO_FFMPEG_EXE"
+            f"{what if named else none}; install ffmpeg and name it in IMAGEIO_FFMPEG_EXE"
         ) from None
 
 
@@ -101,31 +110,41 @@ def save_video(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None
     """
     with AtomicFile(path) as file:
         write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
-        write(file.temporary, pictures)
+        write(file.temporary, iter(pictures))
 
 
-def _write_mp4(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None:
-    from imageio.v2 import get_writer
+def _write_mp4(path: Path, pictures: Iterator[Callable[[], np.ndarray]]) -> None:
+    """Pipe the pictures into ffmpeg.
 
-    writer = get_writer(
-        str(path),
-        format="FFMPEG",
-        fps=FRAMES_PER_SECOND,
-        codec="libx264",
-        quality=None,
-        ffmpeg_log_level="error",
-        # constant quality; the header first, so a browser can start at once
-        output_params=["-crf", "20", "-preset", "fast", "-movflags", "+faststart"],
-    )
-    try:
-        with writer:
-            for draw in pictures:
-                writer.append_data(draw())
-    except BrokenPipeError:
-        raise OSError(f"{path}: ffmpeg stopped; is the disk full?") from None
+    Raises:
+        OSError: it failed; the message has its last words.
+    """
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    first = next(pictures)()
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{first.shape[1]}x{first.shape[0]}"]
+    # constant quality; the header first, so a browser can start at once
+    codec = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "20", "-preset", "fast"]
+    words = [get_ffmpeg_exe(), "-y", "-loglevel", "error", "-xerror", *source]
+    words += ["-r", str(FRAMES_PER_SECOND), "-i", "-", *codec, "-movflags", "+faststart", str(path)]
+    with TemporaryFile() as said, subprocess.Popen(words, stdin=subprocess.PIPE, stderr=said) as on:
+        assert on.stdin is not None
+        try:
+            with suppress(BrokenPipeError), on.stdin:  # its exit status tells why
+                on.stdin.write(first.data)
+                for draw in pictures:
+                    on.stdin.write(draw().data)
+            code = on.wait()
+        except BaseException:
+            on.kill()
+            raise
+        said.seek(0)
+        last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+    if code or not path.exists():
+        raise OSError(f"ffmpeg failed with exit code {code}: {''.join(last) or 'it says nothing'}")
 
 
-def _write_gif(path: Path, pictures: Iterable[Callable[[], np.ndarray]]) -> None:
+def _write_gif(path: Path, pictures: Iterator[Callable[[], np.ndarray]]) -> None:
     # With Pillow, because imageio would keep all pictures in memory.
     from PIL import Image
 

@@ -180,7 +180,7 @@ def speed(groups: Sequence[Group]) -> Any:
                     left + share / 2, row, text, ha="center", va="center", color="white", fontsize=8
                 )
             left += share
-    names = [f"{run.path.name}\n{run.last['seconds']:,.0f} s" for _, run in runs]
+    names = [f"{run.name}\n{run.last['seconds']:,.0f} s" for _, run in runs]
     shares.set_yticks(range(len(runs)), names, fontsize=8)
     shares.invert_yaxis()
     shares.set(xlim=(0, 100), xlabel="% of the wall time")

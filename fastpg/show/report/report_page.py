@@ -33,8 +33,9 @@ def check_output(output: Path, png: Path | None, video_seconds: float) -> None:
         check_writable(output, "--output")
         if video_seconds:
             check_libraries(
+                ".mp4",
                 f"the game's video {missing_extra('report')}; or leave the video out: "
-                "--video-seconds 0"
+                "--video-seconds 0",
             )
         return
     try:
@@ -79,7 +80,7 @@ def write_page(
     foot = f"made by fastpg {fastpg.__version__}, python -m fastpg.report"
     text = html.page(title, subtitle, _lead(best), sections, foot)
     with AtomicFile(output) as file:
-        file.temporary.write_text(text, encoding="utf-8")
+        file.temporary.write_bytes(text.encode("utf-8", "replace"))  # of odd names of files
     return f"{output}: {output.stat().st_size / 1e6:.1f} MB, open it in a browser"
 
 
@@ -131,7 +132,7 @@ def _table(groups: Sequence[Group]) -> Section:
             last, (_, scores) = run.last, run.curve("episodes")
             rows.append(
                 [
-                    run.path.name,
+                    run.name,
                     str(run.config.get("seed", "-")),
                     f"{scores[-1]:+.2f}" if len(scores) else "-",
                     f"{scores.max():+.2f}" if len(scores) else "-",

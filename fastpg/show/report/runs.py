@@ -17,6 +17,8 @@ from fastpg.training.run_folder import CONFIG, METRICS
 #: Columns of the metrics that a learning curve can be drawn over.
 AXES = ("episodes", "agent_steps", "seconds")
 _REQUIRED = [field.name for field in fields(Row) if field.default is MISSING]
+_FIGURES = {field.name for field in fields(Row)}
+_NEVER_NULL = {field.name for field in fields(Row) if field.type in (int, float)}
 _POINTS = 300  # points at which a band is evaluated
 
 
@@ -29,6 +31,11 @@ class Run:
     rows: list[dict[str, Any]]  #: rows of metrics, one an update, at least one
     #: (n,) float32: scores of the last episodes, at most 100; empty without a checkpoint.
     scores: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """Name of the folder. Bytes of it that are no text are replaced."""
+        return self.path.name.encode("utf-8", "replace").decode()
 
     @property
     def last(self) -> dict[str, Any]:
@@ -107,6 +114,14 @@ def read_run(path: Path) -> Run:
     missing = [name for name in _REQUIRED if any(name not in row for row in rows)]
     if missing:
         raise ShowError(f"{path}: {METRICS} has rows without {', '.join(missing)}")
+    for number, row in enumerate(rows, 1):
+        for name in _FIGURES & row.keys():
+            if type(row[name]) not in (int, float, type(None)):
+                said = f"expected a number or null, got {row[name]!r:.40}"
+                raise ShowError(f"{path}: {METRICS}: line {number}: {name}: {said}")
+            if row[name] is None and name in _NEVER_NULL:
+                said = "expected a number, got null"
+                raise ShowError(f"{path}: {METRICS}: line {number}: {name}: {said}")
     try:
         scores = np.asarray(load(path).tensors["scores"], np.float32)
     except (CheckpointError, KeyError):
