@@ -17,6 +17,34 @@ def test_shuffled_numbers_are_all_of_them_once(count, number):
     assert sorted(shuffled(count, keys_of(number))) == list(range(count))
 
 
+def mixed(x):
+    """MurmurHash3's finaliser."""
+    x = (x ^ x >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    x = (x ^ x >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return x ^ x >> 16
+
+
+def feistel(at, count, keys):
+    """A number of a permutation of 0 .. count - 1, on the fewest bits that hold them."""
+    bits = max((count - 1).bit_length(), 2)
+    low = bits // 2
+    while True:
+        left, right = at >> low, at & (1 << low) - 1
+        for even, odd in zip(keys[::2], keys[1::2], strict=True):
+            left ^= mixed(right + even & 0xFFFFFFFF) & (1 << bits - low) - 1
+            right ^= mixed(left + odd & 0xFFFFFFFF) & (1 << low) - 1
+        at = left << low | right
+        if at < count:
+            return at
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 9, 255, 256, 257, 1000, 4096, 4097])
+def test_the_order_is_that_of_the_network_in_the_header(count):
+    keys = keys_of(count)
+    numbers = [int(key) for key in keys]
+    assert shuffled(count, keys).tolist() == [feistel(at, count, numbers) for at in range(count)]
+
+
 @pytest.mark.parametrize("count", [4096, 5000])
 def test_shuffled_numbers_are_alike_everywhere(count):
     """Positions, successors and the order of neighbours are as frequent as in random orders."""
