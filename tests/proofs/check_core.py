@@ -1,6 +1,7 @@
 """Check the C core of csrc/ with several compilers, sanitizers and fuzzers.
 
-``python tests/proofs/check_core.py [compilers] [pictures] [sanitizers] [fuzzers]`` (default: all).
+``python tests/proofs/check_core.py [compilers] [pictures] [targets] [sanitizers] [fuzzers]``
+(default: all).
 If a tool is missing, its check is skipped with a message; with ``--require``, as in CI, it fails.
 Exit code 1 on any warning, difference, crash or hang.
 """
@@ -42,6 +43,11 @@ BUILDS = {  # equal results are expected
     "vectors and labels": [],
     "words, without labels": ["-DA26_NO_VECTORS", "-DA26_NO_LABEL_VALUES"],
 }
+TARGETS = (  # name, compiler, what runs its programs
+    ("x86-64", "gcc", []),
+    ("ARM64", "aarch64-linux-gnu-gcc", ["qemu-aarch64-static"]),
+    ("musl", "musl-gcc", []),
+)
 CUDA_TARGETS = ("sm_80", "sm_90")
 ON_DEVICE = ["--relocatable-device-code=true", "--maxrregcount=128"]
 PONG_ON_DEVICE = [
@@ -216,9 +222,25 @@ def check_fuzzers(folder, seconds):
         print("   ", log.strip().splitlines()[-1])
 
 
+def check_targets(folder, _):
+    """Compare a training run on x86-64 with one on ARM64, by qemu, and one with musl's library."""
+    generate(folder / "pong", ["pong"])
+    digests = {}
+    for name, compiler, emulator in TARGETS:
+        program = folder / "training"
+        command = [tool(compiler), *QUICK, *INCLUDES, f"-I{folder / 'pong'}", "-static"]
+        run(f"build, {name}", [*command, SOURCES / "training.c", "-o", program, *LIBRARIES])
+        words = [*map(tool, emulator), program, 40, 3]
+        digests[name] = run(name, words)
+    print(digests["x86-64"])
+    if len(set(digests.values())) != 1:
+        raise SystemExit(f"FAILED: {', '.join(digests)} do not learn the same: {digests}")
+
+
 CHECKS = {
     "compilers": check_compilers,
     "pictures": check_pictures,
+    "targets": check_targets,
     "sanitizers": check_sanitizers,
     "fuzzers": check_fuzzers,
 }
