@@ -126,7 +126,10 @@ def _mutating(name: str, occurrence: int) -> Callable[[str], str]:
         from cosmic_ray.plugins import get_operator
 
         changed = mutate_code(text, get_operator(name)(), occurrence)
-        return text if changed is None or _meaning(changed) == _meaning(text) else changed
+        try:
+            return text if changed is None or _meaning(changed) == _meaning(text) else changed
+        except SyntaxError:  # Cosmic Ray takes some stars for operators
+            return text
 
     return make
 
